@@ -1,0 +1,43 @@
+# Two commands matter: `make study` and `make test`. Both make the environment first.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+GRID ?= grid.yaml
+STUDY ?= first-laws
+
+.PHONY: env study test lint bench publish report dry-run clean
+
+env: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+study: env
+	$(BIN)/python -m sweeps.run $(GRID)
+	$(BIN)/python -m analysis.report results/$(STUDY)
+
+test: env
+	$(BIN)/python -m pytest
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+dry-run: env
+	@for grid in grid.yaml sweeps/grids/*.yaml; do \
+		echo "== $$grid"; $(BIN)/python -m sweeps.run $$grid --dry-run || exit 1; done
+
+bench: env
+	@for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+
+report: env
+	$(BIN)/python -m analysis.report results/$(STUDY)
+
+publish: env
+	$(BIN)/python -m sweeps.publish results/$(STUDY)
+
+clean:
+	rm -rf $(VENV)
