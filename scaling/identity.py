@@ -1,0 +1,273 @@
+"""Training, Evaluation and Artefact: frozen configurations with content ids.
+
+An id is a hash of everything that can change the result and of nothing else: device,
+number of workers, paths and executor never enter it. The same id never runs twice.
+This module needs only the standard library, so a plan can be made without torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Self
+
+STAGES = ("codebook", "pretrain", "restore", "finetune", "distill", "compress")
+PARADIGMS = ("sl", "ssl")
+PRECISIONS = ("float32", "bf16")
+LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+
+Versions = tuple[tuple[str, int], ...]
+
+
+def content_id(prefix: str, value: Mapping[str, Any]) -> str:
+    """Return ``prefix`` plus 16 hexadecimal digits of the SHA-256 of canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return prefix + hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    """Tuples become lists and dataclasses dictionaries, as JSON would have them."""
+    return json.loads(json.dumps(value))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusSpec:
+    """Which prepared corpus: enough to make it again on any machine.
+
+    Attributes:
+        source: registered source, such as ``virtual/code`` or ``ptbxl``.
+        fs_hz: sampling rate in hertz after preparation.
+        window_s: seconds of signal per record.
+        records: training records of a virtual cohort; None takes all of a file source.
+        validation: validation records of a virtual cohort; None for a file source.
+        test: test records of a virtual cohort; None for a file source.
+        preprocessing: name of a preset of ``scaling.corpora.signal``.
+        seed: seed of a virtual cohort.
+        fingerprint: content id of the source's files; empty for virtual cohorts.
+    """
+
+    source: str
+    fs_hz: int = 100
+    window_s: float = 10.0
+    records: int | None = None
+    validation: int | None = None
+    test: int | None = None
+    preprocessing: str = "none"
+    seed: int = 0
+    fingerprint: str = ""
+
+    @property
+    def samples(self) -> int:
+        """Samples per lead and record."""
+        return round(self.fs_hz * self.window_s)
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that can change a weight.
+
+        A virtual patient depends only on (cohort, seed, index), so the size of the
+        training pool is left out: a grown pool re-runs nothing.
+        """
+        value = dataclasses.asdict(self)
+        value.pop("records")
+        return value
+
+    @property
+    def key(self) -> str:
+        """Content id of the prepared corpus on disk (pool size included)."""
+        return content_id("c", dataclasses.asdict(self))
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        """Build from ``dataclasses.asdict`` output."""
+        return cls(**value)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How weights are trained. Every field is part of the training id.
+
+    Attributes:
+        max_steps: cap on optimiser steps; a trial that ends there without converging is
+            ``budget_limited``.
+        batch: records per step.
+        lr: peak learning rate of Adam.
+        warmup_steps: linear warm-up, in steps; cosine decay to zero follows until ``max_steps``.
+        weight_decay: decoupled weight decay (0 is plain Adam).
+        grad_clip: largest global gradient norm; 0 switches clipping off.
+        dropout: dropout rate inside the backbone.
+        eval_every: steps between evaluations.
+        min_steps: steps before which early stopping does not act (the validation loss is
+            noisy while the learning rate is high).
+        patience: evaluations without a better validation loss before stopping.
+        min_delta: smallest improvement of the validation loss that counts, as a fraction.
+        precision: ``float32`` or ``bf16`` (autocast).
+    """
+
+    max_steps: int = 400
+    batch: int = 64
+    lr: float = 3e-3
+    warmup_steps: int = 40
+    weight_decay: float = 0.0
+    grad_clip: float = 1.0
+    dropout: float = 0.0
+    eval_every: int = 20
+    min_steps: int = 0
+    patience: int = 5
+    min_delta: float = 0.001
+    precision: str = "float32"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """One training run, fully specified.
+
+    Attributes:
+        stage: one of ``STAGES``.
+        corpus: what it trains on.
+        task: label set of the corpus (``ptbxl`` has several; a virtual cohort one).
+        family: architecture, such as ``resnet``.
+        size: point on the family's ladder, such as ``d3w24``.
+        paradigm: ``sl`` or ``ssl``.
+        objective: what is minimised, such as ``supervised``.
+        data: D, unique training records.
+        recipe: how it is trained.
+        seed: initial weights and batch order.
+        labels_fraction: share of the training records whose labels are used, in (0, 1].
+        leads: lead names, in order.
+        parents: ids of the trainings this one starts from.
+        numerics: versions of the modules involved.
+    """
+
+    stage: str
+    corpus: CorpusSpec
+    task: str
+    family: str
+    size: str
+    paradigm: str
+    objective: str
+    data: int
+    recipe: Recipe
+    seed: int = 0
+    labels_fraction: float = 1.0
+    leads: tuple[str, ...] = LEADS
+    parents: tuple[str, ...] = ()
+    numerics: Versions = ()
+
+    @property
+    def id(self) -> str:
+        """Content id, ``t`` and 16 hexadecimal digits."""
+        value = self.to_dict()
+        value["corpus"] = self.corpus.identity()
+        return content_id("t", value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form; ``from_dict`` inverts it."""
+        plain: dict[str, Any] = _plain(dataclasses.asdict(self))
+        return plain
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        """Build from ``to_dict`` output."""
+        fields = dict(value)
+        fields["corpus"] = CorpusSpec(**fields["corpus"])
+        fields["recipe"] = Recipe(**fields["recipe"])
+        fields["leads"] = tuple(fields["leads"])
+        fields["parents"] = tuple(fields["parents"])
+        fields["numerics"] = tuple((str(k), int(v)) for k, v in fields["numerics"])
+        return cls(**fields)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """One model measured on one task.
+
+    Attributes:
+        training: id of the training whose backbone is measured.
+        checkpoint: which weights, ``best-validation``.
+        corpus: the corpus measured on.
+        task: label set of that corpus.
+        protocol: ``held-out`` (the trained head) or ``linear-probe`` (frozen features).
+        numerics: versions of the modules involved.
+    """
+
+    training: str
+    corpus: CorpusSpec
+    task: str
+    protocol: str
+    checkpoint: str = "best-validation"
+    numerics: Versions = ()
+
+    @property
+    def id(self) -> str:
+        """Content id, ``e`` and 16 hexadecimal digits.
+
+        The size of the training pool counts where the protocol trains on it: a linear probe
+        changes with it, the held-out loss of a trained head does not.
+        """
+        value = self.to_dict()
+        if self.protocol == "held-out":
+            value["corpus"] = self.corpus.identity()
+        return content_id("e", value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form; ``from_dict`` inverts it."""
+        plain: dict[str, Any] = _plain(dataclasses.asdict(self))
+        return plain
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        """Build from ``to_dict`` output."""
+        fields = dict(value)
+        fields["corpus"] = CorpusSpec(**fields["corpus"])
+        fields["numerics"] = tuple((str(k), int(v)) for k, v in fields["numerics"])
+        return cls(**fields)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Artefact:
+    """A compressed or exported model.
+
+    Attributes:
+        training: id of the training it was made from.
+        compression: method and budget, JSON values only.
+        export: file format it is written in.
+        numerics: versions of the modules involved.
+    """
+
+    training: str
+    compression: tuple[tuple[str, float | int | str], ...]
+    export: str
+    numerics: Versions = ()
+
+    @property
+    def id(self) -> str:
+        """Content id, ``a`` and 16 hexadecimal digits."""
+        return content_id("a", _plain(dataclasses.asdict(self)))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What one worker is given: a training and the evaluations of it still missing.
+
+    When the training's record and weights exist already, only the evaluations run.
+    """
+
+    training: Training
+    evaluations: tuple[Evaluation, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form; ``from_dict`` inverts it."""
+        return {
+            "training": self.training.to_dict(),
+            "evaluations": [e.to_dict() for e in self.evaluations],
+        }
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        """Build from ``to_dict`` output."""
+        return cls(
+            training=Training.from_dict(value["training"]),
+            evaluations=tuple(Evaluation.from_dict(e) for e in value["evaluations"]),
+        )

@@ -1,0 +1,31 @@
+"""Versions of the numbers each module produces.
+
+A training id hashes the version of every module that can change its weights, and an
+evaluation id those that can change its values. ``tests/test_golden.py`` holds golden
+numbers for each entry: when outputs change on purpose, the test fails until the version
+here is raised, so an old record is never taken for a new one.
+"""
+
+from __future__ import annotations
+
+NUMERICS: dict[str, int] = {
+    "corpora.virtual": 1,
+    "corpora.ptbxl": 1,
+    "corpora.signal": 1,
+    "corpora.splits": 1,
+    "models.resnet": 1,
+    "objectives.supervised": 1,
+    "training": 1,
+    "evaluation.held_out": 1,
+    "evaluation.linear_probe": 1,
+    "simulated": 1,
+}
+
+
+def versions(*modules: str) -> tuple[tuple[str, int], ...]:
+    """Return ``((module, version), ...)`` sorted by name.
+
+    Raises:
+        KeyError: a module that has no version: add it to ``NUMERICS``.
+    """
+    return tuple(sorted((name, NUMERICS[name]) for name in modules))

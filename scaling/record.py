@@ -1,0 +1,173 @@
+"""What a job leaves behind: the schema of records, their status, and how they are written.
+
+A record is one JSON object in one file named after its id, and is complete or absent:
+it is written to a temporary name, synced and moved into place. Losses are in nats, C in
+floating-point operations, durations in seconds. ``docs/records.md`` lists every column.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+SCHEMA = 1
+STATUSES = ("done", "failed", "diverged", "budget_limited")
+FINISHED = ("done", "diverged", "budget_limited")  # a failed trial is run again
+PARAMETER_GROUPS = ("backbone", "head", "embedding", "codebook")
+
+TRIAL_COLUMNS = (
+    "study", "stage", "trial", "parents", "family", "size", "paradigm", "objective", "corpus",
+    "preprocessing", "recipe", "labels_fraction", "num_labels", "leads", "N", "params_total", "D",
+    "patients", "lr", "batch", "seed", "status", "steps", "C", "macs", "started", "duration_s",
+    "device", "commit", "dirty",
+)  # fmt: skip
+EVALUATION_COLUMNS = (
+    "evaluation", "trial", "step", "C", "task", "split", "metric", "protocol", "value", "n",
+    "value_se",
+)  # fmt: skip
+ARTEFACT_COLUMNS = (
+    "artefact", "trial", "bits", "sparsity", "bytes", "cr_formula", "latency_ms",
+    "latency_device", "peak_mb", "value",
+)  # fmt: skip
+TRAINING_KEYS = (
+    "kind",
+    "schema",
+    "id",
+    "config",
+    "trial",
+    "params",
+    "curve",
+    "error",
+    "provenance",
+)
+EVALUATION_KEYS = (
+    "kind",
+    "schema",
+    "id",
+    "trial",
+    "status",
+    "config",
+    "values",
+    "error",
+    "provenance",
+)
+VALUE_KEYS = EVALUATION_COLUMNS[2:]
+
+
+class RecordError(ValueError):
+    """A record that breaks the schema; the message names the record and the key."""
+
+
+def validate(record: Mapping[str, Any]) -> None:
+    """Check a training or evaluation record against the schema.
+
+    Raises:
+        RecordError: names the record, the key and what is wrong with it.
+    """
+    name = record.get("id", "record without an id")
+    kind = record.get("kind")
+    if kind not in ("training", "evaluation"):
+        raise RecordError(f"{name}: kind is {kind!r}, not 'training' or 'evaluation'")
+    if record.get("schema") != SCHEMA:
+        raise RecordError(f"{name}: schema {record.get('schema')!r}, this version reads {SCHEMA}")
+    expected = TRAINING_KEYS if kind == "training" else EVALUATION_KEYS
+    _same_keys(str(name), record, expected)
+    if kind == "training":
+        _same_keys(f"{name}.trial", record["trial"], TRIAL_COLUMNS[1:])
+        status = record["trial"]["status"]
+        total = sum(record["params"].get(group, 0) for group in PARAMETER_GROUPS)
+        if record["params"] and total != record["trial"]["params_total"]:
+            raise RecordError(f"{name}.params: groups sum to {total}, not params_total")
+    else:
+        status = record["status"]
+    if status not in STATUSES:
+        raise RecordError(f"{name}: status {status!r} is none of {', '.join(STATUSES)}")
+    for i, row in enumerate(record["curve" if kind == "training" else "values"]):
+        _same_keys(f"{name}[{i}]", row, VALUE_KEYS)
+
+
+def status_of(record: Mapping[str, Any]) -> str:
+    """Status of a validated training or evaluation record, one of ``STATUSES``."""
+    row = record["trial"] if record["kind"] == "training" else record
+    return str(row["status"])
+
+
+def _same_keys(name: str, value: Mapping[str, Any], expected: Iterable[str]) -> None:
+    wanted, present = set(expected), set(value)
+    if missing := sorted(wanted - present):
+        raise RecordError(f"{name}: missing {', '.join(missing)}")
+    if extra := sorted(present - wanted):
+        raise RecordError(f"{name}: unknown {', '.join(extra)}")
+
+
+def without_nan(value: Any) -> Any:
+    """Replace NaN and infinities by None, which is what JSON can hold."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {k: without_nan(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(v) for v in value]
+    return value
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` completely or not at all (temporary name, fsync, replace).
+
+    Raises:
+        OSError: no space, no permission; the temporary file is removed and an older file at
+            ``path`` is left as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchmod(file.fileno(), 0o644)  # mkstemp lets only its owner read
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically; NaN becomes null."""
+    text = json.dumps(without_nan(value), indent=1, allow_nan=False)
+    write_atomically(path, text.encode())
+
+
+def write_record(folder: Path, record: Mapping[str, Any]) -> Path:
+    """Validate and write ``record`` as ``folder/<id>.json``; returns the path.
+
+    Raises:
+        RecordError: the record breaks the schema.
+        OSError: it could not be written; nothing half-written is left.
+    """
+    validate(record)
+    path = folder / f"{record['id']}.json"
+    write_json(path, record)
+    return path
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read and validate one record.
+
+    Raises:
+        RecordError: names the file and what is wrong with it.
+    """
+    try:
+        record: dict[str, Any] = json.loads(path.read_bytes())
+    except (ValueError, UnicodeDecodeError) as error:
+        raise RecordError(f"{path}: not JSON ({error})") from None
+    try:
+        validate(record)
+    except RecordError as error:
+        raise RecordError(f"{path}: {error}") from None
+    return record

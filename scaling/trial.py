@@ -1,0 +1,189 @@
+"""Run one job: a training and its evaluations, in this process.
+
+``run_job`` is the one door between a sweep and what a trial does. It picks the trainer
+(real or simulated), writes each record to the spool the moment it is complete, and
+returns all of them. A trial that fails leaves a ``failed`` record with its traceback;
+it does not raise.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from scaling.identity import Evaluation, Job, Training
+from scaling.record import FINISHED, read_record, status_of, write_record
+
+# The disk cannot take more: the study must stop, and no trial is to blame.
+STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+Record = dict[str, Any]
+Report = Callable[[float], None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """Where a worker finds and leaves things. Never part of an id.
+
+    Attributes:
+        store: the study's live store; holds ``records``, ``spool`` and ``weights``.
+        cache: prepared corpora, shared by studies.
+        roots: source name -> folder of its files in the official layout.
+        threads: torch threads of this worker.
+    """
+
+    store: Path
+    cache: Path
+    roots: tuple[tuple[str, str], ...] = ()
+    threads: int = 1
+
+    @property
+    def spool(self) -> Path:
+        """Records written by workers and not yet ingested by the driver."""
+        return self.store / "spool"
+
+    @property
+    def records(self) -> Path:
+        """Finished records, one JSON file each; only the driver writes here."""
+        return self.store / "records"
+
+    @property
+    def weights(self) -> Path:
+        """Backbone weights by training id (safetensors + JSON sidecar)."""
+        return self.store / "weights"
+
+    def root(self, source: str) -> Path | None:
+        """Folder of a source's files, or None."""
+        return next((Path(p) for name, p in self.roots if name == source), None)
+
+
+class Trainer(Protocol):
+    """What runs a training and its evaluations: the real one, or the simulated one."""
+
+    def train(self, training: Training, workspace: Workspace, report: Report) -> Record:
+        """Return the training record; ``report`` takes the share done, in [0, 1]."""
+        ...
+
+    def evaluate(self, evaluation: Evaluation, training: Training, workspace: Workspace) -> Record:
+        """Return the evaluation record of a finished training."""
+        ...
+
+
+def trainer_for(training: Training) -> Trainer:
+    """The simulated trainer for ``simulated/...`` corpora, the torch one otherwise."""
+    if training.corpus.source.startswith("simulated/"):
+        from scaling.simulated import SimulatedTrainer
+
+        return SimulatedTrainer()
+    from scaling.training.trainer import TorchTrainer
+
+    return TorchTrainer()
+
+
+def run_job(job: Job, workspace: Workspace, report: Report | None = None) -> list[Record]:
+    """Run what is missing of ``job`` and return the new records, training first.
+
+    A finished training record found in the store or the spool is not run again; its
+    evaluations then use the weights kept in ``workspace.weights``.
+
+    Raises:
+        OSError: a record could not be written (disk full); nothing half-written is left.
+    """
+    training = job.training
+    trainer = trainer_for(training)
+    records: list[Record] = []
+    status = _finished(workspace, training.id)
+    if status is None:
+        record = _guarded(trainer.train, training, workspace, report or (lambda share: None))
+        write_record(workspace.spool, record)
+        records.append(record)
+        status = record["trial"]["status"]
+    if status == "failed":
+        return records
+    for evaluation in job.evaluations:
+        if _finished(workspace, evaluation.id) is not None:
+            continue  # written by this job before it was killed and started again
+        try:
+            record = trainer.evaluate(evaluation, training, workspace)
+        except Exception as error:
+            _reraise_storage(error)
+            record = failed_evaluation(evaluation, error)
+        write_record(workspace.spool, record)
+        records.append(record)
+    return records
+
+
+def _finished(workspace: Workspace, record_id: str) -> str | None:
+    """Status of a record that need not be made again, or None."""
+    for folder in (workspace.records, workspace.spool):
+        path = folder / f"{record_id}.json"
+        if path.exists():
+            status = status_of(read_record(path))
+            if status in FINISHED:
+                return status
+    return None
+
+
+def _guarded(
+    train: Callable[[Training, Workspace, Report], Record],
+    training: Training,
+    workspace: Workspace,
+    report: Report,
+) -> Record:
+    try:
+        return train(training, workspace, report)
+    except Exception as error:
+        _reraise_storage(error)
+        return failed_training(training, error)
+
+
+def _reraise_storage(error: Exception) -> None:
+    if isinstance(error, OSError) and error.errno in STORAGE:
+        raise error
+
+
+def failed_training(training: Training, error: BaseException) -> Record:
+    """The record of a training that raised, with the traceback kept."""
+    from scaling.provenance import provenance, run_columns
+    from scaling.record import SCHEMA
+
+    trial = run_columns(training) | {"status": "failed"}
+    return {
+        "kind": "training",
+        "schema": SCHEMA,
+        "id": training.id,
+        "config": training.to_dict(),
+        "trial": trial,
+        "params": {},
+        "curve": [],
+        "error": describe_error(error),
+        "provenance": provenance(),
+    }
+
+
+def failed_evaluation(evaluation: Evaluation, error: BaseException) -> Record:
+    """The record of an evaluation that raised, with the traceback kept."""
+    from scaling.provenance import provenance
+    from scaling.record import SCHEMA
+
+    return {
+        "kind": "evaluation",
+        "schema": SCHEMA,
+        "id": evaluation.id,
+        "trial": evaluation.training,
+        "status": "failed",
+        "config": evaluation.to_dict(),
+        "values": [],
+        "error": describe_error(error),
+        "provenance": provenance(),
+    }
+
+
+def describe_error(error: BaseException) -> dict[str, str]:
+    """Type, message and traceback of an exception, as a record keeps them."""
+    text = "".join(traceback.format_exception(error))
+    return {"type": type(error).__name__, "message": str(error), "traceback": text}
