@@ -1,0 +1,116 @@
+"""What a model costs: parameters by group, MACs, FLOPs and bytes.
+
+MACs are counted by ``torch.utils.flop_counter`` on the meta device (halved: it counts a
+multiply-accumulate as two), which sees the operations that fvcore alone does not.
+C = 6 x MACs x batch x steps (S1, section 4.2): two FLOPs a MAC, backward twice the forward.
+Importing this module needs no torch; counting a network does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from scaling.record import PARAMETER_GROUPS
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Size and cost of one model.
+
+    Attributes:
+        params: parameters by group (``PARAMETER_GROUPS``); they sum to ``total``.
+        macs: multiply-accumulates of one forward pass on one record.
+        bytes: size of the 32-bit weights.
+    """
+
+    params: dict[str, int]
+    macs: int
+    bytes: int
+
+    @property
+    def N(self) -> int:  # noqa: N802 - the field's name for it
+        """Backbone parameters."""
+        return self.params["backbone"]
+
+    @property
+    def total(self) -> int:
+        """All parameters."""
+        return sum(self.params.values())
+
+
+def training_flops(macs: int, batch: int, steps: int) -> int:
+    """C: floating-point operations of ``steps`` training steps (S1, section 4.2)."""
+    return 6 * macs * batch * steps
+
+
+def count(family: str, size: str, leads: int, samples: int, num_labels: int) -> Counts:
+    """Count a model with a linear head, without allocating it.
+
+    Args:
+        family: architecture.
+        size: point on its ladder.
+        leads: input leads.
+        samples: samples per lead.
+        num_labels: outputs of the head.
+    """
+    if family == "simulated":
+        return _simulated(size, num_labels)
+    import torch
+
+    from scaling.models.classifier import Classifier
+
+    with torch.device("meta"):
+        model = Classifier(family, size, leads, num_labels)
+        macs = count_macs(model, (1, leads, samples))
+    params = count_params(model)
+    return Counts(params=params, macs=macs, bytes=4 * sum(params.values()))
+
+
+def _simulated(size: str, num_labels: int) -> Counts:
+    backbone = int(size.removeprefix("n"))
+    params = dict.fromkeys(PARAMETER_GROUPS, 0) | {"backbone": backbone, "head": num_labels}
+    # MACs grow more slowly than parameters, as they do on the real ladders.
+    return Counts(
+        params=params, macs=round(40 * backbone**0.85), bytes=4 * (backbone + num_labels)
+    )
+
+
+def count_params(model: nn.Module) -> dict[str, int]:
+    """Parameters by group: the name of the top-level module each belongs to."""
+    params = dict.fromkeys(PARAMETER_GROUPS, 0)
+    for name, value in model.named_parameters():
+        params[name.split(".")[0]] += value.numel()
+    return params
+
+
+def count_macs(model: nn.Module, shape: tuple[int, ...]) -> int:
+    """MACs of one forward pass on an input of ``shape``; the model may be on the meta device."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.empty(shape, device=device))
+    model.train(was_training)
+    return int(counter.get_total_flops()) // 2
+
+
+def count_macs_fvcore(model: nn.Module, shape: tuple[int, ...]) -> int:
+    """The same by fvcore, convolutions and matrix products only, as a cross-check.
+
+    fvcore adds normalisations to its total, which are not MACs; they are left out.
+    """
+    import torch
+    from fvcore.nn import FlopCountAnalysis
+
+    analysis = FlopCountAnalysis(model.eval(), torch.zeros(shape))
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    operators = analysis.by_operator()
+    norms = {"batch_norm", "layer_norm", "group_norm", "instance_norm"}
+    return int(sum(value for name, value in operators.items() if name not in norms))

@@ -1,0 +1,77 @@
+"""ResNet-1D after Ribeiro et al. 2020 (Nature Communications 11:1760), in the PyTorch port's form.
+
+A stem convolution, then residual blocks; in each the second convolution is strided and the
+skip path is a max-pool and, when widths differ, a 1 x 1 convolution. The un-normalised sum is
+carried on the skip path (two outputs a block). Global average pooling replaces the original's
+flatten, so the number of parameters does not depend on the length of the record.
+
+Sizes are named ``d<blocks>w<channels of the last block>``. Channels follow Ribeiro's ramp
+64, 128, 196, 256, 320 resampled to the number of blocks and scaled to the last width
+(the reading of S1's Table S.4 in which all ten sizes fall into their decade).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from scaling.models.resnet_sizes import LADDER
+
+
+class Block(nn.Module):
+    """One residual block; takes and returns (skip path, main path)."""
+
+    def __init__(self, width_in: int, width: int, stride: int, kernel: int, dropout: float) -> None:
+        super().__init__()
+        pad = kernel // 2
+        self.conv1 = nn.Conv1d(width_in, width, kernel, padding=pad, bias=False)
+        self.bn1 = nn.BatchNorm1d(width)
+        self.conv2 = nn.Conv1d(width, width, kernel, stride, padding=pad, bias=False)
+        self.bn2 = nn.BatchNorm1d(width)
+        self.dropout = nn.Dropout(dropout)
+        self.pool = nn.MaxPool1d(stride, ceil_mode=True) if stride > 1 else nn.Identity()
+        same = width_in == width
+        self.skip = nn.Identity() if same else nn.Conv1d(width_in, width, 1, bias=False)
+
+    def forward(self, y_BCT: Tensor, x_BCT: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C_in, T) twice to (B, C, ceil(T / stride)) twice."""
+        h = self.dropout(torch.relu(self.bn1(self.conv1(x_BCT))))
+        y = self.conv2(h) + self.skip(self.pool(y_BCT))
+        return y, self.dropout(torch.relu(self.bn2(y)))
+
+
+class ResNet1d(nn.Module):
+    """The backbone: records to pooled features, no head.
+
+    Args:
+        size: point on the ladder, such as ``d3w24``.
+        leads: input leads.
+        dropout: rate inside the blocks.
+
+    Raises:
+        KeyError: a size that is not on the ladder.
+    """
+
+    def __init__(self, size: str, leads: int = 12, dropout: float = 0.0) -> None:
+        super().__init__()
+        shape = LADDER[size]
+        kernel, stem = shape.kernel, shape.channels[0]
+        self.conv1 = nn.Conv1d(leads, stem, kernel, padding=kernel // 2, bias=False)
+        self.bn1 = nn.BatchNorm1d(stem)
+        widths = (stem, *shape.channels)
+        self.blocks = nn.ModuleList(
+            Block(before, after, stride, kernel, dropout)
+            for before, after, stride in zip(widths, widths[1:], shape.strides, strict=False)
+        )
+        self.features = shape.channels[-1]
+        for module in self.modules():
+            if isinstance(module, nn.Conv1d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+
+    def forward(self, x_BLT: Tensor) -> Tensor:
+        """Records (B, L, T) in millivolts to features (B, F)."""
+        x = self.bn1(self.conv1(x_BLT))
+        y = x
+        for block in self.blocks:
+            y, x = block(y, x)
+        return x.mean(dim=-1)
