@@ -1,0 +1,1 @@
+"""ECG on disk -> Corpus: memory-mapped signals, labels and patients."""

@@ -1,0 +1,1 @@
+"""One file per dataset, each reading its official layout."""

@@ -1,0 +1,134 @@
+"""What a source gives: a cheap summary, and chunks of recordings to be prepared.
+
+A source is one module with ``open_source(spec, root) -> Source`` and one row in
+``scaling.corpora.registry``. This module and every source module import only the standard
+library at the top, so that a grid can be checked in no time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from scaling.corpora.errors import CorpusError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+CHUNK = 128  # records read and written at a time: at most about 60 MB at 500 Hz
+
+Order = Literal["hashed", "stored"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a plan needs to know of a corpus and task before it is prepared.
+
+    Attributes:
+        train: training records with a label of the task.
+        validation: the same for validation.
+        test: the same for test.
+        patients: patients among the training records.
+        classes: class names in label order.
+        fingerprint: content id of the source's files; empty where there are none.
+    """
+
+    train: int
+    validation: int
+    test: int
+    patients: int
+    classes: tuple[str, ...]
+    fingerprint: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Recording:
+    """One recording as the source holds it.
+
+    Attributes:
+        signal: (leads, samples) in millivolts.
+        fs_hz: sampling rate in hertz.
+        leads: lead names in the order of ``signal``.
+    """
+
+    signal: NDArray[np.float32]
+    fs_hz: int
+    leads: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """The tables of some records, all in the same order.
+
+    Attributes:
+        records: record ids, unique in the corpus.
+        patients: (n,) patient ids, unique in the source.
+        splits: ``train``, ``validation`` or ``test``.
+        ages: years, None where unknown.
+        sexes: ``female``, ``male``, or None where unknown.
+        labels: task -> (n, classes), 0 or 1.
+        valid: task -> (n,), whether the record belongs to the task.
+    """
+
+    records: list[str]
+    patients: NDArray[np.int64]
+    splits: list[str]
+    ages: list[float | None]
+    sexes: list[str | None]
+    labels: dict[str, NDArray[np.uint8]]
+    valid: dict[str, NDArray[np.bool_]]
+
+
+class Chunk(Protocol):
+    """Some consecutive records; travels to a worker process by pickle."""
+
+    @property
+    def size(self) -> int:
+        """Number of records."""
+        ...
+
+    def read(self) -> tuple[Rows, Iterable[Recording | CorpusError]]:
+        """Tables and recordings; an error stands where a recording cannot be read."""
+        ...
+
+
+class Source(Protocol):
+    """A dataset opened with a spec."""
+
+    @property
+    def classes(self) -> dict[str, tuple[str, ...]]:
+        """Task -> class names in label order."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Content id of the files; empty for a source without files."""
+        ...
+
+    @property
+    def order(self) -> Order:
+        """How nested subsets are taken.
+
+        ``stored`` takes records as they come: for cohorts made by index, so that a grown
+        pool leaves smaller subsets as they were. ``hashed`` orders patients by a hash: for
+        files, whose order may mean something.
+        """
+        ...
+
+    def summary(self, task: str) -> Summary:
+        """Counts of one task, without reading a signal."""
+        ...
+
+    def chunks(self) -> list[Chunk]:
+        """All records, in the order they will be stored."""
+        ...
+
+    def notes(self) -> dict[str, Any]:
+        """What the source adds to the quality report (JSON)."""
+        ...
+
+    def bayes_loss(self) -> dict[str, Any] | None:
+        """The known Bayes loss in nats, see docs/records.md; None where nobody knows it."""
+        ...

@@ -1,0 +1,16 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real recordings beside the checkout; tests that need it skip without it."""
+    folder = Path(__file__).resolve().parents[1] / "../shared"
+    if not folder.is_dir():
+        pytest.skip("the folder of real recordings (../shared) is not here")
+    return folder.resolve()
