@@ -1,0 +1,58 @@
+"""Records resident on the device, and the order in which training sees them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """Records of one split, held as 16-bit integers on the device.
+
+    Attributes:
+        signals: (n, L, T) int16, in steps of ``mv``.
+        labels: (n, C) float32.
+        patients: (n,) patient ids, for standard errors by patient.
+        mv: millivolts per step.
+    """
+
+    signals: Tensor
+    labels: Tensor
+    patients: NDArray[np.int64]
+    mv: float
+
+    def __len__(self) -> int:
+        return len(self.signals)
+
+    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Signals (B, L, T) float32 in millivolts and labels (B, C) of ``rows``."""
+        return self.signals[rows].float() * self.mv, self.labels[rows]
+
+    def first(self, n: int) -> Split:
+        """The first ``n`` records, or all when there are fewer."""
+        return Split(
+            signals=self.signals[:n],
+            labels=self.labels[:n],
+            patients=self.patients[:n],
+            mv=self.mv,
+        )
+
+
+def batches(n: int, batch: int, seed: int) -> Iterator[Tensor]:
+    """Rows of one batch after another, without end: shuffled epochs joined end to end.
+
+    Every batch has exactly ``batch`` rows, so that C is a plain product.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    queue = torch.empty(0, dtype=torch.int64)
+    while True:
+        while len(queue) < batch:
+            queue = torch.cat([queue, torch.randperm(n, generator=generator)])
+        yield queue[:batch]
+        queue = queue[batch:]

@@ -1,0 +1,264 @@
+"""The torch trainer: a Training becomes a record and weights, an Evaluation a record."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from scaling.corpora.corpus import Corpus
+from scaling.corpora.prepare import prepare
+from scaling.cost import count, training_flops
+from scaling.evaluation.held_out import mean_loss, predict
+from scaling.evaluation.linear_probe import Features, fit_probe
+from scaling.evaluation.metrics import macro_auroc, macro_auroc_se
+from scaling.identity import CorpusSpec, Evaluation, Training
+from scaling.models.classifier import Classifier
+from scaling.objectives.supervised import prior_logits
+from scaling.provenance import corpus_name, provenance, run_columns
+from scaling.record import SCHEMA, read_record
+from scaling.training.data import Split
+from scaling.training.loop import Outcome, train
+from scaling.training.weights import load_weights, save_weights
+from scaling.trial import Workspace
+
+Record = dict[str, Any]
+
+
+class TorchTrainer:
+    """Runs trainings and evaluations in this process; see ``scaling.trial.Trainer``."""
+
+    def train(
+        self, training: Training, workspace: Workspace, report: Callable[[float], None]
+    ) -> Record:
+        """Train, keep the weights of the best validation step, return the record."""
+        start = time.monotonic()
+        torch.set_num_threads(workspace.threads)
+        row = run_columns(training)
+        corpus = open_corpus(training.corpus, workspace)
+        device = pick_device()
+        splits, rows = training_splits(corpus, training, device)
+        labels = splits["train"].labels.shape[1]
+        counts = count(
+            training.family, training.size, len(training.leads), training.corpus.samples, labels
+        )
+        model = initial_model(training, splits["train"]).to(device)
+        outcome = train(
+            model, splits, training.recipe, seed=training.seed, macs=counts.macs, report=report
+        )
+        if outcome.best_state:
+            about = {"training": training.to_dict(), "classes": list(corpus.classes(training.task)),
+                     "preprocessing": corpus.info["preprocessing"], "step": outcome.best_step}  # fmt: skip
+            save_weights(weights_path(workspace, training.id), outcome.best_state, about)
+        row |= {
+            "num_labels": labels,
+            "N": counts.N,
+            "params_total": counts.total,
+            "patients": len(np.unique(corpus.patients[rows])),
+            "status": outcome.status,
+            "steps": outcome.steps,
+            "C": training_flops(counts.macs, training.recipe.batch, outcome.steps),
+            "macs": counts.macs,
+            "duration_s": round(time.monotonic() - start, 3),
+            "device": device_name(device),
+        }
+        return {
+            "kind": "training",
+            "schema": SCHEMA,
+            "id": training.id,
+            "config": training.to_dict(),
+            "trial": row,
+            "params": counts.params,
+            "curve": _curve(training, outcome),
+            "error": None,
+            "provenance": provenance(),
+        }
+
+    def evaluate(self, evaluation: Evaluation, training: Training, workspace: Workspace) -> Record:
+        """Measure the kept weights of ``training``; protocols ``held-out`` and ``linear-probe``.
+
+        Raises:
+            ValueError: unknown protocol.
+            scaling.training.weights.WeightsError: the weights are gone or damaged.
+        """
+        torch.set_num_threads(workspace.threads)
+        trained = _training_record(workspace, training.id)
+        record: Record = {
+            "kind": "evaluation",
+            "schema": SCHEMA,
+            "id": evaluation.id,
+            "trial": evaluation.training,
+            "status": trained["trial"]["status"],
+            "config": evaluation.to_dict(),
+            "values": [],
+            "error": None,
+            "provenance": provenance(),
+        }
+        if trained["trial"]["status"] == "diverged" and not _has_weights(workspace, training.id):
+            return record
+        state, about = load_weights(weights_path(workspace, training.id))
+        device = pick_device()
+        model = Classifier(
+            training.family, training.size, len(training.leads), len(about["classes"])
+        )
+        model.load_state_dict(state)
+        model.to(device)
+        corpus = open_corpus(evaluation.corpus, workspace)
+        if evaluation.protocol == "held-out":
+            rows = held_out_values(model, corpus, evaluation, device)
+            rows += _best_test(trained)
+        elif evaluation.protocol == "linear-probe":
+            rows = probe_values(model, corpus, evaluation, training.seed, device)
+        else:
+            raise ValueError(f"{evaluation.id}: unknown protocol {evaluation.protocol!r}")
+        place = {
+            "step": about["step"],
+            "C": training_flops(trained["trial"]["macs"], training.recipe.batch, about["step"]),
+            "task": corpus_name(evaluation.corpus.source, evaluation.task),
+            "protocol": evaluation.protocol,
+        }
+        record["values"] = [place | row for row in rows]
+        return record
+
+
+def pick_device() -> torch.device:
+    """CUDA when there is one, the CPU otherwise."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_name(device: torch.device) -> str:
+    """What the record says: the GPU's name, or the CPU with its number of threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu x{torch.get_num_threads()}"
+
+
+def open_corpus(spec: CorpusSpec, workspace: Workspace) -> Corpus:
+    """The prepared corpus of ``spec``, prepared now when this machine has none."""
+    return _open(spec, workspace.cache, workspace.root(spec.source))
+
+
+@functools.lru_cache(maxsize=4)
+def _open(spec: CorpusSpec, cache: Path, root: Path | None) -> Corpus:
+    return Corpus.open(prepare(spec, cache, root, lambda done, total: None))
+
+
+def split_of(
+    corpus: Corpus, rows: np.ndarray[Any, np.dtype[np.int64]], task: str, device: torch.device
+) -> Split:
+    """Records ``rows`` of ``corpus``, resident on ``device``."""
+    return Split(
+        signals=torch.from_numpy(np.ascontiguousarray(corpus.signals[rows])).to(device),
+        labels=torch.from_numpy(corpus.labels(task)[rows].astype(np.float32)).to(device),
+        patients=corpus.patients[rows],
+        mv=corpus.info["mv_per_lsb"],
+    )
+
+
+def training_splits(
+    corpus: Corpus, training: Training, device: torch.device
+) -> tuple[dict[str, Split], np.ndarray[Any, np.dtype[np.int64]]]:
+    """The D training records (nested by patient), validation and test; and the rows used."""
+    task = training.task
+    rows = corpus.subset(task, training.data)
+    splits = {"train": split_of(corpus, rows, task, device)}
+    for name in ("validation", "test"):
+        splits[name] = split_of(corpus, corpus.rows(name, task), task, device)
+    return splits, rows
+
+
+def initial_model(training: Training, data: Split) -> Classifier:
+    """The untrained model of ``training.seed``; its head starts at the class frequencies."""
+    torch.manual_seed(training.seed)
+    model = Classifier(
+        training.family,
+        training.size,
+        len(training.leads),
+        data.labels.shape[1],
+        training.recipe.dropout,
+    )
+    with torch.no_grad():
+        model.head.weight.mul_(0.1)
+        model.head.bias.copy_(prior_logits(data.labels.cpu()))
+    return model
+
+
+def weights_path(workspace: Workspace, training: str) -> Path:
+    """Where the weights of a training are kept."""
+    return workspace.weights / f"{training}.safetensors"
+
+
+def held_out_values(
+    model: Classifier, corpus: Corpus, evaluation: Evaluation, device: torch.device
+) -> list[Record]:
+    """Loss and macro-AUROC of the trained head on validation and test."""
+    rows: list[Record] = []
+    for name in ("validation", "test"):
+        split = split_of(corpus, corpus.rows(name, evaluation.task), evaluation.task, device)
+        rows += _measure(name, predict(model, split), split)
+    return rows
+
+
+def probe_values(
+    model: Classifier, corpus: Corpus, evaluation: Evaluation, seed: int, device: torch.device
+) -> list[Record]:
+    """Loss and macro-AUROC of a linear probe on the frozen backbone."""
+    splits, features = {}, {}
+    for name in ("train", "validation", "test"):
+        split = split_of(corpus, corpus.rows(name, evaluation.task), evaluation.task, device)
+        splits[name] = split
+        features[name] = Features(x=predict(model.backbone, split), y=split.labels.cpu())
+    layer: nn.Linear = fit_probe(features["train"], features["validation"], seed)
+    rows: list[Record] = []
+    for name in ("validation", "test"):
+        with torch.no_grad():
+            logits = layer(features[name].x)
+        rows += _measure(name, logits, splits[name])
+    return rows
+
+
+def _measure(name: str, logits_NC: Tensor, split: Split) -> list[Record]:
+    loss, loss_se = mean_loss(logits_NC, split)
+    scores = logits_NC.double().numpy()
+    labels = split.labels.cpu().numpy() > 0.5
+    area = macro_auroc(scores, labels)
+    area_se = macro_auroc_se(scores, labels, split.patients)
+    base = {"split": name, "n": len(split)}
+    return [
+        base | {"metric": "loss", "value": loss, "value_se": loss_se},
+        base | {"metric": "macro_auroc", "value": area, "value_se": area_se},
+    ]
+
+
+def _curve(training: Training, outcome: Outcome) -> list[Record]:
+    task = corpus_name(training.corpus.source, training.task)
+    fixed = {"task": task, "metric": "loss", "protocol": "curve"}
+    return [fixed | row for row in outcome.curve]
+
+
+def _best_test(trained: Record) -> list[Record]:
+    """S1's convention: the lowest test loss over the evaluated steps."""
+    rows = [row for row in trained["curve"] if row["split"] == "test"]
+    best = min(rows, key=lambda row: row["value"], default=None)
+    if best is None:
+        return []
+    return [{k: best[k] for k in ("step", "C", "split", "metric", "value", "n", "value_se")}
+            | {"protocol": "best-test"}]  # fmt: skip
+
+
+def _training_record(workspace: Workspace, training: str) -> Record:
+    for folder in (workspace.records, workspace.spool):
+        path = folder / f"{training}.json"
+        if path.exists():
+            return read_record(path)
+    raise FileNotFoundError(f"{training}: no record of this training in {workspace.store}")
+
+
+def _has_weights(workspace: Workspace, training: str) -> bool:
+    return weights_path(workspace, training).exists()
