@@ -74,9 +74,7 @@ def _simulated(size: str, num_labels: int) -> Counts:
     backbone = int(size.removeprefix("n"))
     params = dict.fromkeys(PARAMETER_GROUPS, 0) | {"backbone": backbone, "head": num_labels}
     # MACs grow more slowly than parameters, as they do on the real ladders.
-    return Counts(
-        params=params, macs=round(40 * backbone**0.85), bytes=4 * (backbone + num_labels)
-    )
+    return Counts(params=params, macs=round(40 * backbone**0.85), bytes=4 * (backbone + num_labels))
 
 
 def count_params(model: nn.Module) -> dict[str, int]:
@@ -106,11 +104,17 @@ def count_macs_fvcore(model: nn.Module, shape: tuple[int, ...]) -> int:
 
     fvcore adds normalisations to its total, which are not MACs; they are left out.
     """
-    import torch
-    from fvcore.nn import FlopCountAnalysis
+    import warnings
 
-    analysis = FlopCountAnalysis(model.eval(), torch.zeros(shape))
-    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-    operators = analysis.by_operator()
+    import torch
+
+    with warnings.catch_warnings():
+        # fvcore's last release (2022) compiles and traces with torch.jit, deprecated since.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from fvcore.nn import FlopCountAnalysis
+
+        analysis = FlopCountAnalysis(model.eval(), torch.zeros(shape))
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        operators = analysis.by_operator()
     norms = {"batch_norm", "layer_norm", "group_norm", "instance_norm"}
     return int(sum(value for name, value in operators.items() if name not in norms))

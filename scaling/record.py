@@ -131,7 +131,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.flush()
             os.fchmod(file.fileno(), 0o644)  # mkstemp lets only its owner read
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

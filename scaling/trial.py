@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from scaling.identity import Evaluation, Job, Training
-from scaling.record import FINISHED, read_record, status_of, write_record
+from scaling.record import FINISHED, RecordError, read_record, status_of, write_record
 
 # The disk cannot take more: the study must stop, and no trial is to blame.
 STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
@@ -121,10 +121,12 @@ def _finished(workspace: Workspace, record_id: str) -> str | None:
     """Status of a record that need not be made again, or None."""
     for folder in (workspace.records, workspace.spool):
         path = folder / f"{record_id}.json"
-        if path.exists():
+        try:
             status = status_of(read_record(path))
-            if status in FINISHED:
-                return status
+        except (FileNotFoundError, RecordError):
+            continue  # the driver sets broken records aside
+        if status in FINISHED:
+            return status
     return None
 
 

@@ -1,0 +1,1 @@
+"""Held-out loss, metrics and the linear probe."""

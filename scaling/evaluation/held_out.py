@@ -22,7 +22,7 @@ def predict(model: nn.Module, split: Split) -> Tensor:
     model.eval()
     device = split.signals.device
     rows = torch.arange(len(split), device=device)
-    parts = [model(split.batch(chunk)[0]).float().cpu() for chunk in rows.split(EVAL_BATCH)]
+    parts = [model(split.batch(chunk)[0]).float().cpu() for chunk in torch.split(rows, EVAL_BATCH)]
     model.train(was_training)
     return torch.cat(parts)
 

@@ -60,7 +60,7 @@ def _descend(
     best, stale = math.inf, 0
     kept = {k: v.clone() for k, v in layer.state_dict().items()}
     for _ in range(EPOCHS):
-        for rows in torch.randperm(len(x), generator=generator).split(BATCH):
+        for rows in torch.split(torch.randperm(len(x), generator=generator), BATCH):
             loss = supervised.loss(layer(x[rows]), y[rows])
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]

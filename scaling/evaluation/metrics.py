@@ -18,9 +18,7 @@ def auroc(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> float:
     if not positives or not negatives:
         return math.nan
     ranks = rankdata(scores)
-    return float(
-        (ranks[labels].sum() - positives * (positives + 1) / 2) / (positives * negatives)
-    )
+    return float((ranks[labels].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
 def macro_auroc(scores_NC: NDArray[np.float64], labels_NC: NDArray[np.bool_]) -> float:

@@ -74,4 +74,5 @@ class ResNet1d(nn.Module):
         y = x
         for block in self.blocks:
             y, x = block(y, x)
-        return x.mean(dim=-1)
+        features: Tensor = x.mean(dim=-1)
+        return features

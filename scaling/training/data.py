@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from scaling.corpora.corpus import Corpus
+from scaling.corpora.prepare import prepare
+from scaling.identity import CorpusSpec
+from scaling.trial import Workspace
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,3 +63,23 @@ def batches(n: int, batch: int, seed: int) -> Iterator[Tensor]:
             queue = torch.cat([queue, torch.randperm(n, generator=generator)])
         yield queue[:batch]
         queue = queue[batch:]
+
+
+def open_corpus(spec: CorpusSpec, workspace: Workspace) -> Corpus:
+    """The prepared corpus of ``spec``, prepared now when this machine has none."""
+    return _open(spec, workspace.cache, workspace.root(spec.source))
+
+
+@functools.lru_cache(maxsize=4)
+def _open(spec: CorpusSpec, cache: Path, root: Path | None) -> Corpus:
+    return Corpus.open(prepare(spec, cache, root, lambda done, total: None))
+
+
+def split_of(corpus: Corpus, rows: NDArray[np.int64], task: str, device: torch.device) -> Split:
+    """Records ``rows`` of ``corpus``, resident on ``device``."""
+    return Split(
+        signals=torch.from_numpy(np.ascontiguousarray(corpus.signals[rows])).to(device),
+        labels=torch.from_numpy(corpus.labels(task)[rows].astype(np.float32)).to(device),
+        patients=corpus.patients[rows],
+        mv=corpus.info["mv_per_lsb"],
+    )

@@ -52,7 +52,8 @@ def train(
 
     It stops early when the validation loss has not improved by ``recipe.min_delta`` (a
     fraction) for ``recipe.patience`` evaluations after ``recipe.min_steps``: status ``done``.
-    A run that reaches ``max_steps`` first is ``budget_limited``; a loss that is not finite ends it as ``diverged``.
+    A run that reaches ``max_steps`` first is ``budget_limited``; a loss that is not finite
+    ends it as ``diverged``.
 
     Args:
         model: maps (B, L, T) to logits; changed in place.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,20 +9,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
 
 from scaling.corpora.corpus import Corpus
-from scaling.corpora.prepare import prepare
 from scaling.cost import count, training_flops
-from scaling.evaluation.held_out import mean_loss, predict
-from scaling.evaluation.linear_probe import Features, fit_probe
-from scaling.evaluation.metrics import macro_auroc, macro_auroc_se
-from scaling.identity import CorpusSpec, Evaluation, Training
+from scaling.evaluation.measure import held_out_values, probe_values
+from scaling.identity import Evaluation, Training
 from scaling.models.classifier import Classifier
 from scaling.objectives.supervised import prior_logits
 from scaling.provenance import corpus_name, provenance, run_columns
 from scaling.record import SCHEMA, read_record
-from scaling.training.data import Split
+from scaling.training.data import Split, open_corpus, split_of
 from scaling.training.loop import Outcome, train
 from scaling.training.weights import load_weights, save_weights
 from scaling.trial import Workspace
@@ -53,8 +49,12 @@ class TorchTrainer:
             model, splits, training.recipe, seed=training.seed, macs=counts.macs, report=report
         )
         if outcome.best_state:
-            about = {"training": training.to_dict(), "classes": list(corpus.classes(training.task)),
-                     "preprocessing": corpus.info["preprocessing"], "step": outcome.best_step}  # fmt: skip
+            about = {
+                "training": training.to_dict(),
+                "classes": list(corpus.classes(training.task)),
+                "preprocessing": corpus.info["preprocessing"],
+                "step": outcome.best_step,
+            }
             save_weights(weights_path(workspace, training.id), outcome.best_state, about)
         row |= {
             "num_labels": labels,
@@ -139,31 +139,9 @@ def device_name(device: torch.device) -> str:
     return f"cpu x{torch.get_num_threads()}"
 
 
-def open_corpus(spec: CorpusSpec, workspace: Workspace) -> Corpus:
-    """The prepared corpus of ``spec``, prepared now when this machine has none."""
-    return _open(spec, workspace.cache, workspace.root(spec.source))
-
-
-@functools.lru_cache(maxsize=4)
-def _open(spec: CorpusSpec, cache: Path, root: Path | None) -> Corpus:
-    return Corpus.open(prepare(spec, cache, root, lambda done, total: None))
-
-
-def split_of(
-    corpus: Corpus, rows: np.ndarray[Any, np.dtype[np.int64]], task: str, device: torch.device
-) -> Split:
-    """Records ``rows`` of ``corpus``, resident on ``device``."""
-    return Split(
-        signals=torch.from_numpy(np.ascontiguousarray(corpus.signals[rows])).to(device),
-        labels=torch.from_numpy(corpus.labels(task)[rows].astype(np.float32)).to(device),
-        patients=corpus.patients[rows],
-        mv=corpus.info["mv_per_lsb"],
-    )
-
-
 def training_splits(
     corpus: Corpus, training: Training, device: torch.device
-) -> tuple[dict[str, Split], np.ndarray[Any, np.dtype[np.int64]]]:
+) -> tuple[dict[str, Split], NDArray[np.int64]]:
     """The D training records (nested by patient), validation and test; and the rows used."""
     task = training.task
     rows = corpus.subset(task, training.data)
@@ -192,48 +170,6 @@ def initial_model(training: Training, data: Split) -> Classifier:
 def weights_path(workspace: Workspace, training: str) -> Path:
     """Where the weights of a training are kept."""
     return workspace.weights / f"{training}.safetensors"
-
-
-def held_out_values(
-    model: Classifier, corpus: Corpus, evaluation: Evaluation, device: torch.device
-) -> list[Record]:
-    """Loss and macro-AUROC of the trained head on validation and test."""
-    rows: list[Record] = []
-    for name in ("validation", "test"):
-        split = split_of(corpus, corpus.rows(name, evaluation.task), evaluation.task, device)
-        rows += _measure(name, predict(model, split), split)
-    return rows
-
-
-def probe_values(
-    model: Classifier, corpus: Corpus, evaluation: Evaluation, seed: int, device: torch.device
-) -> list[Record]:
-    """Loss and macro-AUROC of a linear probe on the frozen backbone."""
-    splits, features = {}, {}
-    for name in ("train", "validation", "test"):
-        split = split_of(corpus, corpus.rows(name, evaluation.task), evaluation.task, device)
-        splits[name] = split
-        features[name] = Features(x=predict(model.backbone, split), y=split.labels.cpu())
-    layer: nn.Linear = fit_probe(features["train"], features["validation"], seed)
-    rows: list[Record] = []
-    for name in ("validation", "test"):
-        with torch.no_grad():
-            logits = layer(features[name].x)
-        rows += _measure(name, logits, splits[name])
-    return rows
-
-
-def _measure(name: str, logits_NC: Tensor, split: Split) -> list[Record]:
-    loss, loss_se = mean_loss(logits_NC, split)
-    scores = logits_NC.double().numpy()
-    labels = split.labels.cpu().numpy() > 0.5
-    area = macro_auroc(scores, labels)
-    area_se = macro_auroc_se(scores, labels, split.patients)
-    base = {"split": name, "n": len(split)}
-    return [
-        base | {"metric": "loss", "value": loss, "value_se": loss_se},
-        base | {"metric": "macro_auroc", "value": area, "value_se": area_se},
-    ]
 
 
 def _curve(training: Training, outcome: Outcome) -> list[Record]:

@@ -61,10 +61,7 @@ def bayes_loss(
     """
     bound, bound_se = _entropy_given_findings(cohort, seed, samples / fs_hz)
     extra = np.array(
-        [
-            _lost_to_noise(cohort, seed, index, fs_hz, samples)
-            for index in range(POSTERIOR_RECORDS)
-        ]
+        [_lost_to_noise(cohort, seed, index, fs_hz, samples) for index in range(POSTERIOR_RECORDS)]
     )
     per_label = bound + extra.mean(axis=0)
     extra_se = float(extra.mean(axis=1).std(ddof=1) / np.sqrt(POSTERIOR_RECORDS))
@@ -163,10 +160,10 @@ def _posterior(
     # A latent that leaves no trace (f waves without AF) and has no prior must not make the
     # matrix singular; its own posterior is irrelevant to the labels then.
     information += 1e-9 * np.diag(np.maximum(np.diag(information), 1.0))
-    covariance = np.linalg.inv(information)
+    covariance: Array = np.linalg.inv(information).astype(np.float64)
     used = [n for n in names if n in visit.findings]
     rows = [names.index(n) for n in used]
-    return used, covariance[np.ix_(rows, rows)]
+    return used, np.asarray(covariance[np.ix_(rows, rows)], np.float64)
 
 
 def _hide(leads: Array, fs_hz: int, mains_hz: float) -> Array:
@@ -175,4 +172,5 @@ def _hide(leads: Array, fs_hz: int, mains_hz: float) -> Array:
     f = np.fft.rfftfreq(leads.shape[-1], 1.0 / fs_hz)
     alias = abs(mains_hz - fs_hz * round(mains_hz / fs_hz))
     spectrum[:, (f < 0.7) | (np.abs(f - alias) < 0.3)] = 0.0
-    return np.fft.irfft(spectrum, leads.shape[-1])
+    shown: Array = np.fft.irfft(spectrum, leads.shape[-1])
+    return shown

@@ -32,7 +32,7 @@ WAVES = ("P", "Q", "R", "S", "RBBB", "LBBB", "T1", "T2")
 # Dipole of each wave in millivolts, for a patient with all perturbations zero.
 DIRECTIONS: Array = np.array(
     [
-        [0.09, 0.14, -0.03],
+        [0.10, 0.16, -0.03],
         [-0.13, -0.04, -0.14],
         [1.00, 0.78, 0.22],
         [-0.18, -0.16, 0.46],
@@ -43,7 +43,8 @@ DIRECTIONS: Array = np.array(
     ]
 )
 TIMING = ("pr_ms", "qtc_ms", "rbbb", "lbbb", "width")  # the latents wave shapes depend on
-P_SIGMA_MS = 20.0
+P_SIGMA_MS = 20.0  # at a PR interval of 160 ms
+P_WIDENING = 0.15  # ms of P width per ms of PR: slow atria delay both
 P_ONSET = 2.2  # the P wave is taken to begin 2.2 sigma before its peak
 QRS_ONSET_MS = 38.0  # before the R peak, in a normal complex
 
@@ -116,8 +117,9 @@ def timing_ms(latents: Latents, rr_s: float) -> tuple[Array, Array]:
     onset = -QRS_ONSET_MS * w
     t_end = onset + qt
     broad = 1.0 + 0.7 * latents.lbbb
+    p_sigma = max(P_SIGMA_MS + P_WIDENING * (latents.pr_ms - 160.0), 12.0)
     centres = [
-        onset - latents.pr_ms + P_ONSET * P_SIGMA_MS,
+        onset - latents.pr_ms + P_ONSET * p_sigma,
         -22.0 * w,
         0.0,
         24.0 * w * broad,
@@ -126,7 +128,7 @@ def timing_ms(latents: Latents, rr_s: float) -> tuple[Array, Array]:
         t_end - 115.0,
         t_end - 70.0,
     ]
-    sigmas = [P_SIGMA_MS, 7.0 * w, 9.5 * w * broad, 8.0 * w, 13.0 * w, 15.0 * w, 42.0, 28.0]
+    sigmas = [p_sigma, 7.0 * w, 9.5 * w * broad, 8.0 * w, 13.0 * w, 15.0 * w, 42.0, 28.0]
     return np.array(centres), np.array(sigmas)
 
 

@@ -153,7 +153,8 @@ def _smooth(eight: Array, device: Device, fs_hz: int) -> Array:
         return eight
     f = np.fft.rfftfreq(eight.shape[-1], 1.0 / fs_hz)
     gain = np.exp(-0.5 * np.log(2.0) * (f / device.low_pass_hz) ** 2)
-    return np.fft.irfft(np.fft.rfft(eight) * gain, eight.shape[-1])
+    smooth: Array = np.fft.irfft(np.fft.rfft(eight) * gain, eight.shape[-1])
+    return smooth
 
 
 def noise(device: Device, rng: np.random.Generator, fs_hz: int, samples: int) -> Array:
@@ -164,11 +165,12 @@ def noise(device: Device, rng: np.random.Generator, fs_hz: int, samples: int) ->
     """
     t = np.arange(samples) / fs_hz
     muscle = device.muscle_mv * np.exp(rng.normal(0.0, device.muscle_spread))
-    total = muscle * rng.normal(size=(8, samples))
+    total: Array = muscle * rng.normal(size=(8, samples))
     for _ in range(3):
         f, phase = rng.uniform(0.05, 0.6), rng.uniform(0.0, 2.0 * np.pi)
         size = device.wander_mv * np.exp(rng.normal(0.0, 0.5, 8))
         total += np.sqrt(2.0 / 3.0) * size[:, None] * np.sin(2.0 * np.pi * f * t + phase)
     size = device.mains_mv * np.exp(rng.normal(0.0, 0.7, 8))
     hum = np.sin(2.0 * np.pi * device.mains_hz * t + rng.uniform(0.0, 2.0 * np.pi))
-    return total + np.sqrt(2.0) * size[:, None] * hum
+    total += np.sqrt(2.0) * size[:, None] * hum
+    return total

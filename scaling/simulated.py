@@ -1,0 +1,218 @@
+"""A trainer that trains nothing: losses drawn from a law whose parameters are known.
+
+L(N, D) = E + A / N^alpha + B / D^beta (Hoffmann et al. 2022, Eq. 2) times lognormal noise that
+depends on the training id alone, so that a whole study runs in seconds and has a right
+answer. It stands behind the same interface as the real trainer and needs no torch.
+
+The source of the corpus chooses what happens:
+
+* ``simulated/chinchilla``: every trial succeeds;
+* ``simulated/flaky``: one trial in three fails on its first attempt and succeeds on the next;
+* ``simulated/diverging``: one trial in three diverges;
+* ``simulated/slow``: a trial sleeps 10 ms a step;
+* ``simulated/shifted`` is the out-of-distribution task, with a loss-to-loss power law.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import statistics
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from scaling import cost
+from scaling.identity import Evaluation, Training
+from scaling.provenance import corpus_name, provenance, run_columns
+from scaling.record import SCHEMA
+
+if TYPE_CHECKING:
+    from scaling.trial import Report, Workspace
+
+TRUTH = {"E": 0.20, "A": 3.0, "alpha": 0.40, "B": 8.0, "beta": 0.50, "sigma": 0.01}
+"""Parameters of the law, losses in nats; ``sigma`` is the standard deviation of log noise."""
+
+SHIFTED = {"E": 0.25, "K": 1.10, "kappa": 0.80}
+"""L_shifted = E + K (L - TRUTH.E)^kappa, before noise (Brandfonbrener et al. 2024)."""
+
+LABELS = 6
+STEP_S = 0.01
+ONE_IN = 3
+DECAY_SHARE = 0.15  # the excess loss falls by e in this share of the steps
+GUESSING = math.log(2.0)  # loss of a coin, where every curve starts
+
+Row = dict[str, Any]
+
+
+def expected_loss(n: float, d: float) -> float:
+    """Loss in nats before noise, of a backbone of ``n`` parameters on ``d`` unique records."""
+    by_size, by_data = n ** -TRUTH["alpha"], d ** -TRUTH["beta"]
+    return float(TRUTH["E"] + TRUTH["A"] * by_size + TRUTH["B"] * by_data)
+
+
+def expected_shifted_loss(n: float, d: float) -> float:
+    """Loss in nats before noise on the shifted task."""
+    excess = expected_loss(n, d) - TRUTH["E"]
+    return float(SHIFTED["E"] + SHIFTED["K"] * excess ** SHIFTED["kappa"])
+
+
+def bayes_loss(source: str) -> float:
+    """The loss that no model can beat, in nats."""
+    return SHIFTED["E"] if source == "simulated/shifted" else TRUTH["E"]
+
+
+def uniform(*words: str) -> float:
+    """A number in (0, 1) that depends on ``words`` only."""
+    digest = hashlib.sha256("/".join(words).encode()).digest()
+    return (int.from_bytes(digest[:8], "big") + 0.5) / 2**64
+
+
+def noise(*words: str) -> float:
+    """A lognormal factor with log standard deviation ``TRUTH['sigma']``."""
+    return math.exp(TRUTH["sigma"] * statistics.NormalDist().inv_cdf(uniform(*words)))
+
+
+def selected(training: Training) -> bool:
+    """Whether this trial is one of those that fail (flaky) or diverge (diverging)."""
+    return uniform("selected", training.id) < 1 / ONE_IN
+
+
+def diverging(training: Training) -> bool:
+    """Whether this trial diverges."""
+    return training.corpus.source == "simulated/diverging" and selected(training)
+
+
+class SimulatedTrainer:
+    """Stands in for the real trainer; see the module's text."""
+
+    def train(self, training: Training, workspace: Workspace, report: Report) -> Row:
+        """Return the record of a training that never was; ``report`` takes shares in [0, 1].
+
+        Raises:
+            RuntimeError: first attempt of a selected trial of ``simulated/flaky``.
+        """
+        began = time.monotonic()
+        kind = training.corpus.source.removeprefix("simulated/")
+        if kind == "flaky" and selected(training) and not _tried(training, workspace):
+            raise RuntimeError("simulated failure: this trial fails on its first attempt")
+        if kind == "slow":
+            _sleep(training.recipe.max_steps * STEP_S, report)
+        diverges = diverging(training)
+        curve = _curve(training, diverges)
+        report(1.0)
+        counts = _counts(training)
+        trial = run_columns(training) | {
+            "num_labels": LABELS,
+            "N": counts.N,
+            "params_total": counts.total,
+            "patients": training.data,
+            "status": "diverged" if diverges else "done",
+            "steps": curve[-1]["step"],
+            "C": curve[-1]["C"],
+            "macs": counts.macs,
+            "duration_s": time.monotonic() - began,
+            "device": "simulated",
+        }
+        return {
+            "kind": "training",
+            "schema": SCHEMA,
+            "id": training.id,
+            "config": training.to_dict(),
+            "trial": trial,
+            "params": counts.params,
+            "curve": curve,
+            "error": None,
+            "provenance": provenance(),
+        }
+
+    def evaluate(self, evaluation: Evaluation, training: Training, workspace: Workspace) -> Row:
+        """Return the record of an evaluation; that of a diverged training has no values."""
+        diverged = diverging(training)
+        shifted = evaluation.corpus.source == "simulated/shifted"
+        law = expected_shifted_loss if shifted else expected_loss
+        loss = law(_counts(training).N, training.data)
+        values = []
+        splits = {"validation": evaluation.corpus.validation, "test": evaluation.corpus.test}
+        for split, records in splits.items():
+            value = loss * noise(training.id, evaluation.protocol, evaluation.corpus.source, split)
+            row = _row(training, evaluation, split, records)
+            values.append(row | {"value": value})
+            values.append(row | {"metric": "macro_auroc", "value": GUESSING / (value + GUESSING)})
+            if split == "test" and evaluation.protocol == "held-out":
+                values.append(row | {"protocol": "best-test", "value": 0.995 * value})
+        return {
+            "kind": "evaluation",
+            "schema": SCHEMA,
+            "id": evaluation.id,
+            "trial": training.id,
+            "status": "diverged" if diverged else "done",
+            "config": evaluation.to_dict(),
+            "values": [] if diverged else values,
+            "error": None,
+            "provenance": provenance(),
+        }
+
+
+def _counts(training: Training) -> cost.Counts:
+    return cost.count("simulated", training.size, len(training.leads), 0, LABELS)
+
+
+def _tried(training: Training, workspace: Workspace) -> bool:
+    return (workspace.records / f"{training.id}.json").exists()
+
+
+def _sleep(seconds: float, report: Callable[[float], None]) -> None:
+    began = time.monotonic()
+    while (gone := time.monotonic() - began) < seconds:
+        report(gone / seconds)
+        time.sleep(min(0.5, seconds - gone))
+
+
+def _curve(training: Training, diverges: bool) -> list[Row]:
+    """Validation loss falling exponentially to the law's value, or blowing up half way."""
+    recipe = training.recipe
+    final = expected_loss(_counts(training).N, training.data) * noise(training.id, "curve")
+    rows = []
+    for step in range(recipe.eval_every, recipe.max_steps + 1, recipe.eval_every):
+        share = step / recipe.max_steps
+        value = final + (GUESSING - final) * math.exp(-share / DECAY_SHARE)
+        if diverges and share > 0.5:
+            rows.append(_curve_row(training, step, math.nan))
+            break
+        rows.append(_curve_row(training, step, value))
+    return rows
+
+
+def _flops(training: Training, step: int) -> int:
+    return cost.training_flops(_counts(training).macs, training.recipe.batch, step)
+
+
+def _curve_row(training: Training, step: int, value: float) -> Row:
+    return {
+        "step": step,
+        "C": _flops(training, step),
+        "task": corpus_name(training.corpus.source, training.task),
+        "split": "validation",
+        "metric": "loss",
+        "protocol": "curve",
+        "value": value,
+        "n": training.corpus.validation,
+        "value_se": None,
+    }
+
+
+def _row(training: Training, evaluation: Evaluation, split: str, n: int | None) -> Row:
+    recipe = training.recipe
+    last = recipe.max_steps // recipe.eval_every * recipe.eval_every
+    return {
+        "step": last,
+        "C": _flops(training, last),
+        "task": corpus_name(evaluation.corpus.source, evaluation.task),
+        "split": split,
+        "metric": "loss",
+        "protocol": evaluation.protocol,
+        "value": None,
+        "n": n,
+        "value_se": None,
+    }

@@ -1,0 +1,1 @@
+"""Tests of architectures and their cost."""

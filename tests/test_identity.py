@@ -1,0 +1,85 @@
+"""Ids hash what can change a result, and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from scaling.identity import Artefact, CorpusSpec, Evaluation, Job, Recipe, Training
+from scaling.numerics import NUMERICS, versions
+
+TRAINING = Training(
+    stage="pretrain",
+    corpus=CorpusSpec(source="virtual/code", records=512, validation=64, test=64),
+    task="",
+    family="resnet",
+    size="d2w8",
+    paradigm="sl",
+    objective="supervised",
+    data=256,
+    recipe=Recipe(),
+    numerics=(("models.resnet", 1), ("training", 1)),
+)
+
+
+def test_the_id_is_stable_across_versions_of_this_code() -> None:
+    # If this fails, every finished record of every user would be run again.
+    assert TRAINING.id == "tefa6e8f619687dba"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"size": "d2w16"},
+        {"data": 128},
+        {"seed": 1},
+        {"task": "superclass"},
+        {"parents": ("t0",)},
+        {"labels_fraction": 0.5},
+        {"leads": ("I",)},
+        {"recipe": Recipe(lr=1e-4)},
+        {"numerics": versions("training")},
+        {"corpus": dataclasses.replace(TRAINING.corpus, test=128)},
+        {"corpus": dataclasses.replace(TRAINING.corpus, fingerprint="f0")},
+        {"corpus": dataclasses.replace(TRAINING.corpus, preprocessing="s1")},
+    ],
+)
+def test_what_changes_the_weights_changes_the_id(change: dict[str, object]) -> None:
+    assert dataclasses.replace(TRAINING, **change).id != TRAINING.id  # type: ignore[arg-type]
+
+
+def test_a_grown_training_pool_keeps_the_id_but_is_another_corpus() -> None:
+    grown = dataclasses.replace(TRAINING.corpus, records=4096)
+    assert dataclasses.replace(TRAINING, corpus=grown).id == TRAINING.id
+    assert grown.key != TRAINING.corpus.key
+
+
+def test_the_pool_of_a_probe_changes_the_evaluation() -> None:
+    spec = TRAINING.corpus
+    one = Evaluation(training=TRAINING.id, corpus=spec, task="", protocol="linear-probe")
+    two = dataclasses.replace(one, corpus=dataclasses.replace(spec, records=64))
+    assert one.id != two.id
+    assert dataclasses.replace(one, protocol="held-out").id != one.id
+
+
+def test_artefacts_differ_by_budget() -> None:
+    one = Artefact(training="t0", compression=(("bits", 8),), export="onnx")
+    assert one.id != dataclasses.replace(one, compression=(("bits", 4),)).id
+
+
+def test_jobs_survive_json() -> None:
+    evaluation = Evaluation(
+        training=TRAINING.id, corpus=TRAINING.corpus, task="", protocol="held-out"
+    )
+    job = Job(training=TRAINING, evaluations=(evaluation,))
+    again = Job.from_dict(json.loads(json.dumps(job.to_dict())))
+    assert again == job
+    assert again.training.id == TRAINING.id
+
+
+def test_unknown_modules_have_no_version() -> None:
+    with pytest.raises(KeyError):
+        versions("models.unheard_of")
+    assert all(version >= 1 for version in NUMERICS.values())

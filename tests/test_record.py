@@ -1,0 +1,97 @@
+"""A record is complete or absent, and a broken one says what is wrong."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scaling.record import (
+    RecordError,
+    read_record,
+    validate,
+    write_atomically,
+    write_json,
+    write_record,
+)
+from scaling.trial import failed_evaluation, failed_training
+from tests.test_identity import TRAINING
+
+
+def failed() -> dict[str, Any]:
+    try:
+        raise RuntimeError("out of luck")
+    except RuntimeError as error:
+        return failed_training(TRAINING, error)
+
+
+def test_a_failed_training_keeps_its_traceback(tmp_path: Path) -> None:
+    path = write_record(tmp_path, failed())
+    record = read_record(path)
+    assert path.name == f"{TRAINING.id}.json"
+    assert record["trial"]["status"] == "failed"
+    assert record["trial"]["D"] == 256
+    assert "out of luck" in record["error"]["traceback"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "poem"}, "kind is 'poem'"),
+        ({"schema": 99}, "schema 99"),
+        ({"extra": 1}, "unknown extra"),
+        ({"params": {"backbone": 1}}, "groups sum to 1"),
+        ({"curve": [{"step": 1}]}, r"\[0\]: missing C"),
+    ],
+)
+def test_broken_records_are_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecordError, match=message):
+        validate(failed() | change)
+
+
+def test_an_unknown_status_is_refused() -> None:
+    record = failed()
+    record["trial"]["status"] = "fine"
+    with pytest.raises(RecordError, match="status 'fine'"):
+        validate(record)
+
+
+def test_truncated_json_names_the_file(tmp_path: Path) -> None:
+    path = write_record(tmp_path, failed())
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(RecordError, match=path.name):
+        read_record(path)
+
+
+def test_disk_full_leaves_the_old_file_and_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "r.json"
+    write_atomically(target, b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(target, b"new")
+    assert target.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["r.json"]
+
+
+def test_nan_becomes_null(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"a": [float("nan"), 1.0], "b": float("inf")})
+    assert json.loads((tmp_path / "x.json").read_text()) == {"a": [None, 1.0], "b": None}
+
+
+def test_a_failed_evaluation_is_a_valid_record() -> None:
+    from scaling.identity import Evaluation
+
+    evaluation = Evaluation(training="t0", corpus=TRAINING.corpus, task="", protocol="held-out")
+    record = failed_evaluation(evaluation, ValueError("no positives"))
+    validate(record)
+    assert record["error"]["message"] == "no positives"

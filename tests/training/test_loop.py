@@ -1,0 +1,118 @@
+"""The training loop on a toy problem: convergence, early stop, divergence, C, determinism."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from scaling.identity import Recipe
+from scaling.training.data import Split, batches
+from scaling.training.loop import Outcome, train
+from scaling.training.schedule import learning_rate
+
+RECIPE = Recipe(max_steps=60, batch=16, lr=0.05, warmup_steps=5, eval_every=10)
+
+
+class Toy(nn.Module):
+    """Logistic regression on the mean of each lead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.head = nn.Linear(12, 2)
+
+    def forward(self, x_BLT: Tensor) -> Tensor:
+        logits: Tensor = self.head(x_BLT.mean(dim=-1))
+        return logits
+
+
+def toy_split(n: int, seed: int) -> Split:
+    rng = np.random.default_rng(seed)
+    means = rng.normal(size=(n, 12, 1))
+    signals = (1000 * (means + 0.1 * rng.normal(size=(n, 12, 20)))).astype(np.int16)
+    return Split(
+        signals=torch.from_numpy(signals),
+        labels=torch.from_numpy((means[:, :2, 0] > 0).astype(np.float32)),
+        patients=np.arange(n),
+        mv=1e-3,
+    )
+
+
+def run(recipe: Recipe, model: nn.Module | None = None, n: int = 128) -> Outcome:
+    splits = {"train": toy_split(n, 1), "validation": toy_split(64, 2), "test": toy_split(64, 3)}
+    return train(model or Toy(), splits, recipe, seed=0, macs=100)
+
+
+def losses(outcome: Outcome, split: str) -> list[float]:
+    return [row["value"] for row in outcome.curve if row["split"] == split]
+
+
+def test_it_learns_and_hits_the_cap() -> None:
+    outcome = run(RECIPE)
+    assert outcome.status == "budget_limited"
+    assert outcome.steps == 60
+    assert losses(outcome, "validation")[-1] < 0.8 * losses(outcome, "validation")[0]
+
+
+def test_every_row_carries_the_compute_spent_by_then() -> None:
+    outcome = run(RECIPE)
+    for row in outcome.curve:
+        assert row["C"] == 6 * 100 * 16 * row["step"]
+    assert {row["split"] for row in outcome.curve} == {"train", "validation", "test"}
+
+
+def test_it_stops_when_validation_stops_falling() -> None:
+    outcome = run(dataclasses.replace(RECIPE, max_steps=400, patience=2, min_delta=0.5))
+    assert outcome.status == "done"
+    assert outcome.steps < 400
+
+
+def test_early_stopping_waits_for_min_steps() -> None:
+    recipe = dataclasses.replace(RECIPE, max_steps=400, patience=2, min_delta=0.9, min_steps=200)
+    assert run(recipe).steps == 220
+
+
+def test_the_best_weights_are_those_of_the_lowest_validation_loss() -> None:
+    # So few records that it must overfit.
+    outcome = run(dataclasses.replace(RECIPE, max_steps=300, patience=100, lr=0.5), n=16)
+    curve = [r for r in outcome.curve if r["split"] == "validation"]
+    assert outcome.best_step == min(curve, key=lambda row: row["value"])["step"]
+    assert outcome.best_state.keys() == Toy().state_dict().keys()
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_as_diverged() -> None:
+    class Exploding(Toy):
+        def forward(self, x_BLT: Tensor) -> Tensor:
+            return super().forward(x_BLT) * torch.tensor(float("nan"))
+
+    outcome = run(RECIPE, Exploding())
+    assert outcome.status == "diverged"
+    assert outcome.steps == 1
+
+
+def test_a_seed_reproduces_a_run_bit_for_bit() -> None:
+    one, two = run(RECIPE), run(RECIPE)
+    assert one.curve == two.curve
+    for name, value in one.best_state.items():
+        assert torch.equal(value, two.best_state[name])
+
+
+def test_batches_are_whole_and_cover_every_epoch() -> None:
+    order = batches(10, 4, seed=0)
+    rows = torch.cat([next(order) for _ in range(5)]).tolist()
+    assert sorted(rows[:10]) == sorted(rows[10:]) == list(range(10))
+
+
+def test_batches_larger_than_the_data_repeat_it() -> None:
+    assert len(next(batches(3, 8, seed=0))) == 8
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"), [(0, 0.1), (9, 1.0), (10, 1.0), (60, 0.5), (110, 0.0), (500, 0.0)]
+)
+def test_the_schedule_warms_up_and_decays_to_zero(step: int, expected: float) -> None:
+    assert learning_rate(step, 1.0, 10, 110) == pytest.approx(expected)
