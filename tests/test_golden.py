@@ -1,0 +1,131 @@
+"""Golden numbers: when what a module computes changes, its ``numerics`` version must too.
+
+Each entry recomputes a few numbers and compares them with those stored for the version in
+``scaling.numerics``. A change on purpose raises the version there and stores the new numbers
+here, so that no record of the old numbers is taken for one of the new.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from scaling.corpora.signal import preset
+from scaling.corpora.sources.ptbxl import open_source
+from scaling.corpora.splits import nested_subset
+from scaling.corpora.virtual.cohorts import COHORTS, make_records
+from scaling.evaluation.held_out import mean_loss
+from scaling.evaluation.linear_probe import Features, fit_probe
+from scaling.identity import CorpusSpec
+from scaling.models.families import build
+from scaling.numerics import NUMERICS
+from scaling.objectives.supervised import loss
+from scaling.simulated import expected_loss, expected_shifted_loss, noise
+from tests.corpora.layout import write
+from tests.training.test_loop import RECIPE, run, toy_split
+
+Numbers = list[float]
+
+
+def virtual() -> Numbers:
+    numbers: Numbers = []
+    for cohort in COHORTS:
+        x, y, _ = make_records(cohort, 0, "train", 0, 8, 100, 500)
+        numbers += [float(np.abs(x).mean()), float(x[3, 5, 100]), float(y.sum())]
+    return numbers
+
+
+def ptbxl(folder: Path) -> Numbers:
+    source = open_source(CorpusSpec(source="ptbxl"), write(folder))
+    rows, recordings = source.chunks()[0].read()
+    steps = [float(np.abs(r.signal).mean()) for r in recordings if not isinstance(r, Exception)]
+    return [*steps[:3], float(rows.labels["superclass"].sum()), float(rows.valid["form"].sum())]
+
+
+def signal() -> Numbers:
+    t = np.arange(5000) / 500
+    x = np.sin(2 * np.pi * 5 * t)[None].repeat(12, 0) + 0.5 * np.sin(2 * np.pi * 60 * t) + t
+    y = preset("s1").apply(x, 500, 100, 1000)
+    return [float(y.std()), float(y[0, 100]), float(preset("none").apply(x, 500, 100, 1000)[1, 7])]
+
+
+def splits() -> Numbers:
+    patients = np.arange(100, dtype=np.int64) // 2
+    return nested_subset(patients, np.arange(100, dtype=np.int64), 10).astype(float).tolist()
+
+
+def resnet() -> Numbers:
+    torch.manual_seed(0)
+    x = torch.randn(2, 12, 500)
+    with torch.no_grad():
+        return [float(build("resnet", size).eval()(x).mean()) for size in ("d2w6", "d3w24")]
+
+
+def objective() -> Numbers:
+    logits = torch.tensor([[0.5, -2.0], [3.0, 0.1]])
+    return [float(loss(logits, torch.tensor([[1.0, 0.0], [0.0, 1.0]])))]
+
+
+def training() -> Numbers:
+    outcome = run(dataclasses.replace(RECIPE, weight_decay=0.1))
+    return [row["value"] for row in outcome.curve if row["split"] == "validation"][::2]
+
+
+def held_out() -> Numbers:
+    split = toy_split(64, 5)
+    logits = split.signals.float().mean(dim=2)[:, :2] * split.mv
+    return list(mean_loss(logits, dataclasses.replace(split, patients=np.arange(64) // 2)))
+
+
+def probe() -> Numbers:
+    parts = [toy_split(n, seed) for n, seed in ((96, 6), (48, 7))]
+    features = [Features(x=s.signals.float().mean(dim=2) * s.mv, y=s.labels) for s in parts]
+    return fit_probe(*features).weight.detach().flatten()[:3].tolist()
+
+
+def simulated() -> Numbers:
+    return [expected_loss(1e4, 1e3), expected_shifted_loss(1e4, 1e3), noise("golden")]
+
+
+RECIPES: dict[str, Callable[[], Numbers] | Callable[[Path], Numbers]] = {
+    "corpora.virtual": virtual,
+    "corpora.ptbxl": ptbxl,
+    "corpora.signal": signal,
+    "corpora.splits": splits,
+    "models.resnet": resnet,
+    "objectives.supervised": objective,
+    "training": training,
+    "evaluation.held_out": held_out,
+    "evaluation.linear_probe": probe,
+    "simulated": simulated,
+}
+GOLDEN: dict[tuple[str, int], Numbers] = {
+    ("corpora.virtual", 1): [0.094557, 0.0548013, 8, 0.136185, -0.0517375, 2],
+    ("corpora.ptbxl", 1): [0.473925, 0.468644, 0.466278, 6, 3],
+    ("corpora.signal", 1): [0.707973, -0.000141001, 0.854465],
+    ("corpora.splits", 1): [94, 95, 36, 37, 2, 3, 86, 87, 54, 55],
+    ("models.resnet", 1): [0.23588, 3.72867],
+    ("objectives.supervised", 1): [1.0735],
+    ("training", 1): [0.601926, 0.456205, 0.419515],
+    ("evaluation.held_out", 1): [0.393213, 0.0168421],
+    ("evaluation.linear_probe", 1): [1.75265, -0.0200371, 0.026732],
+    ("simulated", 1): [0.528339, 0.701285, 1.01107],
+}
+
+
+def test_every_module_with_a_version_has_golden_numbers() -> None:
+    assert set(GOLDEN) == set(NUMERICS.items())
+    assert set(RECIPES) == set(NUMERICS)
+
+
+@pytest.mark.parametrize("module", NUMERICS)
+def test_numbers_are_those_of_their_version(module: str, tmp_path: Path) -> None:
+    recipe: Callable[..., Numbers] = RECIPES[module]
+    found = recipe(tmp_path) if module == "corpora.ptbxl" else recipe()
+    # Another processor may round differently; a change of method moves far more than this.
+    assert found == pytest.approx(GOLDEN[module, NUMERICS[module]], rel=2e-3, abs=1e-5)
