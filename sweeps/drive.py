@@ -1,0 +1,163 @@
+"""Run what a plan has left: prepare corpora, place jobs, keep records, say how it went."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+
+from scaling.identity import Job
+from scaling.record import status_of
+from scaling.trial import Workspace, failed_training
+from sweeps.errors import ConfigurationError, StorageError
+from sweeps.executors import Executor, JobEvent
+from sweeps.plan import Plan, describe_training, longest_first
+from sweeps.progress import Progress
+from sweeps.resolve import Target, Targets
+from sweeps.store import Record, Store
+
+
+class WorkerDied(RuntimeError):  # noqa: N818 - it names what happened
+    """A worker process died each time it was started on a job."""
+
+
+@dataclasses.dataclass(slots=True)
+class Outcome:
+    """How a run went.
+
+    Attributes:
+        trained: trainings that ran to an end.
+        failures: one line for each job that failed, with where to read on.
+    """
+
+    trained: int = 0
+    failures: list[str] = dataclasses.field(default_factory=list)
+
+
+def prepare_corpora(targets: Targets, cache: Path, say: Callable[[str], None]) -> None:
+    """Prepare each corpus that is not simulated and not there yet.
+
+    Raises:
+        ConfigurationError: a source's files cannot be used.
+        StorageError: a corpus could not be written.
+    """
+    from scaling.corpora.errors import CorpusError
+
+    for target in {t.spec.key: t for t in targets.all()}.values():
+        if target.spec.source.startswith("simulated/"):
+            continue
+        from scaling.corpora.prepare import prepare
+
+        try:
+            prepare(target.spec, cache, target.root, _preparing(target, say))
+        except CorpusError as error:
+            raise ConfigurationError(f"{target.spec.source}: {error}") from None
+        except OSError as error:
+            message = f"the corpus {target.spec.source} could not be written to {cache}: {error}"
+            raise StorageError(error.errno, message) from None
+
+
+def _preparing(target: Target, say: Callable[[str], None]) -> Callable[[int, int], None]:
+    """Say that a corpus is prepared, at most every ten seconds."""
+    last: float | None = None
+
+    def progress(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if last is None or now - last > 10 or done == total:
+            last = now
+            say(f"preparing {target.spec.source}: {done}/{total} records")
+
+    return progress
+
+
+def corpora_json(targets: Targets, cache: Path) -> dict[str, object]:
+    """The content of ``corpora.json``, from the prepared corpora."""
+    from scaling.corpora.registry import describe
+
+    return {t.name: describe(t.spec, t.task, cache, t.root) for t in targets.all()}
+
+
+def run_plan(
+    plan: Plan, store: Store, executor: Executor, workspace: Workspace, *, workers: int, out: TextIO
+) -> Outcome:
+    """Run the missing jobs of each stage, longest first, and keep their records.
+
+    Raises:
+        StorageError: a record could not be written; the run stops there.
+        KeyboardInterrupt: the run was interrupted; finished records are kept.
+    """
+    missing = plan.missing
+    items = [(p.job.training.id, float(p.flops), p.seconds) for p in missing]
+    with Progress(items, workers, out) as progress:
+        driver = _Driver(store, progress)
+        for _, trials in plan.stages:
+            todo = longest_first([p for p in trials if p.todo is not None])
+            jobs = [p.todo for p in todo if p.todo is not None]
+            if jobs:
+                executor.run(jobs, workspace, driver.on_event)
+    return driver.outcome
+
+
+class _Driver:
+    """Takes the events of an executor."""
+
+    def __init__(self, store: Store, progress: Progress) -> None:
+        self.store = store
+        self.progress = progress
+        self.outcome = Outcome()
+
+    def on_event(self, event: JobEvent) -> None:
+        name = event.job.training.id
+        if event.kind == "started":
+            self.progress.started(name)
+        elif event.kind == "progress":
+            self.progress.progress(name, event.share)
+        elif event.kind == "retried":
+            self.progress.say(f"trial {name}: {event.error}; it starts again")
+        elif event.kind == "storage":
+            self.store.ingest_job(event.job, event.records)
+            trial = describe_training(event.job.training)
+            raise StorageError(
+                f"trial {name} ({trial}) could not be written: {event.error}. Finished records "
+                "are safe; make room and run the same command again"
+            )
+        else:
+            self._ended(event)
+
+    def _ended(self, event: JobEvent) -> None:
+        training = event.job.training
+        records = list(event.records)
+        if event.kind == "crashed" and not self._trained(event.job):
+            records.append(failed_training(training, WorkerDied(event.error)))
+        kept = self.store.ingest_job(event.job, records)
+        bad = [record for record in kept if status_of(record) == "failed"]
+        for record in bad:
+            self._complain(event.job, record)
+        if event.kind == "crashed" and not bad:
+            self._complain_line(event.job, f"evaluating it: {event.error}")
+        self.outcome.trained += any(
+            record["kind"] == "training" and status_of(record) != "failed" for record in kept
+        )
+        self.progress.finished(training.id, failed=bool(bad) or event.kind == "crashed")
+
+    def _trained(self, job: Job) -> bool:
+        """Whether the training was over before its worker died."""
+        name = job.training.id
+        known = self.store.known.get(name)
+        return (self.store.spool / f"{name}.json").exists() or (
+            known is not None and known.status != "failed"
+        )
+
+    def _complain(self, job: Job, record: Record) -> None:
+        error = record["error"] or {}
+        message = str(error.get("message") or "").strip().splitlines() or [""]
+        path = self.store.records / f"{record['id']}.json"
+        self._complain_line(job, f"{error.get('type')}: {message[0]} (traceback in {path})")
+
+    def _complain_line(self, job: Job, reason: str) -> None:
+        line = f"failed: trial {job.training.id} ({describe_training(job.training)}): {reason}"
+        self.outcome.failures.append(line)
+        self.progress.say(line)

@@ -1,0 +1,67 @@
+"""What an executor is: jobs in, events out, in the driver's thread."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol
+
+from scaling.identity import Job
+from scaling.trial import STORAGE, Report, Workspace, run_job
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class JobEvent:
+    """Something that happened to a job.
+
+    Attributes:
+        kind: ``started``; ``progress``; ``retried`` (its worker died, and it starts again);
+            ``finished`` (its records, which may say that it failed); ``crashed`` (its worker
+            died, again and again, or its trainer is at fault); ``storage`` (its worker could
+            not write).
+        job: the job.
+        records: new records of a finished job.
+        error: why it crashed, or could not write.
+        share: share of the training done, in [0, 1].
+    """
+
+    kind: Literal["started", "progress", "retried", "finished", "crashed", "storage"]
+    job: Job
+    records: tuple[dict[str, Any], ...] = ()
+    error: str = ""
+    share: float = 0.0
+
+
+OnEvent = Callable[[JobEvent], None]
+
+
+class Executor(Protocol):
+    """Runs jobs. Each job gets one ``finished``, ``crashed`` or ``storage`` event.
+
+    Records are in the spool before ``finished`` is sent. An exception raised by ``on_event``
+    ends the run and comes out of ``run``, and so does an interrupt; running jobs are stopped.
+    """
+
+    def run(self, jobs: Sequence[Job], workspace: Workspace, on_event: OnEvent) -> None:
+        """Run ``jobs``, started in the order given."""
+        ...
+
+
+def run_to_event(job: Job, workspace: Workspace, report: Report) -> JobEvent:
+    """Run one job in this process; what cannot be written is an event, not an exception."""
+    try:
+        records = run_job(job, workspace, report)
+    except OSError as error:
+        return JobEvent(kind="storage", job=job, error=storage_message(error))
+    except Exception as error:  # a fault of the trainer must not end the whole study
+        message = f"{type(error).__name__}: {error}"
+        return JobEvent(kind="crashed", job=job, error=message)
+    return JobEvent(kind="finished", job=job, records=tuple(records))
+
+
+def storage_message(error: OSError) -> str:
+    """An operating system error in words a user can act on."""
+    where = f"{error.filename}: " if error.filename else ""
+    if error.errno in STORAGE:
+        return f"{where}the disk is full"
+    return f"{where}{error.strerror or error}"

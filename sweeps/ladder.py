@@ -1,0 +1,122 @@
+"""Counted ladders and measured speeds, cached so that a plan needs no torch."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import statistics
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from scaling.cost import Counts, count, training_flops
+from scaling.identity import Training
+from scaling.record import write_json
+
+# Where nothing has been measured: one core of a 2025 server CPU, and fixed costs a step.
+GUESSED_FLOPS_PER_S = {"float32": 4e10, "bf16": 1e11}
+GUESSED_STEP_S = 0.008
+FEWEST_STEPS = 50  # shorter trials mostly measure their start
+
+
+class _Cached:
+    """A JSON object on disk. A damaged or unwritable cache is only slower, never an error."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.values: dict[str, Any] = {}
+        with contextlib.suppress(OSError, ValueError):
+            found = json.loads(path.read_bytes())
+            self.values = found if isinstance(found, dict) else {}
+
+    def save(self, new: Mapping[str, Any]) -> None:
+        """Merge ``new`` with what is on disk by now."""
+        self.values = _Cached(self.path).values | self.values | dict(new)
+        with contextlib.suppress(OSError):
+            write_json(self.path, self.values)
+
+
+class Ladder:
+    """Counts of each (family, size), from the cache where they are known.
+
+    Args:
+        cache: folder of the caches.
+    """
+
+    def __init__(self, cache: Path) -> None:
+        self._file = _Cached(cache / "ladder.json")
+        self._new: dict[str, Any] = {}
+
+    def counts(self, training: Training, num_labels: int) -> Counts:
+        """Parameters, MACs and bytes of the model of ``training``."""
+        leads, samples = len(training.leads), training.corpus.samples
+        key = _counts_key(training, leads, samples, num_labels)
+        if key in self._file.values:
+            return Counts(**self._file.values[key])
+        counts = count(training.family, training.size, leads, samples, num_labels)
+        self._file.values[key] = self._new[key] = dataclasses.asdict(counts)
+        return counts
+
+    def save(self) -> None:
+        """Keep what was counted for the next plan."""
+        if self._new:
+            self._file.save(self._new)
+
+
+def _counts_key(training: Training, leads: int, samples: int, num_labels: int) -> str:
+    from scaling.models.families import FAMILIES
+    from scaling.numerics import versions
+
+    ((module, version),) = versions(FAMILIES[training.family].numerics)
+    return f"{training.family}/{training.size}/{leads}x{samples}/{num_labels}/{module}-{version}"
+
+
+def speed_key(training: Training) -> str:
+    """What the seconds of a step depend on, the machine apart."""
+    recipe = training.recipe
+    shape = f"{len(training.leads)}x{training.corpus.samples}"
+    return f"{training.family}/{training.size}/{shape}/{recipe.batch}/{recipe.precision}"
+
+
+class Speeds:
+    """Seconds per step measured on finished trials.
+
+    Args:
+        cache: folder of the caches.
+    """
+
+    def __init__(self, cache: Path) -> None:
+        self._file = _Cached(cache / "speeds.json")
+
+    def learn(self, records: Iterable[Mapping[str, Any]], save: bool = False) -> None:
+        """Take in finished training records; the median of each kind of trial is kept.
+
+        Args:
+            records: training records; those of fewer than ``FEWEST_STEPS`` say nothing.
+            save: keep the medians for other studies.
+        """
+        found: dict[str, list[float]] = {}
+        for record in records:
+            steps, duration = record["trial"]["steps"], record["trial"]["duration_s"]
+            if duration and steps >= FEWEST_STEPS:
+                key = speed_key(Training.from_dict(record["config"]))
+                found.setdefault(key, []).append(duration / steps)
+        medians = {key: statistics.median(values) for key, values in found.items()}
+        self._file.values |= medians
+        if save and medians:
+            self._file.save(medians)
+
+    def step_s(self, training: Training) -> float | None:
+        """Measured seconds per step, or None."""
+        value = self._file.values.get(speed_key(training))
+        return float(value) if isinstance(value, int | float) else None
+
+    def expected_s(self, training: Training, macs: int) -> float:
+        """Expected seconds of a training that runs to its cap on steps."""
+        steps, batch = training.recipe.max_steps, training.recipe.batch
+        measured = self.step_s(training)
+        if measured is not None:
+            return measured * steps
+        speed = GUESSED_FLOPS_PER_S[training.recipe.precision]
+        return GUESSED_STEP_S * steps + training_flops(macs, batch, steps) / speed

@@ -1,0 +1,176 @@
+"""``python -m sweeps.run grid.yaml``: plan a study, run what is missing, keep the records."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sweeps.errors import ConfigurationError, StorageError
+
+if TYPE_CHECKING:
+    from sweeps.drive import Outcome
+    from sweeps.grid import Study
+    from sweeps.plan import Plan
+    from sweeps.resolve import Targets
+    from sweeps.store import Store
+
+OK, SOME_FAILED, BAD_CONFIGURATION, INTERRUPTED = 0, 1, 2, 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; a test holds the list of flags."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    parse = argparse.ArgumentParser(
+        prog="python -m sweeps.run",
+        description="Run the trials of a study that are missing. Run it again to continue.",
+        epilog="exit code: 0 done, 1 some trials failed, 2 bad configuration, 130 interrupted",
+    )
+    parse.add_argument("grid", type=Path, help="the study, a YAML file")
+    parse.add_argument("--dry-run", action="store_true", help="print the plan and stop")
+    parse.add_argument("--smoke", action="store_true", help="run the grid's small form")
+    parse.add_argument(
+        "--executor", choices=("tune", "serial"), default="tune", help="default: %(default)s"
+    )
+    parse.add_argument(
+        "--workers", type=_positive, default=cpus, help="trials at once (default: %(default)s)"
+    )
+    parse.add_argument(
+        "--threads", type=_positive, help="threads of a trial (default: CPUs / workers)"
+    )
+    parse.add_argument(
+        "--results", type=Path, default=Path("results"), help="folder of all studies' results"
+    )
+    parse.add_argument(
+        "--root",
+        action="append",
+        default=[],
+        metavar="SOURCE=PATH",
+        help="folder of a source's files, such as ptbxl=/data/ptb-xl",
+    )
+    return parse
+
+
+def _positive(word: str) -> int:
+    number = int(word)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    options = parser().parse_args(words)
+    if options.executor == "serial":
+        options.workers = 1
+    try:
+        return _run(options)
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)
+        return BAD_CONFIGURATION
+    except StorageError as error:
+        print(error.strerror or error, file=sys.stderr)
+        return SOME_FAILED
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to continue", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(options: argparse.Namespace) -> int:
+    from scaling.cache import cache_dir
+    from sweeps.grid import load_grid
+    from sweeps.plan_text import full_text, short_text
+    from sweeps.resolve import parse_roots, resolve
+    from sweeps.store import Store
+
+    roots = parse_roots(options.root)
+    study = load_grid(options.grid, smoke=options.smoke)
+    targets = resolve(study, roots)
+    store = Store(options.results / study.name, study.name)
+    if options.dry_run:
+        store.read()
+        print(full_text(_plan(study, targets, store, cache_dir()), options.workers))
+        return OK
+    with store.locked() as messages:
+        _warn(messages)
+        plan = _plan(study, targets, store, cache_dir())
+        print(short_text(plan, options.workers), flush=True)
+        store.write("study.json", _study_json(plan, study))
+        store.write("ladder.json", list(plan.ladder))
+        if not plan.missing:
+            store.compact()
+            print("nothing to run")
+            return OK
+        outcome = _execute(options, study, plan, targets, store)
+    return _summary(outcome, store)
+
+
+def _plan(study: Study, targets: Targets, store: Store, cache: Path) -> Plan:
+    from sweeps.ladder import Speeds
+    from sweeps.plan import make_plan
+
+    speeds = Speeds(cache)
+    speeds.learn(store.trainings())
+    return make_plan(study, targets, store.known, cache, speeds)
+
+
+def _study_json(plan: Plan, study: Study) -> dict[str, object]:
+    from sweeps.plan import study_json
+
+    return study_json(plan, study.resolved())
+
+
+def _execute(
+    options: argparse.Namespace, study: Study, plan: Plan, targets: Targets, store: Store
+) -> Outcome:
+    """Run the plan; whatever happens, the records that are there end up in the tables."""
+    from scaling.cache import cache_dir
+    from scaling.trial import Workspace
+    from sweeps.drive import corpora_json, prepare_corpora, run_plan
+    from sweeps.executors import make_executor
+
+    cache = cache_dir()
+    prepare_corpora(targets, cache, lambda line: print(line, flush=True))
+    store.write("corpora.json", corpora_json(targets, cache))
+    workspace = Workspace(
+        store=store.runs.resolve(),
+        cache=cache,
+        roots=targets.roots(),
+        threads=options.threads or max(1, parser().get_default("workers") // options.workers),
+    )
+    executor = make_executor(options.executor, options.workers)
+    before = set(store.known)
+    try:
+        return run_plan(plan, store, executor, workspace, workers=options.workers, out=sys.stderr)
+    finally:
+        _warn(store.take_in())
+        _keep_speeds(store, before, cache)
+        store.write("ladder.json", list(_plan(study, targets, store, cache).ladder))
+        store.compact()
+
+
+def _keep_speeds(store: Store, before: set[str], cache: Path) -> None:
+    """Remember how fast the trials of this run were, for the plans of other studies."""
+    from sweeps.ladder import Speeds
+
+    Speeds(cache).learn([r for r in store.trainings() if r["id"] not in before], save=True)
+
+
+def _warn(messages: Sequence[str]) -> None:
+    for message in messages:
+        print(f"warning: {message}", file=sys.stderr)
+
+
+def _summary(outcome: Outcome, store: Store) -> int:
+    print(f"{outcome.trained} trials trained, {len(outcome.failures)} failed; see {store.folder}")
+    if outcome.failures:
+        print("the same command runs failed trials again")
+    print(f"next: python -m analysis.report {store.folder}")
+    return SOME_FAILED if outcome.failures else OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

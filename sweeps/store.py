@@ -1,0 +1,277 @@
+"""The live store of a study: records on disk, one driver at a time, nothing half-written."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scaling.identity import Job
+from scaling.record import (
+    FINISHED,
+    RecordError,
+    read_record,
+    status_of,
+    validate,
+    write_json,
+    write_record,
+)
+from scaling.trial import STORAGE
+from sweeps.errors import ConfigurationError, StorageError
+
+RUNS = ".runs"
+
+Record = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What a plan needs of a record.
+
+    Attributes:
+        status: one of ``record.STATUSES``.
+        record: the record without its curve and values.
+    """
+
+    status: str
+    record: Record
+
+
+class Store:
+    """``results/<study>/.runs``, as ``docs/records.md`` describes it.
+
+    Reading needs no lock; everything that writes belongs inside ``locked``.
+
+    Args:
+        folder: the study's results folder; it need not exist.
+        study: name of the study it must belong to.
+    """
+
+    def __init__(self, folder: Path, study: str) -> None:
+        self.folder = folder
+        self.study = study
+        self.runs = folder / RUNS
+        self.known: dict[str, Known] = {}
+
+    @property
+    def records(self) -> Path:
+        """Finished records."""
+        return self.runs / "records"
+
+    @property
+    def spool(self) -> Path:
+        """Records of workers that are not taken in yet."""
+        return self.runs / "spool"
+
+    def read(self) -> None:
+        """Learn what is on disk, spooled records included, without changing anything.
+
+        Raises:
+            ConfigurationError: the folder belongs to another study, or cannot be read.
+        """
+        self._check_study()
+        self.known = {}
+        for folder in (self.records, self.spool):
+            for path in sorted(folder.glob("*.json")):
+                with contextlib.suppress(RecordError, FileNotFoundError):
+                    self._learn(read_record(path))
+
+    def _check_study(self) -> None:
+        for path in (self.runs / "study.json", self.folder / "study.json"):
+            try:
+                found = json.loads(path.read_bytes())["study"]
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise ConfigurationError(f"{path}: cannot be read ({error})") from None
+            if found != self.study:
+                raise ConfigurationError(
+                    f"{self.folder} holds the results of study {found!r}, not {self.study!r}; "
+                    "choose another folder with --results, or another name for the study"
+                )
+
+    def _learn(self, record: Record) -> None:
+        old = self.known.get(record["id"])
+        if old is None or old.status not in FINISHED:
+            short = {k: v for k, v in record.items() if k not in ("curve", "values")}
+            self.known[record["id"]] = Known(status=status_of(record), record=short)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[list[str]]:
+        """Hold the store as its only driver; yields messages on what was found broken.
+
+        Takes in records that workers of an earlier run left in the spool.
+
+        Raises:
+            ConfigurationError: another driver is running, the folder cannot be written, or it
+                belongs to another study.
+            StorageError: the disk is full.
+        """
+        self._check_study()
+        file = self._open_lock()
+        try:
+            yield self.take_in()
+        finally:
+            os.close(file)  # the kernel lets go of the lock, as it does when we are killed
+
+    def _open_lock(self) -> int:
+        try:
+            for folder in (self.records, self.spool, self.runs / "weights"):
+                folder.mkdir(parents=True, exist_ok=True)
+            file = os.open(self.runs / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot write to the results folder {self.folder}: {error.strerror}; "
+                "choose another with --results"
+            ) from None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(file, 32).decode(errors="replace").strip() or "unknown"
+            os.close(file)
+            raise ConfigurationError(
+                f"another run (process {owner}) is working on {self.folder}; "
+                "wait for it, or stop it first"
+            ) from None
+        os.truncate(file, 0)
+        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+        return file
+
+    def take_in(self) -> list[str]:
+        """Load the records, take in the spool, and set broken files aside.
+
+        Returns:
+            One message for each file that was set aside.
+
+        Raises:
+            StorageError: the disk is full.
+        """
+        messages = []
+        self.known = {}
+        for part in (*self.records.glob(".*.part"), *self.spool.glob(".*.part")):
+            part.unlink(missing_ok=True)  # a writer that was killed
+        for folder in (self.records, self.spool):
+            for path in sorted(folder.glob("*.json")):
+                try:
+                    record = read_record(path)
+                except RecordError as error:
+                    messages.append(self._set_aside(path, error))
+                    continue
+                if folder == self.records:
+                    self._learn(record)
+                else:
+                    self.ingest(record)
+        return messages
+
+    def _set_aside(self, path: Path, error: RecordError) -> str:
+        rejected = self.spool / "rejected"
+        try:
+            rejected.mkdir(exist_ok=True)
+            self._forget_table_rows(path.stem)
+            path.replace(rejected / path.name)
+        except OSError as failure:
+            raise self._failure(path, failure) from None
+        return f"{error}; moved to {rejected}, and it will be run again"
+
+    def ingest(self, record: Record) -> None:
+        """Keep a record; a finished one is never replaced.
+
+        Raises:
+            RecordError: it breaks the schema.
+            StorageError: it could not be written; nothing half-written is left, and it stays
+                in the spool.
+        """
+        validate(record)
+        spooled = self.spool / f"{record['id']}.json"
+        old = self.known.get(record["id"])
+        try:
+            if old is None or old.status not in FINISHED:
+                if old is not None:
+                    self._forget_table_rows(record["id"])
+                write_record(self.records, record)
+                self._learn(record)
+            spooled.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._failure(self.records / spooled.name, error) from None
+
+    def ingest_job(self, job: Job, records: Sequence[Record]) -> list[Record]:
+        """Keep the records of a job: those handed over, and those it left in the spool.
+
+        Returns:
+            All of them. A worker that was killed and started again hands over only what it
+            did the second time.
+        """
+        handed = {record["id"]: record for record in records}
+        for name in (job.training.id, *(e.id for e in job.evaluations)):
+            path = self.spool / f"{name}.json"
+            if name not in handed and path.exists():
+                handed[name] = read_record(path)
+        for record in handed.values():
+            self.ingest(record)
+        return list(handed.values())
+
+    def _forget_table_rows(self, record_id: str) -> None:
+        """A table that holds an old version of this record must not be believed."""
+        path = self.runs / "compacted.json"
+        if path.exists() and record_id in path.read_text(encoding="utf-8"):
+            path.unlink()
+
+    def _failure(self, path: Path, error: OSError) -> StorageError:
+        why = "the disk is full" if error.errno in STORAGE else (error.strerror or str(error))
+        return StorageError(
+            error.errno,
+            f"{path}: {why}. Nothing half-written is left and finished records are safe; "
+            "make room and run the same command again",
+        )
+
+    def write(self, name: str, value: Any) -> None:
+        """Write one of the store's JSON files, when its content changed.
+
+        Raises:
+            StorageError: it could not be written; the old file is left as it was.
+        """
+        path = self.runs / name
+        try:
+            old = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            old = None
+        if old == value:
+            return
+        try:
+            write_json(path, value)
+        except OSError as error:
+            raise self._failure(path, error) from None
+
+    def read_json(self, name: str) -> Any:
+        """One of the store's JSON files, or None where there is none that can be read."""
+        try:
+            return json.loads((self.runs / name).read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def trainings(self) -> Iterable[Mapping[str, Any]]:
+        """Training records that ran to an end."""
+        for known in self.known.values():
+            if known.record["kind"] == "training" and known.status in FINISHED:
+                yield known.record
+
+    def compact(self) -> None:
+        """Bring ``trials.parquet`` and ``evaluations.parquet`` up to date with the records.
+
+        Raises:
+            StorageError: a table could not be written; the old ones are left.
+        """
+        from sweeps.tables import write_tables
+
+        held = self.read_json("compacted.json") or {}
+        if sorted(self.known) == held.get("ids") and held.get("study") == self.study:
+            return
+        try:
+            write_tables(self.runs, self.study, sorted(self.known))
+        except OSError as error:
+            raise self._failure(self.runs, error) from None

@@ -1,0 +1,77 @@
+"""Records -> the *trials* and *evaluations* tables, as Parquet."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scaling.record import (
+    EVALUATION_COLUMNS,
+    TRIAL_COLUMNS,
+    read_record,
+    write_atomically,
+    write_json,
+)
+
+INTEGERS = {
+    "num_labels", "leads", "N", "params_total", "D", "patients", "batch", "seed", "steps", "macs",
+    "step", "n",
+}  # fmt: skip
+FLOATS = {"labels_fraction", "lr", "C", "duration_s", "value", "value_se"}
+BOOLEANS = {"dirty"}
+
+Row = dict[str, Any]
+
+
+def trial_rows(study: str, records: Iterable[Mapping[str, Any]]) -> list[Row]:
+    """Rows of *trials*: one per training record."""
+    return [{"study": study, **r["trial"]} for r in records if r["kind"] == "training"]
+
+
+def evaluation_rows(records: Iterable[Mapping[str, Any]]) -> list[Row]:
+    """Rows of *evaluations*: curves of trainings, and values of evaluations."""
+    rows = []
+    for record in records:
+        training = record["kind"] == "training"
+        trial = record["id"] if training else record["trial"]
+        for row in record["curve" if training else "values"]:
+            rows.append({"evaluation": record["id"], "trial": trial, **row})
+    return rows
+
+
+def write_tables(runs: Path, study: str, ids: Sequence[str]) -> None:
+    """Write both tables, and last ``compacted.json``, which says which ids they hold.
+
+    Args:
+        runs: the live store.
+        study: name of the study, a column of *trials*.
+        ids: sorted ids of the records.
+
+    Raises:
+        OSError: a table could not be written; the old one is left.
+    """
+    records = [read_record(runs / "records" / f"{name}.json") for name in ids]
+    (runs / "compacted.json").unlink(missing_ok=True)
+    _write(runs / "trials.parquet", TRIAL_COLUMNS, trial_rows(study, records))
+    _write(runs / "evaluations.parquet", EVALUATION_COLUMNS, evaluation_rows(records))
+    write_json(runs / "compacted.json", {"schema": 1, "study": study, "ids": list(ids)})
+
+
+def _write(path: Path, columns: Sequence[str], rows: list[Row]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def kind(column: str) -> Any:
+        if column in INTEGERS:
+            return pa.int64()
+        if column in FLOATS:
+            return pa.float64()
+        return pa.bool_() if column in BOOLEANS else pa.string()
+
+    schema = pa.schema([(column, kind(column)) for column in columns])
+    arrays = [pa.array([row[c] for row in rows], type=kind(c)) for c in columns]
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), buffer)
+    write_atomically(path, buffer.getvalue())

@@ -1,0 +1,186 @@
+"""A YAML file whose every value remembers its line and column."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sweeps.errors import ConfigurationError
+
+Loc = tuple[str | int, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong with a grid file.
+
+    Attributes:
+        loc: path of keys and list positions from the top of the file.
+        message: what is wrong and what to do.
+        at_key: point at the key instead of its value.
+    """
+
+    loc: Loc
+    message: str
+    at_key: bool = False
+
+
+class YamlSource:
+    """A parsed file: plain data, and the position of every key and value.
+
+    Args:
+        path: the file, as it is named in messages.
+        tree: what ruamel.yaml returned for it.
+        smoke: read positions through the ``smoke`` section, where it sets a value.
+    """
+
+    def __init__(self, path: Path, tree: Any, smoke: bool = False) -> None:
+        self.path = path
+        self._tree = tree
+        self._smoke = smoke
+
+    @classmethod
+    def load(cls, path: Path) -> YamlSource:
+        """Read ``path`` (YAML 1.2, so ``1e15`` is a number and ``no`` is a string).
+
+        Raises:
+            ConfigurationError: no such file, not UTF-8, not YAML, a key given twice, or not
+                a mapping at the top.
+        """
+        from ruamel.yaml import YAML
+        from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise ConfigurationError(f"{path}: no such grid file") from None
+        except UnicodeDecodeError as error:
+            raise ConfigurationError(f"{path}: not UTF-8 text ({error.reason})") from None
+        except OSError as error:
+            raise ConfigurationError(f"{path}: {error.strerror}") from None
+        try:
+            tree = YAML(typ="rt").load(text)
+        except MarkedYAMLError as error:
+            raise ConfigurationError(_describe(path, error)) from None
+        except YAMLError as error:
+            raise ConfigurationError(f"{path}: not YAML: {error}") from None
+        if not isinstance(tree, Mapping):
+            raise ConfigurationError(f"{path}:1:1: a grid file is a mapping")
+        return cls(path, tree)
+
+    def data(self) -> dict[str, Any]:
+        """The file as plain dictionaries, lists and scalars."""
+        plain: dict[str, Any] = _plain(self._tree)
+        return plain
+
+    def smoke_data(self) -> dict[str, Any]:
+        """The file with its ``smoke`` section merged over it."""
+        return merge_smoke(self.data())
+
+    def as_smoke(self) -> YamlSource:
+        """The same file, with positions read through the ``smoke`` section."""
+        return YamlSource(self.path, self._tree, smoke=True)
+
+    def position(self, loc: Loc, at_key: bool = False) -> tuple[int, int]:
+        """Line and column (from 1) of the value at ``loc``, or of its nearest parent."""
+        if self._smoke and (inner := _smoke_loc(loc)) is not None:
+            found, depth = self._walk(inner, at_key)
+            if depth == len(inner):
+                return found
+        return self._walk(loc, at_key)[0]
+
+    def _walk(self, loc: Loc, at_key: bool) -> tuple[tuple[int, int], int]:
+        node, found, depth = self._tree, (1, 1), 0
+        for part in loc:
+            places = getattr(getattr(node, "lc", None), "data", None) or {}
+            if part not in places:
+                break
+            depth += 1
+            place = places[part]
+            last = depth == len(loc)
+            line, column = place[:2] if at_key and last else place[-2:]
+            found = (line + 1, column + 1)
+            node = node[part]
+        return found, depth
+
+    def error(self, problems: Sequence[Problem]) -> ConfigurationError:
+        """All problems as ``file:line:col: path: message``, in the order of the file."""
+        lines = {}
+        for problem in problems:
+            line, column = self.position(problem.loc, problem.at_key)
+            path = ".".join(str(part) for part in problem.loc)
+            where = f"{self.path}:{line}:{column}: {path}"
+            lines[f"{where}: {problem.message}" if path else f"{where}{problem.message}"] = (
+                line,
+                column,
+            )
+        return ConfigurationError("\n".join(sorted(lines, key=lambda text: lines[text])))
+
+
+def merge_smoke(data: dict[str, Any]) -> dict[str, Any]:
+    """Merge the ``smoke`` section over the grid; mappings merge, other values replace.
+
+    A recipe field that ``smoke`` sets also wins over the same field in ``by_size``.
+    """
+    merged = copy.deepcopy(data)
+    smoke = merged.pop("smoke", None)
+    if not isinstance(smoke, dict):
+        return merged
+    merged["corpus"] = _merge(merged.get("corpus"), smoke.get("corpus", {}))
+    stages = merged.get("stages")
+    for stage in stages if isinstance(stages, list) else ():
+        if isinstance(stage, dict) and "pretrain" in stage and "pretrain" in smoke:
+            _forget_by_size(stage["pretrain"], smoke["pretrain"])
+            stage["pretrain"] = _merge(stage["pretrain"], smoke["pretrain"])
+    merged["study"] = f"{merged.get('study')}-smoke"
+    return merged
+
+
+def _forget_by_size(pretrain: Any, smoke: Any) -> None:
+    recipe = pretrain.get("recipe") if isinstance(pretrain, dict) else None
+    changes = smoke.get("recipe") if isinstance(smoke, dict) else None
+    if not isinstance(recipe, dict) or not isinstance(changes, dict):
+        return
+    by_size = recipe.get("by_size")
+    for size in by_size.values() if isinstance(by_size, dict) else ():
+        for field in changes if isinstance(size, dict) else ():
+            size.pop(field, None)
+
+
+def _merge(base: Any, over: Any) -> Any:
+    if not isinstance(base, dict) or not isinstance(over, dict):
+        return over
+    return base | {key: _merge(base.get(key), value) for key, value in over.items()}
+
+
+def _smoke_loc(loc: Loc) -> Loc | None:
+    if loc[:1] == ("corpus",):
+        return ("smoke", *loc)
+    if len(loc) > 2 and loc[0] == "stages" and loc[2] == "pretrain":
+        return ("smoke", *loc[2:])
+    return None
+
+
+def _plain(node: Any) -> Any:
+    """Copy without the types that carry comments and formatting."""
+    if isinstance(node, Mapping):
+        return {_plain(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, Sequence) and not isinstance(node, str):
+        return [_plain(value) for value in node]
+    for kind in (bool, int, float, str):
+        if isinstance(node, kind):
+            return kind(node)
+    return node
+
+
+def _describe(path: Path, error: Any) -> str:
+    mark = error.problem_mark or error.context_mark
+    where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+    problem = str(error.problem or error.context).splitlines()[0]
+    if type(error).__name__ == "DuplicateKeyError":
+        name = problem.split('"')[1] if '"' in problem else "?"
+        return f"{where}: key {name!r} is given twice; keep one of them"
+    return f"{where}: not valid YAML: {problem}"

@@ -1,0 +1,61 @@
+"""The published form of a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sweeps.errors import ConfigurationError
+from sweeps.publish import main, publish
+from tests.sweeps.conftest import GRID, WriteGrid
+from tests.sweeps.study import run
+
+
+def test_a_study_is_published(write_grid: WriteGrid) -> None:
+    grid = write_grid(GRID)
+    assert run(grid) == 0
+    folder = grid.parent / "results" / "small"
+    # A smaller grid: what it no longer plans is not published.
+    assert run(write_grid(GRID.replace("1024]", "1024]\n      seeds: [0]"))) == 0
+    readme = publish(folder).read_text()
+    trials, evaluations = (pd.read_csv(folder / f"{n}.csv") for n in ("trials", "evaluations"))
+    assert len(trials) == 9
+    assert set(evaluations["trial"]) == set(trials["trial"])
+    assert "curve" in set(evaluations["protocol"])
+    for name in ("study.json", "ladder.json", "corpora.json"):
+        assert (folder / name).read_bytes() == (folder / ".runs" / name).read_bytes()
+    figures = sorted((folder / "figures").glob("*.png"))
+    assert figures
+    for words in ("# small", "9 done", "| alpha |", *(f"figures/{p.name}" for p in figures)):
+        assert words in readme
+    assert not list(folder.glob("*.safetensors"))
+
+
+def test_curves_are_left_out_of_a_large_table(grid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(grid) == 0
+    monkeypatch.setattr("sweeps.publish.CURVES_BELOW", 1000)
+    folder = grid.parent / "results" / "small"
+    publish(folder)
+    assert "curve" not in set(pd.read_csv(folder / "evaluations.csv")["protocol"])
+
+
+def test_trials_that_are_no_longer_planned_are_not_published(
+    write_grid: WriteGrid,
+) -> None:
+    grid = write_grid(GRID.replace("1024]", "1024, 2048]"))
+    assert run(grid) == 0
+    assert run(write_grid(GRID)) == 0
+    folder = grid.parent / "results" / "small"
+    publish(folder)
+    assert set(pd.read_csv(folder / "trials.csv")["D"]) == {256, 512, 1024}
+
+
+def test_there_must_be_something_to_publish(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ConfigurationError, match="run it first"):
+        publish(tmp_path)
+    assert main([str(tmp_path)]) == 2
+    assert "run it first" in capsys.readouterr().err

@@ -1,0 +1,117 @@
+"""Where corpora are found, and what is asked of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sweeps.errors import ConfigurationError
+from sweeps.grid import load_grid
+from sweeps.resolve import Targets, parse_roots, resolve
+from tests.sweeps.conftest import GRID, SMALLEST, WriteGrid
+
+PTBXL = f"""\
+study: real
+corpus: {{source: ptbxl, task: superclass}}
+stages:
+  - pretrain:
+      families: {{resnet: [{SMALLEST}]}}
+      data: [4]
+      tasks: ["ptbxl:form"]
+"""
+
+
+def resolved(path: Path, **roots: Path) -> Targets:
+    return resolve(load_grid(path), roots)
+
+
+@pytest.fixture
+def folders(tmp_path: Path, shared: Path) -> dict[str, Path]:
+    """Three folders that all lead to the same recordings."""
+    found = {}
+    for name in ("line", "variable", "grid"):
+        found[name] = tmp_path / name
+        found[name].symlink_to(shared / "data" / "ptb-xl", target_is_directory=True)
+    return found
+
+
+def test_a_missing_root_says_all_three_ways(write_grid: WriteGrid) -> None:
+    path = write_grid(PTBXL)
+    with pytest.raises(ConfigurationError) as caught:
+        resolved(path)
+    for words in (f"{path}:2:9: corpus: ", "--root ptbxl=", "ECG_ROOT_PTBXL=", "root: PATH"):
+        assert words in str(caught.value)
+
+
+def test_a_root_that_does_not_exist_names_where_it_came_from(
+    write_grid: WriteGrid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_grid(PTBXL.replace("superclass", "superclass, root: nowhere"))
+    with pytest.raises(ConfigurationError, match=r"folder nowhere \(from root\)"):
+        resolved(path)
+    monkeypatch.setenv("ECG_ROOT_PTBXL", str(tmp_path / "gone"))
+    with pytest.raises(ConfigurationError, match=r"gone \(from ECG_ROOT_PTBXL\)"):
+        resolved(path)
+    with pytest.raises(ConfigurationError, match=r"lost \(from --root ptbxl=\)"):
+        resolved(path, ptbxl=tmp_path / "lost")
+
+
+def test_command_line_then_environment_then_grid(
+    write_grid: WriteGrid, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Path] = []
+
+    def folder(path: Path, *rest: object) -> Path:
+        seen.append(path)
+        return path.resolve()
+
+    monkeypatch.setattr("sweeps.resolve._folder", folder)
+    path = write_grid(PTBXL.replace("superclass", "superclass, root: grid"))
+    resolved(path)
+    monkeypatch.setenv("ECG_ROOT_PTBXL", str(folders["variable"]))
+    resolved(path)
+    resolved(path, ptbxl=folders["line"])
+    # The task has no root of its own: the environment and the command line apply to it too.
+    wanted = [folders["grid"], *[folders["variable"]] * 2, *[folders["line"]] * 2]
+    assert seen == wanted
+
+
+def test_real_files_are_counted_and_fingerprinted(
+    write_grid: WriteGrid, folders: dict[str, Path]
+) -> None:
+    targets = resolved(write_grid(PTBXL), ptbxl=folders["line"])
+    (form,) = targets.tasks[0]
+    assert targets.corpus.name == "ptbxl:superclass"
+    assert targets.corpus.spec.fingerprint == targets.corpus.summary.fingerprint != ""
+    assert form.spec == targets.corpus.spec
+    assert form.name == "ptbxl:form"
+    assert targets.roots() == (("ptbxl", str(folders["line"].resolve())),)
+
+
+def test_data_larger_than_the_corpus(write_grid: WriteGrid) -> None:
+    path = write_grid(GRID.replace("records: 4096", "records: 600"))
+    with pytest.raises(ConfigurationError) as caught:
+        resolved(path)
+    assert str(caught.value) == (
+        f"{path}:6:24: stages.0.pretrain.data.2: data size 1024 is larger than the corpus: "
+        "simulated/chinchilla has 600 training records"
+    )
+
+
+def test_tasks_inherit_the_signal_but_not_the_size(write_grid: WriteGrid) -> None:
+    text = GRID.replace("records: 4096", "records: 4096, fs_hz: 250, seed: 3")
+    text = text.replace("[simulated/shifted]", "[{source: simulated/shifted, seed: 7}]")
+    targets = resolved(write_grid(text))
+    (task,) = targets.tasks[0]
+    assert (task.spec.fs_hz, task.spec.seed) == (250, 7)
+    assert task.spec.records != 4096
+
+
+@pytest.mark.parametrize(
+    ("word", "message"), [("ptbxl", "SOURCE=PATH"), ("ptbx=/data", "did you mean 'ptbxl'?")]
+)
+def test_roots_of_the_command_line(word: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message.replace("?", r"\?")):
+        parse_roots([word])
+    assert parse_roots(["ptbxl=/data/x"]) == {"ptbxl": Path("/data/x")}

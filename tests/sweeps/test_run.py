@@ -1,0 +1,168 @@
+"""The command: flags, exit codes, and studies run from one end to the other."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sweeps.run import main, parser
+from tests.sweeps.conftest import GRID, SMALLEST, WriteGrid
+from tests.sweeps.study import records_of, run, store_of
+
+HEAVY = ("torch", "ray", "pandas", "pyarrow", "scipy", "sklearn", "matplotlib")
+
+
+def imported_by(*words: str) -> set[str]:
+    """Heavy modules that a command imports."""
+    code = (
+        "import sys; from sweeps.run import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        f"print('heavy:', *[m for m in {HEAVY} if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.rsplit("heavy:", 1)[1].split())
+
+
+def test_the_flags_are_those_documented() -> None:
+    flags = {flag for action in parser()._actions for flag in action.option_strings}
+    assert flags == {
+        "-h", "--help", "--dry-run", "--smoke", "--executor", "--workers", "--threads",
+        "--results", "--root",
+    }  # fmt: skip
+
+
+def test_a_study_from_one_end_to_the_other(grid: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(grid) == 0
+    output = capsys.readouterr().out
+    assert "9 trials trained, 0 failed" in output
+    assert "next: python -m analysis.report" in output
+    store = store_of(grid)
+    files = {path.name for path in store.runs.iterdir()}
+    assert files >= {"study.json", "ladder.json", "corpora.json", "trials.parquet", "lock"}
+    study = store.read_json("study.json")
+    (stage,) = study["stages"]
+    assert (len(stage["trials"]), len(stage["evaluations"])) == (9, 18)
+    assert set(stage["trials"] + stage["evaluations"]) == set(records_of(grid))
+    assert study["grid"]["stages"][0]["pretrain"]["seeds"] == [0]
+    corpora = store.read_json("corpora.json")
+    assert set(corpora) == {"simulated/chinchilla", "simulated/shifted"}
+    assert corpora["simulated/shifted"]["bayes_loss"]["value"] == 0.25
+
+
+def test_running_again_runs_nothing_and_changes_nothing(
+    grid: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(grid) == 0
+    before = {path: path.stat().st_mtime_ns for path in store_of(grid).runs.rglob("*.*")}
+    capsys.readouterr()
+    assert run(grid) == 0
+    assert "nothing to run" in capsys.readouterr().out
+    assert before == {path: path.stat().st_mtime_ns for path in store_of(grid).runs.rglob("*.*")}
+
+
+def test_failed_trials_are_named_and_run_again(
+    write_grid: WriteGrid, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid = write_grid(GRID.replace("simulated/chinchilla", "simulated/flaky"))
+    assert run(grid) == 1
+    failed = [r for r in records_of(grid).values() if (r.get("error") or {}).get("traceback")]
+    assert failed
+    output = capsys.readouterr().err
+    for record in failed:
+        assert f"failed: trial {record['id']} (simulated/" in output
+        assert f"{store_of(grid).records / record['id']}.json" in output
+    assert "RuntimeError: simulated failure" in output
+    done = {name: r for name, r in records_of(grid).items() if r["error"] is None}
+    assert run(grid) == 0
+    after = records_of(grid)
+    assert all(record["error"] is None for record in after.values())
+    assert {name: after[name] for name in done} == done
+    assert len(after) == 27
+
+
+def test_diverged_trials_are_kept_and_not_run_again(
+    write_grid: WriteGrid, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid = write_grid(GRID.replace("simulated/chinchilla", "simulated/diverging"))
+    assert run(grid) == 0
+    status = [r["trial"]["status"] for r in records_of(grid).values() if r["kind"] == "training"]
+    assert set(status) == {"done", "diverged"}
+    assert run(grid) == 0
+    assert "nothing to run" in capsys.readouterr().out
+
+
+def test_dry_run_touches_nothing(grid: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(grid, "--dry-run") == 0
+    assert "9 trials (9 new)" in capsys.readouterr().out
+    assert not (grid.parent / "results").exists()
+
+
+def test_smoke_is_a_study_of_its_own(write_grid: WriteGrid) -> None:
+    grid = write_grid(GRID + "smoke: {pretrain: {data: [256]}}\n")
+    assert run(grid, "--smoke") == 0
+    assert [path.name for path in (grid.parent / "results").iterdir()] == ["small-smoke"]
+
+
+def test_mistakes_exit_with_2(write_grid: WriteGrid, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(write_grid(GRID.replace("tasks", "taks"))) == 2
+    assert ":8:7: " in capsys.readouterr().err
+    assert run(write_grid(GRID), "--root", "nonsense") == 2
+    assert "SOURCE=PATH" in capsys.readouterr().err
+    (Path(write_grid(GRID)).parent / "results").write_text("in the way")
+    assert run(write_grid(GRID)) == 2
+    assert "cannot write to the results folder" in capsys.readouterr().err
+
+
+def test_an_unknown_flag_exits_with_2() -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["grid.yaml", "--worker", "x"])
+    assert caught.value.code == 2
+
+
+def test_an_interrupt_exits_with_130_and_keeps_what_is_finished(
+    grid: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from scaling.simulated import SimulatedTrainer
+
+    real, calls = SimulatedTrainer.train, 0
+
+    def train(*words: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise KeyboardInterrupt
+        return real(*words)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SimulatedTrainer, "train", train)
+        assert run(grid) == 130
+    assert "run the same command again" in capsys.readouterr().err
+    assert len(records_of(grid)) == 9
+    assert json.loads((store_of(grid).runs / "compacted.json").read_text())["ids"]
+    assert run(grid) == 0
+    assert len(records_of(grid)) == 27
+
+
+def test_start_up_imports_nothing_heavy(grid: Path, write_grid: WriteGrid) -> None:
+    assert imported_by("--help") == set()
+    results = str(grid.parent / "results")
+    assert imported_by(str(grid), "--dry-run", "--results", results) == set()
+    assert run(grid) == 0
+    assert imported_by(str(grid), "--results", results) == set()
+    bad = write_grid(GRID.replace("tasks", "taks"))
+    assert imported_by(str(bad)) == set()
+
+
+def test_a_second_plan_of_networks_needs_no_torch(write_grid: WriteGrid) -> None:
+    text = GRID.replace("simulated/chinchilla", "virtual/code")
+    text = text.replace("simulated: [n1000, n4000, n16000]", f"resnet: [{SMALLEST}]")
+    grid = write_grid(text.replace("simulated/shifted", "virtual/shifted"))
+    assert "torch" in imported_by(str(grid), "--dry-run")
+    assert imported_by(str(grid), "--dry-run") == set()
