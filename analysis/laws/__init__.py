@@ -1,0 +1,42 @@
+"""Laws by name: a new law is one file and one row of ``register``."""
+
+from __future__ import annotations
+
+import difflib
+
+from analysis.laws.base import FloatArray, Law, Parameter
+from analysis.laws.chinchilla import Chinchilla
+from analysis.laws.d_law import DLaw
+from analysis.laws.n_law import NLaw
+
+__all__ = ["LAWS", "FloatArray", "Law", "Parameter", "get", "register"]
+
+LAWS: dict[str, Law] = {}
+
+
+def register(law: Law) -> None:
+    """Make ``law`` known to ``fit_law`` and to the contract tests.
+
+    Raises:
+        ValueError: another law has the same name.
+    """
+    if law.name in LAWS:
+        raise ValueError(f"law {law.name!r} is registered already")
+    LAWS[law.name] = law
+
+
+def get(name: str) -> Law:
+    """Return the law called ``name``.
+
+    Raises:
+        ValueError: no such law; the message suggests the nearest name.
+    """
+    if name in LAWS:
+        return LAWS[name]
+    near = difflib.get_close_matches(name, LAWS, n=1)
+    hint = f", did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"no law called {name!r}{hint} (known: {', '.join(sorted(LAWS))})")
+
+
+for _law in (Chinchilla(), NLaw(), DLaw()):
+    register(_law)

@@ -1,0 +1,240 @@
+"""A results folder becomes one tidy frame.
+
+The columns are those of ``docs/records.md``. The live store and the published tables give
+the same frame: same columns, same dtypes, same order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+SCHEMA = 1
+TRIAL_COLUMNS: dict[str, str] = {
+    "study": "string", "stage": "string", "trial": "string", "parents": "string",
+    "family": "string", "size": "string", "paradigm": "string", "objective": "string",
+    "corpus": "string", "preprocessing": "string", "recipe": "string",
+    "labels_fraction": "float64", "num_labels": "Int64", "leads": "Int64", "N": "Int64",
+    "params_total": "Int64", "D": "Int64", "patients": "Int64", "lr": "float64",
+    "batch": "Int64", "seed": "Int64", "status": "string", "steps": "Int64", "C": "float64",
+    "macs": "float64", "started": "string", "duration_s": "float64", "device": "string",
+    "commit": "string", "dirty": "boolean",
+}  # fmt: skip
+EVALUATION_COLUMNS: dict[str, str] = {
+    "evaluation": "string", "trial": "string", "step": "Int64", "C": "float64", "task": "string",
+    "split": "string", "metric": "string", "protocol": "string", "value": "float64",
+    "n": "Int64", "value_se": "float64",
+}  # fmt: skip
+STATUSES = ("done", "budget_limited", "diverged", "failed")
+
+
+class ResultsError(ValueError):
+    """A results folder that cannot be read; the message names the file and what is wrong."""
+
+
+def load(folder: str | Path) -> pd.DataFrame:
+    """Read a study: every evaluation joined with its trial.
+
+    Args:
+        folder: a results folder, such as ``results/first-laws``: with a live store (``.runs``),
+            or with the published ``trials.csv`` and ``evaluations.csv``.
+
+    Returns:
+        One row per measured value. Columns are those of *trials* (its ``C``, all training FLOPs
+        of the trial, is called ``C_total``) and of *evaluations* (whose ``C`` is what was spent
+        by ``step``). A trial without a value has one row with an empty ``metric``. ``attrs``
+        holds ``study``, ``folder``, ``plan`` (trials by stage), ``counts`` (trials by status),
+        ``planned``, ``missing`` (planned trials without a record), ``empty_evaluations``
+        (planned evaluations without a value), ``ignored`` (trials no longer
+        in the plan), ``corpora``, ``ladder``, ``errors`` (by trial) and ``provenance``.
+
+    Raises:
+        ResultsError: no such folder, no records, tables of another study, or a file that
+            cannot be read (which is named).
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ResultsError(f"{folder}: no such results folder")
+    store = folder / ".runs"
+    live = store.is_dir() and (store / "study.json").exists()
+    if not live and not (folder / "trials.csv").exists():
+        raise ResultsError(f"{folder}: no records here (neither .runs/study.json nor trials.csv)")
+    base = store if live else folder
+    study = _study(base / "study.json")
+    trials, evaluations, extra = _live(store, study["study"]) if live else _published(folder)
+    if trials.empty:
+        raise ResultsError(f"{base}: the study has no records yet")
+    others = sorted(set(trials["study"]) - {study["study"]})
+    if others:
+        raise ResultsError(
+            f"{base}: holds trials of study {others[0]!r}, but study.json is {study['study']!r}"
+        )
+    plan = {t for stage in study["stages"] for t in stage["trials"]}
+    wanted = {e for stage in study["stages"] for e in stage["evaluations"]}
+    kept = trials[trials["trial"].isin(plan)]
+    if kept.empty:
+        raise ResultsError(f"{base}: no record belongs to the plan in study.json")
+    evaluations = evaluations[evaluations["evaluation"].isin(plan | wanted)]
+    frame = kept.rename(columns={"C": "C_total"}).merge(evaluations, on="trial", how="left")
+    texts = [c for c, kind in EVALUATION_COLUMNS.items() if kind == "string" and c in frame]
+    frame[texts] = frame[texts].fillna("")
+    order = ["trial", "evaluation", "protocol", "split", "metric", "step"]
+    frame = frame.sort_values(order, kind="stable").reset_index(drop=True)
+    frame.attrs.update(extra)
+    frame.attrs["folder"] = str(folder)
+    frame.attrs["corpora"] = _json(base / "corpora.json", {})
+    frame.attrs["ladder"] = _json(base / "ladder.json", [])
+    frame.attrs["ignored"] = len(trials) - len(kept)
+    frame.attrs["empty_evaluations"] = len(wanted - set(evaluations["evaluation"]))
+    frame.attrs.update(_plan_counts(study, kept))
+    return frame
+
+
+def _plan_counts(study: Mapping[str, Any], trials: pd.DataFrame) -> dict[str, Any]:
+    """What was planned and what has run."""
+    plan = {t for stage in study["stages"] for t in stage["trials"]}
+    return {
+        "study": study["study"],
+        "commit": study.get("commit", "unknown"),
+        "dirty": bool(study.get("dirty", False)),
+        "plan": {s["stage"]: len(s["trials"]) for s in study["stages"]},
+        "planned": len(plan),
+        "missing": len(plan - set(trials["trial"])),
+        "counts": {s: int((trials["status"] == s).sum()) for s in STATUSES},
+    }
+
+
+def _study(path: Path) -> dict[str, Any]:
+    study = _json(path, None)
+    if not isinstance(study, dict) or not {"study", "stages"} <= set(study):
+        raise ResultsError(f"{path}: needs keys study and stages")
+    if study.get("schema") != SCHEMA:
+        raise ResultsError(f"{path}: schema {study.get('schema')!r}, this version reads {SCHEMA}")
+    for stage in study["stages"]:
+        if not {"stage", "trials", "evaluations"} <= set(stage):
+            raise ResultsError(f"{path}: a stage needs keys stage, trials and evaluations")
+    return study
+
+
+def _json(path: Path, default: Any) -> Any:
+    if not path.exists():
+        if default is None:
+            raise ResultsError(f"{path}: no such file")
+        return default
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ResultsError(f"{path}: not JSON ({error})") from None
+
+
+def _published(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    trials = _csv(folder / "trials.csv", TRIAL_COLUMNS)
+    evaluations = _csv(folder / "evaluations.csv", EVALUATION_COLUMNS)
+    return trials, evaluations, {"errors": {}, "provenance": {}}
+
+
+def _csv(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+    try:
+        text = pd.read_csv(path, dtype="string", keep_default_na=False, na_values=[""])
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{path}: cannot be read ({error})") from None
+    return _typed(path, text, columns)
+
+
+def _live(store: Path, study: str) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Compacted tables and the records that are not in them yet."""
+    trials, evaluations = [], []
+    compacted = _ids(_json(store / "compacted.json", []))
+    if compacted:
+        trials.append(_parquet(store / "trials.parquet", TRIAL_COLUMNS))
+        evaluations.append(_parquet(store / "evaluations.parquet", EVALUATION_COLUMNS))
+    rows: list[dict[str, Any]] = []
+    values: list[dict[str, Any]] = []
+    paths = sorted((store / "records").glob("*.json"))
+    for path in paths:
+        if path.name.startswith(".") or path.stem in compacted:
+            continue
+        try:
+            _collect(_json(path, None), study, rows, values)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ResultsError(f"{path}: broken record ({error!r})") from None
+    trials.append(_typed(store / "records", pd.DataFrame(rows, columns=[*TRIAL_COLUMNS]),
+                         TRIAL_COLUMNS))  # fmt: skip
+    evaluations.append(
+        _typed(
+            store / "records",
+            pd.DataFrame(values, columns=[*EVALUATION_COLUMNS]),
+            EVALUATION_COLUMNS,
+        )
+    )
+    extra: dict[str, Any] = {"errors": {}, "provenance": {}}
+    together = pd.concat(trials, ignore_index=True)
+    bad = together.loc[together["status"].isin(("failed", "diverged")), "trial"]
+    for trial in bad:
+        why = _json(store / "records" / f"{trial}.json", {}).get("error")
+        if why:
+            extra["errors"][str(trial)] = f"{why['type']}: {why['message']}"
+    if paths:
+        extra["provenance"] = _json(paths[-1], {}).get("provenance", {})
+    return together, pd.concat(evaluations, ignore_index=True), extra
+
+
+def _collect(
+    record: Mapping[str, Any], study: str, rows: list[dict[str, Any]], values: list[dict[str, Any]]
+) -> None:
+    if record["schema"] != SCHEMA:
+        raise KeyError(f"schema {record['schema']!r}, this version reads {SCHEMA}")
+    if record["kind"] == "training":
+        rows.append({"study": study, **{k: record["trial"][k] for k in [*TRIAL_COLUMNS][1:]}})
+        trial, found = record["id"], record["curve"]
+    elif record["kind"] == "evaluation":
+        trial, found = record["trial"], record["values"]
+    else:
+        raise KeyError(f"kind {record['kind']!r}")
+    keys = [*EVALUATION_COLUMNS][2:]
+    for row in found:
+        values.append({"evaluation": record["id"], "trial": trial, **{k: row[k] for k in keys}})
+
+
+def _ids(value: object) -> set[str]:
+    """Ids of ``compacted.json``: a list, or an object of lists."""
+    if isinstance(value, dict):
+        return {i for part in value.values() if isinstance(part, list) for i in part}
+    return set(value) if isinstance(value, list) else set()
+
+
+def _parquet(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{path}: cannot be read ({error})") from None
+    return _typed(path, table, columns)
+
+
+def _typed(path: Path, frame: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+    """The columns of the contract, in order and with their dtypes."""
+    if missing := [c for c in columns if c not in frame.columns]:
+        raise ResultsError(f"{path}: missing column {', '.join(missing)}")
+    typed: dict[str, Any] = {}
+    for name, kind in columns.items():
+        column: Any = frame[name]
+        try:
+            if kind == "string":
+                typed[name] = column.astype("string").fillna("")
+            elif kind == "boolean":
+                typed[name] = column.map(_boolean).astype("boolean")
+            else:
+                typed[name] = pd.to_numeric(column).astype("float64").astype(kind)
+        except (ValueError, TypeError) as error:
+            raise ResultsError(f"{path}: column {name}: {error}") from None
+    return pd.DataFrame(typed)
+
+
+def _boolean(value: object) -> bool | None:
+    if value is None or value is pd.NA or value != value:  # noqa: PLR0124 (NaN)
+        return None
+    return str(value).lower() == "true"

@@ -1,0 +1,246 @@
+"""The numbers of a report, before any page or figure."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.fit import fit_law
+from analysis.records import load
+from analysis.report.tasks import chosen_models, probe_cells
+from analysis.result import Fit, Holdout, leave_out_largest
+from analysis.selection import groups, law_rows, trial_rows
+from analysis.tables import fit_numbers, holdout_numbers, plain
+
+SCHEMA = 1
+MARGINALS = ("n_law", "d_law")
+R2_EXPECTED = 0.9
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """What one law describes: runs of one family, objective and corpus.
+
+    Attributes:
+        key: what sets the group apart.
+        rows: law rows, one per run; empty when no trial finished.
+        joint: the joint law, or None without rows.
+        marginals: laws of N at the largest D and of D at the largest N.
+        holdout: the largest cell predicted from the others, where that is possible.
+        bayes: ``value``, ``se``, ``covered`` and more, or None where the Bayes loss is unknown.
+        warnings: what a reader must know first.
+    """
+
+    key: dict[str, Any]
+    rows: pd.DataFrame
+    joint: Fit | None
+    marginals: tuple[Fit, ...]
+    holdout: Holdout | None
+    bayes: dict[str, Any] | None
+    warnings: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """Family, paradigm and corpus in one line."""
+        return f"{self.key['family']}-{str(self.key['paradigm']).upper()} on {self.key['corpus']}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """Everything a report says; see ``to_dict`` for the numbers.
+
+    Attributes:
+        frame: the study's frame.
+        groups: one per law.
+        probes: cells by task and metric: linear probes, averaged over seeds.
+        models: by task, the configuration chosen on validation and its test score.
+        study_warnings: of the whole study; each group has its own.
+    """
+
+    frame: pd.DataFrame
+    groups: tuple[Group, ...]
+    probes: pd.DataFrame
+    models: list[dict[str, Any]]
+    study_warnings: tuple[str, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """All warnings, those of a group under its title where there are several."""
+        several = len(self.groups) > 1
+        labelled = [f"{g.title}: {w}" if several else w for g in self.groups for w in g.warnings]
+        return (*self.study_warnings, *labelled)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers as plain JSON values."""
+        frame = self.frame
+        return {
+            "schema": SCHEMA,
+            "study": frame.attrs["study"],
+            "folder": frame.attrs["folder"],
+            "warnings": list(self.study_warnings),
+            "plan": plan_numbers(frame),
+            "groups": [_group_numbers(g) for g in self.groups],
+            "probes": _rows(self.probes),
+            "models": self.models,
+            "trials": _rows(trial_rows(frame).drop(columns=["recipe", "parents"])),
+            "provenance": provenance(frame),
+        }
+
+    def to_json(self) -> str:
+        """``to_dict`` as text."""
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False)
+
+
+def study_content(folder: str | Path, n_boot: int = 1000) -> Content:
+    """Load a study and fit its laws.
+
+    Raises:
+        ResultsError: the folder cannot be read.
+    """
+    frame = load(folder)
+    corpora = frame.attrs["corpora"]
+    found = tuple(_group(key, part, corpora, n_boot) for key, part in groups(frame))
+    return Content(
+        frame=frame,
+        groups=found,
+        probes=probe_cells(frame),
+        models=chosen_models(frame),
+        study_warnings=tuple(_study_warnings(frame)),
+    )
+
+
+def _group(
+    key: dict[str, Any], part: pd.DataFrame, corpora: Mapping[str, Any], n_boot: int
+) -> Group:
+    try:
+        rows = law_rows(part)
+    except ValueError as error:
+        return Group(
+            key=key, rows=part.iloc[:0], joint=None, marginals=(), holdout=None, bayes=None,
+            warnings=(str(error),),
+        )  # fmt: skip
+    joint = fit_law(part, "chinchilla", n_boot=n_boot)
+    marginals = tuple(fit_law(part, law, n_boot=n_boot) for law in MARGINALS)
+    holdout = None
+    if joint.ok and joint.residuals[["N", "D"]].drop_duplicates().shape[0] > 1:
+        holdout = leave_out_largest(joint)
+    bayes = _bayes(joint, corpora.get(str(key["corpus"]), {}))
+    warnings = list(joint.warnings)
+    if not joint.ok:
+        warnings.insert(0, "the joint law cannot be fitted: only the measured points are shown")
+    elif joint.r2 < R2_EXPECTED:
+        warnings.insert(0, f"the joint law explains little of the loss: R² {joint.r2:.2f}")
+    if holdout and holdout.covered is False:
+        warnings.append("the largest cell, left out, lies outside its prediction interval")
+    if bayes and bayes["covered"] is False:
+        warnings.append("E's interval does not cover the Bayes loss")
+    return Group(
+        key=key, rows=rows, joint=joint, marginals=marginals, holdout=holdout, bayes=bayes,
+        warnings=tuple(warnings),
+    )  # fmt: skip
+
+
+def _bayes(fit: Fit, corpus: Mapping[str, Any]) -> dict[str, Any] | None:
+    known = corpus.get("bayes_loss")
+    if not known:
+        return None
+    interval = fit.intervals["E"]
+    finite = math.isfinite(interval.low) and math.isfinite(interval.high)
+    return {
+        **known,
+        "E": plain(fit.params["E"]),
+        "interval": [plain(interval.low), plain(interval.high)],
+        "covered": interval.covers(float(known["value"])) if finite else None,
+    }
+
+
+def _study_warnings(frame: pd.DataFrame) -> list[str]:
+    attrs = frame.attrs
+    found = []
+    if attrs["missing"]:
+        found.append(f"{attrs['missing']} of {attrs['planned']} planned trials have not run yet")
+    if attrs["empty_evaluations"]:
+        found.append(f"{attrs['empty_evaluations']} planned evaluations gave no value")
+    trials = trial_rows(frame)
+    commits = trials["commit"].unique()
+    if len(commits) > 1:
+        found.append(f"trials come from {len(commits)} different commits")
+    if bool(trials["dirty"].fillna(False).any()):
+        found.append("some trials ran with uncommitted changes")
+    return found
+
+
+def plan_numbers(frame: pd.DataFrame) -> dict[str, Any]:
+    """What was planned and what it took."""
+    trials, attrs = trial_rows(frame), frame.attrs
+    sizes = trials.dropna(subset=["N"]).drop_duplicates(["family", "size"]).sort_values("N")
+    return {
+        "stages": attrs["plan"],
+        "planned": attrs["planned"],
+        "missing": attrs["missing"],
+        "counts": attrs["counts"],
+        "sizes": [
+            {"family": str(r["family"]), "size": str(r["size"]), "N": int(r["N"])}
+            for _, r in sizes.iterrows()
+        ],
+        "data": sorted(int(d) for d in trials["D"].dropna().unique()),
+        "seeds": sorted(int(s) for s in trials["seed"].dropna().unique()),
+        "flops": float(trials["C_total"].sum()),
+        "trial_seconds": float(trials["duration_s"].sum()),
+        "first_started": min((str(s) for s in trials["started"] if s), default=""),
+        "last_started": max((str(s) for s in trials["started"] if s), default=""),
+    }
+
+
+def provenance(frame: pd.DataFrame) -> dict[str, Any]:
+    """Where the numbers come from."""
+    trials, attrs = trial_rows(frame), frame.attrs
+    corpora = {
+        name: {k: c.get(k) for k in ("source", "task", "fingerprint", "records", "patients")}
+        for name, c in attrs["corpora"].items()
+    }
+    return {
+        "study_commit": attrs["commit"],
+        "study_dirty": attrs["dirty"],
+        "trial_commits": sorted({str(c) for c in trials["commit"] if c}),
+        "dirty_trials": int(trials["dirty"].fillna(False).sum()),
+        "devices": sorted({str(d) for d in trials["device"] if d}),
+        "versions": attrs["provenance"].get("versions", {}),
+        "corpora": corpora,
+        "errors": attrs["errors"],
+    }
+
+
+def _group_numbers(group: Group) -> dict[str, Any]:
+    fits = [f for f in (group.joint, *group.marginals) if f is not None]
+    held = group.holdout if group.holdout and group.holdout.covered is not None else None
+    return {
+        "key": {k: _value(v) for k, v in group.key.items()},
+        "title": group.title,
+        "laws": {f.law.name: fit_numbers(f) for f in fits},
+        "holdout": holdout_numbers(held) if held else None,
+        "bayes": group.bayes,
+        "warnings": list(group.warnings),
+        "runs": _rows(group.rows[["trial", "size", "N", "D", "seed", "value", "value_se"]])
+        if len(group.rows)
+        else [],
+    }
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(k): _value(v) for k, v in row.items()} for row in frame.to_dict("records")]
+
+
+def _value(value: Any) -> Any:
+    """A cell of a table as a plain JSON value."""
+    if value is None or value is pd.NA:
+        return None
+    if hasattr(value, "item"):
+        value = value.item()
+    return plain(value) if isinstance(value, float) else value

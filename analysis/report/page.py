@@ -1,0 +1,166 @@
+"""The page and the figure files of a report."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from analysis import figures
+from analysis.report.content import Content, Group, plan_numbers, provenance
+from analysis.selection import trial_rows
+from analysis.tables import certificate, count, estimates, interval, number
+
+METRICS = {"loss": "loss, nats", "macro_auroc": "macro-AUROC"}
+
+
+def write_report(content: Content, path: Path) -> None:
+    """Write the page, completely or not at all; it needs no other file.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("analysis.report", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"number": number, "count": count, "duration": duration}
+    environment.globals |= {
+        "interval": interval,
+        "estimates": estimates,
+        "certificate": certificate,
+    }
+    page = environment.get_template("page.html.j2").render(
+        study=content.frame.attrs["study"],
+        folder=content.frame.attrs["folder"],
+        warnings=content.warnings,
+        plan=plan_numbers(content.frame),
+        groups=[_section(g, i) for i, g in enumerate(content.groups)],
+        probes=[
+            {"title": title, "figure": figures.svg(picture, f"probe{i}")}
+            for i, (title, picture) in enumerate(_probe_pictures(content))
+        ],
+        models=content.models,
+        trials=_trials(content),
+        provenance=provenance(content.frame),
+    )
+    _write(path, page.encode())
+
+
+def write_figures(content: Content, folder: Path) -> list[Path]:
+    """Write every figure as a PNG; returns the paths.
+
+    Raises:
+        OSError: one cannot be written.
+    """
+    pictures: dict[str, figures.Picture] = {}
+    for i, group in enumerate(content.groups):
+        prefix = f"{i + 1}-" if len(content.groups) > 1 else ""
+        pictures |= {f"{prefix}{k}": v for k, v in _pictures(group).items()}
+    for title, picture in _probe_pictures(content):
+        pictures["probe-" + "".join(c if c.isalnum() else "-" for c in title).lower()] = picture
+    paths = []
+    for name, picture in pictures.items():
+        paths.append(folder / f"{name}.png")
+        _write(paths[-1], figures.png(picture))
+    return paths
+
+
+def _pictures(group: Group) -> dict[str, figures.Picture]:
+    fit = group.joint
+    if fit is None:
+        return {}
+    bayes = float(group.bayes["value"]) if group.bayes else None
+    found = {"loss": figures.curves(fit, bayes)}
+    if fit.ok:
+        found["residuals"] = figures.residuals(fit)
+        found["uncertainty"] = figures.uncertainty(fit, bayes)
+    return found
+
+
+def _probe_pictures(content: Content) -> list[tuple[str, figures.Picture]]:
+    found = []
+    for key, part in content.probes.groupby(["family", "paradigm", "task", "metric"], sort=True):
+        family, paradigm, task, metric = (str(k) for k in key)
+        label = METRICS.get(metric, metric)
+        picture = figures.measured(part, label, f"Probe {label.split(',')[0]}")
+        found.append((f"{family}-{paradigm.upper()} on {task}, {label}", picture))
+    return found
+
+
+def _section(group: Group, index: int) -> dict[str, Any]:
+    return {
+        "group": group,
+        "fits": [f for f in (group.joint, *group.marginals) if f is not None],
+        "cells": _cells(group.rows),
+        "figures": {k: figures.svg(v, f"{k}{index}") for k, v in _pictures(group).items()},
+    }
+
+
+def _cells(rows: pd.DataFrame) -> dict[str, Any]:
+    """Mean measured loss by size and data."""
+    if rows.empty:
+        return {}
+    table = rows.pivot_table(index=["N", "size"], columns="D", values="value", aggfunc="mean")
+    low, high = float(table.min().min()), float(table.max().max())
+    span = max(high - low, 1e-12)
+    return {
+        "data": [int(d) for d in table.columns],
+        "rows": [
+            {
+                "N": int(n),
+                "size": str(size),
+                "values": [(float(v), (float(v) - low) / span) for v in row],
+            }
+            for (n, size), row in zip(table.index, table.to_numpy(), strict=True)
+        ],
+    }
+
+
+def _trials(content: Content) -> list[dict[str, Any]]:
+    losses = pd.concat([g.rows for g in content.groups])
+    by_trial = losses.set_index("trial")["value"].to_dict() if len(losses) else {}
+    errors = content.frame.attrs["errors"]
+    rows = trial_rows(content.frame).sort_values(["family", "size", "D", "seed"])
+    rows = rows.sort_values(["family", "N", "D", "seed"], na_position="last", kind="stable")
+    return [
+        {
+            **{str(k): None if pd.isna(v) else v for k, v in row.items()},
+            "loss": by_trial.get(row["trial"]),
+            "error": errors.get(row["trial"], ""),
+        }
+        for row in rows.to_dict("records")
+    ]
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as text: 4.5 s, 3 min 20 s, 2 h 5 min."""
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write completely or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

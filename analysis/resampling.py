@@ -1,0 +1,177 @@
+"""Refits that show the uncertainty: bootstrap over runs, and the profile of a parameter.
+
+The unit of resampling is the run, never the checkpoint. Two bootstraps are used:
+
+* *wild* (few runs): log loss is the fit plus each run's residual, divided by one less its
+  leverage (the jackknife-like HC3 correction), times a random sign-like factor (Webb's six
+  points). Every cell of the grid stays in every resample, so the law never becomes
+  unidentifiable by chance (MacKinnon & Webb 2017).
+* *pairs* (many runs): runs are drawn with replacement. Resamples that lose an axis are drawn
+  again and counted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+
+from analysis.laws import FloatArray
+from analysis.solver import Solution
+from analysis.uncertainty import Interval, Problem, leverages, noise_variance, t_quantile
+
+PAIRS_FROM = 100  # runs from which pairs are resampled
+PROFILE_POINTS = 61
+_WEBB = np.sqrt([0.5, 1.0, 1.5])
+_REDRAWS = 50
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Bootstrap:
+    """Parameters of refits to resampled runs.
+
+    Attributes:
+        kind: ``wild``, ``pairs``, or ``none`` when none was asked for or possible.
+        theta: natural parameters (R, P).
+        redrawn: resamples drawn again because an axis had too few scales left.
+        unconverged: refits that did not converge; left out of ``theta``.
+    """
+
+    kind: str
+    theta: FloatArray
+    redrawn: int = 0
+    unconverged: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """Objective when one parameter is held at each of several values.
+
+    Attributes:
+        name: the parameter.
+        value: values it is held at (M,).
+        deviance: rise of the objective over its smallest, in units of its noise (M,); under
+            the law it is the square of a Student t with n - P degrees of freedom.
+        free: constrained optima (M, P).
+        interval: where the deviance stays below the 95 % quantile.
+    """
+
+    name: str
+    value: FloatArray
+    deviance: FloatArray
+    free: FloatArray
+    interval: Interval
+
+
+def profile(problem: Problem, best: Solution, name: str) -> Profile:
+    """Objective along parameter ``name``, by refits from the optimum outwards.
+
+    Only for parameters whose free and natural forms agree (E and exponents).
+    """
+    law, index = problem.law, problem.law.names.index(name)
+    lower, upper = law.bounds(problem.loss)
+    values = np.union1d(
+        np.linspace(lower[index], upper[index], PROFILE_POINTS), best.free[0, index]
+    )
+    low, high = (np.repeat(bound[None], len(values), axis=0) for bound in (lower, upper))
+    low[:, index] = high[:, index] = values
+    starts = law.to_free(law.guess(problem.x, problem.loss)[:8], problem.centre)
+    starts = np.concatenate([best.free, starts])
+    repeated = [np.repeat(bound, len(starts), axis=0) for bound in (low, high)]
+    solution = problem.solve(
+        np.tile(starts, (len(values), 1)), lower=repeated[0], upper=repeated[1]
+    ).best_of(len(starts))
+    residual = np.log(problem.loss) - law.log_value(best.free, problem.x, problem.centre)[0][0]
+    inside = max(float((np.abs(residual) <= problem.delta).mean()), 1.0 / len(residual))
+    unit = noise_variance(residual, problem.delta, problem.dof) * inside
+    rise = np.maximum(solution.objective - best.objective[0], 0.0)
+    deviance = 2.0 * rise / max(unit, 1e-24)
+    return Profile(
+        name=name,
+        value=values,
+        deviance=deviance,
+        free=solution.free,
+        interval=_below(values, deviance, t_quantile(problem.dof) ** 2),
+    )
+
+
+def _below(values: FloatArray, deviance: FloatArray, limit: float) -> Interval:
+    """Ends of the stretch around the optimum where the deviance stays below ``limit``."""
+    root = np.sqrt(deviance)
+    centre, threshold = int(deviance.argmin()), math.sqrt(limit)
+
+    def end(step: int) -> float:
+        i = centre
+        while 0 <= i + step < len(values):
+            if root[i + step] > threshold:
+                share = (threshold - root[i]) / (root[i + step] - root[i])
+                return float(values[i] + share * (values[i + step] - values[i]))
+            i += step
+        return float(values[i])
+
+    return Interval(low=end(-1), high=end(1))
+
+
+def bootstrap(
+    problem: Problem, best: Solution, others: FloatArray, n_boot: int, seed: int
+) -> Bootstrap:
+    """Refit ``n_boot`` resamples of the runs, each from the optimum and from ``others``.
+
+    Args:
+        problem: the law and the data.
+        best: the optimum (R = 1).
+        others: more free starting points (S, P), such as the ends of E's profile.
+        n_boot: resamples.
+        seed: of the random numbers.
+    """
+    rng = np.random.default_rng(seed)
+    runs = int(problem.runs.max()) + 1
+    starts = np.concatenate([best.free, others])
+    kind = "wild" if runs < PAIRS_FROM else "pairs"
+    redrawn = 0
+    if n_boot == 0:
+        return Bootstrap(kind="none", theta=np.empty((0, best.free.shape[1])))
+    target, weights = None, None
+    if kind == "wild":
+        target = np.repeat(_wild(problem, best, n_boot, rng), len(starts), axis=0)
+    else:
+        weights, redrawn = _pairs(problem, n_boot, rng)
+        weights = np.repeat(weights, len(starts), axis=0)
+    solution = problem.solve(np.tile(starts, (n_boot, 1)), target=target, weights=weights)
+    chosen = solution.best_of(len(starts))
+    free = chosen.free[chosen.converged]
+    return Bootstrap(
+        kind=kind,
+        theta=problem.law.to_natural(free, problem.centre),
+        redrawn=redrawn,
+        unconverged=int((~chosen.converged).sum()),
+    )
+
+
+def _wild(problem: Problem, best: Solution, n_boot: int, rng: np.random.Generator) -> FloatArray:
+    """Resampled log losses (n_boot, n): fit + corrected residual x one factor per run."""
+    log_f, jacobian = problem.law.log_value(best.free, problem.x, problem.centre)
+    residual = np.log(problem.loss) - log_f[0]
+    spread = np.maximum(1.0 - leverages(jacobian[0]), 1.0 / len(residual))
+    runs = int(problem.runs.max()) + 1
+    sign = rng.choice([-1.0, 1.0], size=(n_boot, runs))
+    factor = sign * rng.choice(_WEBB, size=(n_boot, runs))
+    resampled: FloatArray = log_f + factor[:, problem.runs] * (residual / spread)
+    return resampled
+
+
+def _pairs(problem: Problem, n_boot: int, rng: np.random.Generator) -> tuple[FloatArray, int]:
+    """Weights of the points (n_boot, n) when runs are drawn with replacement."""
+    runs = int(problem.runs.max()) + 1
+    share = np.full(runs, 1.0 / runs)
+    counts = rng.multinomial(runs, share, size=n_boot).astype(np.float64)
+    redrawn = 0
+    for i in range(n_boot):
+        for _ in range(_REDRAWS):
+            present = problem.x[counts[i, problem.runs] > 0]
+            if not problem.law.problems(present):
+                break
+            counts[i] = rng.multinomial(runs, share)
+            redrawn += 1
+    return counts[:, problem.runs], redrawn

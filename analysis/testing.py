@@ -1,0 +1,131 @@
+"""Checks that every law must pass; subclass ``LawContract`` and set ``law`` and ``truth``."""
+
+from __future__ import annotations
+
+import itertools
+from typing import ClassVar
+
+import numpy as np
+
+from analysis.fit import fit_law
+from analysis.laws import LAWS, FloatArray, Law
+from analysis.result import Fit, Status
+
+SCALES: dict[str, FloatArray] = {
+    "N": np.array([2e3, 8e3, 3e4, 1e5]),
+    "D": np.array([256.0, 512.0, 1024.0, 2048.0, 4096.0, 8192.0]),
+}
+
+
+class LawContract:
+    """The battery: one subclass per law, collected by pytest.
+
+    Attributes:
+        law: the law under test.
+        truth: natural parameters for which the loss lies roughly between 0.1 and 3 nats over
+            ``SCALES``, away from every bound.
+    """
+
+    law: ClassVar[Law]
+    truth: ClassVar[tuple[float, ...]]
+
+    def grid(self) -> FloatArray:
+        """Every combination of the scales of the law's axes, shape (n, K)."""
+        return np.array(list(itertools.product(*(SCALES[a] for a in self.law.axes))))
+
+    def fitted(self, loss: FloatArray) -> Fit:
+        """A fit to losses on the grid."""
+        columns = dict(zip(self.law.axes, self.grid().T, strict=True))
+        return fit_law({**columns, "loss": loss}, self.law.name, n_boot=20)
+
+    def test_is_registered_and_described(self) -> None:
+        """A law is found by name, and says what it is and where it comes from."""
+        assert LAWS[self.law.name] is self.law
+        assert self.law.formula in " ".join((type(self.law).__doc__ or "").split())
+        assert self.law.source
+        assert len(set(self.law.names)) == len(self.law.names) == len(self.truth)
+        assert all(p.lower < p.upper and p.meaning for p in self.law.parameters)
+
+    def test_truth_is_within_bounds(self) -> None:
+        """The natural bounds hold the parameters the other checks use."""
+        for parameter, value in zip(self.law.parameters, self.truth, strict=True):
+            assert parameter.lower < value < parameter.upper
+
+    def test_value_takes_batches(self) -> None:
+        """Parameters (R, P) give losses (R, n), equal to one at a time."""
+        theta = np.array(self.truth) * np.array([[1.0], [1.1]])
+        both = self.law.value(theta, self.grid())
+        assert both.shape == (2, len(self.grid()))
+        np.testing.assert_allclose(both[1], self.law.value(theta[1], self.grid()), rtol=1e-14)
+
+    def test_loss_falls_with_scale(self) -> None:
+        """More of anything never raises the loss."""
+        x, theta = self.grid(), np.array(self.truth)
+        for k in range(x.shape[1]):
+            more = x.copy()
+            more[:, k] *= 2
+            assert (self.law.value(theta, more) <= self.law.value(theta, x)).all()
+
+    def test_jacobian_is_the_derivative(self) -> None:
+        """The natural Jacobian agrees with central differences."""
+        theta, x = np.array(self.truth), self.grid()
+        exact = self.law.jacobian(theta, x)
+        for i in range(len(theta)):
+            step = np.zeros_like(theta)
+            step[i] = 1e-6 * max(1e-3, abs(theta[i]))
+            high, low = self.law.value(theta + step, x), self.law.value(theta - step, x)
+            np.testing.assert_allclose(exact[:, i], (high - low) / (2 * step[i]), rtol=1e-5)
+
+    def test_log_jacobian_is_the_derivative(self) -> None:
+        """The free Jacobian of log loss agrees with central differences."""
+        x = self.grid()
+        centre = self.law.centre(x)
+        free = self.law.to_free(np.array(self.truth), centre)[None]
+        log_loss, exact = self.law.log_value(free, x, centre)
+        np.testing.assert_allclose(
+            np.exp(log_loss[0]), self.law.value(np.array(self.truth), x), rtol=1e-12
+        )
+        for i in range(free.shape[1]):
+            step = np.zeros_like(free)
+            step[0, i] = 1e-6
+            high, low = (self.law.log_value(free + s, x, centre)[0][0] for s in (step, -step))
+            np.testing.assert_allclose(exact[0, :, i], (high - low) / 2e-6, rtol=1e-5, atol=1e-9)
+
+    def test_free_and_natural_parameters_invert(self) -> None:
+        """Going to free parameters and back changes nothing."""
+        centre = self.law.centre(self.grid())
+        back = self.law.to_natural(self.law.to_free(np.array(self.truth), centre), centre)
+        np.testing.assert_allclose(back, self.truth, rtol=1e-12)
+
+    def test_guess_is_within_bounds(self) -> None:
+        """Every starting point is distinct, finite and allowed, for noisy and for flat data."""
+        x = self.grid()
+        rng = np.random.default_rng(0)
+        noisy = self.law.value(np.array(self.truth), x) * np.exp(0.1 * rng.standard_normal(len(x)))
+        for loss in (noisy, np.full(len(x), 0.7)):
+            starts = self.law.guess(x, loss)
+            lower, upper = self.law.bounds(loss)
+            free = self.law.to_free(starts, self.law.centre(x))
+            assert len(starts) >= 5
+            assert np.isfinite(starts).all()
+            assert (free >= lower - 1e-6).all() and (free <= upper + 1e-6).all()
+
+    def test_noiseless_data_are_recovered(self) -> None:
+        """Without noise the truth comes back to 1e-8 (1e-6 %), from most starts."""
+        fit = self.fitted(self.law.value(np.array(self.truth), self.grid()))
+        np.testing.assert_allclose(fit.theta, self.truth, rtol=1e-8)
+        assert fit.status is Status.CONVERGED
+        assert fit.certificate.agreed > 0.5
+        assert fit.r2 > 1 - 1e-12
+
+    def test_one_scale_too_few_is_refused(self) -> None:
+        """With two values on an axis the law says that it is not identifiable."""
+        x = self.grid()
+        loss = self.law.value(np.array(self.truth), x)
+        for axis, column in zip(self.law.axes, x.T, strict=True):
+            keep = column <= np.unique(column)[1]
+            columns = dict(zip(self.law.axes, x[keep].T, strict=True))
+            fit = fit_law({**columns, "loss": loss[keep]}, self.law.name, n_boot=0)
+            assert fit.status is Status.UNIDENTIFIABLE
+            assert any(f"2 values of {axis}" in w for w in fit.warnings)
+            assert np.isnan(fit.theta).all()

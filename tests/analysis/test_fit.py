@@ -1,0 +1,233 @@
+"""Fits with known answers, and what a fit says about itself."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import fit_law
+from analysis.laws import FloatArray, get
+from analysis.result import Fit, Status, leave_out_largest
+
+LAW = get("chinchilla")
+TRUTH = np.array([0.2, 5.0, 0.5, 4.0, 0.4])
+N = (2e3, 8e3, 2.4e4, 1e5)
+D = (256.0, 512.0, 1024.0, 2048.0, 4096.0)
+
+
+def study(
+    noise: float = 0.01, seed: int = 0, theta: FloatArray = TRUTH, repeats: int = 1
+) -> dict[str, FloatArray]:
+    x = np.array([(n, d) for n in N for d in D for _ in range(repeats)])
+    rng = np.random.default_rng(seed)
+    loss = LAW.value(theta, x) * np.exp(noise * rng.standard_normal(len(x)))
+    return {"N": x[:, 0], "D": x[:, 1], "loss": loss}
+
+
+@pytest.fixture(scope="module")
+def fit() -> Fit:
+    return fit_law(study(), n_boot=200)
+
+
+def test_epochs_chinchilla_data_reach_the_published_optimum(shared: Path) -> None:
+    folder = shared / "laws"
+    answer = json.loads((folder / "epoch_chinchilla.json").read_text())
+    rows = pd.read_csv(folder / "epoch_chinchilla.csv")
+    rows = rows[rows["split_all"] == "fit"]
+    found = fit_law(rows[["N", "D", "loss"]], delta=1e-3, n_boot=20)
+    assert found.certificate.objective <= 1.0182740178e-3 * (1 + 1e-6)
+    assert found.certificate.agreed > 0.9
+    assert found.bootstrap.kind == "pairs"
+    for name, value in answer["reference_optimum"].items():
+        if name in found.params:
+            assert found.params[name] == pytest.approx(value, rel=1e-5)
+
+
+def test_synthetic_surfaces_are_recovered(shared: Path) -> None:
+    rows = pd.read_csv(shared / "laws/synthetic_clean.csv")
+    surfaces = json.loads((shared / "laws/synthetic.json").read_text())["surfaces"]
+    for name, truth in surfaces.items():
+        part = rows[rows["surface"] == name]
+        found = fit_law(part[["N", "D", "loss"]], n_boot=0)
+        for parameter, value in truth.items():
+            assert found.params[parameter] == pytest.approx(value, rel=1e-8)
+
+
+def test_a_fit_says_what_it_is(fit: Fit) -> None:
+    assert fit.status is Status.CONVERGED and fit.ok
+    assert fit.r2 > 0.99 and fit.r2_log_excess > 0.98
+    assert fit.certificate.gradient < 1e-6 and fit.certificate.agreed > 0.5
+    assert fit.certificate.condition < 1e3
+    assert fit.scatter == pytest.approx(0.01, rel=0.5)
+    assert 1e-3 < fit.certificate.delta < 0.05
+    assert set(fit.alternatives) == {"least squares", "Huber, delta 0.001"}
+    assert fit.warnings == ()
+
+
+def test_intervals_hold_the_estimate_and_the_truth(fit: Fit) -> None:
+    for name, truth in zip(LAW.names, TRUTH, strict=True):
+        assert fit.intervals[name].covers(fit.params[name])
+        assert fit.intervals[name].covers(truth)
+    assert fit.profile is not None
+    wider = fit.intervals_bootstrap["E"].union(fit.profile.interval)
+    assert fit.intervals["E"] == wider
+
+
+def test_the_same_seed_repeats_and_another_does_not() -> None:
+    first, again = (fit_law(study(), n_boot=30, seed=3) for _ in range(2))
+    np.testing.assert_array_equal(first.bootstrap.theta, again.bootstrap.theta)
+    other = fit_law(study(), n_boot=30, seed=4)
+    assert not np.array_equal(first.bootstrap.theta, other.bootstrap.theta)
+
+
+def test_text_and_html_hold_the_estimates(fit: Fit) -> None:
+    assert "alpha" in fit.summary() and str(fit) == fit.summary()
+    assert "L(N, D)" in fit._repr_html_()
+    assert json.loads(json.dumps(fit.to_dict(), allow_nan=False))["params"]["E"] == fit.params["E"]
+
+
+def test_predictions_have_nested_intervals_and_say_how_far_they_go(fit: Fit) -> None:
+    table = fit.predict(N=[2.4e4, 4e5], D=2048)
+    inside = table.iloc[0]
+    assert inside["new_low"] < inside["mean_low"] < inside["loss"]
+    assert inside["loss"] < inside["mean_high"] < inside["new_high"]
+    assert list(table["beyond"]) == [1.0, 4.0]
+    expected = float(LAW.value(fit.theta, np.array([[2.4e4, 2048.0]]))[0])
+    assert inside["loss"] == pytest.approx(expected)
+
+
+def test_intervals_widen_outside_the_data_when_the_law_is_wrong() -> None:
+    data = study(noise=0.002)
+    bent = {**data, "loss": data["loss"] * (1 + 0.02 * (np.log(data["N"] / 1e4)) ** 2)}
+    assert fit_law(bent, n_boot=50).extrapolation_factor > fit_law(data).extrapolation_factor
+    assert fit_law(bent, n_boot=50).extrapolation_factor > 1.5
+
+
+@pytest.mark.parametrize(
+    ("scales", "message"),
+    [
+        ({"N": 1e4}, "chinchilla needs D"),
+        ({"N": 1e4, "D": -1}, "must be positive"),
+        ({"N": math.nan, "D": 10}, "must be positive"),
+    ],
+)
+def test_predict_refuses_bad_scales(fit: Fit, scales: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        fit.predict(**scales)
+
+
+def test_the_largest_cell_is_predicted_from_the_others() -> None:
+    held = leave_out_largest(fit_law(study(seed=1), n_boot=200))
+    assert held.cell == {"N": 1e5, "D": 4096.0}
+    assert held.covered is True
+    assert len(held.losses) == 1
+    assert abs(held.relative_error) < 0.03
+    spoiled = study(seed=1)
+    spoiled["loss"][-1] *= 1.3
+    assert leave_out_largest(fit_law(spoiled, n_boot=50)).covered is False
+
+
+def test_holdout_names_a_cell_that_is_not_there(fit: Fit) -> None:
+    with pytest.raises(ValueError, match="no run is at"):
+        fit.holdout(N=123, D=456)
+
+
+def test_a_holdout_that_leaves_too_little_is_unknown() -> None:
+    data = study()
+    few = {k: v[(data["N"] < 5e4) & (data["D"] > 600)] for k, v in data.items()}
+    corner = {k: v[~((few["N"] < 2e4) & (few["D"] == 4096))] for k, v in few.items()}
+    held = fit_law(corner, n_boot=20).holdout(N=2.4e4, D=4096)
+    assert held.covered is None and held.status is Status.UNIDENTIFIABLE
+
+
+def test_an_outlier_moves_huber_less_than_least_squares() -> None:
+    data = study(noise=0.005)
+    data["loss"][7] *= 1.5
+    robust = fit_law(data, n_boot=0)
+    plain = fit_law(data, n_boot=0, loss="least_squares")
+    at = {"N": 1e4, "D": 1024}
+    exact = float(LAW.value(TRUTH, np.array([[1e4, 1024.0]]))[0])
+    errors = [abs(float(f.predict(**at)["loss"].iloc[0]) / exact - 1) for f in (robust, plain)]
+    assert errors[0] < 0.01 < errors[1]
+    assert robust.alternatives["least squares"]["E"] == pytest.approx(plain.params["E"], abs=1e-6)
+
+
+def test_marginal_laws_take_the_largest_of_the_other_axis() -> None:
+    by_n, by_d = fit_law(study(), "n_law", n_boot=20), fit_law(study(), "d_law", n_boot=20)
+    assert by_n.at == {"D": 4096.0} and len(by_n.residuals) == 4
+    assert by_d.at == {"N": 1e5} and len(by_d.residuals) == 5
+    assert "runs at D = 4,096 only" in by_n.notes[0]
+    assert any("1 degree of freedom" in w for w in by_n.warnings)
+    with pytest.raises(ValueError, match="does not take D"):
+        by_n.predict(N=1e4, D=10)
+
+
+def test_data_without_a_floor_are_said_to_have_none() -> None:
+    theta = np.array([0.0, 5.0, 0.3, 4.0, 0.3])
+    found = fit_law(study(noise=0.01, theta=theta, seed=1), n_boot=50)
+    assert found.intervals["E"].low == 0.0
+    assert any(w.startswith(("E ran to 0", "E is not resolved")) for w in found.warnings)
+
+
+def test_data_that_do_not_fall_with_n_hit_a_bound() -> None:
+    theta = np.array([0.3, 0.0, 0.5, 4.0, 0.4])
+    found = fit_law(study(noise=0.0, theta=theta), n_boot=0)
+    assert found.status is Status.AT_BOUND
+    assert any("ran to a bound" in w for w in found.warnings)
+
+
+def test_unidentifiable_data_still_give_a_fit() -> None:
+    data = {k: v[:8] for k, v in study().items()}
+    found = fit_law(data)
+    assert found.status is Status.UNIDENTIFIABLE and not found.ok
+    assert np.isnan(found.predict(N=1e4, D=1024)["loss"]).all()
+    assert "unidentifiable" in found.summary()
+    assert json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_collinear_scales_are_unidentifiable() -> None:
+    n = np.geomspace(1e3, 1e6, 12)
+    found = fit_law({"N": n, "D": n / 10, "loss": 1 + n**-0.3})
+    assert any("move together" in w for w in found.warnings)
+
+
+def test_rows_of_one_trial_count_once() -> None:
+    data = pd.DataFrame(study(repeats=2))
+    data["trial"] = [f"t{i // 2}" for i in range(len(data))]
+    found = fit_law(data, n_boot=20)
+    assert found.problem.dof == 20 - 5
+    assert fit_law(data.drop(columns="trial"), n_boot=20).problem.dof == 40 - 5
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"loss": np.array([math.nan] * 20)}, "row 0: loss is nan"),
+        ({"N": np.zeros(20)}, "row 0: N is 0.0, not a positive"),
+        ({"loss": -np.ones(20)}, "loss is -1.0"),
+    ],
+)
+def test_bad_numbers_name_their_row(change: dict[str, FloatArray], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        fit_law({**study(), **change})
+
+
+def test_bad_arguments_are_refused() -> None:
+    with pytest.raises(ValueError, match="needs columns D"):
+        fit_law({"N": [1.0], "loss": [1.0]})
+    with pytest.raises(ValueError, match="neither 'huber' nor"):
+        fit_law(study(), loss="l1")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="delta must be positive"):
+        fit_law(study(), delta=-1)
+    with pytest.raises(ValueError, match="no rows"):
+        fit_law({"N": [], "D": [], "loss": []})
+
+
+def test_repeated_rows_are_reported() -> None:
+    data = {k: np.append(v, v[-1]) for k, v in study().items()}
+    assert any("1 rows repeat" in w for w in fit_law(data, n_boot=0).warnings)

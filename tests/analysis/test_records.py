@@ -1,0 +1,191 @@
+"""Loading results folders, and choosing rows of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from analysis import fit_law, law_rows, load
+from analysis.records import EVALUATION_COLUMNS, TRIAL_COLUMNS, ResultsError
+from analysis.selection import groups, trial_rows
+from scaling.record import EVALUATION_COLUMNS as SCHEMA_EVALUATIONS
+from scaling.record import TRIAL_COLUMNS as SCHEMA_TRIALS
+from scaling.record import validate
+from tests.analysis.synthetic import CORPUS, SHIFTED, Plan, compact, publish, records, write_study
+
+
+def edit(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def some_record(folder: Path, letter: str) -> Path:
+    return sorted((folder / ".runs/records").glob(f"{letter}*.json"))[0]
+
+
+def test_the_made_up_records_obey_the_schema() -> None:
+    statuses = {("d1w8", 256): "failed", ("d2w8", 256): "diverged"}
+    for record in records(Plan(statuses=statuses)):
+        validate(record)
+
+
+def test_columns_are_those_of_the_schema() -> None:
+    assert tuple(TRIAL_COLUMNS) == SCHEMA_TRIALS
+    assert tuple(EVALUATION_COLUMNS) == SCHEMA_EVALUATIONS
+
+
+def test_live_compacted_and_published_give_the_same_frame(copy: Path) -> None:
+    live = load(copy)
+    for share in (0.4, 1.0):
+        pd.testing.assert_frame_equal(load(compact(copy, share)), live)
+    published = load(publish(copy))
+    pd.testing.assert_frame_equal(published, live)
+    for key in ("study", "counts", "plan", "corpora", "ladder", "missing"):
+        assert published.attrs[key] == live.attrs[key]
+
+
+def test_a_frame_says_what_it_holds(mixed: Path) -> None:
+    frame = load(mixed)
+    assert frame.attrs["counts"] == {"done": 17, "budget_limited": 1, "diverged": 1, "failed": 1}
+    assert frame.attrs["planned"] == 20 and frame.attrs["missing"] == 0
+    assert frame.attrs["corpora"][CORPUS]["bayes_loss"]["value"] == 0.25
+    assert list(frame.attrs["errors"].values()) == ["RuntimeError: no luck"]
+    failed = frame[frame["status"] == "failed"]
+    assert len(failed) == 1 and failed["metric"].iloc[0] == ""
+    assert frame["N"].dtype == "Int64" and frame["value"].dtype == "float64"
+    assert set(frame["protocol"]) == {"", "curve", "held-out", "best-test", "linear-probe"}
+
+
+def test_evaluations_keep_their_own_compute(made: Path) -> None:
+    frame = load(made)
+    curve = frame[frame["protocol"] == "curve"]
+    assert (curve["C"] <= curve["C_total"]).all()
+    assert curve.groupby("trial")["C"].nunique().eq(3).all()
+
+
+def test_ids_outside_the_plan_are_ignored(copy: Path) -> None:
+    path = copy / ".runs/study.json"
+    study = json.loads(path.read_text())
+    dropped = study["stages"][0]["trials"].pop()
+    path.write_text(json.dumps(study))
+    frame = load(copy)
+    assert dropped not in set(frame["trial"])
+    assert frame.attrs["ignored"] == 1
+
+
+def test_a_planned_trial_without_a_record_is_missing(copy: Path) -> None:
+    some_record(copy, "t").unlink()
+    assert load(copy).attrs["missing"] == 1
+
+
+def test_unusable_folders_say_why(tmp_path: Path, copy: Path) -> None:
+    with pytest.raises(ResultsError, match="nowhere: no such results folder"):
+        load(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ResultsError, match="empty: no records here"):
+        load(tmp_path / "empty")
+    for path in (copy / ".runs/records").iterdir():
+        path.unlink()
+    with pytest.raises(ResultsError, match="no records yet"):
+        load(copy)
+
+
+@pytest.mark.parametrize("text", ["{", '{"kind": "training", "schema": 1}', "[]", "null"])
+def test_a_broken_record_names_its_file(copy: Path, text: str) -> None:
+    path = some_record(copy, "t")
+    path.write_text(text)
+    with pytest.raises(ResultsError, match=path.name):
+        load(copy)
+
+
+def test_a_record_of_another_schema_names_its_file(copy: Path) -> None:
+    path = some_record(copy, "e")
+    edit(path, schema=99)
+    with pytest.raises(ResultsError, match=f"{path.name}.*schema 99"):
+        load(copy)
+
+
+def test_a_broken_plan_names_its_file(copy: Path) -> None:
+    path = copy / ".runs/study.json"
+    edit(path, schema=2)
+    with pytest.raises(ResultsError, match=r"study.json: schema 2, this version reads 1"):
+        load(copy)
+    path.write_text("{}")
+    with pytest.raises(ResultsError, match="needs keys study and stages"):
+        load(copy)
+
+
+def test_tables_of_another_study_are_refused(copy: Path) -> None:
+    publish(copy)
+    edit(copy / "study.json", study="another")
+    with pytest.raises(ResultsError, match=r"holds trials of study 'made-up'.*'another'"):
+        load(copy)
+
+
+def test_published_tables_are_checked(copy: Path) -> None:
+    path = publish(copy) / "trials.csv"
+    table = pd.read_csv(path)
+    table.drop(columns="lr").to_csv(path, index=False)
+    with pytest.raises(ResultsError, match=r"trials.csv: missing column lr"):
+        load(copy)
+    table.assign(D="many").to_csv(path, index=False)
+    with pytest.raises(ResultsError, match=r"trials.csv: column D"):
+        load(copy)
+    (copy / "evaluations.csv").unlink()
+    table.to_csv(path, index=False)
+    with pytest.raises(ResultsError, match=r"evaluations.csv: cannot be read"):
+        load(copy)
+
+
+def test_a_truncated_parquet_names_its_file(copy: Path) -> None:
+    path = compact(copy, 1.0) / ".runs/trials.parquet"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ResultsError, match=r"trials.parquet: cannot be read"):
+        load(copy)
+
+
+def test_law_rows_say_what_was_left_out(mixed: Path) -> None:
+    rows = law_rows(load(mixed))
+    assert len(rows) == 18
+    assert set(rows["protocol"]) == {"held-out"} and set(rows["split"]) == {"test"}
+    assert rows.attrs["warnings"] == [
+        "1 trial failed and left out",
+        "1 trial diverged and left out",
+        "1 trial stopped at the step cap before converging (used)",
+    ]
+    assert rows.attrs["notes"] == ["18 trials used, 2 left out"]
+
+
+def test_law_rows_take_another_task(mixed: Path) -> None:
+    rows = law_rows(load(mixed), task=SHIFTED, protocol="linear-probe", metric="macro_auroc")
+    assert set(rows["task"]) == {SHIFTED} and len(rows) == 18
+    with pytest.raises(ValueError, match=r"no finished trial has .*there are: .*linear-probe"):
+        law_rows(load(mixed), task="elsewhere")
+
+
+def test_rows_of_two_families_are_not_mixed(made: Path) -> None:
+    frame = load(made)
+    frame.loc[frame["size"] == "d1w8", "family"] = "transformer"
+    with pytest.raises(ValueError, match=r"mix several of family .*frame\[frame.family == "):
+        law_rows(frame)
+    assert [key["family"] for key, _ in groups(frame)] == ["resnet", "transformer"]
+
+
+def test_several_recipes_in_a_cell_are_reported(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "seeds", Plan(seeds=(0, 1)))
+    frame = load(folder)
+    frame.loc[frame["seed"] == 1, "recipe"] = "{}"
+    assert "cells hold runs of several recipes: all are used" in law_rows(frame).attrs["warnings"]
+
+
+def test_the_law_is_fitted_to_the_law_rows(mixed: Path) -> None:
+    frame = load(mixed)
+    fit = fit_law(frame, n_boot=20)
+    assert len(fit.residuals) == 18
+    assert set(fit.residuals["trial"]) <= set(trial_rows(frame)["trial"])
+    assert fit.warnings[0] == "1 trial failed and left out"
+    with pytest.raises(ValueError, match="there are"):
+        fit_law(frame, task=SHIFTED)
