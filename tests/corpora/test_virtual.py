@@ -83,8 +83,8 @@ def test_rate_labels_agree_with_a_detector(records: tuple[np.ndarray, ...]) -> N
     # Labels carry 2 % flips and some disagreement of readers at the thresholds.
     assert np.median(rates[slow]) < 55
     assert np.median(rates[fast]) > 100
-    assert np.mean((rates[slow] < 60)) > 0.8
-    assert np.mean((rates[fast] > 95)) > 0.8
+    assert np.mean(rates[slow] < 60) > 0.8
+    assert np.mean(rates[fast] > 95) > 0.8
 
 
 def test_fibrillation_is_irregular(records: tuple[np.ndarray, ...]) -> None:
