@@ -56,7 +56,8 @@ def signal() -> Numbers:
 
 def splits() -> Numbers:
     patients = np.arange(100, dtype=np.int64) // 2
-    return nested_subset(patients, np.arange(100, dtype=np.int64), 10).astype(float).tolist()
+    rows = nested_subset(patients, np.arange(100, dtype=np.int64), 10)
+    return [float(row) for row in rows]
 
 
 def resnet() -> Numbers:
@@ -84,8 +85,8 @@ def held_out() -> Numbers:
 
 def probe() -> Numbers:
     parts = [toy_split(n, seed) for n, seed in ((96, 6), (48, 7))]
-    features = [Features(x=s.signals.float().mean(dim=2) * s.mv, y=s.labels) for s in parts]
-    return fit_probe(*features).weight.detach().flatten()[:3].tolist()
+    a, b = (Features(x=s.signals.float().mean(dim=2) * s.mv, y=s.labels) for s in parts)
+    return [float(w) for w in fit_probe(a, b).weight.detach().flatten()[:3]]
 
 
 def simulated() -> Numbers:

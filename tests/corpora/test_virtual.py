@@ -101,7 +101,8 @@ def test_bundle_branch_blocks_look_like_themselves(records: tuple[np.ndarray, ..
     def around_r(name: str, lead: str) -> np.ndarray:
         chosen = signals[labels[:, CODE.classes.index(name)] == 1]
         cut = [x[LEAD[lead], p - 10 : p + 20] for x in chosen for p in beats(x)[1:-1]]
-        return np.median(np.array(cut), axis=0)
+        middle: np.ndarray = np.median(np.array(cut), axis=0)
+        return middle
 
     # Late forces: to the right (up in V1) in RBBB, to the left (up in I) in LBBB.
     assert around_r("RBBB", "V1")[12:18].max() > 0.15

@@ -66,13 +66,13 @@ def test_the_probe_reaches_the_optimum_of_logistic_regression() -> None:
     x = rng.normal(size=(1200, 3)) * np.array([1.0, 100.0, 0.01]) + 5.0
     score = (x - 5.0) / np.array([1.0, 100.0, 0.01]) @ np.array([1.0, -2.0, 0.5])
     y = (rng.random(1200) < 1 / (1 + np.exp(-score))).astype(np.float32)[:, None]
-    parts = [
+    train, validation = (
         Features(x=torch.from_numpy(x[s]).float(), y=torch.from_numpy(y[s]))
         for s in (slice(0, 800), slice(800, 1200))
-    ]
-    layer = fit_probe(*parts)
+    )
+    layer = fit_probe(train, validation)
     with torch.no_grad():
-        ours = float(supervised.loss(layer(parts[1].x), parts[1].y))
+        ours = float(supervised.loss(layer(validation.x), validation.y))
     standard = (x - x[:800].mean(0)) / x[:800].std(0)
     reference = LogisticRegression(C=1e6).fit(standard[:800], y[:800, 0])
     best = log_loss(y[800:, 0], reference.predict_proba(standard[800:])[:, 1])
