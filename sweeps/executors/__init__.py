@@ -23,6 +23,9 @@ QUIET = {
     "TUNE_WARN_THRESHOLD_S": "60",
     "TUNE_WARN_SLOW_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "600",
 }
+# "0" makes a cluster of this machine alone listen on loopback only, as Ray always does on
+# macOS and Windows. Without it, all of its servers listen on every interface.
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
 def make_executor(name: str, workers: int) -> Executor:
@@ -36,7 +39,8 @@ def make_executor(name: str, workers: int) -> Executor:
         from sweeps.executors.serial import SerialExecutor
 
         return SerialExecutor()
-    for variable, value in QUIET.items():
+    settings = QUIET if os.environ.get("RAY_ADDRESS") else QUIET | LOOPBACK
+    for variable, value in settings.items():
         os.environ.setdefault(variable, value)
     from sweeps.executors.tune import TuneExecutor
 

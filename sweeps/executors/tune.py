@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import os
+import secrets
 import shutil
 import signal
 import tempfile
@@ -30,6 +31,7 @@ from sweeps.executors.base import JobEvent, OnEvent, run_to_event
 RETRIES = 2  # of a job whose worker process died
 SCRATCH = "ecg-ray-"
 OBJECT_STORE_BYTES = 100 * 2**20  # records are small
+TOKEN = secrets.token_hex(32)  # one a process: Ray keeps the first it has read
 
 
 class _JobTrainable(tune.Trainable):  # type: ignore[misc]
@@ -192,21 +194,37 @@ def _cluster(workers: int) -> Iterator[None]:
     _remove_left_folders()
     # Sockets live in this folder and their paths must be short, so it is not in the store.
     temporary = tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-")
+    local: dict[str, Any] = {
+        "num_cpus": workers,
+        "include_dashboard": False,
+        "_temp_dir": temporary,
+        "object_store_memory": OBJECT_STORE_BYTES,
+    }
+    with contextlib.nullcontext() if address else _own_token():
+        try:
+            ray.init(**({"address": address} if address else local), **quiet)
+            yield
+        finally:
+            ray.shutdown()
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _own_token() -> Iterator[None]:
+    """Keep others on this machine out of the cluster, unless the user has chosen otherwise.
+
+    Ray asks for a token on every new cluster of one machine. Without one of ours it would use
+    the user's, ``~/.ray/auth_token``, and make that file where there is none.
+    """
+    if any(name.startswith("RAY_AUTH_") for name in os.environ):
+        yield
+        return
+    os.environ["RAY_AUTH_TOKEN"] = TOKEN
     try:
-        if address:
-            ray.init(address=address, **quiet)
-        else:
-            ray.init(
-                num_cpus=workers,
-                include_dashboard=False,
-                _temp_dir=temporary,
-                object_store_memory=OBJECT_STORE_BYTES,
-                **quiet,
-            )
         yield
     finally:
-        ray.shutdown()
-        shutil.rmtree(temporary, ignore_errors=True)
+        for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_MODE"):  # Ray sets the second
+            os.environ.pop(name, None)
 
 
 def _remove_left_folders() -> None:

@@ -73,7 +73,7 @@ def beats(record: np.ndarray) -> np.ndarray:
     energy = (np.diff(record, axis=1) ** 2).sum(axis=0)
     energy = np.convolve(energy, np.ones(8) / 8, mode="same")
     peaks, _ = find_peaks(energy, height=0.25 * np.quantile(energy, 0.995), distance=30)
-    return peaks
+    return np.asarray(peaks)
 
 
 def test_rate_labels_agree_with_a_detector(records: tuple[np.ndarray, ...]) -> None:

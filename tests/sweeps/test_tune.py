@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import os
 import signal
 import subprocess
@@ -12,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.executors import Executor, make_executor
+from scaling.identity import Job
+from scaling.trial import Workspace
+from sweeps.executors import Executor, JobEvent, make_executor
 from tests.sweeps.conftest import WriteGrid
 from tests.sweeps.executor_contract import ExecutorContract
 from tests.sweeps.study import store_of
@@ -33,10 +37,61 @@ TRIALS = 6
 PATIENCE_S = 120
 
 
+CONNECT = """
+import logging, sys, ray
+ray.init(address=sys.argv[1], logging_level=logging.CRITICAL, log_to_driver=False)
+print(ray.cluster_resources()["CPU"])
+"""
+
+
 class TestTune(ExecutorContract):
     @pytest.fixture
     def executor(self) -> Executor:
         return make_executor("tune", workers=2)
+
+    def test_the_cluster_is_on_loopback_and_asks_for_a_token(
+        self, executor: Executor, jobs: list[Job], workspace: Workspace
+    ) -> None:
+        found: list[tuple[set[str], str, str]] = []
+
+        def on_event(event: JobEvent) -> None:
+            if event.kind == "started" and not found:
+                address = gcs_address(os.getpid())
+                stranger = {k: v for k, v in os.environ.items() if not k.startswith("RAY_AUTH_")}
+                ours = connect(address, dict(os.environ))
+                found.append((listeners(os.getpid()), ours, connect(address, stranger)))
+
+        executor.run(jobs[:2], workspace, on_event)
+        ((listening, ours, refused),) = found
+        assert listening == {"127.0.0.1"}
+        assert ours == "2.0\n"
+        assert "InvalidAuthToken" in refused
+        assert not [name for name in os.environ if name.startswith("RAY_AUTH_")]
+
+    def test_the_users_own_choice_of_authentication_is_kept(
+        self,
+        executor: Executor,
+        jobs: list[Job],
+        workspace: Workspace,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        from sweeps.executors.tune import TOKEN
+
+        monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
+        events: list[JobEvent] = []
+        executor.run(jobs[:1], workspace, events.append)
+        assert events[-1].kind == "finished"
+        assert os.environ["RAY_AUTH_TOKEN"] == TOKEN
+
+
+def connect(address: str, environment: dict[str, str]) -> str:
+    """What a process of this environment says when it connects to a cluster."""
+    once = {"RAY_NUM_REDIS_GET_RETRIES": "1"}  # else it asks for 20 s
+    words = [sys.executable, "-c", CONNECT, address]
+    done = subprocess.run(
+        words, env=environment | once, capture_output=True, text=True, timeout=PATIENCE_S
+    )
+    return done.stderr if done.returncode else done.stdout
 
 
 def start(grid: Path) -> subprocess.Popen[str]:
@@ -66,13 +121,13 @@ def finished(grid: Path) -> set[str]:
     return {path.stem for path in store_of(grid).records.glob("t*.json")}
 
 
-def workers_of(driver: int) -> list[int]:
-    """Processes of Ray that descend from the driver and are running a trial."""
-    parents, names = {}, {}
+def descendants(driver: int) -> dict[int, str]:
+    """Command lines of the processes that descend from a process, and its own."""
+    parents, lines = {}, {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             stat = (folder / "stat").read_text().rsplit(")", 1)[1].split()
-            names[int(folder.name)] = (folder / "cmdline").read_text()
+            lines[int(folder.name)] = (folder / "cmdline").read_text()
         except (FileNotFoundError, ProcessLookupError):
             continue
         parents[int(folder.name)] = int(stat[1])
@@ -82,7 +137,43 @@ def workers_of(driver: int) -> list[int]:
             pid = parents[pid]
         return pid == driver
 
-    return [pid for pid, name in names.items() if "Trainable.train" in name and descends(pid)]
+    return {pid: line for pid, line in lines.items() if descends(pid)}
+
+
+def workers_of(driver: int) -> list[int]:
+    """Processes of Ray that descend from the driver and are running a trial."""
+    return [pid for pid, line in descendants(driver).items() if "Trainable.train" in line]
+
+
+def gcs_address(driver: int) -> str:
+    """Where the cluster of a driver answers."""
+    lines = "\0".join(descendants(driver).values()).split("\0")
+    return next(word.split("=", 1)[1] for word in lines if word.startswith("--gcs-address="))
+
+
+def listeners(driver: int) -> set[str]:
+    """Addresses on which a driver and the processes below it listen."""
+    sockets: set[str] = set()
+    for pid in descendants(driver):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            sockets |= {str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()}
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:  # 0A: listening
+                found.add(from_kernel(fields[1].split(":")[0]))
+    return found
+
+
+def from_kernel(address: str) -> str:
+    """An address as ``/proc/net/tcp`` writes it: words of 32 bits in the host's order."""
+    raw = bytes.fromhex(address)
+    words = [raw[i : i + 4] for i in range(0, len(raw), 4)]
+    packed = b"".join(w[::-1] if sys.byteorder == "little" else w for w in words)
+    found = ipaddress.ip_address(packed)
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return str(mapped or found)
 
 
 def test_a_killed_worker_is_replaced_and_its_trial_runs_again(write_grid: WriteGrid) -> None:

@@ -1,4 +1,4 @@
-"""The torch trainer end to end on a tiny cohort: records, weights, probes, and what may go wrong."""
+"""The torch trainer end to end on a tiny cohort: records, weights, probes, and failures."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_truncated_weights_name_the_file(tmp_path: Path) -> None:
     path = tmp_path / "t0.safetensors"
     save_weights(path, {"w": torch.zeros(100)}, {"step": 1})
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(WeightsError, match="t0.safetensors"):
+    with pytest.raises(WeightsError, match=r"t0\.safetensors"):
         load_weights(path)
 
 
