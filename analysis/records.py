@@ -134,7 +134,20 @@ def _json(path: Path, default: Any) -> Any:
 def _published(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     trials = _csv(folder / "trials.csv", TRIAL_COLUMNS)
     evaluations = _csv(folder / "evaluations.csv", EVALUATION_COLUMNS)
-    return trials, evaluations, {"errors": {}, "provenance": {}}
+    return trials, evaluations, {"errors": {}, "provenance": {"versions": _versions(folder)}}
+
+
+def _versions(folder: Path) -> dict[str, str]:
+    """Library versions of ``provenance.json``; several of one library are joined by "and"."""
+    path = folder / "provenance.json"
+    try:
+        pairs = [pair for entry in _json(path, []) for pair in entry["versions"].items()]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ResultsError(f"{path}: broken ({error!r})") from None
+    found: dict[str, str] = {}
+    for name, version in dict.fromkeys(pairs):
+        found[name] = f"{found[name]} and {version}" if name in found else str(version)
+    return found
 
 
 def _csv(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
@@ -164,13 +177,8 @@ def _live(store: Path, study: str) -> tuple[pd.DataFrame, pd.DataFrame, dict[str
             raise ResultsError(f"{path}: broken record ({error!r})") from None
     trials.append(_typed(store / "records", pd.DataFrame(rows, columns=[*TRIAL_COLUMNS]),
                          TRIAL_COLUMNS))  # fmt: skip
-    evaluations.append(
-        _typed(
-            store / "records",
-            pd.DataFrame(values, columns=[*EVALUATION_COLUMNS]),
-            EVALUATION_COLUMNS,
-        )
-    )
+    new = pd.DataFrame(values, columns=[*EVALUATION_COLUMNS])
+    evaluations.append(_typed(store / "records", new, EVALUATION_COLUMNS))
     extra: dict[str, Any] = {"errors": {}, "provenance": {}}
     together = pd.concat(trials, ignore_index=True)
     bad = together.loc[together["status"].isin(("failed", "diverged")), "trial"]

@@ -52,6 +52,21 @@ class Certificate:
     bounds_hit: tuple[str, ...]
 
 
+def _of_mean(row: pd.Series[Any], runs: int) -> Interval:
+    """Prediction interval of the mean log loss of ``runs`` new runs, from a row of ``predict``.
+
+    In logs the interval of one run is that of the curve and a run's scatter in quadrature;
+    the scatter of a mean is smaller by the root of ``runs``.
+    """
+    centre = math.log(row["loss"])
+    ends = []
+    for end, sign in (("low", -1.0), ("high", 1.0)):
+        curve, one = (math.log(row[f"{kind}_{end}"]) - centre for kind in ("mean", "new"))
+        scatter = max(one * one - curve * curve, 0.0) / runs
+        ends.append(math.exp(centre + sign * math.sqrt(curve * curve + scatter)))
+    return Interval(low=ends[0], high=ends[1])
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Holdout:
     """A cell predicted by a fit that never saw it.
@@ -60,7 +75,7 @@ class Holdout:
         cell: scales of the cell left out.
         losses: losses of its runs, in nats.
         predicted: loss predicted by the fit to the other cells.
-        interval: 95 % prediction interval of a new run there.
+        interval: 95 % prediction interval of the mean of as many new runs there.
         covered: whether the mean of the runs lies within; None where no fit was possible.
         relative_error: predicted over measured (mean of the runs), less 1.
         status: of the fit to the other cells.
@@ -210,8 +225,8 @@ class Fit:
         row = rest.predict(**cell).iloc[0]
         losses = tuple(float(v) for v in self.problem.loss[inside])
         mean = math.exp(float(np.log(losses).mean()))
-        interval = Interval(low=float(row["new_low"]), high=float(row["new_high"]))
-        known = rest.ok and math.isfinite(interval.low)
+        known = rest.ok and bool(np.isfinite(row[["mean_low", "new_low"]].to_numpy(float)).all())
+        interval = _of_mean(row, len(losses)) if known else Interval(low=math.nan, high=math.nan)
         return Holdout(
             cell={axis: float(cell[axis]) for axis in self.law.axes},
             losses=losses,

@@ -13,6 +13,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Self
 
+from scaling.numerics import NUMERICS
+
 STAGES = ("codebook", "pretrain", "restore", "finetune", "distill", "compress")
 PARADIGMS = ("sl", "ssl")
 PRECISIONS = ("float32", "bf16")
@@ -45,7 +47,8 @@ class CorpusSpec:
         test: test records of a virtual cohort; None for a file source.
         preprocessing: name of a preset of ``scaling.corpora.signal``.
         seed: seed of a virtual cohort.
-        fingerprint: content id of the source's files; empty for virtual cohorts.
+        fingerprint: content id of the source's tables and record headers (which hold a
+            checksum of every lead); empty for virtual cohorts.
     """
 
     source: str
@@ -58,6 +61,10 @@ class CorpusSpec:
     seed: int = 0
     fingerprint: str = ""
 
+    def __post_init__(self) -> None:
+        # 5 and 5.0 are the same window and must be the same id.
+        object.__setattr__(self, "window_s", float(self.window_s))
+
     @property
     def samples(self) -> int:
         """Samples per lead and record."""
@@ -67,16 +74,21 @@ class CorpusSpec:
         """Everything that can change a weight.
 
         A virtual patient depends only on (cohort, seed, index), so the size of the
-        training pool is left out: a grown pool re-runs nothing.
+        training pool is left out: a grown pool re-runs nothing. Nor does a test record.
         """
         value = dataclasses.asdict(self)
-        value.pop("records")
+        del value["records"], value["test"]
         return value
 
     @property
     def key(self) -> str:
-        """Content id of the prepared corpus on disk (pool size included)."""
-        return content_id("c", dataclasses.asdict(self))
+        """Content id of the prepared corpus on disk: pool size and versions included.
+
+        The versions of everything below ``scaling.corpora`` count, so that a corpus made by
+        older code is made again rather than taken for a new one.
+        """
+        made_by = {k: v for k, v in NUMERICS.items() if k.startswith("corpora.")}
+        return content_id("c", dataclasses.asdict(self) | {"made_by": made_by})
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
@@ -117,6 +129,11 @@ class Recipe:
     patience: int = 5
     min_delta: float = 0.001
     precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if field.type == "float":
+                object.__setattr__(self, field.name, float(getattr(self, field.name)))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +225,7 @@ class Evaluation:
         """
         value = self.to_dict()
         if self.protocol == "held-out":
-            value["corpus"] = self.corpus.identity()
+            del value["corpus"]["records"]
         return content_id("e", value)
 
     def to_dict(self) -> dict[str, Any]:

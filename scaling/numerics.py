@@ -17,6 +17,7 @@ NUMERICS: dict[str, int] = {
     "objectives.supervised": 1,
     "training": 1,
     "evaluation.held_out": 1,
+    "evaluation.metrics": 1,
     "evaluation.linear_probe": 1,
     "simulated": 1,
 }

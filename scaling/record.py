@@ -69,6 +69,8 @@ def validate(record: Mapping[str, Any]) -> None:
     Raises:
         RecordError: names the record, the key and what is wrong with it.
     """
+    if not isinstance(record, Mapping) or not isinstance(record.get("trial", {}), Mapping | str):
+        raise RecordError("not a record: a JSON object with a trial is expected")
     name = record.get("id", "record without an id")
     kind = record.get("kind")
     if kind not in ("training", "evaluation"):

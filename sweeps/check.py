@@ -34,8 +34,8 @@ def check(data: dict[str, Any]) -> list[Problem]:
 def pretrain_stages(data: dict[str, Any]) -> Iterator[tuple[Loc, dict[str, Any]]]:
     """Each pretrain stage and where it stands."""
     for i, stage in enumerate(_list(data.get("stages"))):
-        pretrain = _dict(_dict(stage).get("pretrain"))
-        if pretrain:
+        pretrain = _dict(stage).get("pretrain")
+        if isinstance(pretrain, dict):
             yield ("stages", i, "pretrain"), pretrain
 
 

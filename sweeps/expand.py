@@ -122,18 +122,20 @@ def _evaluation(training: Training, target: Target, protocol: str) -> Evaluation
         corpus=target.spec,
         task=target.task,
         protocol=protocol,
-        numerics=_numerics(target.spec, module),
+        numerics=_numerics(target.spec, module, "evaluation.held_out", "evaluation.metrics"),
     )
 
 
 def _training_numerics(spec: CorpusSpec, family: str, objective: str) -> Versions:
     from scaling.models.families import FAMILIES
 
-    return _numerics(spec, FAMILIES[family].numerics, f"objectives.{objective}", "training")
+    # Early stopping looks at held-out losses, so their version can change the weights.
+    modules = (FAMILIES[family].numerics, f"objectives.{objective}", "evaluation.held_out")
+    return _numerics(spec, "training", *modules)
 
 
 def _numerics(spec: CorpusSpec, *modules: str) -> Versions:
     kind = spec.source.split("/")[0]
     if kind == "simulated":
         return versions("simulated")
-    return versions(f"corpora.{kind}", "corpora.signal", "corpora.splits", *modules)
+    return versions(*{f"corpora.{kind}", "corpora.signal", "corpora.splits", *modules})

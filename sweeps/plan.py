@@ -110,6 +110,12 @@ def make_plan(
     ladder.save()
     trials = [p for _, group in planned for p in group]
     warnings = find_warnings([(p.job.training, p.counts.N) for p in trials], repeated)
+    warnings += [
+        f"{t.spec.source}: the files of {t.summary.absent} listed records are not there; "
+        "the study uses those that are"
+        for t in _by_corpus(targets.all())
+        if t.summary.absent
+    ]
     return Plan(
         study=study.name,
         stages=tuple(planned),

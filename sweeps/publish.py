@@ -1,23 +1,23 @@
 """``python -m sweeps.publish results/<study>``: the tables, figures and README that are kept.
 
 Beside the live store, which git ignores: ``trials.csv``, ``evaluations.csv``, ``study.json``,
-``ladder.json``, ``corpora.json``, ``figures/`` and ``README.md``. No weights.
+``ladder.json``, ``corpora.json``, ``provenance.json``, ``figures/`` and ``README.md``. No
+weights.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
-import re
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling.record import write_atomically
+from scaling.record import write_atomically, write_json
 from sweeps.errors import ConfigurationError, StorageError
+from sweeps.readme import readme
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,16 +25,6 @@ if TYPE_CHECKING:
     from sweeps.store import Store
 
 CURVES_BELOW = 1_000_000  # bytes of evaluations.csv up to which training curves are kept
-FILES = """## Files
-
-| file | what |
-|---|---|
-| `trials.csv` | one row per trial; columns in `docs/records.md` |
-| `evaluations.csv` | one row per measured value |
-| `study.json` | the resolved grid and the ids of its trials and evaluations |
-| `ladder.json` | parameters, MACs and seconds per step of each model size |
-| `corpora.json` | records, classes and, where it is known, the Bayes loss |
-"""
 COPIED = ("study.json", "ladder.json", "corpora.json")
 
 
@@ -58,6 +48,7 @@ def publish(folder: Path) -> Path:
     with store.locked():
         store.compact()
         tables = _tables(store, study)
+        origins = _provenance(store, study)
     if tables["trials"].empty:
         raise ConfigurationError(f"{folder}: no trial of this study is finished yet")
     try:
@@ -65,9 +56,10 @@ def publish(folder: Path) -> Path:
             write_atomically(folder / f"{name}.csv", table.to_csv(index=False).encode())
         for name in COPIED:
             write_atomically(folder / name, (store.runs / name).read_bytes())
+        write_json(folder / "provenance.json", origins)
         numbers = _report(folder)
-        readme = _readme(study, tables["trials"], numbers) + _figures(folder / "figures")
-        write_atomically(folder / "README.md", readme.encode())
+        figures = [path.name for path in (folder / "figures").glob("*.png")]
+        write_atomically(folder / "README.md", readme(study, numbers, figures).encode())
     except OSError as error:
         raise StorageError(error.errno, f"{folder}: {error.strerror or error}") from None
     return folder / "README.md"
@@ -92,6 +84,19 @@ def _tables(store: Store, study: dict[str, Any]) -> dict[str, pd.DataFrame]:
     return {"trials": trials, "evaluations": evaluations.sort_values(order)}
 
 
+def _provenance(store: Store, study: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the planned trials ran on, the commonest first; how many share each combination."""
+    planned = {i for stage in study["stages"] for i in stage["trials"]}
+    found: dict[str, dict[str, Any]] = {}
+    for record in store.trainings():
+        if record["id"] in planned:
+            row = {key: record["trial"][key] for key in ("commit", "dirty", "device")}
+            origin = row | record["provenance"]
+            entry = found.setdefault(json.dumps(origin, sort_keys=True), origin | {"trials": 0})
+            entry["trials"] += 1
+    return sorted(found.values(), key=lambda entry: -entry["trials"])
+
+
 def _report(folder: Path) -> dict[str, Any]:
     """Let the analysis write the figures and print its numbers; it runs on its own."""
     for old in (folder / "figures").glob("*.png"):
@@ -102,86 +107,6 @@ def _report(folder: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{' '.join(command[1:])} failed:\n{done.stderr.strip()}")
     numbers: dict[str, Any] = json.loads(done.stdout)
     return numbers
-
-
-def _readme(study: dict[str, Any], trials: pd.DataFrame, numbers: dict[str, Any]) -> str:
-    counts = ", ".join(f"{n} {name}" for name, n in trials["status"].value_counts().items())
-    corpus = study["grid"]["corpus"]
-    dirty = " with uncommitted changes" if study["dirty"] else ""
-    minutes = trials["duration_s"].sum() / 60
-    lines = [
-        f"# {study['study']}",
-        "",
-        f"{len(trials)} trials ({counts}) on `{trials['corpus'].iloc[0]}` "
-        f"({corpus['fs_hz']} Hz, {corpus['window_s']:g} s): {trials['C'].sum():.2e} training "
-        f"FLOPs and {minutes:.1f} minutes of training in all, on {_devices(trials)}.",
-        f"Planned at commit `{study['commit']}`{dirty}; each row of `trials.csv` names its own.",
-        "",
-        *_command(study["study"]),
-        *_estimates(numbers),
-        *_warnings(numbers),
-        FILES,
-    ]
-    return "\n".join(lines)
-
-
-def _command(study: str) -> list[str]:
-    """How to run it again, when its grid is one of this project's."""
-    for path in (Path("grid.yaml"), *sorted(Path("sweeps/grids").glob("*.yaml"))):
-        wanted = re.compile(rf"^study:\s*{re.escape(study)}\s*(#.*)?$", re.MULTILINE)
-        if path.exists() and wanted.search(path.read_text(encoding="utf-8")):
-            return [
-                "```",
-                f"python -m sweeps.run {path}",
-                f"python -m analysis.report results/{study}",
-                "```",
-                "",
-            ]
-    return []
-
-
-def _devices(trials: pd.DataFrame) -> str:
-    return " and ".join(sorted(trials["device"].dropna().unique())) or "no device"
-
-
-def _estimates(numbers: dict[str, Any]) -> list[str]:
-    """The joint laws that were fitted, and what they were checked against."""
-    lines = []
-    for group in numbers["groups"]:
-        law = group["laws"].get("chinchilla") or {}
-        if not law.get("params"):
-            continue
-        lines += [f"## {group['title']}", "", law["formula"], ""]
-        lines += ["| parameter | estimate | 95 % interval |", "|---|---|---|"]
-        for name, value in law["params"].items():
-            low, high = law["intervals"].get(name) or (math.nan, math.nan)
-            lines.append(f"| {name} | {value:.4g} | {low:.4g} to {high:.4g} |")
-        lines += ["", f"Status {law['status']}, {law['points']} runs, R2 {law['r2']:.4f}.", ""]
-        if bayes := group.get("bayes"):
-            verdict = "covers" if bayes["covered"] else "does NOT cover"
-            lines += [f"E's interval {verdict} the Bayes loss, {bayes['value']:.4f} nats.", ""]
-        if holdout := group.get("holdout"):
-            lines += [_holdout(holdout), ""]
-    return lines
-
-
-def _holdout(holdout: dict[str, Any]) -> str:
-    low, high = holdout["interval"]
-    inside = "inside" if holdout["covered"] else "OUTSIDE"
-    losses = ", ".join(f"{loss:.4f}" for loss in holdout["losses"])
-    return (
-        f"The largest cell, left out of the fit: measured {losses}, {inside} its 95 % "
-        f"prediction interval {low:.4f} to {high:.4f}."
-    )
-
-
-def _warnings(numbers: dict[str, Any]) -> list[str]:
-    warnings = [*numbers["warnings"], *(w for g in numbers["groups"] for w in g["warnings"])]
-    return ["## Warnings", "", *(f"- {warning}" for warning in warnings), ""] if warnings else []
-
-
-def _figures(folder: Path) -> str:
-    return "".join(f"\n![{p.stem}](figures/{p.name})\n" for p in sorted(folder.glob("*.png")))
 
 
 def main(words: Sequence[str] | None = None) -> int:

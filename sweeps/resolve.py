@@ -108,6 +108,7 @@ def resolve(study: Study, roots: Mapping[str, Path]) -> Targets:
         tasks.append([finder.target((*loc, j), item, corpus) for j, item in items])
     if corpus is not None:
         finder.problems += _too_much_data(study, corpus)
+        finder.problems += _ambiguous(corpus, tasks)
     if finder.problems or corpus is None:
         raise study.source.error(finder.problems)
     return Targets(
@@ -173,13 +174,32 @@ def _folder(path: Path, origin: str, shown: Path | None = None) -> Path:
 
 def _spec(item: Corpus | Task, base: CorpusSpec | None) -> CorpusSpec:
     """What an item leaves out comes from the training corpus; sizes only for the same source."""
+    from scaling.corpora.registry import SOURCES
+
     fields: dict[str, Any] = {}
     if base is not None:
         keys = INHERITED + (SIZES if base.source == item.source else ())
         fields = {key: getattr(base, key) for key in keys}
     given = {key: getattr(item, key) for key in INHERITED + SIZES}
     fields |= {key: value for key, value in given.items() if value is not None}
+    if SOURCES[item.source].kind == "files":
+        fields["seed"] = 0  # it makes virtual patients; files have none
     return CorpusSpec(source=item.source, **fields)
+
+
+def _ambiguous(corpus: Target, tasks: list[list[Target | None]]) -> list[Problem]:
+    """Tables know a target by its name, so two of one name must be the same."""
+    first = {corpus.name: corpus}
+    problems = []
+    for i, stage in enumerate(tasks):
+        for j, task in enumerate(stage):
+            if task is not None and first.setdefault(task.name, task).spec != task.spec:
+                message = (
+                    f"{task.name} is used twice with different settings; their results could "
+                    "not be told apart: put one of them into a study of its own"
+                )
+                problems.append(Problem(loc=("stages", i, "pretrain", "tasks", j), message=message))
+    return problems
 
 
 def _too_much_data(study: Study, corpus: Target) -> list[Problem]:

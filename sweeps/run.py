@@ -98,6 +98,7 @@ def _run(options: argparse.Namespace) -> int:
         _warn(messages)
         plan = _plan(study, targets, store, cache_dir())
         print(short_text(plan, options.workers), flush=True)
+        _weights_are_there(plan, store)
         store.write("study.json", _study_json(plan, study))
         store.write("ladder.json", list(plan.ladder))
         if not plan.missing:
@@ -117,6 +118,24 @@ def _plan(study: Study, targets: Targets, store: Store, cache: Path) -> Plan:
     return make_plan(study, targets, store.known, cache, speeds)
 
 
+def _weights_are_there(plan: Plan, store: Store) -> None:
+    """A trained model whose weights were deleted cannot be measured on a new task."""
+    lost = [
+        store.records / f"{p.job.training.id}.json"
+        for p in plan.missing
+        if p.status == "measure"
+        and not p.job.training.corpus.source.startswith("simulated/")
+        and store.known[p.job.training.id].status != "diverged"
+        and not (store.runs / "weights" / f"{p.job.training.id}.safetensors").exists()
+    ]
+    if lost:
+        names = "\n  ".join(map(str, lost))
+        raise ConfigurationError(
+            "evaluations are missing, but the weights they need are gone. Delete these records "
+            f"to train the models again:\n  {names}"
+        )
+
+
 def _study_json(plan: Plan, study: Study) -> dict[str, object]:
     from sweeps.plan import study_json
 
@@ -128,13 +147,17 @@ def _execute(
 ) -> Outcome:
     """Run the plan; whatever happens, the records that are there end up in the tables."""
     from scaling.cache import cache_dir
+    from scaling.corpora.errors import CorpusError
     from scaling.trial import Workspace
     from sweeps.drive import corpora_json, prepare_corpora, run_plan
     from sweeps.executors import make_executor
 
     cache = cache_dir()
     prepare_corpora(targets, cache, lambda line: print(line, flush=True))
-    store.write("corpora.json", corpora_json(targets, cache))
+    try:
+        store.write("corpora.json", corpora_json(targets, cache))
+    except CorpusError as error:
+        raise ConfigurationError(str(error)) from None
     workspace = Workspace(
         store=store.runs.resolve(),
         cache=cache,

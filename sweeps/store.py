@@ -138,8 +138,11 @@ class Store:
                 f"another run (process {owner}) is working on {self.folder}; "
                 "wait for it, or stop it first"
             ) from None
-        os.truncate(file, 0)
-        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+        # Whose lock it is only helps a message; a disk too full for it is reported by
+        # whatever must be written.
+        with contextlib.suppress(OSError):
+            os.truncate(file, 0)
+            os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
         return file
 
     def take_in(self) -> list[str]:

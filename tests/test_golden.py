@@ -15,18 +15,21 @@ import numpy as np
 import pytest
 import torch
 
-from scaling.corpora.signal import preset
+from scaling.corpora.signal import preset, quantise
 from scaling.corpora.sources.ptbxl import open_source
 from scaling.corpora.splits import nested_subset
 from scaling.corpora.virtual.cohorts import COHORTS, make_records
 from scaling.evaluation.held_out import mean_loss
 from scaling.evaluation.linear_probe import Features, fit_probe
+from scaling.evaluation.metrics import macro_auroc, macro_auroc_se
 from scaling.identity import CorpusSpec
 from scaling.models.families import build
 from scaling.numerics import NUMERICS
 from scaling.objectives.supervised import loss
 from scaling.simulated import expected_loss, expected_shifted_loss, noise
+from scaling.training.trainer import initial_model
 from tests.corpora.layout import write
+from tests.test_identity import TRAINING
 from tests.training.test_loop import RECIPE, run, toy_split
 
 Numbers = list[float]
@@ -51,7 +54,9 @@ def signal() -> Numbers:
     t = np.arange(5000) / 500
     x = np.sin(2 * np.pi * 5 * t)[None].repeat(12, 0) + 0.5 * np.sin(2 * np.pi * 60 * t) + t
     y = preset("s1").apply(x, 500, 100, 1000)
-    return [float(y.std()), float(y[0, 100]), float(preset("none").apply(x, 500, 100, 1000)[1, 7])]
+    plain = preset("none").apply(x, 500, 100, 1000)
+    steps, _ = quantise(plain)
+    return [float(y.std()), float(y[0, 100]), float(plain[1, 7]), float(steps[1, 7])]
 
 
 def splits() -> Numbers:
@@ -74,13 +79,25 @@ def objective() -> Numbers:
 
 def training() -> Numbers:
     outcome = run(dataclasses.replace(RECIPE, weight_decay=0.1))
-    return [row["value"] for row in outcome.curve if row["split"] == "validation"][::2]
+    losses = [row["value"] for row in outcome.curve if row["split"] == "validation"][::2]
+    untrained = initial_model(TRAINING, toy_split(32, 8))
+    with torch.no_grad():
+        start = float(untrained(torch.ones(1, 12, 100)).sum())
+    return [*losses, start]
 
 
 def held_out() -> Numbers:
     split = toy_split(64, 5)
     logits = split.signals.float().mean(dim=2)[:, :2] * split.mv
     return list(mean_loss(logits, dataclasses.replace(split, patients=np.arange(64) // 2)))
+
+
+def metrics() -> Numbers:
+    split = toy_split(64, 5)
+    scores = (split.signals.float().mean(dim=2)[:, 1:3] * split.mv).double().numpy()
+    labels = split.labels.numpy() > 0.5
+    patients = np.arange(64) // 2
+    return [macro_auroc(scores, labels), macro_auroc_se(scores, labels, patients)]
 
 
 def probe() -> Numbers:
@@ -102,18 +119,20 @@ RECIPES: dict[str, Callable[[], Numbers] | Callable[[Path], Numbers]] = {
     "objectives.supervised": objective,
     "training": training,
     "evaluation.held_out": held_out,
+    "evaluation.metrics": metrics,
     "evaluation.linear_probe": probe,
     "simulated": simulated,
 }
 GOLDEN: dict[tuple[str, int], Numbers] = {
     ("corpora.virtual", 1): [0.094557, 0.0548013, 8, 0.136185, -0.0517375, 2],
     ("corpora.ptbxl", 1): [0.473925, 0.468644, 0.466278, 6, 3],
-    ("corpora.signal", 1): [0.707973, -0.000141001, 0.854465],
+    ("corpora.signal", 1): [0.707973, -0.000141001, 0.854465, 854],
     ("corpora.splits", 1): [94, 95, 36, 37, 2, 3, 86, 87, 54, 55],
     ("models.resnet", 1): [0.23588, 3.72867],
     ("objectives.supervised", 1): [1.0735],
-    ("training", 1): [0.601926, 0.456205, 0.419515],
+    ("training", 1): [0.601926, 0.456205, 0.419515, 0.365132],
     ("evaluation.held_out", 1): [0.393213, 0.0168421],
+    ("evaluation.metrics", 1): [0.495974, 0.0479975],
     ("evaluation.linear_probe", 1): [1.75265, -0.0200371, 0.026732],
     ("simulated", 1): [0.528339, 0.701285, 1.01107],
 }

@@ -15,7 +15,7 @@ TRAINING = Training(
     corpus=CorpusSpec(source="virtual/code", records=512, validation=64, test=64),
     task="",
     family="resnet",
-    size="d2w8",
+    size="d2w6",
     paradigm="sl",
     objective="supervised",
     data=256,
@@ -26,13 +26,13 @@ TRAINING = Training(
 
 def test_the_id_is_stable_across_versions_of_this_code() -> None:
     # If this fails, every finished record of every user would be run again.
-    assert TRAINING.id == "tefa6e8f619687dba"
+    assert TRAINING.id == "t6a414e53ad3d283c"
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"size": "d2w16"},
+        {"size": "d2w12"},
         {"data": 128},
         {"seed": 1},
         {"task": "superclass"},
@@ -41,7 +41,8 @@ def test_the_id_is_stable_across_versions_of_this_code() -> None:
         {"leads": ("I",)},
         {"recipe": Recipe(lr=1e-4)},
         {"numerics": versions("training")},
-        {"corpus": dataclasses.replace(TRAINING.corpus, test=128)},
+        {"corpus": dataclasses.replace(TRAINING.corpus, validation=128)},
+        {"corpus": dataclasses.replace(TRAINING.corpus, window_s=5)},
         {"corpus": dataclasses.replace(TRAINING.corpus, fingerprint="f0")},
         {"corpus": dataclasses.replace(TRAINING.corpus, preprocessing="s1")},
     ],
@@ -54,6 +55,28 @@ def test_a_grown_training_pool_keeps_the_id_but_is_another_corpus() -> None:
     grown = dataclasses.replace(TRAINING.corpus, records=4096)
     assert dataclasses.replace(TRAINING, corpus=grown).id == TRAINING.id
     assert grown.key != TRAINING.corpus.key
+
+
+def test_more_test_records_keep_the_training_but_not_its_evaluations() -> None:
+    grown = dataclasses.replace(TRAINING.corpus, test=128)
+    assert dataclasses.replace(TRAINING, corpus=grown).id == TRAINING.id
+    one = Evaluation(training=TRAINING.id, corpus=grown, task="", protocol="held-out")
+    assert one.id != dataclasses.replace(one, corpus=TRAINING.corpus).id
+
+
+def test_whole_numbers_and_floats_are_the_same_value() -> None:
+    assert Recipe(lr=1) == Recipe(lr=1.0)
+    assert json.dumps(dataclasses.asdict(Recipe(lr=1))) == json.dumps(
+        dataclasses.asdict(Recipe(lr=1.0))
+    )
+    whole, exact = (CorpusSpec(source="ptbxl", window_s=w) for w in (5, 5.0))
+    assert whole.key == exact.key
+
+
+def test_newer_code_prepares_its_own_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = TRAINING.corpus.key
+    monkeypatch.setitem(NUMERICS, "corpora.virtual", 2)
+    assert TRAINING.corpus.key != before
 
 
 def test_the_pool_of_a_probe_changes_the_evaluation() -> None:

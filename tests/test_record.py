@@ -67,6 +67,12 @@ def test_truncated_json_names_the_file(tmp_path: Path) -> None:
         read_record(path)
 
 
+def test_json_that_is_not_a_record_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "t0.json").write_text("[]")
+    with pytest.raises(RecordError, match=r"t0\.json: not a record"):
+        read_record(tmp_path / "t0.json")
+
+
 def test_disk_full_leaves_the_old_file_and_nothing_half_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

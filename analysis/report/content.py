@@ -140,6 +140,8 @@ def _group(
         warnings.append("the largest cell, left out, lies outside its prediction interval")
     if bayes and bayes["covered"] is False:
         warnings.append("E's interval does not cover the Bayes loss")
+    if bayes and bayes["covered_test"] is False:
+        warnings.append("E's interval does not cover the Bayes loss on the test labels drawn")
     return Group(
         key=key, rows=rows, joint=joint, marginals=marginals, holdout=holdout, bayes=bayes,
         warnings=tuple(warnings),
@@ -152,11 +154,13 @@ def _bayes(fit: Fit, corpus: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     interval = fit.intervals["E"]
     finite = math.isfinite(interval.low) and math.isfinite(interval.high)
+    test = known.get("test")  # the same floor on the test labels drawn, which E shares
     return {
         **known,
         "E": plain(fit.params["E"]),
         "interval": [plain(interval.low), plain(interval.high)],
         "covered": interval.covers(float(known["value"])) if finite else None,
+        "covered_test": interval.covers(float(test["value"])) if finite and test else None,
     }
 
 

@@ -31,7 +31,7 @@ def probe_cells(frame: pd.DataFrame) -> pd.DataFrame:
     """
     rows = _finished(frame)
     rows = rows[(rows["protocol"] == "linear-probe") & (rows["split"] == "test")]
-    by = ["family", "paradigm", "task", "metric", "size", "N", "D"]
+    by = ["family", "paradigm", "task", "metric", "size", "N", "D", "recipe"]
     found = []
     for key, part in rows.groupby(by, sort=True):
         value, low, high = mean_interval(part)

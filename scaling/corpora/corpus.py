@@ -194,6 +194,7 @@ class Corpus:
         labels = self.labels(task)[rows["train"]]
         return {
             "fingerprint": self.spec.fingerprint,
+            "absent": self.info.get("quality", {}).get("missing_files", 0),
             "records": {split: len(r) for split, r in rows.items()},
             "patients": {split: len(np.unique(self.patients[r])) for split, r in rows.items()},
             "classes": list(self.classes(task)),

@@ -179,8 +179,13 @@ def _curve(training: Training, outcome: Outcome) -> list[Record]:
 
 
 def _best_test(trained: Record) -> list[Record]:
-    """S1's convention: the lowest test loss over the evaluated steps."""
-    rows = [row for row in trained["curve"] if row["split"] == "test"]
+    """S1's convention: the lowest test loss over the evaluated steps.
+
+    It is measured on the test records of the curve, which may be fewer than those of
+    ``held-out``: compare it with the curve's own value at the best validation step.
+    """
+    curve = trained["curve"]  # a loss that was not finite came back from JSON as None
+    rows = [row for row in curve if row["split"] == "test" and row["value"] is not None]
     best = min(rows, key=lambda row: row["value"], default=None)
     if best is None:
         return []

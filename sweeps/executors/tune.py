@@ -56,7 +56,7 @@ class _JobTrainable(tune.Trainable):  # type: ignore[misc]
         }
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Nothing to save: the trainer keeps its own checkpoints."""
+        """Nothing to save: a job that is started again begins anew."""
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Nothing to load."""

@@ -158,7 +158,7 @@ def test_real_corpus_as_reported(real: Corpus, real_root: Path) -> None:
     assert entry["bayes_loss"] is None
     assert set(entry) == {
         "source", "task", "fingerprint", "records", "patients", "classes", "prevalence",
-        "preprocessing", "bayes_loss",
+        "preprocessing", "bayes_loss", "absent",
     }  # fmt: skip
     assert real.info["quality"]["flat_leads"]["count"] == 0
     assert len(np.unique(real.subset("superclass", 1024))) == 1024

@@ -1,11 +1,18 @@
-"""Shortcuts: a grid file's plan, and a whole run through the command line."""
+"""Shortcuts: a grid file's plan, whole runs through the command line, and runs to be killed."""
 
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from scaling.record import read_record
 from scaling.cache import cache_dir
 from sweeps.grid import load_grid
 from sweeps.ladder import Speeds
@@ -13,6 +20,19 @@ from sweeps.plan import Plan, make_plan
 from sweeps.resolve import resolve
 from sweeps.run import main
 from sweeps.store import Known, Store
+
+SLOW = """\
+study: slow
+corpus: {source: simulated/slow}
+stages:
+  - pretrain:
+      families: {simulated: [n1000]}
+      data: [256, 512, 1024]
+      seeds: [0, 1]
+      recipe: {max_steps: 250, batch: 64}
+"""
+TRIALS = 6
+PATIENCE_S = 120
 
 
 def plan_of(grid: Path, known: dict[str, Known] | None = None) -> Plan:
@@ -36,3 +56,52 @@ def store_of(grid: Path) -> Store:
 def records_of(grid: Path) -> dict[str, dict[str, Any]]:
     paths = store_of(grid).records.glob("*.json")
     return {path.stem: json.loads(path.read_text()) for path in paths}
+
+
+def start(grid: Path, executor: str) -> subprocess.Popen[str]:
+    """Run in another process, the head of a group of its own; results beside the grid."""
+    words = ["--executor", executor, "--workers", "2", "--results", str(grid.parent / "results")]
+    return subprocess.Popen(
+        [sys.executable, "-m", "sweeps.run", str(grid), *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "nothing happened"
+        time.sleep(0.05)
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    output, _ = process.communicate(timeout=PATIENCE_S)
+    return output
+
+
+def finished(grid: Path) -> set[str]:
+    return {path.stem for path in store_of(grid).records.glob("t*.json")}
+
+
+def interrupt(grid: Path, executor: str, times: int) -> None:
+    """Press Ctrl-C during a slow study, perhaps again and again, and look at what is left."""
+    process = start(grid, executor)
+    wait_for(lambda: finished(grid))
+    for _ in range(times):  # the later ones strike while it clears up
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+        time.sleep(0.1)
+    output = finish(process)
+    assert process.returncode == 130, output
+    assert "run the same command again to continue" in output
+    assert "Traceback" not in output
+    store = store_of(grid)
+    assert 0 < len(finished(grid)) < TRIALS
+    for path in store.records.iterdir():
+        read_record(path)
+    assert not (store.runs / "ray").exists()
+    if times == 1:  # there was time for the tables
+        assert list(store.spool.glob("*.json")) == []
+        assert (store.runs / "compacted.json").exists()

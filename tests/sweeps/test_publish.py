@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import platform
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +15,7 @@ import pytest
 from sweeps.errors import ConfigurationError
 from sweeps.publish import main, publish
 from tests.sweeps.conftest import GRID, WriteGrid
-from tests.sweeps.study import run
+from tests.sweeps.study import run, store_of
 
 
 def test_a_study_is_published(write_grid: WriteGrid) -> None:
@@ -28,7 +33,9 @@ def test_a_study_is_published(write_grid: WriteGrid) -> None:
         assert (folder / name).read_bytes() == (folder / ".runs" / name).read_bytes()
     figures = sorted((folder / "figures").glob("*.png"))
     assert figures
-    for words in ("# small", "9 done", "| alpha |", *(f"figures/{p.name}" for p in figures)):
+    parts = ["# small", "9 of 9 planned: 9 done", "| alpha |", "**covers** the Bayes loss"]
+    parts += ["R² of the loss 0.9", "## Best models", f"python {platform.python_version()}"]
+    for words in (*parts, *(f"(figures/{p.name})" for p in figures)):
         assert words in readme
     assert not list(folder.glob("*.safetensors"))
 
@@ -50,6 +57,26 @@ def test_trials_that_are_no_longer_planned_are_not_published(
     folder = grid.parent / "results" / "small"
     publish(folder)
     assert set(pd.read_csv(folder / "trials.csv")["D"]) == {256, 512, 1024}
+
+
+def test_library_versions_are_published(grid: Path) -> None:
+    assert run(grid) == 0
+    folder = grid.parent / "results" / "small"
+    trials = sorted(store_of(grid).records.glob("t*.json"))
+    for path in trials[:2]:  # as if trained elsewhere, earlier
+        record = json.loads(path.read_text())
+        record["trial"]["commit"] = "0123456789ab"
+        record["provenance"]["versions"]["torch"] = "2.0"
+        path.write_text(json.dumps(record))
+    publish(folder)
+    many, few = json.loads((folder / "provenance.json").read_text())
+    assert (many["trials"], few["trials"], few["commit"]) == (len(trials) - 2, 2, "0123456789ab")
+    shutil.rmtree(folder / ".runs")
+    report = [sys.executable, "-m", "analysis.report", str(folder), "--json", "--bootstrap", "0"]
+    done = subprocess.run(report, capture_output=True, text=True, check=True)
+    versions = json.loads(done.stdout)["provenance"]["versions"]
+    assert versions["python"] == platform.python_version()
+    assert versions["torch"] == f"{many['versions']['torch']} and 2.0"
 
 
 def test_there_must_be_something_to_publish(

@@ -115,3 +115,26 @@ def test_roots_of_the_command_line(word: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message.replace("?", r"\?")):
         parse_roots([word])
     assert parse_roots(["ptbxl=/data/x"]) == {"ptbxl": Path("/data/x")}
+
+
+def test_one_task_with_two_settings_is_refused(tmp_path: Path) -> None:
+    text = """\
+study: twice
+corpus: {source: virtual/code, window_s: 5}
+stages:
+  - pretrain:
+      families: {resnet: [d2w6]}
+      data: [64]
+      tasks: [virtual/shifted, {source: virtual/shifted, records: 64}]
+"""
+    path = tmp_path / "twice.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=r"twice\.yaml:7:\d+.*used twice"):
+        resolve(load_grid(path), {})
+
+
+def test_an_empty_stage_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "empty.yaml"
+    path.write_text("study: empty\ncorpus: {source: virtual/code}\nstages:\n  - pretrain: {}\n")
+    with pytest.raises(ConfigurationError, match=r"empty\.yaml:4:"):
+        load_grid(path)

@@ -11,7 +11,17 @@ import pytest
 
 from sweeps.run import main, parser
 from tests.sweeps.conftest import GRID, SMALLEST, WriteGrid
-from tests.sweeps.study import records_of, run, store_of
+from tests.sweeps.study import (
+    SLOW,
+    TRIALS,
+    finish,
+    finished,
+    interrupt,
+    records_of,
+    run,
+    start,
+    store_of,
+)
 
 HEAVY = ("torch", "ray", "pandas", "pyarrow", "scipy", "sklearn", "matplotlib")
 
@@ -148,6 +158,16 @@ def test_an_interrupt_exits_with_130_and_keeps_what_is_finished(
     assert json.loads((store_of(grid).runs / "compacted.json").read_text())["ids"]
     assert run(grid) == 0
     assert len(records_of(grid)) == 27
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_ctrl_c_again_and_again(write_grid: WriteGrid, times: int) -> None:
+    grid = write_grid(SLOW)
+    interrupt(grid, "serial", times)
+    process = start(grid, "serial")
+    output = finish(process)
+    assert process.returncode == 0, output
+    assert len(finished(grid)) == TRIALS
 
 
 def test_start_up_imports_nothing_heavy(grid: Path, write_grid: WriteGrid) -> None:

@@ -8,8 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,23 +17,19 @@ from scaling.trial import Workspace
 from sweeps.executors import Executor, JobEvent, make_executor
 from tests.sweeps.conftest import WriteGrid
 from tests.sweeps.executor_contract import ExecutorContract
-from tests.sweeps.study import store_of
+from tests.sweeps.study import (
+    PATIENCE_S,
+    SLOW,
+    TRIALS,
+    finish,
+    finished,
+    interrupt,
+    start,
+    store_of,
+    wait_for,
+)
 
 pytestmark = pytest.mark.ray
-
-SLOW = """\
-study: slow
-corpus: {source: simulated/slow}
-stages:
-  - pretrain:
-      families: {simulated: [n1000]}
-      data: [256, 512, 1024]
-      seeds: [0, 1]
-      recipe: {max_steps: 250, batch: 64}
-"""
-TRIALS = 6
-PATIENCE_S = 120
-
 
 CONNECT = """
 import logging, sys, ray
@@ -68,57 +62,20 @@ class TestTune(ExecutorContract):
         assert "InvalidAuthToken" in refused
         assert not [name for name in os.environ if name.startswith("RAY_AUTH_")]
 
-    def test_the_users_own_choice_of_authentication_is_kept(
-        self,
-        executor: Executor,
-        jobs: list[Job],
-        workspace: Workspace,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        from sweeps.executors.tune import TOKEN
-
-        monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
-        events: list[JobEvent] = []
-        executor.run(jobs[:1], workspace, events.append)
-        assert events[-1].kind == "finished"
-        assert os.environ["RAY_AUTH_TOKEN"] == TOKEN
-
 
 def connect(address: str, environment: dict[str, str]) -> str:
     """What a process of this environment says when it connects to a cluster."""
     once = {"RAY_NUM_REDIS_GET_RETRIES": "1"}  # else it asks for 20 s
     words = [sys.executable, "-c", CONNECT, address]
     done = subprocess.run(
-        words, env=environment | once, capture_output=True, text=True, timeout=PATIENCE_S
+        words,
+        env=environment | once,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
     return done.stderr if done.returncode else done.stdout
-
-
-def start(grid: Path) -> subprocess.Popen[str]:
-    words = [str(grid), "--workers", "2", "--results", str(grid.parent / "results")]
-    return subprocess.Popen(
-        [sys.executable, "-m", "sweeps.run", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "nothing happened"
-        time.sleep(0.05)
-
-
-def finish(process: subprocess.Popen[str]) -> str:
-    output, _ = process.communicate(timeout=PATIENCE_S)
-    return output
-
-
-def finished(grid: Path) -> set[str]:
-    return {path.stem for path in store_of(grid).records.glob("t*.json")}
 
 
 def descendants(driver: int) -> dict[int, str]:
@@ -176,9 +133,21 @@ def from_kernel(address: str) -> str:
     return str(mapped or found)
 
 
+def test_the_users_own_choice_of_authentication_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_executor("tune", workers=1)  # before ray is imported
+    from sweeps.executors.tune import _own_token
+
+    with _own_token():
+        assert "RAY_AUTH_TOKEN" in os.environ
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with _own_token():
+        assert "RAY_AUTH_TOKEN" not in os.environ
+    assert os.environ["RAY_AUTH_MODE"] == "disabled"
+
+
 def test_a_killed_worker_is_replaced_and_its_trial_runs_again(write_grid: WriteGrid) -> None:
     grid = write_grid(SLOW)
-    process = start(grid)
+    process = start(grid, "tune")
     wait_for(lambda: workers_of(process.pid))
     os.kill(workers_of(process.pid)[0], signal.SIGKILL)
     output = finish(process)
@@ -189,7 +158,7 @@ def test_a_killed_worker_is_replaced_and_its_trial_runs_again(write_grid: WriteG
 
 def test_after_a_killed_driver_only_what_is_missing_runs(write_grid: WriteGrid) -> None:
     grid = write_grid(SLOW)
-    process = start(grid)
+    process = start(grid, "tune")
     wait_for(lambda: finished(grid))
     process.kill()
     process.wait()
@@ -197,7 +166,7 @@ def test_after_a_killed_driver_only_what_is_missing_runs(write_grid: WriteGrid) 
     process.stdout.close()  # what is left of Ray holds the other end for a while
     kept = {name: (store_of(grid).records / f"{name}.json").read_bytes() for name in finished(grid)}
     assert 0 < len(kept) < TRIALS
-    process = start(grid)
+    process = start(grid, "tune")
     output = finish(process)
     assert process.returncode == 0, output
     assert f"to run: {TRIALS} trials" not in output
@@ -207,16 +176,6 @@ def test_after_a_killed_driver_only_what_is_missing_runs(write_grid: WriteGrid) 
     assert not (store_of(grid).runs / "ray").exists()
 
 
-def test_an_interrupt_keeps_what_is_finished(write_grid: WriteGrid) -> None:
-    grid = write_grid(SLOW)
-    process = start(grid)
-    wait_for(lambda: finished(grid))
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
-    output = finish(process)
-    assert process.returncode == 130, output
-    assert "run the same command again to continue" in output
-    assert "Traceback" not in output
-    store = store_of(grid)
-    assert 0 < len(finished(grid)) < TRIALS
-    assert list(store.spool.glob("*.json")) == []
-    assert (store.runs / "compacted.json").exists()
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_interrupt_keeps_what_is_finished(write_grid: WriteGrid, times: int) -> None:
+    interrupt(write_grid(SLOW), "tune", times)

@@ -136,6 +136,19 @@ def test_a_diverged_training_keeps_its_curve(tmp_path: Path, cache: Path) -> Non
         assert record["status"] != "failed"
 
 
+def test_a_curve_that_ends_in_nan_still_gives_its_best_test_loss(
+    tmp_path: Path, cache: Path
+) -> None:
+    workspace = Workspace(store=tmp_path, cache=cache)
+    (trained,) = run_job(Job(training=TRAINING), workspace)
+    for row in trained["curve"]:
+        row["value"] = row["value"] if row["step"] == 3 else float("nan")
+    write_record(workspace.spool, trained)
+    (record,) = run_job(Job(training=TRAINING, evaluations=evaluations(TRAINING)[:1]), workspace)
+    (best,) = [r for r in record["values"] if r["protocol"] == "best-test"]
+    assert best["step"] == 3
+
+
 def test_a_pickle_is_not_read_as_weights(tmp_path: Path) -> None:
     path = tmp_path / "t0.safetensors"
     torch.save({"w": torch.zeros(2)}, path)

@@ -33,6 +33,7 @@ class Summary:
         patients: patients among the training records.
         classes: class names in label order.
         fingerprint: content id of the source's files; empty where there are none.
+        absent: records that the source lists but whose files are not there.
     """
 
     train: int
@@ -41,6 +42,7 @@ class Summary:
     patients: int
     classes: tuple[str, ...]
     fingerprint: str
+    absent: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

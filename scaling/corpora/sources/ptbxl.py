@@ -88,6 +88,8 @@ def open_source(spec: CorpusSpec, root: Path | None) -> PtbxlSource:
     for name in FILES:
         digest.update((root / name).read_bytes())
     digest.update("".join(f"{path} {sizes[path]}\n" for path in used).encode())
+    for entry in sorted(present, key=lambda e: e.stem):
+        digest.update((root / f"{entry.stem}.hea").read_bytes())
     return PtbxlSource(
         root=root,
         source_hz=source_hz,
@@ -233,6 +235,7 @@ class PtbxlSource:
             patients=len({e.patient for e in members if e.split == "train"}),
             classes=self.classes[task],
             fingerprint=self.fingerprint,
+            absent=self.absent,
         )
 
     def chunks(self) -> list[Chunk]:
