@@ -189,3 +189,16 @@ def test_the_law_is_fitted_to_the_law_rows(mixed: Path) -> None:
     assert fit.warnings[0] == "1 trial failed and left out"
     with pytest.raises(ValueError, match="there are"):
         fit_law(frame, task=SHIFTED)
+
+
+def test_published_library_versions(copy: Path) -> None:
+    publish(copy)
+    assert load(copy).attrs["provenance"]["versions"] == {}
+    path = copy / "provenance.json"
+    both = [{"versions": {"python": "3.11", "torch": t}} for t in ("2.13", "2.14", "2.13")]
+    path.write_text(json.dumps(both))
+    versions = load(copy).attrs["provenance"]["versions"]
+    assert versions == {"python": "3.11", "torch": "2.13 and 2.14"}
+    path.write_text('{"torch": "2.13"}')
+    with pytest.raises(ResultsError, match=r"provenance.json: broken"):
+        load(copy)

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from scaling.record import read_record
 from scaling.cache import cache_dir
+from scaling.record import read_record
 from sweeps.grid import load_grid
 from sweeps.ladder import Speeds
 from sweeps.plan import Plan, make_plan
