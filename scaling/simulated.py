@@ -20,15 +20,12 @@ import math
 import statistics
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scaling import cost
 from scaling.identity import Evaluation, Training
-from scaling.provenance import corpus_name, provenance, run_columns
-from scaling.record import SCHEMA
-
-if TYPE_CHECKING:
-    from scaling.trial import Report, Workspace
+from scaling.provenance import corpus_name, run_columns
+from scaling.trial import Report, Workspace, evaluation_record, training_record
 
 TRUTH = {"E": 0.20, "A": 3.0, "alpha": 0.40, "B": 8.0, "beta": 0.50, "sigma": 0.01}
 """Parameters of the law, losses in nats; ``sigma`` is the standard deviation of log noise."""
@@ -114,17 +111,7 @@ class SimulatedTrainer:
             "duration_s": time.monotonic() - began,
             "device": "simulated",
         }
-        return {
-            "kind": "training",
-            "schema": SCHEMA,
-            "id": training.id,
-            "config": training.to_dict(),
-            "trial": trial,
-            "params": counts.params,
-            "curve": curve,
-            "error": None,
-            "provenance": provenance(),
-        }
+        return training_record(training, trial, params=counts.params, curve=curve)
 
     def evaluate(self, evaluation: Evaluation, training: Training, workspace: Workspace) -> Row:
         """Return the record of an evaluation; that of a diverged training has no values."""
@@ -141,17 +128,9 @@ class SimulatedTrainer:
             values.append(row | {"metric": "macro_auroc", "value": GUESSING / (value + GUESSING)})
             if split == "test" and evaluation.protocol == "held-out":
                 values.append(row | {"protocol": "best-test", "value": 0.995 * value})
-        return {
-            "kind": "evaluation",
-            "schema": SCHEMA,
-            "id": evaluation.id,
-            "trial": training.id,
-            "status": "diverged" if diverged else "done",
-            "config": evaluation.to_dict(),
-            "values": [] if diverged else values,
-            "error": None,
-            "provenance": provenance(),
-        }
+        if diverged:
+            return evaluation_record(evaluation, "diverged", [])
+        return evaluation_record(evaluation, "done", values)
 
 
 def _counts(training: Training) -> cost.Counts:

@@ -11,12 +11,12 @@ from __future__ import annotations
 import dataclasses
 import errno
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from scaling.identity import Evaluation, Job, Training
-from scaling.record import FINISHED, RecordError, read_record, status_of, write_record
+from scaling.record import FINISHED, SCHEMA, RecordError, read_record, status_of, write_record
 
 # The disk cannot take more: the study must stop, and no trial is to blame.
 STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
@@ -55,6 +55,10 @@ class Workspace:
     def weights(self) -> Path:
         """Backbone weights by training id (safetensors + JSON sidecar)."""
         return self.store / "weights"
+
+    def weights_of(self, training: str) -> Path:
+        """Where the weights of the training with that id are kept."""
+        return self.weights / f"{training}.safetensors"
 
     def root(self, source: str) -> Path | None:
         """Folder of a source's files, or None."""
@@ -148,41 +152,71 @@ def _reraise_storage(error: Exception) -> None:
         raise error
 
 
-def failed_training(training: Training, error: BaseException) -> Record:
-    """The record of a training that raised, with the traceback kept."""
-    from scaling.provenance import provenance, run_columns
-    from scaling.record import SCHEMA
+def training_record(
+    training: Training,
+    trial: Mapping[str, Any],
+    *,
+    params: Mapping[str, int],
+    curve: Sequence[Mapping[str, Any]],
+    error: BaseException | None = None,
+) -> Record:
+    """The record of a training.
 
-    trial = run_columns(training) | {"status": "failed"}
+    Args:
+        training: what was run.
+        trial: its *trials* row, ``run_columns`` with the results filled in.
+        params: parameters by group.
+        curve: rows of the *evaluations* table.
+        error: what ended it, for a failed one.
+    """
+    from scaling.provenance import provenance
+
     return {
         "kind": "training",
         "schema": SCHEMA,
         "id": training.id,
         "config": training.to_dict(),
-        "trial": trial,
-        "params": {},
-        "curve": [],
-        "error": describe_error(error),
+        "trial": dict(trial),
+        "params": dict(params),
+        "curve": list(curve),
+        "error": describe_error(error) if error else None,
         "provenance": provenance(),
     }
 
 
-def failed_evaluation(evaluation: Evaluation, error: BaseException) -> Record:
-    """The record of an evaluation that raised, with the traceback kept."""
+def evaluation_record(
+    evaluation: Evaluation,
+    status: str,
+    values: Sequence[Mapping[str, Any]],
+    error: BaseException | None = None,
+) -> Record:
+    """The record of an evaluation with its ``values``, rows of the *evaluations* table."""
     from scaling.provenance import provenance
-    from scaling.record import SCHEMA
 
     return {
         "kind": "evaluation",
         "schema": SCHEMA,
         "id": evaluation.id,
         "trial": evaluation.training,
-        "status": "failed",
+        "status": status,
         "config": evaluation.to_dict(),
-        "values": [],
-        "error": describe_error(error),
+        "values": list(values),
+        "error": describe_error(error) if error else None,
         "provenance": provenance(),
     }
+
+
+def failed_training(training: Training, error: BaseException) -> Record:
+    """The record of a training that raised, with the traceback kept."""
+    from scaling.provenance import run_columns
+
+    row = run_columns(training) | {"status": "failed"}
+    return training_record(training, row, params={}, curve=[], error=error)
+
+
+def failed_evaluation(evaluation: Evaluation, error: BaseException) -> Record:
+    """The record of an evaluation that raised, with the traceback kept."""
+    return evaluation_record(evaluation, "failed", [], error)
 
 
 def describe_error(error: BaseException) -> dict[str, str]:

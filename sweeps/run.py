@@ -120,13 +120,17 @@ def _plan(study: Study, targets: Targets, store: Store, cache: Path) -> Plan:
 
 def _weights_are_there(plan: Plan, store: Store) -> None:
     """A trained model whose weights were deleted cannot be measured on a new task."""
+    from scaling.cache import cache_dir
+    from scaling.trial import Workspace
+
+    workspace = Workspace(store=store.runs, cache=cache_dir())
     lost = [
         store.records / f"{p.job.training.id}.json"
         for p in plan.missing
         if p.status == "measure"
         and not p.job.training.corpus.source.startswith("simulated/")
         and store.known[p.job.training.id].status != "diverged"
-        and not (store.runs / "weights" / f"{p.job.training.id}.safetensors").exists()
+        and not workspace.weights_of(p.job.training.id).exists()
     ]
     if lost:
         names = "\n  ".join(map(str, lost))

@@ -63,8 +63,8 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class Task(_Model):
-    """A corpus and the labels of it; what is left out is taken from the training corpus."""
+class _Source(_Model):
+    """What both the training corpus and a task may say."""
 
     source: str
     task: str | None = None
@@ -72,6 +72,11 @@ class Task(_Model):
     records: Count | None = None
     validation: Count | None = None
     test: Count | None = None
+
+
+class Task(_Source):
+    """A corpus and the labels of it; what is left out is taken from the training corpus."""
+
     fs_hz: Count | None = None
     window_s: Rate | None = None
     preprocessing: str | None = None
@@ -81,15 +86,9 @@ class Task(_Model):
 TaskOrName = Annotated[Task, BeforeValidator(_as_task), _NameToo()]
 
 
-class Corpus(_Model):
+class Corpus(_Source):
     """The corpus trained on. ``records``, ``validation`` and ``test`` size virtual cohorts."""
 
-    source: str
-    task: str | None = None
-    root: str | None = None
-    records: Count | None = None
-    validation: Count | None = None
-    test: Count | None = None
     fs_hz: Count = 100
     window_s: Rate = 10.0
     preprocessing: str = "none"

@@ -41,15 +41,6 @@ class Split:
         """Signals (B, L, T) float32 in millivolts and labels (B, C) of ``rows``."""
         return self.signals[rows].float() * self.mv, self.labels[rows]
 
-    def first(self, n: int) -> Split:
-        """The first ``n`` records, or all when there are fewer."""
-        return Split(
-            signals=self.signals[:n],
-            labels=self.labels[:n],
-            patients=self.patients[:n],
-            mv=self.mv,
-        )
-
 
 def batches(n: int, batch: int, seed: int) -> Iterator[Tensor]:
     """Rows of one batch after another, without end: shuffled epochs joined end to end.

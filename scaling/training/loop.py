@@ -17,8 +17,6 @@ from scaling.objectives import supervised
 from scaling.training.data import Split, batches
 from scaling.training.schedule import learning_rate
 
-CURVE_TEST_RECORDS = 1024  # records of the test split measured at every evaluation step
-
 
 @dataclasses.dataclass(kw_only=True)
 class Outcome:
@@ -91,7 +89,6 @@ class _Loop:
         self.best = self.reference = math.inf
         self.stale = 0
         self.losses: list[Tensor] = []
-        self.curve_test = splits["test"].first(CURVE_TEST_RECORDS)
 
     def step(self, step: int, rows: Tensor) -> bool:
         """One optimiser step; False when the loss is not finite."""
@@ -121,7 +118,8 @@ class _Loop:
         self._row("train", value, None, len(self.losses) * self.recipe.batch)
         self.losses.clear()
         measured = {}
-        for name, split in (("validation", self.splits["validation"]), ("test", self.curve_test)):
+        for name in ("validation", "test"):
+            split = self.splits[name]
             loss, se = mean_loss(predict(self.model, split), split)
             self._row(name, loss, se, len(split))
             measured[name] = loss

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,14 +16,16 @@ from scaling.evaluation.measure import held_out_values, probe_values
 from scaling.identity import Evaluation, Training
 from scaling.models.classifier import Classifier
 from scaling.objectives.supervised import prior_logits
-from scaling.provenance import corpus_name, provenance, run_columns
-from scaling.record import SCHEMA, read_record
+from scaling.provenance import corpus_name, run_columns
+from scaling.record import read_record
 from scaling.training.data import Split, open_corpus, split_of
 from scaling.training.loop import Outcome, train
 from scaling.training.weights import load_weights, save_weights
-from scaling.trial import Workspace
+from scaling.trial import Workspace, evaluation_record, training_record
 
 Record = dict[str, Any]
+
+CURVE_TEST_RECORDS = 1024  # records of the test split measured at every evaluation step
 
 
 class TorchTrainer:
@@ -55,7 +56,7 @@ class TorchTrainer:
                 "preprocessing": corpus.info["preprocessing"],
                 "step": outcome.best_step,
             }
-            save_weights(weights_path(workspace, training.id), outcome.best_state, about)
+            save_weights(workspace.weights_of(training.id), outcome.best_state, about)
         row |= {
             "num_labels": labels,
             "N": counts.N,
@@ -68,17 +69,7 @@ class TorchTrainer:
             "duration_s": round(time.monotonic() - start, 3),
             "device": device_name(device),
         }
-        return {
-            "kind": "training",
-            "schema": SCHEMA,
-            "id": training.id,
-            "config": training.to_dict(),
-            "trial": row,
-            "params": counts.params,
-            "curve": _curve(training, outcome),
-            "error": None,
-            "provenance": provenance(),
-        }
+        return training_record(training, row, params=counts.params, curve=_curve(training, outcome))
 
     def evaluate(self, evaluation: Evaluation, training: Training, workspace: Workspace) -> Record:
         """Measure the kept weights of ``training``; protocols ``held-out`` and ``linear-probe``.
@@ -89,20 +80,10 @@ class TorchTrainer:
         """
         torch.set_num_threads(workspace.threads)
         trained = _training_record(workspace, training.id)
-        record: Record = {
-            "kind": "evaluation",
-            "schema": SCHEMA,
-            "id": evaluation.id,
-            "trial": evaluation.training,
-            "status": trained["trial"]["status"],
-            "config": evaluation.to_dict(),
-            "values": [],
-            "error": None,
-            "provenance": provenance(),
-        }
-        if trained["trial"]["status"] == "diverged" and not _has_weights(workspace, training.id):
-            return record
-        state, about = load_weights(weights_path(workspace, training.id))
+        status, weights = trained["trial"]["status"], workspace.weights_of(training.id)
+        if status == "diverged" and not weights.exists():
+            return evaluation_record(evaluation, status, [])
+        state, about = load_weights(weights)
         device = pick_device()
         model = Classifier(
             training.family, training.size, len(training.leads), len(about["classes"])
@@ -123,8 +104,7 @@ class TorchTrainer:
             "task": corpus_name(evaluation.corpus.source, evaluation.task),
             "protocol": evaluation.protocol,
         }
-        record["values"] = [place | row for row in rows]
-        return record
+        return evaluation_record(evaluation, status, [place | row for row in rows])
 
 
 def pick_device() -> torch.device:
@@ -142,12 +122,18 @@ def device_name(device: torch.device) -> str:
 def training_splits(
     corpus: Corpus, training: Training, device: torch.device
 ) -> tuple[dict[str, Split], NDArray[np.int64]]:
-    """The D training records (nested by patient), validation and test; and the rows used."""
+    """The D training records (nested by patient), validation and test; and the rows used.
+
+    Of the test split only the records of the curve are loaded.
+    """
     task = training.task
     rows = corpus.subset(task, training.data)
     splits = {"train": split_of(corpus, rows, task, device)}
-    for name in ("validation", "test"):
-        splits[name] = split_of(corpus, corpus.rows(name, task), task, device)
+    measured = {
+        "validation": corpus.rows("validation", task),
+        "test": corpus.rows("test", task)[:CURVE_TEST_RECORDS],
+    }
+    splits |= {name: split_of(corpus, chosen, task, device) for name, chosen in measured.items()}
     return splits, rows
 
 
@@ -165,11 +151,6 @@ def initial_model(training: Training, data: Split) -> Classifier:
         model.head.weight.mul_(0.1)
         model.head.bias.copy_(prior_logits(data.labels.cpu()))
     return model
-
-
-def weights_path(workspace: Workspace, training: str) -> Path:
-    """Where the weights of a training are kept."""
-    return workspace.weights / f"{training}.safetensors"
 
 
 def _curve(training: Training, outcome: Outcome) -> list[Record]:
@@ -199,7 +180,3 @@ def _training_record(workspace: Workspace, training: str) -> Record:
         if path.exists():
             return read_record(path)
     raise FileNotFoundError(f"{training}: no record of this training in {workspace.store}")
-
-
-def _has_weights(workspace: Workspace, training: str) -> bool:
-    return weights_path(workspace, training).exists()

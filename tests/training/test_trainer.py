@@ -13,7 +13,6 @@ import torch
 from scaling.identity import CorpusSpec, Evaluation, Job, Recipe, Training
 from scaling.models.families import build
 from scaling.record import FINISHED, read_record, validate, write_record
-from scaling.training.trainer import weights_path
 from scaling.training.weights import WeightsError, load_weights, save_weights
 from scaling.trial import Workspace, run_job
 
@@ -99,7 +98,7 @@ def test_a_finished_training_only_gets_the_missing_evaluation(tmp_path: Path, ca
 
 def test_weights_carry_what_is_needed_to_use_them(tmp_path: Path, cache: Path) -> None:
     run(tmp_path, cache)
-    path = weights_path(Workspace(store=tmp_path, cache=cache), TRAINING.id)
+    path = Workspace(store=tmp_path, cache=cache).weights_of(TRAINING.id)
     state, about = load_weights(path)
     assert about["classes"] == ["1dAVb", "RBBB", "LBBB", "SB", "AF", "ST"]
     assert about["preprocessing"]["leads"][:2] == ["I", "II"]
@@ -110,7 +109,7 @@ def test_weights_carry_what_is_needed_to_use_them(tmp_path: Path, cache: Path) -
 def test_lost_weights_make_the_evaluation_fail_and_say_so(tmp_path: Path, cache: Path) -> None:
     workspace = Workspace(store=tmp_path, cache=cache)
     run_job(Job(training=TRAINING), workspace)
-    weights_path(workspace, TRAINING.id).unlink()
+    workspace.weights_of(TRAINING.id).unlink()
     (record,) = run_job(Job(training=TRAINING, evaluations=evaluations(TRAINING)[:1]), workspace)
     assert record["status"] == "failed"
     assert "weights are gone" in record["error"]["message"]
