@@ -9,8 +9,21 @@ here is raised, so an old record is never taken for a new one.
 from __future__ import annotations
 
 NUMERICS: dict[str, int] = {
-    "corpora.virtual": 1,
+    "corpora.virtual": 2,
     "corpora.ptbxl": 1,
+    "corpora.cpsc2018": 1,
+    "corpora.csn": 1,
+    "corpora.chapman": 1,
+    "corpora.challenge2021": 1,
+    "corpora.code15": 1,
+    "corpora.code": 1,
+    "corpora.code-test": 1,
+    "corpora.mimic": 1,
+    "corpora.echonext": 1,
+    "corpora.sph": 1,
+    "corpora.ludb": 1,
+    "corpora.arrays": 1,
+    "corpora.wfdb": 1,
     "corpora.signal": 1,
     "corpora.splits": 1,
     "models.resnet": 1,

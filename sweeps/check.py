@@ -59,7 +59,7 @@ def _axis(value: Any) -> list[Any]:
 
 
 def _corpus(loc: Loc, value: Any, task_loc: Loc | None) -> Iterator[Problem]:
-    from scaling.corpora.registry import SOURCES
+    from scaling.corpora.catalogue import SOURCES
     from scaling.corpora.signal import PRESETS
 
     corpus = _dict(value)

@@ -73,7 +73,7 @@ def parse_roots(words: Sequence[str]) -> dict[str, Path]:
     Raises:
         ConfigurationError: no ``=``, or no such source.
     """
-    from scaling.corpora.registry import SOURCES
+    from scaling.corpora.catalogue import SOURCES
 
     roots = {}
     for word in words:
@@ -125,8 +125,9 @@ class _Finder:
         self.problems: list[Problem] = []
 
     def target(self, loc: Loc, item: Corpus | Task, base: Target | None = None) -> Target | None:
+        from scaling.corpora.catalogue import SOURCES
         from scaling.corpora.errors import CorpusError
-        from scaling.corpora.registry import SOURCES, summarise, with_defaults
+        from scaling.corpora.registry import summarise, with_defaults
 
         spec = _spec(item, base.spec if base else None)
         task = item.task if item.task is not None else SOURCES[item.source].default_task
@@ -143,7 +144,7 @@ class _Finder:
 
     def _root(self, item: Corpus | Task, base: Target | None) -> Path | None:
         """Command line, then environment, then grid; the training corpus's root is shared."""
-        from scaling.corpora.registry import SOURCES
+        from scaling.corpora.catalogue import SOURCES
 
         info = SOURCES[item.source]
         if info.kind != "files":
@@ -174,7 +175,7 @@ def _folder(path: Path, origin: str, shown: Path | None = None) -> Path:
 
 def _spec(item: Corpus | Task, base: CorpusSpec | None) -> CorpusSpec:
     """What an item leaves out comes from the training corpus; sizes only for the same source."""
-    from scaling.corpora.registry import SOURCES
+    from scaling.corpora.catalogue import SOURCES
 
     fields: dict[str, Any] = {}
     if base is not None:

@@ -1,4 +1,4 @@
-"""The one error of this package."""
+"""The errors of this package."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ class CorpusError(ValueError):
     """A source or a prepared corpus that cannot be used.
 
     The message names the file, record or setting, says what is wrong, and what to do.
+    """
+
+
+class UnusableError(CorpusError):
+    """One record that the preset or the source's own rule cannot use, through no damage.
+
+    Preparation leaves it out, and lists it with this message as the reason. A damaged file is
+    a plain ``CorpusError``: it stops the preparation, since downloading again mends it.
     """
 
 

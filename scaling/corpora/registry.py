@@ -1,7 +1,6 @@
-"""The sources there are, and what a plan or a report needs to know of a corpus.
+"""Open a source by name: what a plan or a report needs to know of a corpus.
 
-Importing this module needs only the standard library. A new source is one module below
-``scaling.corpora.sources`` and one row here.
+Importing this module needs only the standard library; the sources are in ``catalogue``.
 """
 
 from __future__ import annotations
@@ -11,89 +10,16 @@ import difflib
 import importlib
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from scaling.corpora.catalogue import SOURCES, SourceInfo
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.signal import preset
 from scaling.corpora.sources.base import Source, Summary
-from scaling.corpora.sources.ptbxl import TASKS as PTBXL_TASKS
 from scaling.identity import CorpusSpec
 
 SIMULATED_CLASSES = tuple(f"class{i}" for i in range(6))
 _SPLIT_FIELDS = ("records", "validation", "test")
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SourceInfo:
-    """One row of the registry.
-
-    Attributes:
-        name: what a grid calls it.
-        kind: ``files`` needs a root, ``virtual`` makes its records, ``simulated`` has none
-            and is only for the simulated trainer.
-        about: one line for listings.
-        reader: module with ``open_source``; empty for ``simulated``.
-        tasks: label sets; ``("",)`` where there is only one.
-        default_task: the one meant when a grid names none.
-        root_env: environment variable that may hold the root.
-        records: default number of training records; None for ``files``.
-        validation: default number of validation records.
-        test: default number of test records.
-    """
-
-    name: str
-    kind: Literal["virtual", "files", "simulated"]
-    about: str
-    reader: str = ""
-    tasks: tuple[str, ...] = ("",)
-    default_task: str = ""
-    root_env: str | None = None
-    records: int | None = None
-    validation: int | None = None
-    test: int | None = None
-
-
-def _virtual(name: str, records: int, validation: int, test: int, about: str) -> SourceInfo:
-    return SourceInfo(
-        name=name,
-        kind="virtual",
-        reader="scaling.corpora.sources.virtual",
-        records=records,
-        validation=validation,
-        test=test,
-        about=about,
-    )
-
-
-def _simulated(name: str, about: str) -> SourceInfo:
-    return SourceInfo(
-        name=name, kind="simulated", records=1_000_000, validation=1024, test=4096, about=about
-    )
-
-
-SOURCES: dict[str, SourceInfo] = {
-    info.name: info
-    for info in (
-        SourceInfo(
-            name="ptbxl",
-            kind="files",
-            reader="scaling.corpora.sources.ptbxl",
-            tasks=PTBXL_TASKS,
-            default_task="superclass",
-            root_env="ECG_ROOT_PTBXL",
-            about="PTB-XL 1.0.x, 21,799 ten-second records of 18,869 patients, CC BY 4.0",
-        ),
-        _virtual("virtual/code", 8192, 1024, 4096, "virtual patients with CODE's six labels"),
-        _virtual(
-            "virtual/shifted", 1024, 512, 1024, "virtual patients, other labels, device and mix"
-        ),
-        _simulated("simulated/chinchilla", "no ECG: losses drawn from a known law"),
-        _simulated("simulated/shifted", "no ECG: the out-of-distribution task of the above"),
-        _simulated("simulated/flaky", "no ECG: some trials fail at first"),
-        _simulated("simulated/diverging", "no ECG: some trials diverge"),
-        _simulated("simulated/slow", "no ECG: trials that take their time"),
-    )
-}
 
 
 def source_info(name: str) -> SourceInfo:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from scaling.corpora.catalogue import SOURCES
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.registry import SOURCES, describe, resolve, source_info, summarise
+from scaling.corpora.registry import describe, resolve, source_info, summarise
 from scaling.corpora.virtual.cohorts import COHORTS
 from scaling.identity import CorpusSpec
 from scaling.simulated import bayes_loss

@@ -50,14 +50,19 @@ class Recording:
     """One recording as the source holds it.
 
     Attributes:
-        signal: (leads, samples) in millivolts.
+        signal: (leads, samples) in ``units``; NaN where the source has no sample.
         fs_hz: sampling rate in hertz.
         leads: lead names in the order of ``signal``.
+        units: ``mV``, or ``1`` where the source ships standardised signals without a unit.
+        r_peaks_s: R peak times in seconds where the source knows them (virtual patients);
+            None has them detected.
     """
 
     signal: NDArray[np.float32]
     fs_hz: int
     leads: tuple[str, ...]
+    units: Literal["mV", "1"] = "mV"
+    r_peaks_s: NDArray[np.float64] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,97 @@
+"""Read the CSV tables and list the files of a dataset, with errors that name file and line."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from scaling.corpora.errors import CorpusError
+
+_LARGEST_CELL = 2**24
+
+
+def read_table(
+    path: Path, needed: Iterable[str], what: str = "", delimiter: str = ","
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Rows of a CSV, each with its ``file:line``; cells are text, "" where absent.
+
+    Args:
+        path: a UTF-8 file, with or without a byte-order mark, with a header line.
+        needed: columns that must be there.
+        what: what to say when the file is absent, such as "PTB-XL needs a.csv and b.csv".
+        delimiter: of the cells.
+
+    Raises:
+        CorpusError: the file is absent, not text, or lacks a column.
+    """
+    csv.field_size_limit(_LARGEST_CELL)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restval="", delimiter=delimiter)
+            if absent := [name for name in needed if name not in (reader.fieldnames or ())]:
+                raise CorpusError(f"{path}: column {', '.join(absent)} is missing")
+            for row in reader:
+                yield f"{path}:{reader.line_num}", row
+    except FileNotFoundError:
+        raise CorpusError(f"{path}: no such file{'; ' + what if what else ''}") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CorpusError(f"{path}: cannot be read ({error})") from None
+
+
+def inside(text: str) -> PurePosixPath:
+    """A relative path from a table, if it stays below the root.
+
+    Raises:
+        CorpusError: absolute, empty, or climbs out by ``..``.
+    """
+    path = PurePosixPath(text.replace("\\", "/"))
+    if not path.parts or path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+        raise CorpusError(f"{text!r} is not a path below the root")
+    return path
+
+
+def file_sizes(folder: Path, root: Path, suffixes: tuple[str, ...]) -> dict[str, int]:
+    """Path below ``root`` -> bytes of every file under ``folder`` with one of the suffixes.
+
+    Sorted by path. Links are not followed out of the tree.
+    """
+    sizes: dict[str, int] = {}
+    pending = [folder] if folder.is_dir() else []
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(Path(entry.path))
+                elif entry.name.endswith(suffixes) and entry.is_file():
+                    relative = Path(entry.path).relative_to(root).as_posix()
+                    sizes[relative] = entry.stat().st_size
+    return dict(sorted(sizes.items()))
+
+
+def fingerprint(tables: Iterable[bytes], sizes: Mapping[str, int], extra: bytes = b"") -> str:
+    """Content id of a source: its tables' bytes, its files' paths and sizes, and ``extra``."""
+    digest = hashlib.sha256()
+    for table in tables:
+        digest.update(table)
+    digest.update("".join(f"{path} {sizes[path]}\n" for path in sorted(sizes)).encode())
+    digest.update(extra)
+    return "f" + digest.hexdigest()[:16]
+
+
+def patient_number(text: str) -> int:
+    """A patient id as a non-negative 63-bit integer: digits keep their value, others are hashed.
+
+    Raises:
+        CorpusError: the id is empty.
+    """
+    text = text.strip()
+    if not text:
+        raise CorpusError("the patient id is empty")
+    if text.removesuffix(".0").isdecimal():
+        number = int(text.removesuffix(".0"))
+        if number < 2**62:
+            return number
+    return (1 << 62) | (int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 2)
