@@ -1,4 +1,4 @@
-"""Filters, resampling, lead order and quantisation; the named preprocessing presets.
+"""The named preprocessing presets, and the quantisation of what is stored.
 
 A ``Preprocessing`` is a value stored with every corpus. Importing this module needs only
 the standard library, so that a grid can be checked without numpy.
@@ -7,184 +7,166 @@ the standard library, so that a grid can be checked without numpy.
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Sequence
-from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from scaling.corpora.errors import CorpusError
+from scaling.corpora.errors import CorpusError, UnusableError
+from scaling.corpora.filters import Step, resample, run_step
+from scaling.corpora.leads import lead_order
 from scaling.identity import LEADS
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+__all__ = ["PRESETS", "Preprocessing", "Step", "lead_order", "preset", "quantise", "resample"]
+
 MV_PER_LSB = 0.001
 CLIP_LSB = 32_700  # 32.7 mV; leaves -32768 free, which format 16 uses for a missing sample
-NOTCH_QUALITY = 30.0
-
-_BY_NAME = {name.upper(): name for name in LEADS}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Preprocessing:
-    """What is done to a recording before it is stored. Filters have zero phase.
-
-    Filters run at the source's own rate, in the order of the attributes, then the signal is
-    resampled. One that cannot exist at that rate (a notch at or above the Nyquist frequency)
-    is left out: there is nothing there to remove.
+    """What is done to a recording before it is stored.
 
     Attributes:
         name: name of the preset.
         version: raised when the numbers change.
-        highpass_hz: cut-off of a second-order Butterworth that removes the baseline, run
-            forwards and backwards; None for none.
-        notch_hz: power-line frequency, removed with quality 30; None for none.
-        lowpass_hz: cut-off of a fourth-order Butterworth, run both ways; None for none.
-        scaling: ``mv`` keeps millivolts; nothing is normalised per record.
+        steps: what is done, in order. After them the first ``samples`` are kept.
         leads: lead names stored, in order.
+        fs_hz: rate it is meant for, in hertz; None leaves it to the user.
+        samples: window it is meant for; None leaves it to the user.
+        padding: ``refuse`` a recording shorter than the window, or put ``zeros`` at its end.
+        missing: ``refuse`` a recording with missing samples (NaN), or fill each with the mean
+            of its ``neighbours``, the samples at most 6 away.
+        missing_share: largest share of a lead that is filled.
+        lead_errors: what is done where limb leads contradict each other: ``report`` it,
+            ``refuse`` the recording, or ``repair`` it from the leads that agree.
+        units: of what is stored, for a recording in millivolts.
+        lsb: one step of the stored integers, in ``units``.
     """
 
     name: str
     version: int = 1
-    highpass_hz: float | None = None
-    notch_hz: float | None = None
-    lowpass_hz: float | None = None
-    scaling: Literal["mv"] = "mv"
+    steps: tuple[Step, ...] = (Step(kind="resample"),)
     leads: tuple[str, ...] = LEADS
+    fs_hz: int | None = None
+    samples: int | None = None
+    padding: Literal["refuse", "zeros"] = "refuse"
+    missing: Literal["refuse", "neighbours"] = "refuse"
+    missing_share: float = 0.0
+    lead_errors: Literal["report", "refuse", "repair"] = "report"
+    units: Literal["mV", "1"] = "mV"
+    lsb: float = MV_PER_LSB
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON form, stored in corpora, checkpoints and records."""
-        return dataclasses.asdict(self) | {"leads": list(self.leads)}
+        """JSON form, stored in corpora, checkpoints and records; ``from_dict`` inverts it."""
+        steps = [dataclasses.asdict(step) | {"hz": list(step.hz)} for step in self.steps]
+        return dataclasses.asdict(self) | {"leads": list(self.leads), "steps": steps}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        """Build from ``to_dict`` output."""
+        steps = tuple(Step(**{**step, "hz": tuple(step["hz"])}) for step in value["steps"])
+        return cls(**{**value, "leads": tuple(value["leads"]), "steps": steps})
 
     def apply(
         self, signal_LT: NDArray[Any], fs_hz: int, target_hz: int, samples: int
     ) -> NDArray[np.float64]:
-        """Filter, resample and crop one recording whose leads are already in order.
+        """Run the steps over one recording whose leads are already in order.
 
         Args:
-            signal_LT: (leads, samples at ``fs_hz``) in millivolts.
+            signal_LT: (leads, samples at ``fs_hz``), without NaN.
             fs_hz: its sampling rate in hertz.
             target_hz: sampling rate wanted.
             samples: samples per lead wanted; the first ones are kept.
 
         Returns:
-            (leads, ``samples``) in millivolts.
+            (leads, ``samples``) in ``units``.
 
         Raises:
-            CorpusError: the recording is shorter than what is wanted.
+            UnusableError: the recording is shorter than what is wanted, and not to be padded.
         """
         import numpy as np
 
         available = -(-signal_LT.shape[-1] * target_hz // fs_hz)
-        if available < samples:
-            raise CorpusError(
+        if available < samples and self.padding == "refuse":
+            raise UnusableError(
                 f"{signal_LT.shape[-1] / fs_hz:g} s long, but the corpus asks for "
                 f"{samples / target_hz:g} s: choose a shorter window_s"
             )
-        filtered = self._filter(np.asarray(signal_LT, np.float64), fs_hz)
-        return resample(filtered, fs_hz, target_hz)[..., :samples]
-
-    def _filter(self, signal_LT: NDArray[np.float64], fs_hz: int) -> NDArray[np.float64]:
-        from scipy.signal import sosfiltfilt
-
-        for kind, cutoff_hz in (
-            ("highpass", self.highpass_hz),
-            ("notch", self.notch_hz),
-            ("lowpass", self.lowpass_hz),
-        ):
-            if cutoff_hz is None or cutoff_hz >= fs_hz / 2:
-                continue
-            # As long as the filter rings, or the transient of the edges reaches the signal.
-            periods = NOTCH_QUALITY if kind == "notch" else 1.0
-            pad = min(signal_LT.shape[-1] - 1, max(round(periods * fs_hz / cutoff_hz), 15))
-            sections = _sections(kind, cutoff_hz, fs_hz)
-            signal_LT = _floats(sosfiltfilt(sections, signal_LT, axis=-1, padlen=pad))
-        return signal_LT
+        signal_LT, rate_hz = np.asarray(signal_LT, np.float64), fs_hz
+        for step in self.steps:
+            signal_LT, rate_hz = run_step(step, signal_LT, rate_hz, target_hz)
+        signal_LT = signal_LT[..., :samples]
+        return np.pad(signal_LT, ((0, 0), (0, samples - signal_LT.shape[-1])))
 
 
-@functools.cache
-def _sections(kind: str, cutoff_hz: float, fs_hz: int) -> NDArray[np.float64]:
-    """Second-order sections of one filter."""
-    from scipy.signal import butter, iirnotch, tf2sos
-
-    if kind == "notch":
-        b, a = iirnotch(cutoff_hz, NOTCH_QUALITY, fs=fs_hz)
-        return _floats(tf2sos(b, a))
-    if kind == "highpass":
-        return _floats(butter(2, cutoff_hz, "highpass", output="sos", fs=fs_hz))
-    return _floats(butter(4, cutoff_hz, "lowpass", output="sos", fs=fs_hz))
-
-
-def _floats(value: Any) -> NDArray[np.float64]:
-    """Give SciPy's loosely typed result the type it has."""
-    import numpy as np
-
-    return np.asarray(value, np.float64)
-
-
-def resample(signal_LT: NDArray[np.float64], fs_hz: int, target_hz: int) -> NDArray[np.float64]:
-    """Polyphase resampling with SciPy's anti-aliasing filter.
-
-    Args:
-        signal_LT: (leads, samples).
-        fs_hz: its rate in hertz.
-        target_hz: the rate wanted in hertz.
-
-    Returns:
-        (leads, ceil(samples x target_hz / fs_hz)).
-    """
-    if fs_hz == target_hz:
-        return signal_LT
-    from scipy.signal import resample_poly
-
-    ratio = Fraction(target_hz, fs_hz)
-    # The ends are continued by the mean so that an offset does not ring there.
-    resampled = resample_poly(
-        signal_LT, ratio.numerator, ratio.denominator, axis=-1, padtype="mean"
-    )
-    return _floats(resampled)
-
-
-def lead_order(names: Sequence[str], wanted: Sequence[str] = LEADS) -> list[int]:
-    """Positions of the wanted leads among ``names``; upper case (AVR) is accepted.
-
-    Raises:
-        CorpusError: an unknown, repeated or missing lead, by name.
-    """
-    known: dict[str, int] = {}
-    for position, name in enumerate(names):
-        lead = _BY_NAME.get(name.strip().upper())
-        if lead is None:
-            raise CorpusError(f"unknown lead {name!r}; the leads are {', '.join(LEADS)}")
-        if lead in known:
-            raise CorpusError(f"lead {lead} appears twice")
-        known[lead] = position
-    if absent := [lead for lead in wanted if lead not in known]:
-        raise CorpusError(f"lead {', '.join(absent)} is missing")
-    return [known[lead] for lead in wanted]
-
-
-def quantise(signal_mv: NDArray[Any]) -> tuple[NDArray[np.int16], int]:
-    """Round millivolts to 1 uV steps, clipped at +-32.7 mV; also the number of clipped samples.
+def quantise(signal: NDArray[Any], lsb: float = MV_PER_LSB) -> tuple[NDArray[np.int16], int]:
+    """Round to steps of ``lsb``, clipped at +-32,700 steps; also the number of clipped samples.
 
     Raises:
         CorpusError: a sample is not finite.
     """
     import numpy as np
 
-    steps = np.rint(np.asarray(signal_mv, np.float64) / MV_PER_LSB)
+    steps = np.rint(np.asarray(signal, np.float64) / lsb)
     if not np.isfinite(steps).all():
         raise CorpusError(f"{int((~np.isfinite(steps)).sum())} samples are NaN or infinite")
     clipped = int((np.abs(steps) > CLIP_LSB).sum())
     return np.clip(steps, -CLIP_LSB, CLIP_LSB).astype(np.int16), clipped
 
 
+_RESAMPLE = Step(kind="resample")
+
 PRESETS: dict[str, Preprocessing] = {
     preset.name: preset
     for preset in (
         Preprocessing(name="none"),
-        Preprocessing(name="s1", highpass_hz=0.5, notch_hz=60.0),
+        Preprocessing(
+            name="s1",
+            steps=(
+                Step(kind="highpass", hz=(0.5,), order=2),
+                Step(kind="notch", hz=(60.0,)),
+                _RESAMPLE,
+            ),
+            fs_hz=100,
+            samples=1000,
+        ),
+        Preprocessing(
+            name="liteheart",
+            steps=(
+                Step(kind="bandpass", hz=(1.0, 47.0), order=3),
+                _RESAMPLE,
+                Step(kind="zscore"),
+            ),
+            fs_hz=500,
+            samples=6144,
+            padding="zeros",
+            lead_errors="repair",
+            units="1",
+        ),
+        Preprocessing(
+            name="heartlang",
+            steps=(
+                Step(kind="resample_fft"),
+                Step(kind="bandpass", hz=(0.67, 40.0), order=5),
+            ),
+            fs_hz=100,
+            samples=1000,
+            padding="zeros",
+            missing="neighbours",
+            missing_share=0.1,
+            lead_errors="repair",
+        ),
+        Preprocessing(
+            name="laq",
+            leads=("I",),
+            fs_hz=500,
+            samples=5120,
+            padding="zeros",
+            lead_errors="refuse",
+        ),
     )
 }
 

@@ -1,0 +1,169 @@
+"""The steps of a preprocessing: zero-phase filters, resampling, standardisation.
+
+Importing this module needs only the standard library.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+NOTCH_QUALITY = 30.0
+FLAT = 1e-6  # a standard deviation below this is rounding, not a signal
+
+Kind = Literal["highpass", "lowpass", "bandpass", "notch", "resample", "resample_fft", "zscore"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of a preprocessing. Filters run both ways, so they have zero phase.
+
+    Attributes:
+        kind: ``highpass``, ``lowpass`` and ``bandpass`` are Butterworth filters; ``notch`` has
+            quality 30; ``resample`` is polyphase, ``resample_fft`` cuts the spectrum; both do
+            nothing where the rate is that wanted; ``zscore`` gives every lead mean 0 and
+            standard deviation 1 over the whole recording, and a flat lead zeros.
+        hz: cut-offs in hertz, one, or two for a band-pass.
+        order: of a Butterworth filter, one way.
+    """
+
+    kind: Kind
+    hz: tuple[float, ...] = ()
+    order: int = 0
+
+
+def run_step(
+    step: Step, signal_LT: NDArray[np.float64], fs_hz: int, target_hz: int
+) -> tuple[NDArray[np.float64], int]:
+    """Run one step.
+
+    A filter that cannot exist at this rate (a notch at or above the Nyquist frequency) is left
+    out: there is nothing there to remove. A band-pass then becomes its high-pass.
+
+    Args:
+        step: the step.
+        signal_LT: (leads, samples), without NaN.
+        fs_hz: its sampling rate in hertz.
+        target_hz: the rate that a resampling step goes to.
+
+    Returns:
+        The signal and its rate.
+    """
+    if step.kind == "resample":
+        return resample(signal_LT, fs_hz, target_hz), target_hz
+    if step.kind == "resample_fft":
+        return _resample_fft(signal_LT, fs_hz, target_hz), target_hz
+    if step.kind == "zscore":
+        return _zscore(signal_LT), fs_hz
+    return _filter(step, signal_LT, fs_hz), fs_hz
+
+
+def _filter(step: Step, signal_LT: NDArray[np.float64], fs_hz: int) -> NDArray[np.float64]:
+    kind, cut_offs = step.kind, tuple(hz for hz in step.hz if hz < fs_hz / 2)
+    if len(cut_offs) < len(step.hz):
+        if kind != "bandpass" or not cut_offs:
+            return signal_LT
+        kind = "highpass"
+    # As long as the filter rings, or the transient of the edges reaches the signal.
+    periods = NOTCH_QUALITY if kind == "notch" else 1.0
+    pad = min(signal_LT.shape[-1] - 1, max(round(periods * fs_hz / cut_offs[0]), 15))
+    return _both_ways(*_sections(kind, cut_offs, step.order, fs_hz), signal_LT, pad)
+
+
+def _both_ways(
+    sections: NDArray[np.float64],
+    steady: NDArray[np.float64],
+    signal_LT: NDArray[np.float64],
+    pad: int,
+) -> NDArray[np.float64]:
+    """``scipy.signal.sosfiltfilt``, which solves for the steady state anew in every call."""
+    import numpy as np
+    from scipy.signal import sosfilt
+
+    first, last = signal_LT[:, :1], signal_LT[:, -1:]
+    before = 2 * first - signal_LT[:, pad:0:-1]
+    after = 2 * last - signal_LT[:, -2 : -pad - 2 : -1]
+    both = np.concatenate([before, signal_LT, after], axis=1)
+    for _ in range(2):
+        both = _floats(sosfilt(sections, both, zi=steady * both[:, :1])[0])[:, ::-1]
+    return both[:, pad : both.shape[1] - pad]
+
+
+@functools.cache
+def _sections(
+    kind: Kind, hz: tuple[float, ...], order: int, fs_hz: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Second-order sections of one filter, and their steady state (sections, 1, 2) for input 1."""
+    from scipy.signal import sosfilt_zi
+
+    sections = _design(kind, hz, order, fs_hz)
+    return sections, _floats(sosfilt_zi(sections))[:, None, :]
+
+
+def _design(kind: Kind, hz: tuple[float, ...], order: int, fs_hz: int) -> NDArray[np.float64]:
+    from scipy.signal import butter, iirnotch, tf2sos
+
+    if kind == "notch":
+        b, a = iirnotch(hz[0], NOTCH_QUALITY, fs=fs_hz)
+        return _floats(tf2sos(b, a))
+    if kind == "bandpass":
+        return _floats(butter(order, hz, "bandpass", output="sos", fs=fs_hz))
+    passed: Literal["highpass", "lowpass"] = "highpass" if kind == "highpass" else "lowpass"
+    return _floats(butter(order, hz[0], passed, output="sos", fs=fs_hz))
+
+
+def _floats(value: Any) -> NDArray[np.float64]:
+    """Give SciPy's loosely typed result the type it has."""
+    import numpy as np
+
+    return np.asarray(value, np.float64)
+
+
+def _zscore(signal_LT: NDArray[np.float64]) -> NDArray[np.float64]:
+    import numpy as np
+
+    centred = signal_LT - signal_LT.mean(axis=-1, keepdims=True)
+    deviation = centred.std(axis=-1, keepdims=True)
+    scaled = np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > FLAT)
+    return _floats(scaled)
+
+
+def resample(signal_LT: NDArray[np.float64], fs_hz: int, target_hz: int) -> NDArray[np.float64]:
+    """Polyphase resampling with SciPy's anti-aliasing filter.
+
+    Args:
+        signal_LT: (leads, samples).
+        fs_hz: its rate in hertz.
+        target_hz: the rate wanted in hertz.
+
+    Returns:
+        (leads, ceil(samples x target_hz / fs_hz)).
+    """
+    if fs_hz == target_hz:
+        return signal_LT
+    from scipy.signal import resample_poly
+
+    ratio = Fraction(target_hz, fs_hz)
+    # The ends are continued by the mean so that an offset does not ring there.
+    resampled = resample_poly(
+        signal_LT, ratio.numerator, ratio.denominator, axis=-1, padtype="mean"
+    )
+    return _floats(resampled)
+
+
+def _resample_fft(
+    signal_LT: NDArray[np.float64], fs_hz: int, target_hz: int
+) -> NDArray[np.float64]:
+    """Resampling by cutting or zero-padding the spectrum; the signal counts as periodic."""
+    if fs_hz == target_hz:
+        return signal_LT
+    from scipy.signal import resample as resample_spectrum
+
+    samples = -(-signal_LT.shape[-1] * target_hz // fs_hz)
+    return _floats(resample_spectrum(signal_LT, samples, axis=-1))
