@@ -124,6 +124,8 @@ def _csn(name: str, size: int, about: str) -> SourceInfo:
         name=name,
         kind="files",
         reader=_SOURCES + "csn",
+        tasks=("codes", "published"),
+        default_task="codes",
         root_env="ECG_ROOT_CSN",
         about=about,
         size=size,
@@ -155,6 +157,10 @@ def _challenge(part: str, size: int, about: str, rates_hz: tuple[int, ...] = (50
 
 
 LITEHEART_PARTS = ("georgia", "ptb-xl", "ningbo", "chapman_shaoxing")
+LUDB_TASKS = (
+    "rhythm", "axis", "conduction", "extrasystole", "hypertrophy", "pacing", "ischemia",
+    "repolarization", "other",
+)  # fmt: skip
 MDS_TASKS = ("icd", "sex", "icu", "mortality")
 
 _FILES = (
@@ -202,7 +208,7 @@ _FILES = (
         reader=_SOURCES + "code",
         root_env="ECG_ROOT_CODE",
         about="CODE, the full set as WFDB, six labels",
-        size=2_322_513,
+        size=2_322_465,
         rates_hz=(300, 400, 600, 1000),
         licence="by agreement with the Telehealth Network of Minas Gerais",
         access="restricted",
@@ -245,7 +251,7 @@ _FILES = (
         about="EchoNext, standardised 10 s records with echocardiographic flags",
         size=100_000,
         rates_hz=(250,),
-        licence=CREDENTIALED,
+        licence="PhysioNet Restricted Health Data License 1.5.0",
         access="credentialed",
         url="https://physionet.org/content/echonext/1.1.0/",
     ),
@@ -267,7 +273,7 @@ _FILES = (
         name="ludb",
         kind="files",
         reader=_SOURCES + "ludb",
-        tasks=("rhythm", "axis", "conduction"),
+        tasks=LUDB_TASKS,
         default_task="rhythm",
         root_env="ECG_ROOT_LUDB",
         about="LUDB, 200 records with P, QRS and T delineated by cardiologists",

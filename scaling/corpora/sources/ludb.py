@@ -1,0 +1,198 @@
+"""LUDB 1.0.1 (Kalyakulina et al., IEEE Access 8, 186181-186190, 2020).
+
+``ludb.csv`` beside ``data/<ID>.hea|.dat`` and one annotation file for each lead, ``.i`` to
+``.v6``: 200 subjects, 10 s, 500 Hz, lead names in lower case. Cells of the table end in a line
+break and hold one finding a line. A task is a column of findings; its classes are the findings
+that occur, by alphabet. There is no official split: subjects are split 8:1:1 by a hash.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from scaling.corpora.errors import CorpusError
+from scaling.corpora.sources.listed import Entry, check_entries
+from scaling.corpora.sources.remarked import RemarkedSource
+from scaling.corpora.sources.tables import file_sizes, fingerprint, inside, read_table
+from scaling.corpora.sources.wfdb16 import RecordReader
+from scaling.identity import LEADS, CorpusSpec
+
+TABLE = "ludb.csv"
+FS_HZ = 500
+OLDEST = 90.0  # the table writes >89 for older subjects
+COLUMNS = {
+    "rhythm": "Rhythms",
+    "axis": "Electric axis of the heart",
+    "conduction": "Conduction abnormalities",
+    "extrasystole": "Extrasystolies",
+    "hypertrophy": "Hypertrophies",
+    "pacing": "Cardiac pacing",
+    "ischemia": "Ischemia",
+    "repolarization": "Non-specific repolarization abnormalities",
+    "other": "Other states",
+}
+# Every record has a rhythm and an axis: an empty cell is a missing label. Elsewhere it says
+# that there is no such finding.
+ALWAYS_THERE = ("rhythm", "axis")
+_SEX = {"M": "male", "F": "female", "": None}
+_WAVES: dict[str, Literal["P", "QRS", "T"]] = {"p": "P", "N": "QRS", "t": "T"}
+
+_END = b"\0\0"  # of every annotation file; see annot(5) of the WFDB Applications Guide
+
+Findings = dict[str, tuple[str, ...]]
+
+
+def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
+    """Read ``ludb.csv`` and list the files; no signal is read.
+
+    Args:
+        spec: which corpus.
+        root: folder that holds ``ludb.csv`` and ``data``.
+
+    Raises:
+        CorpusError: missing folder, table or column; a row that makes no sense; no record.
+    """
+    if root is None or not root.is_dir():
+        raise CorpusError(f"LUDB is not at {root}: no such folder")
+    table = root / TABLE
+    rows = list(_rows(table))
+    classes = {task: _classes(row.findings[task] for row in rows) for task in COLUMNS}
+    entries = [_entry(row, classes) for row in rows]
+    check_entries(entries, [], str(table))
+    sizes = file_sizes(root / "data", root, (".hea", ".dat"))
+    present = [e for e in entries if {e.where[0] + ".hea", e.where[0] + ".dat"} <= sizes.keys()]
+    if not present:
+        raise CorpusError(f"{root}: none of the {len(rows)} records of {TABLE} is below data")
+    used = sorted(e.where[0] + suffix for e in present for suffix in (".hea", ".dat"))
+    headers = b"".join((root / path).read_bytes() for path in used if path.endswith(".hea"))
+    return RemarkedSource(
+        classes=classes,
+        entries=tuple(present),
+        read=RecordReader(root, FS_HZ),
+        fingerprint=fingerprint([table.read_bytes()], {p: sizes[p] for p in used}, headers),
+        absent=len(entries) - len(present),
+        remarks=("no official split: subjects are split 8:1:1 by a hash of their number",),
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Row:
+    number: str
+    age: float | None
+    sex: str | None
+    findings: Findings
+
+
+def _rows(table: Path) -> Iterator[_Row]:
+    needed = ("ID", "Sex", "Age", *COLUMNS.values())
+    what = f"LUDB needs {TABLE} and the folder data"
+    for where, row in read_table(table, needed, what):
+        number, sex = row["ID"].strip(), row["Sex"].strip()
+        if not number.isdecimal() or sex not in _SEX:
+            raise CorpusError(f"{where}: ID {number!r}, Sex {sex!r}: not a number, and M or F")
+        findings = {task: _findings(row[column], column) for task, column in COLUMNS.items()}
+        yield _Row(number, _age(row["Age"].strip(), where), _SEX[sex], findings)
+
+
+def _age(text: str, where: str) -> float | None:
+    if text.startswith(">"):
+        return OLDEST
+    try:
+        return float(text) if text else None
+    except ValueError:
+        raise CorpusError(f"{where}: Age {text!r} is not a number") from None
+
+
+def _findings(cell: str, column: str) -> tuple[str, ...]:
+    """The findings of a cell, one a line, without the column's name and a full stop."""
+    lines = (line.strip().removeprefix(f"{column}:").strip(" .") for line in cell.splitlines())
+    return tuple(line for line in lines if line)
+
+
+def _classes(cells: Iterator[tuple[str, ...]]) -> tuple[str, ...]:
+    """Every finding once; the same words in another case are the same finding."""
+    spelled: dict[str, str] = {}
+    for finding in sorted(finding for cell in cells for finding in cell):
+        spelled.setdefault(finding.casefold(), finding)
+    return tuple(spelled[key] for key in sorted(spelled))
+
+
+def _entry(row: _Row, classes: Findings) -> Entry:
+    from scaling.corpora.splits import hashed_split
+
+    labels = {}
+    for task, found in row.findings.items():
+        if found or task not in ALWAYS_THERE:
+            index = {name.casefold(): i for i, name in enumerate(classes[task])}
+            labels[task] = tuple(sorted({index[finding.casefold()] for finding in found}))
+    patient = int(row.number)
+    where = (f"data/{row.number}", f"{row.number}.dat")
+    return Entry(row.number, patient, hashed_split(patient), labels, where, row.age, row.sex)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Wave:
+    """One wave as a cardiologist delineated it, in samples of 2 ms from the record's start.
+
+    Attributes:
+        kind: ``P``, ``QRS`` or ``T``.
+        onset: first sample; None where it is not marked.
+        peak: the peak (of the R or the largest wave in a QRS complex).
+        offset: last sample; None where it is not marked.
+    """
+
+    kind: Literal["P", "QRS", "T"]
+    onset: int | None
+    peak: int
+    offset: int | None
+
+
+def delineation(root: Path, record: str, lead: str) -> tuple[Wave, ...]:
+    """The waves delineated in one lead, in order of time.
+
+    The first and last beats of a record are usually not annotated.
+
+    Args:
+        root: folder that holds ``data``.
+        record: record id, such as ``1``.
+        lead: name, such as ``aVR``, in any case.
+
+    Raises:
+        CorpusError: no such lead, record or file, or its marks make no waves.
+    """
+    import wfdb
+
+    if lead.upper() not in {name.upper() for name in LEADS}:
+        raise CorpusError(f"unknown lead {lead!r}; the leads are {', '.join(LEADS)}")
+    stem = root / inside(f"data/{record}")
+    path = stem.with_name(f"{stem.name}.{lead.lower()}")
+    try:
+        if not path.read_bytes().endswith(_END):
+            raise CorpusError(f"{path}: is no annotation file, or truncated; download it again")
+        marks = wfdb.rdann(str(stem), lead.lower())
+    except FileNotFoundError:
+        raise CorpusError(f"{path}: no such file; download LUDB whole") from None
+    except (OSError, IndexError, KeyError, TypeError) as error:
+        raise CorpusError(f"{path}: is no annotation file ({error}); download it again") from None
+    samples = [int(sample) for sample in marks.sample]
+    return tuple(_waves(list(zip(samples, marks.symbol, strict=True)), path))
+
+
+def _waves(marks: list[tuple[int, str]], path: Path) -> Iterator[Wave]:
+    """Group the marks ``(``, peak, ``)``; a boundary may be missing, a peak may not."""
+    onset: int | None = None
+    for i, (sample, symbol) in enumerate(marks):
+        before = marks[i - 1][1] if i else ")"
+        if symbol in _WAVES:
+            closed = i + 1 < len(marks) and marks[i + 1][1] == ")"
+            yield Wave(_WAVES[symbol], onset, sample, marks[i + 1][0] if closed else None)
+            onset = None
+        elif symbol == "(" and before != "(":
+            onset = sample
+        elif symbol != ")" or before not in _WAVES:
+            raise CorpusError(f"{path}: mark {symbol!r} at sample {sample} belongs to no wave")
+    if onset is not None:
+        raise CorpusError(f"{path}: the mark '(' at sample {onset} belongs to no wave")

@@ -1,0 +1,1 @@
+"""Writers of small datasets in their official layouts, by other means than our readers."""
