@@ -302,6 +302,7 @@ _FILES = (
     ),
 )
 _COHORTS = (
+    _virtual("virtual/basic", "virtual patients of a quiet clinic, CODE's six labels"),
     _virtual("virtual/code", "virtual patients with CODE's six labels"),
     _virtual(
         "virtual/shifted", "virtual patients, other labels, device and mix", ("",), 1024, 512, 1024

@@ -46,17 +46,37 @@ class VirtualSource:
 
     @property
     def classes(self) -> dict[str, tuple[str, ...]]:
-        """The only task, named ``""``."""
+        """Task -> class names; one task named ``""`` where the cohort has only one."""
         from scaling.corpora.virtual.cohorts import COHORTS
 
-        return {"": COHORTS[self.spec.source].classes}
+        return dict(COHORTS[self.spec.source].classes)
 
     def summary(self, task: str) -> Summary:
-        """Sizes of the splits; every record belongs to the task."""
-        from scaling.corpora.virtual.cohorts import patient_of
+        """Sizes of the splits, as far as records belong to the task."""
+        from scaling.corpora.virtual.cohorts import COHORTS, patient_of
 
-        patients = patient_of(self.sizes["train"] - 1)[0] + 1
-        return Summary(**self.sizes, patients=patients, classes=self.classes[task], fingerprint="")
+        classes = self.classes[task]
+        if not COHORTS[self.spec.source].tasks[task].needs_label:
+            patients = patient_of(self.sizes["train"] - 1)[0] + 1
+            return Summary(**self.sizes, patients=patients, classes=classes, fingerprint="")
+        counts = {split: self._members(task, split) for split in self.sizes}
+        return Summary(
+            **{split: len(indices) for split, indices in counts.items()},
+            patients=len({patient_of(index)[0] for index in counts["train"]}),
+            classes=classes,
+            fingerprint="",
+        )
+
+    def _members(self, task: str, split: str) -> list[int]:
+        """Indices of the records of a split that belong to a task."""
+        from scaling.corpora.virtual.cohorts import COHORTS
+        from scaling.corpora.virtual.cohorts.records import members
+
+        spec = self.spec
+        duration_s = spec.samples / spec.fs_hz
+        cohort = COHORTS[spec.source]
+        found = members(cohort, task, spec.seed, split, self.sizes[split], duration_s)
+        return [int(index) for index in found.nonzero()[0]]
 
     def chunks(self) -> list[Chunk]:
         """Split by split, by index."""
@@ -71,7 +91,7 @@ class VirtualSource:
         return {}
 
     def bayes_loss(self) -> dict[str, Any] | None:
-        """By the cohort's own generative posterior."""
+        """Task -> loss, by the cohort's own generative posterior."""
         from scaling.corpora.virtual.cohorts import COHORTS
 
         cohort = COHORTS[self.spec.source]
@@ -94,22 +114,23 @@ class VirtualChunk:
         return self.stop - self.start
 
     def read(self) -> tuple[Rows, Iterable[Recording | CorpusError]]:
-        """Make the records."""
-        import numpy as np
-
+        """Make the records, all in one batch."""
         from scaling.corpora.virtual import cohorts
 
         spec = self.spec
-        signals, labels, patients = cohorts.make_records(
+        made = cohorts.make_records(
             spec.source, spec.seed, self.split, self.start, self.stop, spec.fs_hz, spec.samples
         )
         rows = Rows(
             records=[f"{self.split}/{index}" for index in range(self.start, self.stop)],
-            patients=patients,
+            patients=made.patients,
             splits=[self.split] * self.size,
-            ages=[None] * self.size,
-            sexes=[None] * self.size,
-            labels={"": labels},
-            valid={"": np.ones(self.size, np.bool_)},
+            ages=[float(age) for age in made.ages],
+            sexes=["male" if male else "female" for male in made.male],
+            labels=made.labels,
+            valid=made.valid,
         )
-        return rows, (Recording(signal, spec.fs_hz, LEADS) for signal in signals)
+        return rows, (
+            Recording(signal, spec.fs_hz, LEADS, r_peaks_s=peaks)
+            for signal, peaks in zip(made.signals, made.r_peaks_s, strict=True)
+        )

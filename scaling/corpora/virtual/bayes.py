@@ -1,50 +1,74 @@
 """The Bayes loss of a cohort: what a perfect model of the generator would still lose.
 
-Labels are drawn from P(label | findings) alone, so the entropy H(label | findings) bounds
-every model's expected loss from below. A model sees the signal, not the findings; noise
-leaves it uncertain of them. That uncertainty is taken from the generative model by Laplace's
-method: the posterior of all latents around the truth is Gaussian with precision
-J' J / noise^2 + prior precision, J being the derivative of the noise-free leads, and the
-readers' probabilities are averaged over it. Wander and mains are projected out of J as if
-nothing were known of them, and degrees of block, AF and T change get no prior at all, so the
-estimate errs upwards.
+Labels are drawn from P(label | findings) alone, so the entropy H(label | findings) bounds every
+model's expected loss from below. A model sees the signal, not the findings; what noise,
+neighbouring beats and the variety of people hide of them is added by Laplace's method on the
+generator itself (``sensitivity``, ``posterior``). The loss is that of the raw signal: filtering,
+resampling or leaving out leads can only take information away.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.corpora.virtual.cohorts import Cohort
-from scaling.corpora.virtual.heart import TIMING, Latents, project, wave_shapes
-from scaling.corpora.virtual.patient import Visit, make_visit, probabilities
+from scaling.corpora.virtual.cohorts.base import Cohort, Task, task_probabilities
+from scaling.corpora.virtual.cohorts.records import BLOCK, as_arrays, labels_of
+from scaling.corpora.virtual.generate import visits
+from scaling.corpora.virtual.population import VISITS, patient_of
+from scaling.corpora.virtual.posterior import draw_findings, entropy, hidden_entropy
+from scaling.corpora.virtual.sensitivity import surroundings
 
 Array = NDArray[np.float64]
 
-ENTROPY_RECORDS = 8_000
-POSTERIOR_RECORDS = 150
-DRAWS = 48  # posterior means, and draws around each, per record
-# Prior standard deviation of each scalar latent; infinity where none is assumed.
-PRIOR_SD = {
-    "pr_ms": 30.0, "qtc_ms": 22.0, "rbbb": np.inf, "lbbb": np.inf, "af": np.inf,
-    "t_change": np.inf, "log_voltage": 0.25, "axis_deg": 30.0, "turn_deg": 18.0, "width": 0.07,
-    "f_phase": np.inf, "f_hz": np.inf,
-}  # fmt: skip
-FIELDS = {"waves": 1.0, "torso": 1.0, "gains": None}  # prior sd; None: the device's
+ENTROPY_RECORDS = 8_192
+# Records whose posterior is taken: more, until the standard error is this share of the value.
+FEWEST, MOST, PRECISION = 16, 64, 0.0125
+OUTER, INNER = 8, 96  # signals of each of these records, and posterior draws for each
+METHOD = (
+    "entropy given the findings plus Laplace posterior of the findings given the signal "
+    "({} and {} virtual records)"
+)
 
 
-def entropy(p: Array) -> Array:
-    """Entropy of a Bernoulli in nats."""
-    return -(p * np.log(p) + (1.0 - p) * np.log1p(-p))
+@dataclasses.dataclass(slots=True)
+class Sums:
+    """Weighted means of a task's labels, and how they scatter.
+
+    Attributes:
+        values: for each independent block, (classes,) sums of weight times value.
+        weights: for each block, the sum of its weights.
+    """
+
+    values: list[Array] = dataclasses.field(default_factory=list)
+    weights: list[float] = dataclasses.field(default_factory=list)
+
+    def add(self, values: Array, weights: Array) -> None:
+        """Add a block: values (classes, n) and weights (n,)."""
+        self.values.append(values @ weights)
+        self.weights.append(float(weights.sum()))
+
+    def mean(self) -> Array:
+        """Weighted mean, (classes,)."""
+        mean: Array = np.sum(self.values, axis=0) / np.sum(self.weights)
+        return mean
+
+    def standard_error(self) -> float:
+        """Of the mean over classes: ratio estimate over the blocks."""
+        sums, weights = np.mean(self.values, axis=1), np.array(self.weights)
+        rest = sums - weights * sums.sum() / weights.sum()
+        n = len(sums)
+        return float(np.sqrt(n / (n - 1.0) * (rest**2).sum()) / weights.sum())
 
 
 def bayes_loss(
-    cohort: Cohort, *, fs_hz: int, samples: int, seed: int = 0, test: int = 0
-) -> dict[str, Any]:
-    """Bayes loss of a cohort, mean over labels, in nats.
+    cohort: Cohort, *, fs_hz: float, samples: int, seed: int = 0, test: int = 0
+) -> dict[str, dict[str, Any]]:
+    """Bayes loss of each task of a cohort, mean over labels, in nats.
 
     Args:
         cohort: the cohort.
@@ -54,123 +78,100 @@ def bayes_loss(
         test: records of the test split to measure the same on; 0 for none.
 
     Returns:
-        ``value`` with standard error ``se``, the rigorous ``lower_bound`` H(label | findings),
-        both also ``per_label``, the ``method``, and ``test``: the loss of the true
-        probabilities on the labels that the test split happens to have, which moves with its
-        sampling as a fitted E does.
+        For each task ``value`` with standard error ``se``, the rigorous ``lower_bound``
+        H(label | findings), the value ``per_label``, the ``method``, and ``test``: the loss of
+        the true probabilities on the labels that the test split happens to have, which moves
+        with its sampling as a fitted E does (None without test records).
     """
-    bound, bound_se = _entropy_given_findings(cohort, seed, samples / fs_hz)
-    extra = np.array(
-        [_lost_to_noise(cohort, seed, index, fs_hz, samples) for index in range(POSTERIOR_RECORDS)]
-    )
-    per_label = bound + extra.mean(axis=0)
-    extra_se = float(extra.mean(axis=1).std(ddof=1) / np.sqrt(POSTERIOR_RECORDS))
-    return {
-        "value": float(per_label.mean()),
-        "se": float(np.hypot(bound_se, extra_se)),
-        "lower_bound": float(bound.mean()),
-        "per_label": {k: float(v) for k, v in zip(cohort.classes, per_label, strict=True)},
-        "test": _on_test_split(cohort, seed, test, samples / fs_hz, float(extra.mean())),
-        "method": "entropy given the findings plus Laplace posterior of the findings given "
-        f"the signal ({ENTROPY_RECORDS} and {POSTERIOR_RECORDS} virtual records)",
-    }
+    known = _entropies(cohort, seed, samples / fs_hz)
+    hidden = _hidden(cohort, seed, fs_hz, samples, known)
+    drawn = _on_test_split(cohort, seed, test, samples / fs_hz)
+    found = {}
+    for name, task in cohort.tasks.items():
+        bound, extra = known[name].mean(), hidden[name].mean()
+        per_label = bound + extra
+        se = np.hypot(known[name].standard_error(), hidden[name].standard_error())
+        found[name] = {
+            "value": float(per_label.mean()),
+            "se": float(se),
+            "lower_bound": float(bound.mean()),
+            "per_label": dict(zip(task.classes, per_label.tolist(), strict=True)),
+            "test": _shifted(drawn[name], float(extra.mean())),
+            "method": METHOD.format(ENTROPY_RECORDS, len(hidden[name].values)),
+        }
+    return found
 
 
-def _entropy_given_findings(cohort: Cohort, seed: int, duration_s: float) -> tuple[Array, float]:
-    rows = []
-    for index in range(ENTROPY_RECORDS):
-        visit, _ = make_visit(cohort, seed, "bayes", index, duration_s)
-        rows.append(entropy(probabilities(cohort, visit.findings)))
-    values = np.array(rows)
-    # Records of a patient go together: a block of visits is the unit of the standard error.
-    blocks = values.mean(axis=1).reshape(-1, 16).mean(axis=1)
-    return values.mean(axis=0), float(blocks.std(ddof=1) / np.sqrt(len(blocks)))
+def _entropies(cohort: Cohort, seed: int, duration_s: float) -> dict[str, Sums]:
+    """H(label | findings); records of a patient are in one block."""
+    sums = {name: Sums() for name in cohort.tasks}
+    whole = sum(VISITS)
+    for start in range(0, ENTROPY_RECORDS, BLOCK):
+        stop = min(start + BLOCK, ENTROPY_RECORDS)
+        found = visits(cohort, seed, "bayes", start, stop, duration_s)
+        read = cohort.read(as_arrays(found.findings))
+        for name, task in cohort.tasks.items():
+            p, weight = task_probabilities(task, read)
+            h = entropy(p)
+            for first in range(0, stop - start, whole):
+                sums[name].add(h[:, first : first + whole], weight[first : first + whole])
+    return sums
+
+
+def _hidden(
+    cohort: Cohort, seed: int, fs_hz: float, samples: int, known: dict[str, Sums]
+) -> dict[str, Sums]:
+    """Entropy that the uncertainty of the findings adds, one record a patient."""
+    sums = {name: Sums() for name in cohort.tasks}
+    rng = np.random.default_rng([seed, 1])
+    looked_at = [reading.condition.names for reading in cohort.readings.values()]
+    names = tuple(sorted(frozenset[str]().union(*looked_at)))
+    first_visits = (i for i in itertools.count() if patient_of(i)[1] == 0)
+    chosen = itertools.islice(first_visits, MOST)
+    for around in surroundings(cohort, seed, chosen, fs_hz, samples, names):
+        read = cohort.read(draw_findings(around, rng, OUTER, INNER))
+        for name, task in cohort.tasks.items():
+            gain, weight = hidden_entropy(*task_probabilities(task, read))
+            sums[name].add(gain, weight)
+        if _precise(sums, known):
+            break
+    return sums
+
+
+def _precise(hidden: dict[str, Sums], known: dict[str, Sums]) -> bool:
+    def enough(task: str) -> bool:
+        value = (known[task].mean() + hidden[task].mean()).mean()
+        return hidden[task].standard_error() < PRECISION * float(value)
+
+    return len(next(iter(hidden.values())).values) >= FEWEST and all(map(enough, hidden))
 
 
 def _on_test_split(
-    cohort: Cohort, seed: int, records: int, duration_s: float, extra: float
-) -> dict[str, Any] | None:
-    """Loss of P(label | findings) on the labels of the test split, plus what noise hides."""
-    if not records:
+    cohort: Cohort, seed: int, records: int, duration_s: float
+) -> dict[str, list[Array]]:
+    """Loss of P(label | findings) on the labels of the test split, record by record."""
+    losses: dict[str, list[Array]] = {name: [] for name in cohort.tasks}
+    for start in range(0, records, BLOCK):
+        found = visits(cohort, seed, "test", start, min(start + BLOCK, records), duration_s)
+        read = cohort.read(as_arrays(found.findings))
+        labels, valid = labels_of(cohort, found)
+        for name, task in cohort.tasks.items():
+            losses[name].append(_losses(task, read, labels[name], valid[name]))
+    return losses
+
+
+def _losses(
+    task: Task, read: dict[str, Array], labels: NDArray[np.uint8], valid: NDArray[np.bool_]
+) -> Array:
+    p, _ = task_probabilities(task, read)
+    inside = np.where(labels[valid].T == 1, p[:, valid], 1.0 - p[:, valid])
+    losses: Array = -np.log(inside).mean(axis=0)
+    return losses
+
+
+def _shifted(losses: list[Array], extra: float) -> dict[str, Any] | None:
+    """Mean loss plus what noise hides; None where there is no record."""
+    together = np.concatenate(losses) if losses else np.zeros(0)
+    if not len(together):
         return None
-    losses = []
-    for index in range(records):
-        visit, rng = make_visit(cohort, seed, "test", index, duration_s)
-        p = probabilities(cohort, visit.findings)
-        label = rng.random(len(p)) < p  # as make_record draws them
-        losses.append(-np.log(np.where(label, p, 1.0 - p)).mean())
-    return {"value": float(np.mean(losses)) + extra, "n": records}
-
-
-def _lost_to_noise(cohort: Cohort, seed: int, index: int, fs_hz: int, samples: int) -> Array:
-    """Extra entropy of each label when the findings must be read off the noisy signal."""
-    visit, rng = make_visit(cohort, seed, "bayes", index, samples / fs_hz)
-    muscle = cohort.device.muscle_mv * np.exp(rng.normal(0.0, cohort.device.muscle_spread))
-    names, covariance = _posterior(cohort, visit, muscle, fs_hz, samples)
-    root = np.linalg.cholesky(covariance + 1e-12 * np.eye(len(names)))
-    centres = rng.normal(size=(DRAWS, 1, len(names))) @ root.T
-    around = centres + rng.normal(size=(DRAWS, DRAWS, len(names))) @ root.T
-    truth = {k: np.full(DRAWS * DRAWS, v) for k, v in visit.findings.items()}
-    at_centre = {k: np.full(DRAWS, v) for k, v in visit.findings.items()}
-    for column, name in enumerate(names):
-        truth[name] = truth[name] + around[..., column].ravel()
-        at_centre[name] = at_centre[name] + around[:, 0, column]
-    drawn = probabilities(cohort, truth).reshape(-1, DRAWS, DRAWS)
-    # Both terms average over the same posterior draws, so the difference is never negative.
-    gain: Array = (entropy(drawn.mean(axis=2)) - entropy(drawn).mean(axis=2)).mean(axis=1)
-    return gain
-
-
-def _posterior(
-    cohort: Cohort, visit: Visit, muscle_mv: float, fs_hz: int, samples: int
-) -> tuple[list[str], Array]:
-    """Names and posterior covariance of the scalar latents that labels depend on."""
-
-    def shapes(latents: Latents) -> Array:
-        return wave_shapes(latents, visit.beats_s, visit.rr_s, fs_hz, samples)
-
-    def leads(latents: Latents, shape: Array) -> Array:
-        return _hide(project(latents, shape, fs_hz), fs_hz, cohort.device.mains_hz).ravel()
-
-    unmoved = shapes(visit.latents)
-    base = leads(visit.latents, unmoved)
-    columns: list[Array] = []
-    precision: list[float] = []
-    names: list[str] = []
-
-    def differentiate(name: str, moved: Latents, step: float, sd: float) -> None:
-        shape = shapes(moved) if name in TIMING else unmoved
-        columns.append((leads(moved, shape) - base) / step)
-        precision.append(sd**-2)
-        names.append(name)
-
-    for name, sd in PRIOR_SD.items():
-        step = 1e-3 * max(1.0, abs(float(getattr(visit.latents, name))))
-        value = getattr(visit.latents, name) + step
-        differentiate(name, dataclasses.replace(visit.latents, **{name: value}), step, sd)
-    for name, prior in FIELDS.items():
-        array = getattr(visit.latents, name)
-        for place in np.ndindex(array.shape):
-            value = array.copy()
-            value[place] += 1e-3
-            moved = dataclasses.replace(visit.latents, **{name: value})
-            differentiate(f"{name}{place}", moved, 1e-3, prior or cohort.device.gain_error)
-    jacobian = np.array(columns)
-    information = jacobian @ jacobian.T / muscle_mv**2 + np.diag(precision)
-    # A latent that leaves no trace (f waves without AF) and has no prior must not make the
-    # matrix singular; its own posterior is irrelevant to the labels then.
-    information += 1e-9 * np.diag(np.maximum(np.diag(information), 1.0))
-    covariance: Array = np.linalg.inv(information).astype(np.float64)
-    used = [n for n in names if n in visit.findings]
-    rows = [names.index(n) for n in used]
-    return used, np.asarray(covariance[np.ix_(rows, rows)], np.float64)
-
-
-def _hide(leads: Array, fs_hz: int, mains_hz: float) -> Array:
-    """Remove from the leads what wander (below 0.7 Hz) and mains could hide."""
-    spectrum = np.fft.rfft(leads)
-    f = np.fft.rfftfreq(leads.shape[-1], 1.0 / fs_hz)
-    alias = abs(mains_hz - fs_hz * round(mains_hz / fs_hz))
-    spectrum[:, (f < 0.7) | (np.abs(f - alias) < 0.3)] = 0.0
-    shown: Array = np.fft.irfft(spectrum, leads.shape[-1])
-    return shown
+    return {"value": float(together.mean()) + extra, "n": len(together)}

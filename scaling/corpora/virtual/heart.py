@@ -1,181 +1,145 @@
-"""The heart: from a patient's latents to a dipole, and through a lead field to 12 leads.
+"""From latents and beats to the noise-free leads I, II, V1 to V6.
 
-Axes of the dipole: x to the left, y to the feet, z to the back. Each wave is a Gaussian in
-time along a fixed direction, after McSharry et al. 2003 (IEEE Trans. Biomed. Eng. 50:289)
-in three dimensions. The lead field is Dower's (1968) transform for leads I, II and V1-V6;
-the other four limb leads follow from Einthoven and Goldberger exactly.
+The lead field is Dower's (1968) transform with each patient's torso and electrode positions
+around it.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
-Array = NDArray[np.float64]
-
-# Rows: I, II, V1..V6. Columns: x, y, z.
-DOWER: Array = np.array(
-    [
-        [0.632, -0.235, 0.059],
-        [0.235, 1.066, -0.132],
-        [-0.515, 0.157, -0.917],
-        [0.044, 0.164, -1.387],
-        [0.882, 0.098, -1.277],
-        [1.213, 0.127, -0.601],
-        [1.125, 0.127, -0.086],
-        [0.831, 0.076, 0.230],
-    ]
+from scaling.corpora.virtual.atria import atrial, atrial_activity
+from scaling.corpora.virtual.canvas import Canvas, kinds
+from scaling.corpora.virtual.depolarisation import supraventricular, ventricular
+from scaling.corpora.virtual.latents import Latents
+from scaling.corpora.virtual.repolarisation import (
+    Repolarisation,
+    after_ventricular,
+    repolarisation,
 )
-WAVES = ("P", "Q", "R", "S", "RBBB", "LBBB", "T1", "T2")
-# Dipole of each wave in millivolts, for a patient with all perturbations zero.
-DIRECTIONS: Array = np.array(
-    [
-        [0.10, 0.16, -0.03],
-        [-0.13, -0.04, -0.14],
-        [1.00, 0.78, 0.22],
-        [-0.18, -0.16, 0.46],
-        [-0.62, -0.08, -0.60],
-        [0.62, 0.12, 0.50],
-        [0.16, 0.13, -0.12],
-        [0.20, 0.16, -0.14],
-    ]
-)
-TIMING = ("pr_ms", "qtc_ms", "rbbb", "lbbb", "width")  # the latents wave shapes depend on
-P_SIGMA_MS = 20.0  # at a PR interval of 160 ms
-P_WIDENING = 0.15  # ms of P width per ms of PR: slow atria delay both
-P_ONSET = 2.2  # the P wave is taken to begin 2.2 sigma before its peak
-QRS_ONSET_MS = 38.0  # before the R peak, in a normal complex
+from scaling.corpora.virtual.rhythm import Events
+from scaling.corpora.virtual.smooth import angle_deg, power
+from scaling.corpora.virtual.waves import Waves, dot
+
+EIGHT = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
+# Rows as EIGHT, columns x (left), y (feet), z (back).
+DOWER = (
+    (0.632, -0.235, 0.059), (0.235, 1.066, -0.132), (-0.515, 0.157, -0.917),
+    (0.044, 0.164, -1.387), (0.882, 0.098, -1.277), (1.213, 0.127, -0.601),
+    (1.125, 0.127, -0.086), (0.831, 0.076, 0.230),
+)  # fmt: skip
+# Seconds from the onset of P or QRS in which waves are rendered; what lies outside is below
+# a microvolt. Fixed, since a window that followed the batch would cut tails differently.
+P_WINDOW = (-0.04, 0.21)
+QRS_WINDOW = (-0.03, 0.27)
+T_WINDOW = (0.05, 1.00)
+LONGEST_QT_S = 0.68
+# The atria lie behind the ventricles: P is smaller in V1 to V6 than the lead field has it.
+ATRIA_IN_CHEST = 0.45
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Latents:
-    """What shapes the noise-free record of one visit.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Heart:
+    """The waves of each record in its leads, before they are placed in time.
 
     Attributes:
-        pr_ms: PR interval, P onset to QRS onset, in milliseconds.
-        qtc_ms: QT corrected by Bazett, in milliseconds.
-        rbbb, lbbb: degree of bundle-branch delay, 0 none, about 1 complete.
-        af: degree of atrial fibrillation: P waves fade and f waves grow from 0 to 1.
-        t_change: 0 upright T waves, about 1 flat, above inverted.
-        log_voltage: logarithm of the voltage scale.
-        axis_deg: turn of the frontal axis, clockwise positive, degrees from the mean (48).
-        turn_deg: turn in the horizontal plane, degrees.
-        width: scale of the QRS widths.
-        waves: (8, 3) relative perturbation of each wave's dipole, fractions of its length.
-        torso: (8, 3) perturbation of the lead field, fractions of the mean entry.
-        gains: (8,) lead gains.
-        f_phase: phase of the f waves in radians.
-        f_hz: frequency of the f waves.
+        atrial: sinus and ectopic P; times in ms.
+        qrs: conducted and ventricular QRS; times in ms.
+        after: what follows each.
+        field: (B, 8, 3) lead field.
+        axis_deg: (B,) frontal axis of the conducted QRS, by area.
     """
 
-    pr_ms: float
-    qtc_ms: float
-    rbbb: float
-    lbbb: float
-    af: float
-    t_change: float
-    log_voltage: float
-    axis_deg: float
-    turn_deg: float
-    width: float
-    waves: Array
-    torso: Array
-    gains: Array
-    f_phase: float
-    f_hz: float
+    atrial: tuple[Waves, Waves]
+    qrs: tuple[Waves, Waves]
+    after: tuple[Repolarisation, Repolarisation]
+    field: Tensor
+    axis_deg: Tensor
 
 
-def directions(latents: Latents) -> Array:
-    """Dipole of each wave, (8, 3) in millivolts."""
-    lengths = np.linalg.norm(DIRECTIONS, axis=1, keepdims=True)
-    d = DIRECTIONS + 0.15 * lengths * latents.waves
-    d[0] *= max(1.0 - latents.af, 0.0)
-    d[1] *= max(1.0 - latents.lbbb, 0.0)
-    d[4] *= latents.rbbb
-    d[5] *= latents.lbbb
-    # Bundle-branch blocks turn repolarisation against the late forces.
-    d[6:8] *= 1.0 - latents.t_change
-    d[6:8] -= 0.20 * d[4] + 0.45 * d[5]
-    d[1:8] *= np.exp(latents.log_voltage)
-    return _turn(d, latents.axis_deg, latents.turn_deg)
+def heart(x: Latents) -> Heart:
+    """Lay out the waves of each record."""
+    conducted, ectopic = supraventricular(x), ventricular(x)
+    field = lead_field(x)
+    area = (conducted.vector * conducted.left[..., None]).unbind(1)
+    total = torch.zeros_like(area[0])
+    for part in area:
+        total = total + part
+    one, two = dot(field[:, 0], total), dot(field[:, 1], total)
+    axis = angle_deg((two - 0.5 * one) * (2.0 / math.sqrt(3.0)), one)
+    return Heart(
+        atrial=atrial(x),
+        qrs=(conducted, ectopic),
+        after=(repolarisation(x, conducted), after_ventricular(x, ectopic)),
+        field=field,
+        axis_deg=axis,
+    )
 
 
-def _turn(d: Array, frontal_deg: float, horizontal_deg: float) -> Array:
-    a, b = np.deg2rad(frontal_deg), np.deg2rad(horizontal_deg)
-    frontal = np.array([[np.cos(a), np.sin(a), 0], [-np.sin(a), np.cos(a), 0], [0, 0, 1.0]])
-    horizontal = np.array([[np.cos(b), 0, np.sin(b)], [0, 1.0, 0], [-np.sin(b), 0, np.cos(b)]])
-    turned: Array = d @ frontal @ horizontal
-    return turned
+def lead_field(x: Latents) -> Tensor:
+    """(B, 8, 3) millivolts in a lead per millivolt of dipole."""
+    mean = x["age_years"].new_tensor(DOWER)
+    torso = x.shape("torso", 24).reshape(-1, 8, 3)
+    placed = x.draws.at_visit("electrodes", 24).reshape(-1, 8, 3)
+    field = mean * (1.0 + 0.09 * torso) + 0.05 * torso + 0.035 * placed
+    limb = torch.exp(x["limb_voltage"] - x["log_voltage"])
+    scale = torch.stack([limb, limb, *[torch.ones_like(limb)] * 6], 1)
+    return field * scale[..., None]
 
 
-def timing_ms(latents: Latents, rr_s: float) -> tuple[Array, Array]:
-    """Centres and widths (sigma) of the waves, (8,) each, in ms from the R peak."""
-    w = latents.width
-    qt = latents.qtc_ms * np.sqrt(rr_s)
-    onset = -QRS_ONSET_MS * w
-    t_end = onset + qt
-    broad = 1.0 + 0.7 * latents.lbbb
-    p_sigma = max(P_SIGMA_MS + P_WIDENING * (latents.pr_ms - 160.0), 12.0)
-    centres = [
-        onset - latents.pr_ms + P_ONSET * p_sigma,
-        -22.0 * w,
-        0.0,
-        24.0 * w * broad,
-        (34.0 + 22.0 * latents.rbbb) * w,
-        (22.0 + 20.0 * latents.lbbb) * w,
-        t_end - 115.0,
-        t_end - 70.0,
-    ]
-    sigmas = [p_sigma, 7.0 * w, 9.5 * w * broad, 8.0 * w, 13.0 * w, 15.0 * w, 42.0, 28.0]
-    return np.array(centres), np.array(sigmas)
-
-
-def clean_leads(latents: Latents, beats_s: Array, rr_s: float, fs_hz: int, samples: int) -> Array:
-    """Noise-free leads I, II, V1-V6: (8, samples) in millivolts.
+def leads(
+    x: Latents,
+    h: Heart,
+    e: Events,
+    fs_hz: float,
+    samples: int,
+    low_pass_hz: float = 0.0,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Noise-free leads I, II, V1 to V6: (B, 8, samples) in millivolts.
 
     Args:
-        latents: the visit.
-        beats_s: times of the R peaks in seconds, some before 0 and after the end.
-        rr_s: mean RR interval, which sets the QT interval.
-        fs_hz: sampling rate in hertz.
+        x: the visits.
+        h: their waves, from ``heart(x)``.
+        e: their beats.
+        fs_hz: sampling rate.
         samples: number of samples.
+        low_pass_hz: -3 dB frequency of the recorder's Gaussian low-pass; 0 for none. What
+            the rate could not carry (above 0.4 fs) is always removed.
+        dtype: of the result and the arithmetic on samples.
     """
-    return project(latents, wave_shapes(latents, beats_s, rr_s, fs_hz, samples), fs_hz)
+    canvas = Canvas(h.field, fs_hz, samples, smoothing_s(fs_hz, low_pass_hz), dtype)
+    breathing = _breathing(x, e)
+    canvas.add(e.p_s, e.p_ectopic, kinds(h.atrial, 1e-3), P_WINDOW, 2, chest=ATRIA_IN_CHEST)
+    canvas.add(e.qrs_s, e.ventricular, kinds(h.qrs, 1e-3), QRS_WINDOW, 2, breathing)
+    qt = qt_s(x, e)
+    after = kinds((h.after[0].waves, h.after[1].waves), 1.0)
+    step = torch.stack([r.step for r in h.after], 1)
+    j = torch.stack([r.j_ms for r in h.after], 1) / 1e3
+    canvas.add(e.qrs_s, e.ventricular, after, T_WINDOW, 4, stretch=qt, step=step, j_s=j)
+    out = canvas.signal()
+    return atrial_activity(x, h.field, out, fs_hz, canvas.smooth_s)
 
 
-def wave_shapes(latents: Latents, beats_s: Array, rr_s: float, fs_hz: int, samples: int) -> Array:
-    """Course of each wave over the record, (8, samples), peak 1 in every beat."""
-    t = np.arange(samples) / fs_hz
-    centres, sigmas = timing_ms(latents, rr_s)
-    shapes = np.zeros((len(WAVES), samples))
-    for wave, (centre, sigma) in enumerate(zip(centres / 1e3, sigmas / 1e3, strict=True)):
-        u = (t[None, :] - beats_s[:, None] - centre) / sigma
-        shapes[wave] = np.exp(-0.5 * u * u).sum(axis=0)
-    return shapes
+def smoothing_s(fs_hz: float, low_pass_hz: float) -> float:
+    """Standard deviation in seconds of a Gaussian low-pass with that -3 dB frequency."""
+    cut = min(low_pass_hz or math.inf, 0.4 * fs_hz)
+    return math.sqrt(math.log(2.0)) / (2.0 * math.pi * cut)
 
 
-def project(latents: Latents, shapes: Array, fs_hz: int) -> Array:
-    """Waves of given ``shapes`` (8, samples) through dipole and lead field: leads (8, samples)."""
-    dipole = directions(latents).T @ shapes
-    dipole += _f_waves(latents, np.arange(shapes.shape[1]) / fs_hz)
-    field = DOWER * (1.0 + 0.10 * latents.torso)
-    leads: Array = latents.gains[:, None] * (field @ dipole)
-    return leads
+def qt_s(x: Latents, e: Events) -> Tensor:
+    """QT of each beat in seconds by Fridericia, mostly after the mean RR: (B, K)."""
+    rr = 0.8 * e.mean_rr_s[:, None] + 0.2 * e.rr_s.clamp(0.3, 2.0)
+    qt = x["qtf_ms"][:, None] / 1e3 * power(rr.clamp(0.28, 2.2), 1.0 / 3.0)
+    return (qt + 0.035 * e.ventricular).clamp(max=LONGEST_QT_S)
 
 
-def _f_waves(latents: Latents, t: Array) -> Array:
-    """Fibrillatory waves, largest towards V1: (3, samples) in millivolts."""
-    phase = 2.0 * np.pi * latents.f_hz * t + latents.f_phase
-    wave = np.sin(phase + 0.8 * np.sin(2.0 * np.pi * 0.7 * t)) + 0.4 * np.sin(2.0 * phase)
-    direction = np.array([-0.02, 0.035, -0.045])
-    f_waves: Array = max(latents.af, 0.0) * direction[:, None] * wave
-    return f_waves
-
-
-def twelve_leads(eight: Array) -> Array:
-    """Leads I, II, V1-V6 (8, T) to the twelve standard leads (12, T), in ``LEADS`` order."""
-    one, two = eight[0], eight[1]
-    limb = [one, two, two - one, -(one + two) / 2, one - two / 2, two - one / 2]
-    return np.concatenate([np.stack(limb), eight[2:]])
+def _breathing(x: Latents, e: Events) -> Tensor:
+    """QRS amplitude of each beat, which moves with respiration: (B, K) around one."""
+    phase = 2.0 * math.pi * x.draws.visit.uniform("breath phase", 1)
+    depth = 0.035 * torch.exp(0.5 * x.draws.at_visit("breath depth", 1))
+    return 1.0 + depth * torch.sin(2.0 * math.pi * e.breath_hz[:, None] * e.qrs_s + phase)

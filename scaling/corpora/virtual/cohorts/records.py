@@ -1,0 +1,103 @@
+"""Records of a cohort with their labels, from indices alone."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from scaling.corpora.virtual.cohorts.base import Cohort
+from scaling.corpora.virtual.cohorts.labels import draw_labels
+from scaling.corpora.virtual.generate import Visits, make, visits
+
+BLOCK = 2048  # visits made at a time where only their labels are wanted
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """Some records of one split.
+
+    Attributes:
+        signals: (n, 12, samples) float32 in millivolts, leads in the order of
+            ``identity.LEADS``.
+        labels: task -> (n, classes), 0 or 1.
+        valid: task -> (n,), whether the record belongs to the task.
+        patients: (n,) ids, unique in the cohort.
+        ages: (n,) years.
+        male: (n,).
+        r_peaks_s: for each record the ascending times of its R peaks inside the window.
+        findings: finding -> (n,), what the labels were read from.
+    """
+
+    signals: NDArray[np.float32]
+    labels: dict[str, NDArray[np.uint8]]
+    valid: dict[str, NDArray[np.bool_]]
+    patients: NDArray[np.int64]
+    ages: NDArray[np.float64]
+    male: NDArray[np.bool_]
+    r_peaks_s: list[NDArray[np.float64]]
+    findings: dict[str, NDArray[np.float64]]
+
+
+def records_of(
+    cohort: Cohort, seed: int, split: str, start: int, stop: int, fs_hz: float, samples: int
+) -> Records:
+    """Make records ``start`` to ``stop`` of one split.
+
+    Every record depends only on (cohort, seed, split, index), whatever else is made.
+
+    Args:
+        cohort: one of ``COHORTS``.
+        seed: seed of the cohort.
+        split: one of ``SPLITS``; the splits share no patient.
+        start: first record.
+        stop: one past the last record.
+        fs_hz: sampling rate in hertz.
+        samples: samples per lead.
+
+    Raises:
+        ValueError: unknown split, or no records.
+    """
+    batch = make(cohort, seed, split, start, stop, fs_hz, samples)
+    found = batch.visits
+    findings = as_arrays(found.findings)
+    labels, valid = draw_labels(cohort, findings, found.latents.draws.visit)
+    peaks = found.r_peaks_s.cpu().numpy()
+    inside = (peaks >= 0.0) & (peaks < samples / fs_hz)  # false for NaN
+    return Records(
+        signals=batch.signals.cpu().numpy(),
+        labels=labels,
+        valid=valid,
+        patients=found.patients.cpu().numpy(),
+        ages=findings["age_years"],
+        male=findings["male"] > 0.5,
+        r_peaks_s=[row[use] for row, use in zip(peaks, inside, strict=True)],
+        findings=findings,
+    )
+
+
+def members(
+    cohort: Cohort, task: str, seed: int, split: str, count: int, duration_s: float
+) -> NDArray[np.bool_]:
+    """Which of the first ``count`` records of a split belong to a task, without a signal."""
+    if not cohort.tasks[task].needs_label:
+        return np.ones(count, np.bool_)
+    parts = []
+    for start in range(0, count, BLOCK):
+        found = visits(cohort, seed, split, start, min(start + BLOCK, count), duration_s)
+        parts.append(labels_of(cohort, found)[1][task])
+    return np.concatenate(parts)
+
+
+def labels_of(
+    cohort: Cohort, found: Visits
+) -> tuple[dict[str, NDArray[np.uint8]], dict[str, NDArray[np.bool_]]]:
+    """Labels and membership of some visits, see ``draw_labels``."""
+    return draw_labels(cohort, as_arrays(found.findings), found.latents.draws.visit)
+
+
+def as_arrays(findings: dict[str, Tensor]) -> dict[str, NDArray[np.float64]]:
+    """Findings as numpy arrays on the host."""
+    return {name: value.cpu().numpy() for name, value in findings.items()}

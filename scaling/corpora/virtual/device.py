@@ -1,0 +1,52 @@
+"""What a recorder does to an ECG, as plain numbers. Needs only the standard library."""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """The recorder and what it picks up; amplitudes in millivolts rms at an electrode.
+
+    Amplitudes are medians over records; ``spread`` is the standard deviation of their
+    logarithm. Noise is that of electrodes, so every lead identity holds in the noisy record.
+
+    Attributes:
+        white_mv: white electronic and contact noise in the band of the recording.
+        muscle_mv: muscle noise, coloured, with bursts.
+        wander_mv: baseline wander: drift of the electrodes, 1/f-like, below about 1 Hz.
+        respiration_mv: baseline wander at the respiratory rate.
+        mains_mv: power-line residue and its third harmonic.
+        mains_hz: power-line frequency, 50 or 60.
+        spread: of the log amplitudes between records.
+        pops_per_min: steps of a contact that decay within a second.
+        loss: share of records in which one electrode loses contact for part of the time.
+        motion_mv: motion artefact of a wearable, 0.5 to 8 Hz, in episodes.
+        gain_error: standard deviation of the gain of leads I, II, V1 to V6 around one.
+        low_pass_hz: -3 dB frequency of the recorder's Gaussian low-pass; 0 for none.
+        high_pass_hz: corner of its first-order high-pass; 0 for none.
+        step_mv: resolution of the converter; 0 for none.
+        range_mv: leads are clipped at plus and minus this; 0 for no limit.
+    """
+
+    white_mv: float = 0.005
+    muscle_mv: float = 0.008
+    wander_mv: float = 0.05
+    respiration_mv: float = 0.03
+    mains_mv: float = 0.004
+    mains_hz: float = 60.0
+    spread: float = 0.6
+    pops_per_min: float = 0.2
+    loss: float = 0.0
+    motion_mv: float = 0.0
+    gain_error: float = 0.02
+    low_pass_hz: float = 150.0
+    high_pass_hz: float = 0.05
+    step_mv: float = 0.005
+    range_mv: float = 10.0
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if not getattr(self, field.name) >= 0.0:
+                raise ValueError(f"{field.name} {getattr(self, field.name)} is negative")

@@ -1,0 +1,241 @@
+"""One latent patient: every finding and nuisance of a record from named standard normals.
+
+Disorders are drawn first (``disorders``); everything else is a smooth function of them and of
+independent standard normals with names (``Draws``).
+Relations follow textbooks of electrocardiography (Surawicz and Knilans, *Chou's
+Electrocardiography in Clinical Practice*, 6th ed.); sizes are round figures.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from scaling.corpora.virtual.disorders import chances, degree, disorders
+from scaling.corpora.virtual.draws import Draws
+from scaling.corpora.virtual.population import RHYTHMS, Population
+from scaling.corpora.virtual.smooth import softplus
+
+__all__ = ["Draws", "Latents", "chances", "develop", "hypertrophy"]
+
+# What a fully developed conduction disorder adds to QRS.
+RIGHT_DELAY_MS, LEFT_DELAY_MS = 52.0, 55.0
+ANTERIOR_DELAY_MS, POSTERIOR_DELAY_MS = 8.0, 6.0
+DELTA_MS = 28.0
+REGIONS = ("anterior", "inferior", "lateral")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Latents:
+    """A batch of visits before any beat is placed.
+
+    Attributes:
+        findings: those of ``findings.FINDINGS`` that need no window and no geometry, and a few
+            more: the mean rate ``base_rate_bpm``, ``variety``; (B,) float64 each.
+        states: discrete disorders, name -> (B,) bool, rhythms included.
+        draws: where all further numbers come from.
+    """
+
+    findings: dict[str, Tensor]
+    states: dict[str, Tensor]
+    draws: Draws
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.findings[name]
+
+    def shape(self, name: str, count: int) -> Tensor:
+        """Normals by which waves differ between patients, (B, count); sd is the variety."""
+        return self.findings["variety"][:, None] * self.draws.normal(name, count)
+
+
+def develop(population: Population, draws: Draws) -> Latents:
+    """Draw the latents of each record: (B,) float64 each.
+
+    Args:
+        population: who the patients are.
+        draws: random numbers, with shifts where another point of the prior is wanted.
+    """
+    f: dict[str, Tensor] = {}
+    f["age_years"] = (population.age_mean + population.age_sd * draws.one("age")).clamp(18.0, 96.0)
+    f["variety"] = torch.full_like(f["age_years"], population.variety)
+    elderly = (f["age_years"] - 54.0) / 16.0
+    f["male"] = (draws.uniform("male") < population.male).double()
+    older = (f["age_years"] - population.age_mean) / population.age_sd
+    states = disorders(population, draws, older)
+    _degrees(f, states, draws)
+    _chambers(f, states, draws, population, elderly)
+    _blood(f, states, draws)
+    _conduction(f, states, draws, population, elderly)
+    _rate(f, states, draws, population)
+    _repolarisation(f, states, draws, population)
+    _voltage(f, states, draws, population)
+    return Latents(f, states, draws)
+
+
+def _degrees(f: dict[str, Tensor], states: dict[str, Tensor], draws: Draws) -> None:
+    for name in (*RHYTHMS, "preexcitation", "lafb", "lpfb", "ivcd", "effusion", "digitalis",
+                 "aortic_stenosis", "mitral_regurgitation", "bigeminy", "trigeminy",
+                 "sinus_arrhythmia", "early_repolarisation"):  # fmt: skip
+        f[name] = degree(states, draws, name)
+    f["av_block2_type2"] = f["av_block2"] * (draws.uniform("mobitz 2") < 0.35)
+    for side in ("rbbb", "lbbb"):
+        minor = 0.32 + 0.18 * draws.share("degree.i" + side)
+        f[side] = torch.where(states["i" + side], minor, degree(states, draws, side))
+    for region in (*REGIONS, "posterior"):
+        f["scar_" + region] = degree(states, draws, "infarct_" + region, 0.45, 1.2)
+
+
+def _chambers(
+    f: dict[str, Tensor], states: dict[str, Tensor], draws: Draws, p: Population, elderly: Tensor
+) -> None:
+    f["frailty"] = p.frailty_mean + draws.one("frailty") + 0.3 * elderly
+    f["lv_mass"] = (
+        p.mass_mean * torch.exp(p.mass_sd / p.mass_mean * draws.one("mass"))
+        + 8.0 * f["male"] + 4.0 * elderly + 22.0 * f["aortic_stenosis"]
+        + 10.0 * f["mitral_regurgitation"]
+        + torch.where(states["lvh"], 40.0 + 40.0 * draws.share("degree.lvh"), 0.0)
+    )  # fmt: skip
+    ill = torch.where(states["cardiomyopathy"], 16.0 + 20.0 * draws.share("degree.ef"), 0.0)
+    loss = (
+        ill + 17.0 * f["scar_anterior"] + 7.0 * f["scar_inferior"] + 9.0 * f["scar_lateral"]
+        + 5.0 * f["scar_posterior"] + 6.0 * f["lbbb"] + 0.12 * (f["lv_mass"] - 130.0).clamp(min=0.0)
+        + 3.0 * f["af"]
+    )  # fmt: skip
+    raw = p.ef_mean + p.ef_sd * draws.one("ef") - loss
+    # Smoothly kept above 10 %, however many losses meet.
+    f["ef_percent"] = 10.0 + 12.0 * softplus((raw - 10.0) / 12.0)
+    failure = _failure(f)
+    f["rv_load"] = degree(states, draws, "rvh") + 0.15 * failure
+    f["left_atrium"] = (
+        degree(states, draws, "left_atrium") + 0.2 * f["mitral_regurgitation"] + 0.1 * failure
+    )
+    f["right_atrium"] = degree(states, draws, "right_atrium") + 0.25 * f["rv_load"]
+    f["poor_progression"] = (
+        degree(states, draws, "poor_progression") + 0.35 * failure + 0.25 * f["scar_anterior"]
+    )
+
+
+def _failure(f: Mapping[str, Tensor]) -> Tensor:
+    """0 at a normal ejection fraction, about 1 at 30 %; smooth."""
+    return 0.25 * softplus((52.0 - f["ef_percent"]) / 5.5)
+
+
+def _blood(f: dict[str, Tensor], states: dict[str, Tensor], draws: Draws) -> None:
+    high = torch.where(states["hyperkalaemia"], 1.6 + 1.6 * draws.share("degree.high k"), 0.0)
+    low = torch.where(states["hypokalaemia"], 1.0 + 0.7 * draws.share("degree.low k"), 0.0)
+    f["potassium"] = 4.2 + 0.35 * draws.one("potassium") + high - low
+    more = torch.where(states["hypercalcaemia"], 0.5 + 0.5 * draws.share("degree.high ca"), 0.0)
+    less = torch.where(states["hypocalcaemia"], 0.4 + 0.4 * draws.share("degree.low ca"), 0.0)
+    f["calcium"] = 2.35 + 0.08 * draws.one("calcium") + more - less
+
+
+def _conduction(
+    f: dict[str, Tensor], states: dict[str, Tensor], draws: Draws, p: Population, elderly: Tensor
+) -> None:
+    excess = softplus((f["potassium"] - 6.0) / 0.3) * 0.3
+    # Of the ventricles alone, with the bundles conducting: shapes are laid out in it.
+    f["base_qrs_ms"] = (
+        p.qrs_mean + p.qrs_sd * draws.one("qrs") + 5.0 * (f["male"] - 0.5)
+        + 6.0 * _failure(f) + 7.0 * hypertrophy(f) + 26.0 * f["ivcd"] + 14.0 * excess
+    ).clamp(66.0, 190.0)  # fmt: skip
+    f["qrs_ms"] = f["base_qrs_ms"] + (
+        RIGHT_DELAY_MS * f["rbbb"] + LEFT_DELAY_MS * f["lbbb"] + ANTERIOR_DELAY_MS * f["lafb"]
+        + POSTERIOR_DELAY_MS * f["lpfb"] + DELTA_MS * f["preexcitation"]
+    )  # fmt: skip
+    normal = p.pr_mean + p.pr_sd * draws.one("pr") + 5.0 * elderly + 5.0 * f["left_atrium"]
+    long = 207.0 + 22.0 * draws.one("degree.av_block1").abs() + 55.0 * draws.share("long pr") ** 2
+    pr = torch.where(states["av_block1"], long, normal.clamp(105.0, 205.0))
+    pr = pr + 4.0 * draws.at_visit("pr", 1)[:, 0] + 10.0 * excess
+    f["pr_ms"] = torch.where(states["preexcitation"], 0.35 * pr + 48.0, pr).clamp(80.0, 420.0)
+
+
+def hypertrophy(f: Mapping[str, Tensor]) -> Tensor:
+    """Degree of left-ventricular hypertrophy: 0 at normal mass, 1 at about 150 g/m2; smooth."""
+    return 0.28 * softplus((f["lv_mass"] - 112.0) / 10.0)
+
+
+def _rate(f: dict[str, Tensor], states: dict[str, Tensor], draws: Draws, p: Population) -> None:
+    n = draws.one("rate")
+    slow = 39.0 + 19.0 * draws.share("rate")
+    fast = 101.0 + 12.0 * n.abs() + 18.0 * draws.share("fast")
+    rate = p.rate_mean + p.rate_sd * n + 5.0 * _failure(f) + 2.0 * f["frailty"]
+    rate = torch.where(states["bradycardia"], slow, rate)
+    rate = torch.where(states["tachycardia"], fast, rate)
+    typical = {
+        "svt": (172.0, 22.0), "atrial_tachycardia": (132.0, 18.0),
+        "junctional": (58.0, 13.0), "vt": (95.0, 38.0), "av_block2": (74.0, 10.0),
+        "av_block3": (39.0, 6.0), "paced": (68.0, 8.0),
+    }  # fmt: skip
+    for name, (mean, sd) in typical.items():
+        rate = torch.where(states[name], mean + sd * n, rate)
+    rate = torch.where(states["af"], 86.0 * torch.exp(0.29 * n), rate)
+    rate = rate * torch.exp(0.03 * draws.at_visit("rate", 1)[:, 0])
+    f["base_rate_bpm"] = rate.clamp(27.0, 215.0)
+
+
+def _repolarisation(
+    f: dict[str, Tensor], states: dict[str, Tensor], draws: Draws, p: Population
+) -> None:
+    high = (f["potassium"] - 4.2).clamp(min=0.0)
+    low = (4.2 - f["potassium"]).clamp(min=0.0)
+    long = torch.where(states["long_qt"], 55.0 + 45.0 * draws.share("long qt"), 0.0)
+    f["qtf_ms"] = (
+        p.qtc_mean + p.qtc_sd * draws.one("qtc") + 8.0 * (1.0 - f["male"]) + long
+        - 70.0 * (f["calcium"] - 2.35) - 22.0 * f["digitalis"] + 14.0 * low + 6.0 * _failure(f)
+        + 0.45 * (f["qrs_ms"] - 80.0) + 5.0 * draws.at_visit("qtc", 1)[:, 0]
+    ).clamp(300.0, 640.0)  # fmt: skip
+    f["u_wave"] = 0.15 * draws.share("u wave") + 0.55 * low.clamp(max=2.0)
+    strain = (hypertrophy(f) - 0.5).clamp(min=0.0) * (0.4 + draws.share("strain"))
+    flat = 0.12 * _failure(f) + 0.18 * low + 0.35 * states["t_low"] * (1 + draws.share("flat t"))
+    for region in REGIONS:
+        f[f"st_{region}_mv"], f[f"t_{region}"] = _region(f, states, draws, region, flat)
+    f["st_lateral_mv"] = f["st_lateral_mv"] - 0.10 * strain
+    f["t_lateral"] = f["t_lateral"] + 0.75 * strain
+    f["st_anterior_mv"] = f["st_anterior_mv"] + 0.05 * strain
+    f["t_anterior"] = f["t_anterior"] + 0.55 * (f["rv_load"] - 0.3).clamp(min=0.0)
+    f["hyperkalaemic_t"] = high
+
+
+def _region(
+    f: dict[str, Tensor], states: dict[str, Tensor], draws: Draws, region: str, flat: Tensor
+) -> tuple[Tensor, Tensor]:
+    """ST level in mV and T change of one region."""
+    ischaemia = degree(states, draws, "ischaemia_" + region, 0.5, 1.4)
+    injury = degree(states, draws, "st_elevation_" + region, 0.5, 1.6)
+    st = (
+        0.022 * draws.one("st." + region) + 0.008 * draws.at_visit("st." + region, 1)[:, 0]
+        - 0.11 * ischaemia + 0.17 * injury - 0.07 * f["digitalis"]
+        + {"anterior": 0.06, "inferior": 0.07, "lateral": 0.07}[region] * f["early_repolarisation"]
+        + 0.04 * f["scar_" + region]
+    )  # fmt: skip
+    change = torch.where(
+        states["t_" + region], 0.45 + 0.55 * draws.share("degree.t_" + region), 0.0
+    )
+    t = (
+        flat + change + 0.55 * f["scar_" + region] * draws.share("scar t." + region)
+        + 0.45 * ischaemia * draws.share("ischaemic t." + region)
+        + 0.25 * f["digitalis"] + 0.05 * draws.one("t." + region)
+    )  # fmt: skip
+    return st, t
+
+
+def _voltage(f: dict[str, Tensor], states: dict[str, Tensor], draws: Draws, p: Population) -> None:
+    low = torch.where(states["low_voltage"], 0.65 + 0.35 * draws.share("low voltage"), 0.0)
+    f["log_voltage"] = (
+        p.voltage_mean + p.voltage_sd * draws.one("voltage") - low - 0.65 * f["effusion"]
+        + 0.05 * draws.at_visit("voltage", 1)[:, 0] + 0.04 * (f["male"] - 0.5)
+    )  # fmt: skip
+    limb = torch.where(states["limb_low_voltage"], 0.6 + 0.3 * draws.share("low limb"), 0.0)
+    f["limb_voltage"] = f["log_voltage"] + 0.12 * draws.one("limb voltage") - limb
+    elderly = (f["age_years"] - 54.0) / 16.0
+    # Of the loop before fascicular blocks; the finding axis_deg is measured on the result.
+    f["base_axis_deg"] = (
+        p.axis_mean - 9.0 * elderly + p.axis_sd * draws.one("axis")
+        - 10.0 * hypertrophy(f) + 55.0 * f["rv_load"]
+    )  # fmt: skip
+    f["turn_deg"] = 16.0 * draws.one("turn") + 10.0 * f["rv_load"] + 8.0 * _failure(f)
+    f["tilt_deg"] = math.sqrt(2.0) * 8.0 * draws.one("tilt")

@@ -1,0 +1,37 @@
+"""Cohorts of one disorder, for tests: everyone is drawn alike, with or without it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+
+from scaling.corpora.virtual.device import Device
+from scaling.corpora.virtual.generate import Visits, rows, visits
+from scaling.corpora.virtual.population import Population
+
+QUIET = Device(
+    white_mv=0.0, muscle_mv=0.0, wander_mv=0.0, respiration_mv=0.0, mains_mv=0.0,
+    pops_per_min=0.0, gain_error=0.0, low_pass_hz=0.0, high_pass_hz=0.0, step_mv=0.0, range_mv=0.0,
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Lone:
+    """A cohort for the generator; the name is the same, so patients differ only where told."""
+
+    population: Population
+    device: Device = QUIET
+    name: str = "virtual/lone"
+
+
+def lone(device: Device = QUIET, **prevalence: float) -> Lone:
+    """Adults of 55 with some disorders and no other."""
+    return Lone(Population(age_mean=55.0, age_sd=8.0, prevalence=prevalence), device)
+
+
+def having(name: str, count: int = 48, duration_s: float = 10.0, **others: float) -> Visits:
+    """Visits of people with that disorder."""
+    found = visits(lone(QUIET, **{name: 1.0}, **others), 0, "train", 0, count, duration_s)
+    chosen: Visits = rows(found, torch.nonzero(found.latents.states[name])[:, 0])
+    return chosen

@@ -1,0 +1,202 @@
+"""The Bayes loss: bounds, exact integrals through the generator, and an oracle that attains it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from scaling.corpora.virtual import bayes, sensitivity
+from scaling.corpora.virtual.cohorts import COHORTS, task_probabilities
+from scaling.corpora.virtual.cohorts.base import plain
+from scaling.corpora.virtual.cohorts.records import as_arrays, labels_of
+from scaling.corpora.virtual.generate import visits
+from scaling.corpora.virtual.posterior import (
+    Surroundings,
+    draw_findings,
+    entropy,
+    hidden_entropy,
+)
+from scaling.corpora.virtual.reading import Reading, above
+
+Array = NDArray[np.float64]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Iterator[None]:
+    """Fewer records than the stored losses have: the tests look at what must hold anyway."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bayes, "ENTROPY_RECORDS", 2048)
+        patch.setattr(bayes, "FEWEST", 4)
+        patch.setattr(bayes, "MOST", 6)
+        yield
+
+
+@pytest.fixture(scope="module")
+def losses(quick: None) -> dict[str, dict[str, dict[str, Any]]]:
+    names = ("virtual/code", "virtual/ptbxl", "virtual/echonext")
+    return {name: COHORTS[name].bayes_loss(100, 300, 0, 2048) for name in names}
+
+
+def test_every_task_has_its_loss(losses: dict[str, dict[str, dict[str, Any]]]) -> None:
+    for name, tasks in losses.items():
+        assert tasks.keys() == COHORTS[name].tasks.keys()
+        for task, found in tasks.items():
+            assert tuple(found["per_label"]) == COHORTS[name].classes[task]
+            assert found["value"] == pytest.approx(np.mean(list(found["per_label"].values())))
+            assert 0.0 < found["se"] < 0.1 * found["value"] + 0.02
+            assert "Laplace" in found["method"]
+            assert "2048 and " in found["method"]
+
+
+def test_the_loss_lies_between_its_bound_and_that_of_the_prevalence(
+    losses: dict[str, dict[str, dict[str, Any]]],
+) -> None:
+    for name, tasks in losses.items():
+        found = visits(COHORTS[name], 0, "train", 0, 2048, 3.0)
+        labels, valid = labels_of(COHORTS[name], found)
+        for task, loss in tasks.items():
+            share = labels[task][valid[task]].mean(axis=0)
+            guessing = entropy(np.clip(share, 1e-6, 1 - 1e-6)).mean()
+            assert loss["lower_bound"] < loss["value"] < guessing
+            assert loss["test"]["n"] == pytest.approx(2048 * valid[task].mean(), rel=0.1)
+            assert loss["test"]["value"] == pytest.approx(loss["value"], abs=0.02 + 4 * loss["se"])
+
+
+def test_hidden_disease_costs_more_than_a_visible_rhythm(
+    losses: dict[str, dict[str, dict[str, Any]]],
+) -> None:
+    def hidden(name: str, task: str) -> float:
+        found = losses[name][task]
+        return float(found["value"] / found["lower_bound"] - 1.0)
+
+    assert hidden("virtual/code", "") < 0.05
+    assert hidden("virtual/echonext", "flags") > 0.2
+
+
+def test_it_is_the_same_every_time() -> None:
+    cohort = COHORTS["virtual/shifted"]
+    assert cohort.bayes_loss(100, 200) == cohort.bayes_loss(100, 200)
+    assert cohort.bayes_loss(100, 200)[""]["test"] is None
+
+
+def test_noise_costs_more_where_the_signal_says_less() -> None:
+    cohort = COHORTS["virtual/shifted"]
+    noisy = dataclasses.replace(cohort, device=dataclasses.replace(cohort.device, white_mv=0.3))
+    quiet_loss, noisy_loss = (c.bayes_loss(100, 200)[""] for c in (cohort, noisy))
+    assert noisy_loss["lower_bound"] == quiet_loss["lower_bound"]
+    quiet_cost, noisy_cost = (x["value"] - x["lower_bound"] for x in (quiet_loss, noisy_loss))
+    assert quiet_cost >= 0.0
+    assert noisy_cost > 1.3 * quiet_cost
+
+
+def test_an_oracle_attains_the_entropy_given_the_findings() -> None:
+    # RBBB is read off one finding: its rate of labels in narrow bins, learned from half of the
+    # records, is all that a model can know, and loses H(label | findings) on the other half.
+    cohort = COHORTS["virtual/code"]
+    found = visits(cohort, 0, "train", 0, 24_000, 5.0)
+    findings = as_arrays(found.findings)
+    y = labels_of(cohort, found)[0][""][:, 1].astype(bool)
+    train = np.arange(24_000) < 12_000
+    edges = np.quantile(findings["rbbb"], np.linspace(0, 1, 61))[1:-1]
+    bins = np.digitize(findings["rbbb"], edges)
+    learned = np.array([(y[train & (bins == b)].sum() + 0.02) / ((bins[train] == b).sum() + 1)
+                        for b in range(60)])[bins]  # fmt: skip
+    loss = -np.log(np.where(y, learned, 1 - learned))[~train]
+    known = entropy(cohort.read(findings)["RBBB"])[~train]
+    se = (loss - known).std() / np.sqrt(len(loss))
+    assert abs(loss.mean() - known.mean()) < 3.5 * se + 60 / 2 / 12_000  # 1/2 nat a parameter
+
+
+def one_latent(name: str, index: int, white_mv: float) -> sensitivity.Neighbours:
+    """A record of which everything but one latent is known, under white noise."""
+    base = COHORTS["virtual/code"]
+    device = dataclasses.replace(
+        base.device, white_mv=white_mv, spread=0.0, muscle_mv=0.0, motion_mv=0.0
+    )
+    cohort = dataclasses.replace(base, device=device)
+    return sensitivity.Neighbours(cohort, 0, index, 100, 300, (name,))
+
+
+@pytest.mark.parametrize("white_mv", [0.02, 0.3, 3.0])
+def test_the_posterior_of_one_latent_agrees_with_its_integral(white_mv: float) -> None:
+    record = one_latent("pr_ms", 2, white_mv)
+    place = record.place("pr")
+    half = record.findings["pr_ms"] + 8.0
+    reading = Reading(above("pr_ms", half, 5.0), flip=0.01)
+    # Exactly: the likelihood of every value on a grid, for many noisy signals.
+    grid = np.linspace(-5.0, 5.0, 401)
+    moved = np.zeros((len(grid), len(record.normals)))
+    moved[:, place] = grid - record.normals[place]
+    change, found = record.changes(moved, np.full(len(grid), -1))
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(400, change.shape[1]))
+    log = noise @ change.T - 0.5 * (change**2).sum(axis=1) - 0.5 * grid**2
+    weights = np.exp(log - log.max(axis=1, keepdims=True))
+    weights /= weights.sum(axis=1, keepdims=True)
+    p = reading.probability({"pr_ms": found["pr_ms"] + record.findings["pr_ms"]})
+    exact = (entropy(weights @ p) - weights @ entropy(p)).mean()
+    # By Laplace, as the Bayes loss does it, with that latent alone.
+    step = np.zeros((1, len(record.normals)))
+    step[0, place] = sensitivity.STEP
+    slope, slopes = record.changes(step, np.array([-1]))
+    around = Surroundings(
+        findings={"pr_ms": record.findings["pr_ms"]},
+        normals=record.normals[place : place + 1],
+        gram=slope @ slope.T / sensitivity.STEP**2,
+        slopes={"pr_ms": slopes["pr_ms"] / sensitivity.STEP},
+        toggled={"pr_ms": np.zeros(0)},
+        distance2=np.zeros(0),
+        log_odds=np.zeros(0),
+    )
+    drawn = draw_findings(around, rng, 400, 200)["pr_ms"]
+    p = reading.probability({"pr_ms": drawn})
+    laplace = hidden_entropy(p, np.ones_like(p))[0].mean()
+    assert laplace == pytest.approx(exact, rel=0.2, abs=0.004)
+    assert exact > (0.0 if white_mv < 0.1 else 0.02)
+
+
+def test_derivatives_agree_with_a_finite_step() -> None:
+    record = one_latent("pr_ms", 0, 0.05)
+    step = np.zeros((2, len(record.normals)))
+    place = record.place("voltage")
+    step[0, place], step[1, place] = 1e-5, 1e-3
+    change, found = record.changes(step, np.full(2, -1))
+    assert np.allclose(change[0] / 1e-5, change[1] / 1e-3, rtol=1e-2, atol=1e-2)
+    assert found["log_voltage"][1] / 1e-3 == pytest.approx(found["log_voltage"][0] / 1e-5, rel=1e-3)
+    assert np.linalg.norm(change[0]) > 0
+
+
+def test_what_is_known_of_a_disorder_is_a_likelihood_ratio() -> None:
+    cohort = COHORTS["virtual/mimic"]
+    names = ("male", "ef_percent", "frailty")
+    for around in sensitivity.surroundings(cohort, 0, [0, 3], 100, 300, names):
+        assert len(around.distance2) == 2  # sex and cardiomyopathy
+        assert around.distance2.min() >= 0.0
+        assert set(np.round(np.abs(around.toggled["male"]), 6)) == {0.0, 1.0}
+        assert np.isfinite(around.log_odds).all()
+        drawn = draw_findings(around, np.random.default_rng(0), 200, 50)
+        # Frailty hardly shows: its posterior is about as wide as its prior.
+        assert 0.8 < drawn["frailty"].std() < 1.3
+        assert set(np.unique(np.round(drawn["male"], 6))) <= {0.0, 1.0}
+
+
+def test_a_task_that_needs_a_label_is_weighted_by_belonging() -> None:
+    cohort = COHORTS["virtual/code"]
+    rare = Reading(above("rate_bpm", 100.0, 2.0), flip=0.001)
+    both = dataclasses.replace(
+        cohort,
+        readings={"ST": rare},
+        tasks={"": plain(("ST",)), "some": plain(("ST",), needs_label=True)},
+    )
+    found = both.bayes_loss(100, 200, 0, 512)
+    # Of a task whose only class makes its records belong, the class is certain.
+    assert found["some"]["value"] == pytest.approx(0.0, abs=1e-6)
+    read = both.read({"rate_bpm": np.array([60.0, 120.0])})
+    chances, belongs = task_probabilities(both.tasks["some"], read)
+    assert np.allclose(chances, 1.0)
+    assert belongs[0] < 0.01 < belongs[1]
