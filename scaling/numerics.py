@@ -25,6 +25,7 @@ NUMERICS: dict[str, int] = {
     "corpora.arrays": 1,
     "corpora.wfdb": 1,
     "corpora.signal": 1,
+    "corpora.convert": 1,
     "corpora.splits": 1,
     "models.resnet": 1,
     "objectives.supervised": 1,

@@ -75,7 +75,7 @@ def test_whole_numbers_and_floats_are_the_same_value() -> None:
 
 def test_newer_code_prepares_its_own_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
     before = TRAINING.corpus.key
-    monkeypatch.setitem(NUMERICS, "corpora.virtual", 2)
+    monkeypatch.setitem(NUMERICS, "corpora.virtual", NUMERICS["corpora.virtual"] + 1)
     assert TRAINING.corpus.key != before
 
 

@@ -1,46 +1,38 @@
-"""The prepared corpus on disk, and how to read it.
-
-A folder holds ``corpus.json`` (what it is, and the size and SHA-256 of every other file),
-``signals.npy`` (int16, records x leads x samples, 1 uV a step), ``records.parquet`` (record,
-patient, split, age, sex) and, for each task, ``labels-<task>.npy`` (uint8, records x classes)
-and ``valid-<task>.npy`` (bool, records). A source's only task has no name: ``labels.npy``.
-"""
+"""Read a prepared corpus: signals, labels, patients, R peaks and quality. See ``folder``."""
 
 from __future__ import annotations
 
+import difflib
 import functools
-import hashlib
-import json
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling.corpora import folder
+from scaling.corpora.drops import Drop, read_drops
 from scaling.corpora.errors import CorpusError
+from scaling.corpora.records import read_columns, read_splits
 from scaling.corpora.signal import lead_order
 from scaling.corpora.splits import SPLITS, check_disjoint, check_size, nested_subset
 from scaling.identity import CorpusSpec
 
-FORMAT = 1
-INFO, SIGNALS, RECORDS = "corpus.json", "signals.npy", "records.parquet"
+if TYPE_CHECKING:
+    import pandas as pd
 
-
-def task_file(kind: str, task: str) -> str:
-    """File name of a task's ``labels`` or ``valid`` array."""
-    return f"{kind}-{task}.npy" if task else f"{kind}.npy"
+_BLOCK = 65_536  # records of labels summed at a time
 
 
 class Corpus:
-    """A prepared corpus, opened with ``Corpus.open``.
+    """A prepared corpus, opened with ``Corpus.open``. Arrays are memory-mapped and read-only.
 
     Attributes:
         path: its folder.
         info: ``corpus.json``.
         spec: what it was prepared from.
-        signals: (records, leads, samples) int16, memory-mapped.
+        signals: (records, leads, samples) int16, in steps of ``lsb``.
         patients: (records,) patient ids.
         splits: (records,) index into ``SPLITS``.
     """
@@ -59,33 +51,27 @@ class Corpus:
         self.signals = signals
         self.patients = patients
         self.splits = splits
+        self._maps: dict[str, NDArray[Any]] = {}
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open and check sizes, shapes and that no patient is in two splits.
+        """Open and check sizes, shapes, the table's hash and that no patient is in two splits.
 
-        The content is not hashed; ``verify`` does that.
+        The larger files are not hashed; ``verify`` does that.
 
         Raises:
             CorpusError: not a corpus, another format, or files that do not fit ``corpus.json``.
         """
-        info = _read_info(path)
-        for name, file in info["files"].items():
-            size = (path / name).stat().st_size if (path / name).exists() else None
-            if size != file["bytes"]:
-                raise CorpusError(
-                    f"{path / name}: {'absent' if size is None else f'{size} bytes'}, not the "
-                    f"{file['bytes']} bytes of {INFO}; delete {path} and prepare it again"
-                )
-        signals = np.load(path / SIGNALS, mmap_mode="r")
-        expected = (info["records"], len(info["leads"]), info["samples"])
-        if signals.shape != expected or signals.dtype != np.int16:
-            raise CorpusError(
-                f"{path / SIGNALS}: {signals.dtype} {signals.shape}, but {INFO} says {expected}"
-            )
-        patients, splits = _read_records(path / RECORDS)
+        info = folder.read_info(path)
+        folder.check_sizes(path, info)
+        folder.check_content(path, info, folder.RECORDS)
+        shape = (info["records"], len(info["leads"]), info["samples"])
+        signals = folder.map_array(path / folder.SIGNALS, "int16", shape)
+        patients, splits = read_splits(path / folder.RECORDS)
         if len(patients) != info["records"]:
-            raise CorpusError(f"{path / RECORDS}: {len(patients)} rows, not {info['records']}")
+            raise CorpusError(
+                f"{path / folder.RECORDS}: {len(patients)} rows, not {info['records']}"
+            )
         try:
             check_disjoint({name: patients[splits == i] for i, name in enumerate(SPLITS)})
         except CorpusError as error:
@@ -102,6 +88,16 @@ class Corpus:
         """Lead names in the order of ``signals``."""
         return tuple(self.info["leads"])
 
+    @property
+    def lsb(self) -> float:
+        """One step of ``signals`` in ``units``."""
+        return float(self.info["lsb"])
+
+    @property
+    def units(self) -> str:
+        """``mV``, or ``1`` where the signals were standardised and have no unit."""
+        return str(self.info["units"])
+
     def classes(self, task: str) -> tuple[str, ...]:
         """Class names in label order.
 
@@ -115,13 +111,50 @@ class Corpus:
 
     def labels(self, task: str) -> NDArray[np.uint8]:
         """(records, classes), 0 or 1, for all records; see ``valid``."""
-        labels: NDArray[np.uint8] = self._array("labels", task, (len(self.classes(task)),))
+        labels: NDArray[np.uint8] = self._array(
+            folder.task_file("labels", task), "uint8", (len(self), len(self.classes(task)))
+        )
         return labels
 
     def valid(self, task: str) -> NDArray[np.bool_]:
         """(records,), whether each record belongs to the task."""
-        valid: NDArray[np.bool_] = self._array("valid", task, ())
+        self.classes(task)
+        valid: NDArray[np.bool_] = self._array(
+            folder.task_file("valid", task), "bool", (len(self),)
+        )
         return valid
+
+    @property
+    def signatures(self) -> NDArray[np.uint64]:
+        """(records, 4), near-duplicate signatures; see ``overlap``."""
+        signatures: NDArray[np.uint64] = self._array(folder.SIGNATURES, "uint64", (len(self), 4))
+        return signatures
+
+    @property
+    def r_peak_offsets(self) -> NDArray[np.int64]:
+        """(records + 1,): where each record's R peaks begin in ``all_r_peaks``."""
+        offsets: NDArray[np.int64] = self._array(folder.R_PEAK_OFFSETS, "int64", (len(self) + 1,))
+        return offsets
+
+    @property
+    def all_r_peaks(self) -> NDArray[np.int32]:
+        """Sample indices of the R peaks of all records, end to end."""
+        peaks: NDArray[np.int32] = self._array(folder.R_PEAKS, "int32", (None,))
+        return peaks
+
+    def r_peaks(self, row: int) -> NDArray[np.int32]:
+        """(n,) sample indices of one record's R peaks, ascending; empty where none was found.
+
+        Raises:
+            IndexError: no such row.
+        """
+        if not 0 <= row < len(self):
+            raise IndexError(f"row {row} of {len(self)} records")
+        start, stop = self.r_peak_offsets[row : row + 2]
+        return self.all_r_peaks[start:stop]
+
+    def __len__(self) -> int:
+        return len(self.patients)
 
     def rows(self, split: str, task: str | None = None) -> NDArray[np.int64]:
         """Rows of a split in stored order; with a task, only those that belong to it.
@@ -155,25 +188,93 @@ class Corpus:
         check_size(size, len(rows))
         return rows[:size]
 
+    def steps(
+        self, rows: NDArray[np.int64], out: NDArray[np.int16] | None = None
+    ) -> NDArray[np.int16]:
+        """Gather the stored signals of ``rows``, in any order.
+
+        Args:
+            rows: (batch,) rows.
+            out: (batch, leads, samples), C-contiguous, to write to; None makes one.
+
+        Returns:
+            (batch, leads, samples) int16, in steps of ``lsb``.
+
+        Raises:
+            IndexError: a row that is not there.
+        """
+        if len(rows) and (rows.min() < 0 or rows.max() >= len(self)):
+            raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(self)} records")
+        # The rows are checked above; mode "raise" would gather to a buffer first and then copy.
+        gathered: NDArray[np.int16] = np.take(self.signals, rows, axis=0, out=out, mode="clip")
+        return gathered
+
     def batch(
-        self, rows: NDArray[np.int64], leads: Sequence[str] | None = None
+        self,
+        rows: NDArray[np.int64],
+        leads: Sequence[str] | None = None,
+        out: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
-        """Signals in millivolts.
+        """Signals in ``units``.
 
         Args:
             rows: (batch,) rows in any order.
             leads: names of the leads wanted, in order; None for all.
+            out: (batch, leads, samples) to write to; None makes one.
 
         Returns:
             (batch, leads, samples) float32.
 
         Raises:
             CorpusError: a lead the corpus does not hold.
+            IndexError: a row that is not there.
         """
-        steps_BLT = self.signals[rows]
-        if leads is not None and tuple(leads) != self.leads:
-            steps_BLT = steps_BLT[:, lead_order(self.leads, leads)]
-        return np.multiply(steps_BLT, np.float32(self.info["mv_per_lsb"]))
+        if leads is None or tuple(leads) == self.leads:
+            steps_BLT = self.steps(rows)
+        else:
+            steps_BLT = self.signals[rows[:, None], lead_order(self.leads, leads)]
+        scaled: NDArray[np.float32] = np.multiply(steps_BLT, np.float32(self.lsb), out=out)
+        return scaled
+
+    @functools.cached_property
+    def _table(self) -> Any:
+        return read_columns(self.path / folder.RECORDS)
+
+    def quality(self) -> pd.DataFrame:
+        """One row a record: ids, split, age, sex and what was found while it was converted."""
+        frame: pd.DataFrame = self._table.to_pandas()
+        return frame
+
+    def record(self, row: int) -> dict[str, Any]:
+        """One row of the same; None where something is unknown."""
+        values: list[dict[str, Any]] = self._table.slice(row, 1).to_pylist()
+        return values[0]
+
+    def dropped(self) -> list[Drop]:
+        """Records left out by preparation."""
+        return read_drops(self.path / folder.DROPPED)
+
+    @functools.cached_property
+    def record_ids(self) -> tuple[str, ...]:
+        """Record ids in stored order."""
+        return tuple(self._table["record"].to_pylist())
+
+    def row_of(self, record: str) -> int:
+        """Row of a record.
+
+        Raises:
+            CorpusError: no such record, or it was dropped; suggests the nearest id.
+        """
+        try:
+            return self.record_ids.index(record)
+        except ValueError:
+            for drop in self.dropped():
+                if drop.record == record:
+                    message = f"{self.path}: record {record} was left out: {drop.reason}"
+                    raise CorpusError(message) from None
+            near = difflib.get_close_matches(record, self.record_ids[:_BLOCK], 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise CorpusError(f"{self.path}: no record {record!r}{hint}") from None
 
     def verify(self) -> None:
         """Hash every file and compare with ``corpus.json``.
@@ -181,83 +282,40 @@ class Corpus:
         Raises:
             CorpusError: names the first file that was changed.
         """
-        for name, file in self.info["files"].items():
-            if digest(self.path / name) != file["sha256"]:
-                raise CorpusError(
-                    f"{self.path / name}: changed after preparation; delete {self.path} and "
-                    "prepare it again"
-                )
+        for name in self.info["files"]:
+            folder.check_content(self.path, self.info, name)
 
     def describe(self, task: str) -> dict[str, Any]:
         """Counts, classes and prevalence of a task, for ``corpora.json``."""
         rows = {split: self.rows(split, task) for split in SPLITS}
-        labels = self.labels(task)[rows["train"]]
         return {
             "fingerprint": self.spec.fingerprint,
-            "absent": self.info.get("quality", {}).get("missing_files", 0),
+            "absent": self.info["quality"].get("missing_files", 0),
             "records": {split: len(r) for split, r in rows.items()},
             "patients": {split: len(np.unique(self.patients[r])) for split, r in rows.items()},
             "classes": list(self.classes(task)),
-            "prevalence": [float(p) for p in labels.mean(axis=0)] if len(labels) else [],
+            "prevalence": self.prevalence(task, rows["train"]),
             "preprocessing": self.info["preprocessing"],
-            "bayes_loss": self.info["bayes_loss"],
+            "bayes_loss": (self.info["bayes_loss"] or {}).get(task),
         }
 
-    def _array(self, kind: str, task: str, tail: tuple[int, ...]) -> NDArray[Any]:
-        self.classes(task)
-        path = self.path / task_file(kind, task)
-        array = _load(path)
-        if array.shape != (expected := (self.info["records"], *tail)):
-            raise CorpusError(f"{path}: shape {array.shape}, but {INFO} says {expected}")
-        return array
+    def prevalence(self, task: str, rows: NDArray[np.int64]) -> list[float]:
+        """Share of positives of each class among ``rows``; empty without rows."""
+        chosen = np.zeros(len(self), bool)
+        chosen[rows] = True
+        counts, start = np.zeros(len(self.classes(task)), np.int64), 0
+        for labels in self.label_blocks(task):
+            stop = start + len(labels)
+            counts += labels[chosen[start:stop]].sum(axis=0, dtype=np.int64)
+            start = stop
+        return [float(n) / len(rows) for n in counts] if len(rows) else []
 
+    def label_blocks(self, task: str) -> Iterator[NDArray[np.uint8]]:
+        """``labels`` a few records at a time, in order, for a look at all of a large corpus."""
+        self.labels(task)  # checks the file
+        return folder.blocks(self.path / folder.task_file("labels", task), folder.BLOCK)
 
-@functools.lru_cache(maxsize=16)
-def _load(path: Path) -> NDArray[Any]:
-    array: NDArray[Any] = np.load(path)
-    array.flags.writeable = False  # it is shared by all who ask for it
-    return array
-
-
-def _read_info(path: Path) -> dict[str, Any]:
-    try:
-        info: dict[str, Any] = json.loads((path / INFO).read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        raise CorpusError(f"{path} is not a prepared corpus: it has no {INFO}") from None
-    except ValueError as error:
-        raise CorpusError(f"{path / INFO}: not JSON ({error}); prepare it again") from None
-    if not isinstance(info, dict) or info.get("format") != FORMAT:
-        found = info.get("format") if isinstance(info, dict) else None
-        raise CorpusError(
-            f"{path / INFO}: format {found!r}, this version reads {FORMAT}; delete {path} and "
-            "prepare it again"
-        )
-    return info
-
-
-def _read_records(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
-    """Patient ids and split indices."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path, columns=["patient", "split"])
-    except (pa.ArrowException, OSError) as error:
-        raise CorpusError(f"{path}: cannot be read ({error}); prepare it again") from None
-    codes = table["split"].combine_chunks().dictionary_encode()
-    names = codes.dictionary.to_pylist()
-    if unknown := set(names) - set(SPLITS):
-        raise CorpusError(f"{path}: unknown split {', '.join(map(repr, sorted(unknown)))}")
-    lookup = np.array([SPLITS.index(name) for name in names], np.int8)
-    return table["patient"].to_numpy(), lookup[codes.indices.to_numpy()]
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def signal_bytes(records: int, leads: int, samples: int) -> int:
-    """Bytes of the signals of a corpus, for plans and free-space checks."""
-    return math.prod((records, leads, samples, 2))
+    def _array(self, name: str, dtype: str, shape: tuple[int | None, ...]) -> NDArray[Any]:
+        if name not in self._maps:
+            self._maps[name] = folder.map_array(self.path / name, dtype, shape)
+        return self._maps[name]

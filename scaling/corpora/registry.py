@@ -40,7 +40,7 @@ def resolve(spec: CorpusSpec, root: Path | None) -> CorpusSpec:
         CorpusError: unknown source or preprocessing, a missing root, files that are not those
             the spec was made for, or sizes given for a source of files.
     """
-    return _open(spec, root)[0]
+    return open_resolved(spec, root)[0]
 
 
 def open_source(spec: CorpusSpec, root: Path | None) -> Source:
@@ -49,10 +49,11 @@ def open_source(spec: CorpusSpec, root: Path | None) -> Source:
     Raises:
         CorpusError: as ``resolve``, and what the source itself finds wrong.
     """
-    return _open(spec, root)[1]
+    return open_resolved(spec, root)[1]
 
 
-def _open(spec: CorpusSpec, root: Path | None) -> tuple[CorpusSpec, Source]:
+def open_resolved(spec: CorpusSpec, root: Path | None) -> tuple[CorpusSpec, Source]:
+    """Both in one reading of the tables; see ``resolve`` and ``open_source``."""
     info = source_info(spec.source)
     preset(spec.preprocessing)
     if spec.samples < 1:

@@ -132,6 +132,8 @@ PRESETS: dict[str, Preprocessing] = {
             ),
             fs_hz=100,
             samples=1000,
+            missing="neighbours",  # MIMIC-IV-ECG has gaps of a sample or two
+            missing_share=0.1,
         ),
         Preprocessing(
             name="liteheart",

@@ -69,8 +69,8 @@ def _open(spec: CorpusSpec, cache: Path, root: Path | None) -> Corpus:
 def split_of(corpus: Corpus, rows: NDArray[np.int64], task: str, device: torch.device) -> Split:
     """Records ``rows`` of ``corpus``, resident on ``device``."""
     return Split(
-        signals=torch.from_numpy(np.ascontiguousarray(corpus.signals[rows])).to(device),
+        signals=torch.from_numpy(corpus.steps(rows)).to(device),
         labels=torch.from_numpy(corpus.labels(task)[rows].astype(np.float32)).to(device),
         patients=corpus.patients[rows],
-        mv=corpus.info["mv_per_lsb"],
+        mv=corpus.lsb,
     )

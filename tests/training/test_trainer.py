@@ -44,7 +44,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     patch = pytest.MonkeyPatch()  # a coarse Bayes loss: it is not what is tested here
     patch.setattr(bayes, "ENTROPY_RECORDS", 160)
-    patch.setattr(bayes, "POSTERIOR_RECORDS", 3)
+    patch.setattr(bayes, "FEWEST", 2)
+    patch.setattr(bayes, "MOST", 3)
     folder = tmp_path_factory.mktemp("cache")
     store = tmp_path_factory.mktemp("first")
     run_job(job(), Workspace(store=store, cache=folder))

@@ -137,5 +137,5 @@ class Source(Protocol):
         ...
 
     def bayes_loss(self) -> dict[str, Any] | None:
-        """The known Bayes loss in nats, see docs/records.md; None where nobody knows it."""
+        """Task -> known Bayes loss in nats (docs/records.md); None where nobody knows it."""
         ...

@@ -1,0 +1,101 @@
+"""Prepare the chunks of a corpus: in this process while that is quick, then in several."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+
+from scaling.corpora.chunks import Work, fill
+from scaling.corpora.errors import CorpusError
+from scaling.corpora.sources.base import Chunk
+
+POOL_AFTER_S = 3.0  # less work than this is done before a pool of processes has started
+
+
+def fill_all(
+    todo: Mapping[int, Chunk], work: Work, workers: int, done: Callable[[int], None]
+) -> list[str]:
+    """Prepare chunks; whoever prepares one, the files it leaves are the same.
+
+    Args:
+        todo: index -> chunk.
+        work: what each needs.
+        workers: processes, at least 1.
+        done: called with the number of records of each chunk that was read.
+
+    Returns:
+        The damaged records, in order of the chunks.
+
+    Raises:
+        CorpusError: a worker process died.
+    """
+    problems: dict[int, list[str]] = {}
+    rest = dict(todo)
+    records = sum(chunk.size for chunk in rest.values())
+    began = time.monotonic()
+    timed = 0
+    for position, (i, chunk) in enumerate(todo.items()):
+        problems[i] = fill(i, chunk, work)
+        del rest[i]
+        records -= chunk.size
+        done(chunk.size)
+        if position == 0:
+            began = time.monotonic()  # the first chunk also paid for the imports
+            continue
+        timed += chunk.size
+        left_s = (time.monotonic() - began) / timed * records
+        if workers > 1 and left_s > POOL_AFTER_S:
+            break
+    if rest:
+        problems |= _fill_in_pool(rest, work, min(workers, len(rest)), done)
+    return [problem for i in sorted(problems) for problem in problems[i]]
+
+
+def _fill_in_pool(
+    todo: Mapping[int, Chunk], work: Work, workers: int, done: Callable[[int], None]
+) -> dict[int, list[str]]:
+    context = multiprocessing.get_context("spawn")
+    problems: dict[int, list[str]] = {}
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
+        futures = {pool.submit(fill, i, chunk, work): i for i, chunk in todo.items()}
+        try:
+            for future in as_completed(futures):
+                i = futures[future]
+                problems[i] = future.result()
+                done(todo[i].size)
+        except BrokenProcessPool:
+            raise CorpusError(
+                f"preparing {work.spec.source}: a worker process was killed (out of memory?); "
+                "what is done is kept: prepare again, with fewer workers"
+            ) from None
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    return problems
+
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent, and end when the parent is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
