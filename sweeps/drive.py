@@ -59,6 +59,34 @@ def prepare_corpora(targets: Targets, cache: Path, say: Callable[[str], None]) -
             raise StorageError(error.errno, message) from None
 
 
+def leaks(targets: Targets, cache: Path) -> list[str]:
+    """What a task's test split has from the training split it is to be foreign to.
+
+    Challenge 2021 contains PTB-XL, CPSC 2018 and CSN: a probe on one of these measures memory
+    where the backbone has seen the record. One line for each corpus and task that share some.
+    """
+    from scaling.corpora.corpus import Corpus
+    from scaling.corpora.errors import CorpusError
+    from scaling.corpora.overlap import check_no_leak
+    from scaling.corpora.prepare import corpus_folder
+
+    trained = targets.corpus.spec
+    # The same files under another preset have the same splits; virtual patients share none.
+    foreign = {
+        t.spec.key: t.spec
+        for t in targets.all()
+        if trained.fingerprint and t.spec.fingerprint not in ("", trained.fingerprint)
+    }
+    found = []
+    for spec in foreign.values():
+        ours, theirs = (Corpus.open(corpus_folder(s, cache)) for s in (trained, spec))
+        try:
+            check_no_leak(ours, theirs)
+        except CorpusError as error:
+            found.append(f"{spec.source} is no foreign task for {trained.source}: {error}")
+    return found
+
+
 def _preparing(target: Target, say: Callable[[str], None]) -> Callable[[int, int], None]:
     """Say that a corpus is prepared, at most every ten seconds."""
     last: float | None = None

@@ -153,13 +153,14 @@ def _execute(
     from scaling.cache import cache_dir
     from scaling.corpora.errors import CorpusError
     from scaling.trial import Workspace
-    from sweeps.drive import corpora_json, prepare_corpora, run_plan
+    from sweeps.drive import corpora_json, leaks, prepare_corpora, run_plan
     from sweeps.executors import make_executor
 
     cache = cache_dir()
     prepare_corpora(targets, cache, lambda line: print(line, flush=True))
     try:
         store.write("corpora.json", corpora_json(targets, cache))
+        _warn(leaks(targets, cache))
     except CorpusError as error:
         raise ConfigurationError(str(error)) from None
     workspace = Workspace(

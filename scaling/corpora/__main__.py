@@ -25,6 +25,9 @@ def parser() -> argparse.ArgumentParser:
     _add_prepare(add.add_parser("prepare", help="make a corpus from a source, or find it made"))
     check = add.add_parser("check", help="hash every file of a corpus, print its quality report")
     check.add_argument("corpus", type=Path, help="folder of a prepared corpus")
+    check.add_argument(
+        "--against", type=Path, metavar="OTHER", help="look for its recordings in another corpus"
+    )
     show = add.add_parser("show", help="draw one record on ECG paper")
     show.add_argument("corpus", type=Path, help="folder of a prepared corpus")
     show.add_argument("record", help="record id, as in records.parquet")
@@ -89,7 +92,7 @@ def _run(options: argparse.Namespace) -> None:
     elif options.command == "prepare":
         commands.prepare_source(commands.spec_of(options), options)
     elif options.command == "check":
-        commands.check_corpus(options.corpus)
+        commands.check_corpus(options.corpus, options.against)
     elif options.command == "show":
         commands.show_record(options.corpus, options.record, options.out)
     else:

@@ -11,11 +11,14 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from scaling.corpora.catalogue import SOURCES, SourceInfo
 from scaling.corpora.registry import source_info
 from scaling.identity import CorpusSpec
+
+if TYPE_CHECKING:
+    from scaling.corpora.corpus import Corpus
 
 QUIET_S = 10.0  # between lines of progress where there is no terminal
 
@@ -88,11 +91,16 @@ def prepare_source(spec: CorpusSpec, options: argparse.Namespace) -> None:
     _say(str(folder))
 
 
-def check_corpus(path: Path) -> None:
+def check_corpus(path: Path, against: Path | None = None) -> None:
     """Hash every file, check the splits, and print the quality report.
 
+    Args:
+        path: the corpus.
+        against: another corpus; what the two share is printed too.
+
     Raises:
-        CorpusError: names the file that was changed, or the patient in two splits.
+        CorpusError: names the file that was changed, the patient in two splits, or the training
+            record of one corpus that is in the test split of the other.
     """
     from scaling.corpora.corpus import Corpus
 
@@ -100,6 +108,22 @@ def check_corpus(path: Path) -> None:
     corpus.verify()
     print_report(path)
     _say(f"{path}: {len(corpus):,} records, every file as it was prepared, patients in one split")
+    if against is not None:
+        _compare(corpus, Corpus.open(against))
+
+
+def _compare(corpus: Corpus, other: Corpus) -> None:
+    """Print the recordings that two corpora share, and refuse those that leak."""
+    from scaling.corpora.overlap import check_no_leak, overlap
+
+    shared = overlap(corpus, other)
+    if shared:
+        head = ("record", "split", "is there", "split", "bits of 256 that differ")
+        rows = [(s.record_a, s.split_a, s.record_b, s.split_b, str(s.distance)) for s in shared]
+        _say(_aligned([head, *rows]))
+    _say(f"{len(shared):,} recordings of {corpus.path.name} are in {other.path.name}")
+    check_no_leak(corpus, other)
+    check_no_leak(other, corpus)
 
 
 def show_record(path: Path, record: str, out: Path | None) -> None:

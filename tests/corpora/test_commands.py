@@ -51,7 +51,7 @@ def test_the_flags_are_these() -> None:
         "prepare": ["-h", "--help", "source", "--root", "--out", "--preset", "--fs-hz",
                     "--window-s", "--records", "--validation", "--test", "--seed",
                     "--drop-damaged", "--workers"],
-        "check": ["-h", "--help", "corpus"],
+        "check": ["-h", "--help", "corpus", "--against"],
         "show": ["-h", "--help", "corpus", "record", "--out"],
         "download": ["-h", "--help", "source", "--out"],
     }  # fmt: skip
@@ -112,6 +112,24 @@ def test_check_tells_a_good_corpus_from_a_changed_one(
     assert "signals.npy: changed after preparation" in capsys.readouterr().err
     assert command.main(["check", str(tmp_path)]) == 1
     assert "is not a prepared corpus" in capsys.readouterr().err
+
+
+def test_check_against_another_corpus(
+    fakes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare(fakes, tmp_path / "cache")
+    folder = Path(capsys.readouterr().out.splitlines()[-1])
+    other = {"train": "test", "test": "train"}
+    swapped = [(r, p, other.get(split, split), fate) for r, p, split, fate in fake_source.some(9)]
+    prepare(fake_source.write(tmp_path / "swapped", swapped), tmp_path / "cache")
+    against = capsys.readouterr().out.splitlines()[-1]
+    assert command.main(["check", str(folder), "--against", against]) == 1
+    told = capsys.readouterr()
+    assert [line.split() for line in told.out.splitlines() if line.startswith("r7")][-1:] == [
+        ["r7", "test", "r7", "train", "0"]
+    ]
+    assert "training recordings of" in told.err
+    assert "are in the test split of" in told.err
 
 
 def test_show_writes_a_png(fakes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import io
+import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from scaling.corpora.errors import CorpusError
 from scaling.identity import Job
 from scaling.record import write_record
 from scaling.trial import Workspace, run_job
-from sweeps.drive import Outcome, prepare_corpora, run_plan
+from sweeps.drive import Outcome, leaks, prepare_corpora, run_plan
 from sweeps.errors import ConfigurationError, StorageError
 from sweeps.executors import JobEvent
 from sweeps.executors.base import OnEvent
 from sweeps.grid import load_grid
 from sweeps.plan import Plan
-from sweeps.resolve import Targets, resolve
+from sweeps.resolve import Target, Targets, resolve
 from sweeps.store import Store
 from tests.sweeps.conftest import GRID, SMALLEST, WriteGrid
 from tests.sweeps.study import plan_of
@@ -165,3 +168,32 @@ def test_a_corpus_that_cannot_be_prepared(
     monkeypatch.setattr("scaling.corpora.prepare.prepare", prepare)
     with pytest.raises(wanted, match=words):
         prepare_corpora(targets, tmp_path, lambda line: None)
+
+
+def test_a_task_that_tests_on_what_was_trained_on(
+    targets: Targets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signatures = np.random.default_rng(0).integers(0, 2**63, (3, 4)).astype(np.uint64)
+
+    def corpus(folder: Path) -> types.SimpleNamespace:
+        rows = [0, 1] if folder.name == "trained" else [2, 1]
+        return types.SimpleNamespace(
+            path=folder,
+            record_ids=[f"{folder.name}/{row}" for row in rows],
+            splits=np.array([0, 0] if folder.name == "trained" else [0, 2]),
+            signatures=signatures[rows],
+        )
+
+    def with_files(target: Target, name: str) -> Target:
+        spec = dataclasses.replace(target.spec, fingerprint=name)
+        return dataclasses.replace(target, spec=spec)
+
+    monkeypatch.setattr("scaling.corpora.prepare.corpus_folder", lambda s, c: c / s.fingerprint)
+    monkeypatch.setattr("scaling.corpora.corpus.Corpus.open", corpus)
+    ((task,),) = targets.tasks
+    trained = with_files(targets.corpus, "trained")
+    (line,) = leaks(Targets(corpus=trained, tasks=((with_files(task, "foreign"),),)), tmp_path)
+    assert line.startswith("virtual/shifted is no foreign task for virtual/code: 1 training")
+    assert "trained/1 is foreign/1" in line
+    assert leaks(Targets(corpus=trained, tasks=((with_files(task, "trained"),),)), tmp_path) == []
+    assert leaks(targets, tmp_path) == []  # virtual patients

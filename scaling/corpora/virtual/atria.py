@@ -19,7 +19,9 @@ def atrial(x: Latents) -> tuple[Waves, Waves]:
     span = p_duration_ms(x)
     n = x.shape("p", 8)
     high = softplus((x["potassium"] - 5.8) / 0.4) * 0.4
-    size = torch.exp(0.3 * x["log_voltage"] + 0.30 * draws.one("p size") - 0.35 * high)
+    size = torch.exp(
+        x["p_voltage"] + 0.3 * x["log_voltage"] + 0.30 * draws.one("p size") - 0.35 * high
+    )
     right = vector(span, 0.080, 0.060, -0.06) * (1 + 0.9 * x["right_atrium"])[:, None]
     left = vector(span, 0.085, 0.030, 0.03) + x["left_atrium"][:, None] * vector(
         span, 0.025, 0.01, 0.055

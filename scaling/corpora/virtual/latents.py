@@ -35,7 +35,7 @@ class Latents:
 
     Attributes:
         findings: those of ``findings.FINDINGS`` that need no window and no geometry, and a few
-            more: the mean rate ``base_rate_bpm``, ``variety``; (B,) float64 each.
+            more: the mean rate ``base_rate_bpm``, ``variety``, ``p_voltage``; (B,) float64 each.
         states: discrete disorders, name -> (B,) bool, rhythms included.
         draws: where all further numbers come from.
     """
@@ -62,6 +62,7 @@ def develop(population: Population, draws: Draws) -> Latents:
     f: dict[str, Tensor] = {}
     f["age_years"] = (population.age_mean + population.age_sd * draws.one("age")).clamp(18.0, 96.0)
     f["variety"] = torch.full_like(f["age_years"], population.variety)
+    f["p_voltage"] = torch.full_like(f["age_years"], population.p_voltage)
     elderly = (f["age_years"] - 54.0) / 16.0
     f["male"] = (draws.uniform("male") < population.male).double()
     older = (f["age_years"] - population.age_mean) / population.age_sd

@@ -105,6 +105,7 @@ class Population:
         axis_sd: degrees.
         voltage_mean: mean log of the QRS amplitude; 0 is the average adult.
         voltage_sd: of the same.
+        p_voltage: mean log of the P amplitude; 0 is the average adult.
         ef_mean: ejection fraction without disorder, %.
         ef_sd: %.
         mass_mean: left-ventricular mass index without disorder, g/m2.
@@ -133,6 +134,7 @@ class Population:
     axis_sd: float = 24.0
     voltage_mean: float = 0.0
     voltage_sd: float = 0.21
+    p_voltage: float = 0.0
     ef_mean: float = 61.0
     ef_sd: float = 5.0
     mass_mean: float = 80.0

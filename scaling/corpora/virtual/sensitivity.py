@@ -159,8 +159,9 @@ class Neighbours:
         self._patient, self._visit = Same(fresh.patient.keys), Same(fresh.visit.keys)
         one = Probe(self._patient, self._visit)
         self.switches = _switches(cohort.population, one, names)
+        truth = develop(cohort.population, one)
+        self._beats, self._pr_ms = events(truth, samples / fs_hz), truth["pr_ms"]
         one.used.clear()
-        self._beats = events(develop(cohort.population, fresh), samples / fs_hz)
         self._signal, self._values = self._render(one)
         self._spots = {name: values.shape[1] for name, values in one.used.items()}
         values = [one.used[name][0] for name in self._spots]
@@ -204,17 +205,13 @@ class Neighbours:
         """Leads I, II, V1-V6 (rows, 8, samples) in mV without noise, and findings (rows,)."""
         x = develop(self.cohort.population, probe)
         beats, whole = _repeated(self._beats, len(x["pr_ms"])), heart(x)
-        longer = (x["pr_ms"] - self._pr_ms(x["pr_ms"])) / 1e3
+        longer = (x["pr_ms"] - self._pr_ms) / 1e3
         beats = dataclasses.replace(beats, p_s=beats.p_s - longer[:, None])
         found = generate.findings(x, whole, beats, self.samples / self.fs_hz)
         found["base_rate_bpm"] = x["base_rate_bpm"]
         low_pass = self.cohort.device.low_pass_hz
         signal = leads(x, whole, beats, self.fs_hz, self.samples, low_pass, torch.float64)
         return signal.numpy(), {name: value.numpy() for name, value in found.items()}
-
-    def _pr_ms(self, values: Tensor) -> Tensor | float:
-        """The true PR interval; the first rendering is that of the truth."""
-        return self.findings["pr_ms"] if hasattr(self, "findings") else values
 
     def _rate_error(self) -> float:
         """Standard error of the rate from the scatter of the intervals; 1 % at least."""

@@ -20,7 +20,14 @@ BASIC = Cohort(
     name="virtual/basic",
     about="a quiet clinic: six findings vary, little else does",
     population=Population(
-        age_mean=54.0, axis_sd=18.0, voltage_sd=0.18, prevalence=PREVALENCE, variety=0.5
+        age_mean=54.0,
+        axis_sd=18.0,
+        voltage_sd=0.18,
+        pr_mean=150.0,
+        pr_sd=12.0,
+        p_voltage=1.0,
+        variety=0.5,
+        prevalence=PREVALENCE,
     ),
     device=Device(wander_mv=0.02, respiration_mv=0.015, pops_per_min=0.0, low_pass_hz=40.0),
     readings=SIX,
