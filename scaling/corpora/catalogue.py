@@ -33,8 +33,8 @@ class SourceInfo:
         leads: number of leads.
         rates_hz: sampling rates of the published set in hertz.
         licence: of the data, as its publisher states it.
-        access: ``open`` to all, ``credentialed`` (training and a signed agreement),
-            ``restricted`` (asked of its authors), ``own`` (the user's), ``none`` (made here).
+        access: ``open`` to all, ``restricted`` (a signed agreement, or asked of its authors),
+            ``own`` (the user's), ``none`` (made here).
         url: where it is from.
         download: its folder below ``https://physionet.org/files/`` where ``download`` can
             fetch it; empty otherwise.
@@ -54,7 +54,7 @@ class SourceInfo:
     leads: int = 12
     rates_hz: tuple[int, ...] = ()
     licence: str = ""
-    access: Literal["open", "credentialed", "restricted", "own", "none"] = "none"
+    access: Literal["open", "restricted", "own", "none"] = "none"
     url: str = ""
     download: str = ""
 
@@ -233,11 +233,11 @@ _FILES = (
         tasks=MDS_TASKS,
         default_task="icd",
         root_env="ECG_ROOT_MIMIC",
-        about="MIMIC-IV-ECG with ext-icd and MDS-ED labels, 161,352 patients",
+        about="MIMIC-IV-ECG, 161,352 patients; its ext-icd and MDS-ED labels are credentialed",
         size=800_035,
         rates_hz=(500,),
         licence="ODC Open Database License 1.0 (signals); labels: " + CREDENTIALED,
-        access="credentialed",
+        access="open",
         url="https://physionet.org/content/mimic-iv-ecg/1.0/",
         download="mimic-iv-ecg/1.0",
     ),
@@ -252,7 +252,7 @@ _FILES = (
         size=100_000,
         rates_hz=(250,),
         licence="PhysioNet Restricted Health Data License 1.5.0",
-        access="credentialed",
+        access="restricted",
         url="https://physionet.org/content/echonext/1.1.0/",
     ),
     SourceInfo(

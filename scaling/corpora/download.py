@@ -87,8 +87,7 @@ def _check_open(info: SourceInfo) -> None:
     if info.download and info.access == "open":
         return
     how = {
-        "credentialed": "it asks for training and a signed agreement with PhysioNet",
-        "restricted": "it is given by its authors on request",
+        "restricted": "it is given to those who sign an agreement with its publisher",
         "own": "it is your own data",
         "none": "it is made here and needs no files",
     }.get(info.access, "it is not on PhysioNet")

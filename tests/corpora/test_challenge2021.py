@@ -149,6 +149,15 @@ def test_a_gain_that_is_not_the_usual_one_is_reported_and_followed(root: Path) -
     assert recording.signal[1, 3] == pytest.approx((21 + 31 + 202 - 1000) / 4880)
 
 
+def test_a_single_lead_of_another_gain_is_reported(root: Path) -> None:
+    head = root / "training/georgia/g1/E00002.hea"
+    lines = head.read_text().split("\n")
+    lines[7] = lines[7].replace("1000/mV", "500/mV")
+    head.write_text("\n".join(lines))
+    remarks = open_source(GEORGIA, root).notes()["remarks"]
+    assert any("1000/mV and 500/mV in 1 (such as E00002)" in line for line in remarks)
+
+
 @pytest.mark.parametrize("place", ["training", "training/georgia"])
 def test_the_root_may_be_further_down(root: Path, place: str) -> None:
     found = open_source(GEORGIA, root / place)
@@ -190,6 +199,8 @@ def edit(old: str, new: str) -> Break:
         (edit("#Dx: 426783006", "#Dx: sinus"), r"E00002\.hea: #Dx: 'sinus' is not a SNOMED"),
         (edit("#Dx: 426783006\n", ""), r"E00002\.hea: has no #Dx line"),
         (edit("E00002.mat", "../E00001.mat"), r"E00002\.hea: names the file '\.\./E00001\.mat'"),
+        (edit("E00002.mat", "E00001.mat"), r"E00002\.hea: names the signal file of .*E00001\.hea"),
+        (edit("#Dx: 426783006\n", "#Dx: 1\n#Dx: 2\n"), r"E00002\.hea: has two #Dx lines"),
         (lambda root: (root / "training/georgia/g1/E00002.hea").write_text(""), "truncated"),
         (
             lambda root: wfdb_mat.write(root / "training/georgia/g9", "E00002", 1, "1", samples=9),

@@ -54,7 +54,7 @@ class TestDenoised(SourceContract):
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     layout.write_sheet(tmp_path / "chapman")
-    layout.write_signals(tmp_path / "chapman/ECGData", samples=10)
+    layout.write_signals(tmp_path / "chapman/ECGData")
     return tmp_path / "chapman"
 
 
@@ -75,12 +75,12 @@ def test_sinus_irregularity_is_spelt_in_two_ways(root: Path) -> None:
 
 
 def test_unfiltered_signals_come_first(root: Path) -> None:
-    layout.write_signals(root / "ECGDataDenoised", header=False, samples=3)
+    layout.write_signals(root / "ECGDataDenoised", header=False)
     source = open_source(SPEC, root)
     assert "signals of ECGData" in source.notes()["remarks"]
     recording = next(iter(source.chunks()[0].read()[1]))
     assert isinstance(recording, Recording)
-    assert recording.signal.shape == (12, 10)
+    assert recording.signal.shape == (12, 5000)
 
 
 def test_absent_and_unlisted_files_are_counted(root: Path) -> None:
@@ -97,6 +97,14 @@ def cell(column: int, value: object) -> Break:
         layout.write_sheet(root, (layout.ROWS[0], tuple(row)))
 
     return apply
+
+
+def damaged_inside(root: Path) -> None:
+    path = root / "Diagnostics.xlsx"
+    content = bytearray(path.read_bytes())
+    sheet = content.index(b"xl/worksheets/sheet1.xml")
+    content[sheet + 40 : sheet + 80] = bytes(40)  # the names of the archive stay as they are
+    path.write_bytes(content)
 
 
 def without_column(root: Path) -> None:
@@ -119,6 +127,7 @@ def without_column(root: Path) -> None:
         (without_column, "column Rhythm is missing"),
         (lambda root: (root / "Diagnostics.xlsx").unlink(), r"Diagnostics\.xlsx: no such file"),
         (lambda root: (root / "Diagnostics.xlsx").write_text("a"), "is no Excel workbook"),
+        (damaged_inside, r"Diagnostics\.xlsx: is no Excel workbook"),
         (lambda root: (root / "ECGData").rename(root / "x"), "neither ECGData nor ECGDataDenoised"),
         (
             lambda root: [p.unlink() for p in (root / "ECGData").iterdir()],
@@ -138,6 +147,8 @@ def test_a_bad_sheet(root: Path, apply: Break, message: str) -> None:
         (lambda text: "", "not a table of 12 leads"),
         (lambda text: text.split("\n")[0], "not a table of 12 leads"),
         (lambda text: text[:-40], "cannot be read"),
+        (lambda text: text[: text.rindex("\n", 0, -1) + 1], "4999 rows of samples, not 5000"),
+        (lambda text: text.replace(".", ""), "which no ECG does"),
         (lambda text: text.replace("11.0000", "x", 1), "cannot be read"),
         (lambda text: "\n".join(r.rpartition(",")[0] for r in text.split("\n")), "12 leads"),
     ],

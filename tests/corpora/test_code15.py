@@ -65,6 +65,17 @@ def test_exams_are_found_by_id_and_read_in_file_order(root: Path) -> None:
         assert recording.units == "mV"
 
 
+def test_rows_that_the_table_does_not_list_move_no_other(root: Path) -> None:
+    cells = [exam.cells() for exam in layout.EXAMS if exam.exam != 7]  # 7 is the first row
+    layout.write_table(root, cells)
+    found = recordings(open_source(SPEC, root))
+    assert list(found) == ["3", "11", "5", "2"]
+    for exam in ("3", "11"):
+        recording = found[exam]
+        assert isinstance(recording, Recording)
+        np.testing.assert_array_equal(recording.signal, layout.tracing_mv(int(exam), 4000).T)
+
+
 def test_the_row_of_zeros_is_no_exam(root: Path) -> None:
     with h5py.File(root / PART0) as file:
         assert file["exam_id"][-1] == 0
@@ -110,6 +121,15 @@ def test_an_exam_of_zeros_is_a_listed_drop(root: Path) -> None:
     assert isinstance(found["3"], UnusableError)
     assert "record 3 (row 1) holds only zeros" in str(found["3"])
     assert isinstance(found["11"], Recording)
+
+
+def test_swapped_bytes_are_listed_drops(root: Path) -> None:
+    tracings = np.stack([layout.padded(exam) for exam in layout.EXAMS[:3]])
+    layout.write_part(root, 0, [7, 3, 11], tracings.byteswap())
+    found = recordings(open_source(SPEC, root))
+    for exam in ("7", "3", "11"):
+        assert isinstance(found[exam], UnusableError)
+        assert "its bytes are swapped" in str(found[exam])
 
 
 def test_labels_have_the_order_of_the_model_not_of_the_table(root: Path) -> None:
@@ -218,6 +238,7 @@ BROKEN = [
     (exam(0, "trace_file", "../exams_part0.hdf5"), "is not a path below the root"),
     (exam(0, "trace_file", "/tmp/exams_part0.hdf5"), "is not a path below the root"),
     (exam(0, "trace_file", "a/exams_part0.hdf5"), r"csv:2: .* is not the name of a part"),
+    (exam(0, "trace_file", "exams_part0.hd"), r"csv:2: .* is not the name of a part"),
     (exam(0, "exam_id", "0"), r"csv:2: exam id 0 is that of the padding rows"),
     (exam(0, "exam_id", "3"), r"csv:3: exam 3 appears twice"),
     (exam(0, "exam_id", "x7"), r"csv:2: 'x7' is not a whole number"),

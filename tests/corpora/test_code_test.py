@@ -103,6 +103,7 @@ BROKEN = [
     (gold([[0] * 5] * 3, layout.CLASSES[:5]), r"gold_standard\.csv: column ST is missing"),
     (gold([[0] * 6, [0, 0, 7, 0, 0, 0], [0] * 6]), r"gold_standard\.csv:3: LBBB: '7' is neither"),
     (attributes([["49", "F"], ["75", "x"], ["20", "F"]]), r"attributes\.csv:3: sex 'x'"),
+    (attributes([["49", "F"], ["75", "M"], ["20", ""]]), r"attributes\.csv:4: sex ''"),
     (attributes([["49", "F"], ["?", "M"], ["20", "F"]]), r"attributes\.csv:3: "),
     (cut, r"ecg_tracings\.hdf5: .*truncated"),
     (lambda root: (root / GOLD).unlink(), r"gold_standard\.csv: no such file; CODE-test needs"),

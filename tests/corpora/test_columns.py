@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.sources.columns import flag, read_columns, table_digest, whole, years
+from scaling.corpora.sources.tables import read_table
 
 
 def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -24,6 +25,12 @@ def test_columns_by_name_with_their_lines(tmp_path: Path) -> None:
     assert found == [(2, ("3", "1", "", "2")), (5, ("6,7", "x\ny", "", "5"))]
 
 
+def test_whole_rows_by_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", ',b\r\n1,2\r\n\r\n3,"x ""y"""\r\n', "utf-8-sig")
+    found = list(read_table(path, ("b",)))
+    assert found == [(f"{path}:2", {"": "1", "b": "2"}), (f"{path}:4", {"": "3", "b": 'x "y"'})]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -31,13 +38,16 @@ def test_columns_by_name_with_their_lines(tmp_path: Path) -> None:
         ("a,c\n1,2\n", "column b is missing"),
         ("a,b\n1\n", r"t\.csv:2: 1 cells, but the header has 2: the table is truncated"),
         ("a,b\n1,2,3\n", r"t\.csv:2: 3 cells"),
-        ("a,b\n1,2\n\x00,3,4\n", r"t\.csv"),
+        ("a,b\n1,2\n\x00,3\n", r"t\.csv: cannot be read \(a line holds zero bytes"),
+        ('a,b\n1,"2\n3,4\n', r"t\.csv: cannot be read \(unexpected end of data"),
+        ("a,b,a\n1,2,3\n", r"t\.csv: column a is there twice"),
     ],
 )
 def test_damaged_tables(tmp_path: Path, text: str, message: str) -> None:
     path = write(tmp_path / "t.csv", text)
-    with pytest.raises(CorpusError, match=message):
-        list(read_columns(path, ("a", "b")))
+    for read in (read_columns, read_table):
+        with pytest.raises(CorpusError, match=message):
+            list(read(path, ("a", "b")))
 
 
 def test_tables_that_are_none(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_list_names_every_source_one_can_prepare(capsys: pytest.CaptureFixture[s
         if info.kind == "files":
             assert info.url in out
     line = next(line for line in out.splitlines() if line.startswith("mimic "))
-    assert line.split()[1:5] == ["800,035", "12", "500", "credentialed"]
+    assert line.split()[1:5] == ["800,035", "12", "500", "open"]
     assert "Open Database License" in line
 
 
@@ -149,7 +149,7 @@ def test_show_writes_a_png(fakes: Path, tmp_path: Path, capsys: pytest.CaptureFi
         (["prepare", "fake", "--preset", "s9"], "unknown preprocessing 's9'"),
         (["prepare", "fake", "--root", "/nowhere"], "no folder /nowhere"),
         (["prepare", "simulated/slow"], "only the simulated trainer"),
-        (["download", "mimic", "--out", "x"], "mimic"),
+        (["download", "echonext", "--out", "x"], "echonext"),
         (["show", "/nowhere", "1"], "is not a prepared corpus"),
     ],
 )

@@ -119,6 +119,11 @@ def reference(index: int, column: int, value: str) -> Break:
     return apply
 
 
+def cut_reference(root: Path) -> None:
+    path = root / "REFERENCE.csv"
+    path.write_text(path.read_text().rpartition(",")[0])  # loses the last of three classes
+
+
 def twice(root: Path) -> None:
     (root / "TrainingSet2").mkdir()
     (root / "TrainingSet2/A0001.mat").write_bytes((root / "TrainingSet1/A0001.mat").read_bytes())
@@ -131,6 +136,8 @@ def twice(root: Path) -> None:
         (reference(2, 1, "x"), r"REFERENCE\.csv:3: First_label 'x'"),
         (reference(1, 1, ""), r"REFERENCE\.csv:2: record A0001 has no class"),
         (reference(2, 0, "A0001"), "record A0001 appears twice"),
+        (reference(2, 0, ""), r"REFERENCE\.csv:3: Recording is empty"),
+        (cut_reference, r"REFERENCE\.csv:10: 3 cells, but the header has 4"),
         (reference(0, 3, "Other"), r"REFERENCE\.csv: column Third_label is missing"),
         (twice, r"TrainingSet2/A0001\.mat: the same record as .*TrainingSet1"),
         (layout.write_challenge, "both WFDB headers and REFERENCE"),
@@ -162,6 +169,7 @@ def cells(path: Path) -> None:
         (lambda path: savemat(path, {"ECG": np.zeros((12, 5))}), "no MATLAB struct ECG"),
         (cells, r"ECG\.data is no matrix of numbers"),
         (lambda path: layout.write_struct(path, np.zeros((5, 12))), r"is 5 x 12, not 12 leads"),
+        (lambda path: layout.write_struct(path, 1e5 * np.eye(12)), "which no ECG does"),
     ],
 )
 def test_a_damaged_struct_is_named(tmp_path: Path, damage: Break, message: str) -> None:

@@ -333,8 +333,8 @@ def test_after_kill_9_only_the_rest_is_fetched(server: Loopback, tmp_path: Path)
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("mimic", r"training and a signed agreement.*mimic-iv-ecg/1\.0"),
-        ("code", "given by its authors on request"),
+        ("code", "given to those who sign an agreement"),
+        ("echonext", r"given to those who sign an agreement.*content/echonext"),
         ("code15", "it is not on PhysioNet; get it from https://zenodo"),
         ("arrays", "your own data"),
         ("virtual/code", "needs no files"),

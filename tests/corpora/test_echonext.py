@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scaling.corpora.errors import CorpusError
+from scaling.corpora.errors import CorpusError, UnusableError
 from scaling.corpora.registry import open_source
 from scaling.corpora.sources.base import Recording, Source
 from scaling.corpora.sources.echonext import FLAGS
@@ -206,6 +206,15 @@ def test_what_is_wrong_is_named(root: Path, apply: Break, message: str) -> None:
     apply(root)
     with pytest.raises(CorpusError, match=message):
         open_source(SPEC, root)
+
+
+def test_swapped_bytes_are_listed_drops(root: Path) -> None:
+    noise = np.random.default_rng(0).normal(size=SHAPE)
+    layout.write_array(root, "train", noise.byteswap())
+    (chunk,) = open_source(SPEC, root).chunks()
+    rows, recordings = chunk.read()
+    refused = [isinstance(r, UnusableError) and "swapped" in str(r) for r in recordings]
+    assert refused == [split == "train" for split in rows.splits]
 
 
 def test_an_array_damaged_after_opening_is_an_error_of_its_records(root: Path) -> None:

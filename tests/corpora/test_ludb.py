@@ -85,6 +85,17 @@ def test_a_partial_download_is_counted(root: Path) -> None:
     assert "2" not in rows_of(root).records and source.classes["axis"][1] == "normal"
 
 
+def test_a_truncated_table_is_refused_and_lost_rows_are_counted(root: Path) -> None:
+    table = (root / "ludb.csv").read_bytes()
+    end = table.index(b"34,")
+    (root / "ludb.csv").write_bytes(table[: end + 30])
+    with pytest.raises(CorpusError, match=r"ludb\.csv: cannot be read \(unexpected end of data"):
+        open_source(SPEC, root)
+    (root / "ludb.csv").write_bytes(table[:end])
+    left_out = open_source(SPEC, root).notes()["left_out"]
+    assert left_out == {"record that is not in ludb.csv": 2}
+
+
 def test_a_damaged_record_is_an_error_of_its_own(root: Path) -> None:
     path = root / "data/2.dat"
     raw = np.fromfile(path, "<i2")

@@ -16,7 +16,7 @@ from scaling.corpora.errors import CorpusError
 from scaling.corpora.registry import open_source, summarise
 from scaling.corpora.sources import icd
 from scaling.corpora.sources.base import Recording, Rows, Source
-from scaling.corpora.sources.icd import CodeLists, parse_codes, with_ancestors
+from scaling.corpora.sources.icd import MIN_COUNT, CodeLists, parse_codes, with_ancestors
 from scaling.corpora.sources.testing import Expected, SourceContract
 from scaling.identity import CorpusSpec
 from tests.corpora.layouts import mimic as layout
@@ -152,7 +152,7 @@ def test_the_threshold_is_the_benchmarks_on_the_full_table() -> None:
         lists.add("['I10']")
     for _ in range(1999):
         lists.add("['E785']")
-    assert lists.classes(2000) == ("I10",)
+    assert lists.classes(MIN_COUNT) == ("I10",)
 
 
 def test_sex_and_outcomes_and_who_belongs(root: Path) -> None:
@@ -299,6 +299,7 @@ BROKEN = [
     (again, r"record_list\.csv: record 40689238 appears twice"),
     (edit(LIST, "files/p1000/p10000117", "files/../../p10000117"), "is not a path below the root"),
     (edit(LIST, "files/p1000/p10000117", "/etc/p10000117"), "is not a path below the root"),
+    (edit(LIST, "/48831784\n", "/40689238\n"), r"csv:4: path .* is not that of study 48831784"),
     (edit(LIST, "10000117,", "x,"), r"record_list\.csv:4: 'x' is not a whole number"),
     (edit(LIST, "study_id", "study"), r"record_list\.csv: column study_id is missing"),
     (edit(ICD, "all_diag_all", "all"), r"icd10\.csv: column all_diag_all is missing"),

@@ -73,6 +73,12 @@ def test_a_partial_download_is_counted(root: Path) -> None:
     assert source.summary("superclass").train == 2
 
 
+def test_a_database_that_lost_rows_leaves_files_unlisted(root: Path) -> None:
+    layout.write_database(root, [row.cells() for row in layout.ROWS[:-2]])
+    listed = {"signal file that is not in ptbxl_database.csv": 2}
+    assert open_source(SPEC, root).notes() == {"missing_files": 0, "left_out": listed}
+
+
 def test_the_fingerprint_follows_tables_and_files(root: Path) -> None:
     first = summarise(SPEC, "all", root).fingerprint
     assert summarise(SPEC, "form", root).fingerprint == first
@@ -110,6 +116,11 @@ def wrong_class(root: Path) -> None:
     path.write_text(path.read_text().replace(",HYP,", ",HYPER,"))
 
 
+def cut_statements(root: Path) -> None:
+    path = root / "scp_statements.csv"
+    path.write_text(path.read_text().rpartition(",")[0])
+
+
 @pytest.mark.parametrize(
     ("apply", "message"),
     [
@@ -122,6 +133,13 @@ def wrong_class(root: Path) -> None:
         (cells(2, "patient_id", ""), r"database\.csv:4: patient_id ''"),
         (cells(2, "scp_codes", "NORM"), r"database\.csv:4: "),
         (cells(2, "scp_codes", "['NORM']"), "is not a dictionary"),
+        (cells(2, "scp_codes", "{['NORM']: 0}"), r"database\.csv:4: scp_codes .* cannot be read"),
+        (cells(2, "scp_codes", "(" * 999), r"database\.csv:4: scp_codes .* cannot be read"),
+        (cells(2, "sex", "2"), r"database\.csv:4: sex '2' is neither 0 \(male\) nor 1"),
+        (cells(2, "age", "-1"), r"database\.csv:4: age '-1' is not one in years"),
+        (cells(2, "age", "200"), r"database\.csv:4: age '200' is not one in years"),
+        (cells(2, "filename_lr", "records100/00000/00001_lr"), "is that of another record too"),
+        (cut_statements, r"scp_statements\.csv:10: 5 cells, but the header has 6"),
         (cells(2, "scp_codes", "{'XYZ': 0.0}"), "statements XYZ are not in scp_statements"),
         (cells(2, "ecg_id", "1"), "record 1 appears twice"),
         (cells(2, "filename_lr", "../../etc/passwd"), "is not a path below the root"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scaling.corpora.errors import CorpusError
+from scaling.corpora.errors import CorpusError, UnusableError
 from scaling.corpora.registry import open_source, summarise
 from scaling.corpora.sources.base import Recording
 from scaling.corpora.sources.testing import Expected, SourceContract
@@ -80,6 +80,20 @@ def test_labels_for_absent_records_are_counted(root: Path) -> None:
     source = open_source(SPEC, root)
     assert (source.notes()["missing_files"], summarise(SPEC, "primary", root).absent) == (1, 1)
     assert sum(chunk.size for chunk in source.chunks()) == 4
+
+
+def test_files_that_no_row_names_are_counted(root: Path) -> None:
+    sph.write_tables(root, sph.ROWS[:-1])
+    left_out = open_source(SPEC, root).notes()["left_out"]
+    assert left_out == {"record that is not in metadata.csv": 1}
+
+
+def test_swapped_bytes_are_a_listed_drop(root: Path) -> None:
+    signal_mv = np.sin(np.arange(72_000) / 50).reshape(12, 6000).astype(np.float16)
+    sph.write_record(root, "A00002", signal_mv.byteswap())
+    found = list(open_source(SPEC, root).chunks()[0].read()[1])[1]
+    with pytest.raises(UnusableError, match=r"A00002\.h5: .* no ECG does: .*bytes are swapped"):
+        raise found if isinstance(found, CorpusError) else AssertionError(found)
 
 
 def test_an_archive_that_is_not_unpacked_yet(tmp_path: Path) -> None:

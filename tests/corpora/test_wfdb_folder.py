@@ -97,6 +97,12 @@ def test_a_table_of_other_records(root: Path) -> None:
         open_source(SPEC, root)
 
 
+def test_a_file_belongs_to_one_record(root: Path) -> None:
+    layout.write_table(root, [*layout.ROWS, ["e", "p9", "", "", "AF", "2020/./a"]])
+    with pytest.raises(CorpusError, match=r"labels\.csv:6: path '2020/a' belongs to two records"):
+        open_source(SPEC, root)
+
+
 @pytest.mark.parametrize("path", ["../secret", "/etc/passwd", "2020/../../secret", ""])
 def test_paths_that_climb_out(root: Path, path: str) -> None:
     rows = [list(row) for row in layout.ROWS]
@@ -132,6 +138,7 @@ BROKEN = [
     ("2020/b", "b 3 250", "b/2 3 250", "has several segments"),
     ("2020/b", "b 3 250", "b 3 250.5", "250.5 Hz is not a whole number"),
     ("2020/b", "b 3 250 400", "b", "no WFDB header"),
+    ("2020/b", " V5\n", "\n", "2020/b.hea: cannot be read"),
     ("2020/a", "200.0(7)/mV", "1e9(7)/mV", "no ECG recorder"),
     ("2020/a", "a 3 250 400", "a 3 250 500", "truncated, or the header is wrong"),
 ]

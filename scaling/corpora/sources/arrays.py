@@ -12,7 +12,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from scaling.corpora.errors import CorpusError, UnusableError
+from scaling.corpora.errors import CorpusError
+from scaling.corpora.sources.amplitude import check_amplitude
 from scaling.corpora.sources.array_files import ArrayFile, open_array, probe
 from scaling.corpora.sources.columns import table_digest, whole
 from scaling.corpora.sources.described import Description, read_description, read_entries
@@ -23,17 +24,14 @@ from scaling.corpora.sources.tables import fingerprint, inside
 from scaling.identity import CorpusSpec
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from scaling.corpora.sources.base import Recording
 
 OWN = ("signals", "dataset", "axes", "fs_hz", "leads", "units", "scale")
 AXES = (("records", "leads", "samples"), ("records", "samples", "leads"), ("records", "samples"))
+_ADVICE = "check 'units' and 'scale' of dataset.json"
 MV = {"mV": 1.0, "uV": 1e-3, "V": 1e3, "1": 1.0}
-# Standard deviation of a lead, in millivolts. An ECG has 0.05 to 1; beyond these bounds in
-# every lead the unit is wrong.
-LEAST_MV, LARGEST_MV = 0.001, 30.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,21 +213,8 @@ class ArrayReader:
         elif len(self.layout.axes) == 2:
             signal = signal[None]
         if self.layout.units == "mV":
-            _check_amplitude(signal, entry.record)
+            check_amplitude(
+                signal, f"record {entry.record}", "check 'units' and 'scale' of dataset.json"
+            )
         kept = np.ascontiguousarray(signal, np.float32)
         return Recording(kept, self.layout.fs_hz, self.layout.leads, self.layout.units)
-
-
-def _check_amplitude(signal_mv: NDArray[np.float64], record: str) -> None:
-    """Raise where every lead that changes at all is far from an ECG's amplitude."""
-    import numpy as np
-
-    present = signal_mv[:, np.isfinite(signal_mv).all(axis=0)]
-    spread = present.std(axis=1) if present.size else np.zeros(1)
-    spread = spread[spread > 0]
-    if not len(spread) or (spread.max() >= LEAST_MV and spread.min() <= LARGEST_MV):
-        return
-    raise UnusableError(
-        f"record {record}: its leads vary by {spread.min():.3g} to {spread.max():.3g} mV "
-        "(standard deviation), which no ECG does: check 'units' and 'scale' of dataset.json"
-    )

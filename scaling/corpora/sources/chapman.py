@@ -9,12 +9,14 @@ authors proposed; the splits are 8:1:1, stratified over the eleven.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from scaling.corpora.errors import CorpusError
+from scaling.corpora.sources.amplitude import check_amplitude
 from scaling.corpora.sources.base import Recording
 from scaling.corpora.sources.listed import Entry, check_entries
 from scaling.corpora.sources.published_splits import stratified
@@ -25,6 +27,7 @@ from scaling.identity import LEADS, CorpusSpec
 DIAGNOSTICS = "Diagnostics.xlsx"
 FOLDERS = ("ECGData", "ECGDataDenoised")
 FS_HZ = 500
+SAMPLES = 5000
 MV_PER_UV = 1e-3
 GROUPS = {  # sinus irregularity is SI in the first version of the sheet, SA in the second
     "AFIB": ("AFIB", "AF"),
@@ -82,26 +85,24 @@ def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Rows of the sheet, each with its ``file:row``."""
-    import zipfile
-
     import openpyxl
 
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        with contextlib.closing(book):
+            cells = list(book.worksheets[0].iter_rows(values_only=True))
     except FileNotFoundError:
         raise CorpusError(f"{path}: no such file; Chapman-Shaoxing needs it") from None
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise CorpusError(f"{path}: is no Excel workbook ({error})") from None
-    try:
-        cells = book.worksheets[0].iter_rows(values_only=True)
-        header = [str(name or "").strip() for name in next(cells, ())]
-        if absent := [name for name in _COLUMNS if name not in header]:
-            raise CorpusError(f"{path}: column {', '.join(absent)} is missing")
-        for number, row in enumerate(cells, start=2):
-            if any(cell is not None for cell in row):
-                yield f"{path}:{number}", dict(zip(header, row, strict=False))
-    finally:
-        book.close()
+    except Exception as error:  # zip, zlib and XML raise whatever a damaged file leads them to
+        raise CorpusError(
+            f"{path}: is no Excel workbook ({type(error).__name__}: {error}); download it again"
+        ) from None
+    header = [str(name or "").strip() for name in next(iter(cells), ())]
+    if absent := [name for name in _COLUMNS if name not in header]:
+        raise CorpusError(f"{path}: column {', '.join(absent)} is missing")
+    for number, row in enumerate(cells[1:], start=2):
+        if any(cell is not None for cell in row):
+            yield f"{path}:{number}", dict(zip(header, row, strict=False))
 
 
 def _entry(row: dict[str, Any], folder: str) -> tuple[Entry, int]:
@@ -135,7 +136,9 @@ class CsvReader:
         """Read one record.
 
         Raises:
-            CorpusError: names the file: unreadable, a cell that is no number, or not 12 leads.
+            CorpusError: names the file: unreadable, a cell that is no number, or not 5000 rows
+                of 12 leads.
+            UnusableError: values that no ECG has in microvolts.
         """
         import numpy as np
 
@@ -153,7 +156,14 @@ class CsvReader:
         leads = names if named else LEADS
         if signal_TL is None or signal_TL.shape[1] != len(LEADS) or len(leads) != len(LEADS):
             raise CorpusError(f"{path}: not a table of 12 leads: truncated; unpack it again")
-        return Recording((signal_TL.T * MV_PER_UV).astype(np.float32), FS_HZ, leads)
+        if len(signal_TL) != SAMPLES:
+            raise CorpusError(
+                f"{path}: {len(signal_TL)} rows of samples, not {SAMPLES}: truncated or damaged; "
+                "unpack it again"
+            )
+        signal_LT = signal_TL.T * MV_PER_UV
+        check_amplitude(signal_LT, str(path))
+        return Recording(signal_LT.astype(np.float32), FS_HZ, leads)
 
 
 def _is_number(text: str) -> bool:

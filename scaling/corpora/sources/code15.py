@@ -16,6 +16,7 @@ A partial download is usable: exams of absent parts are left out and counted.
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path, PurePosixPath
 
 from scaling.corpora.errors import CorpusError, shown
@@ -27,6 +28,7 @@ from scaling.corpora.sources.tables import fingerprint, inside
 from scaling.identity import LEADS, CorpusSpec
 
 EXAMS = "exams.csv"
+_PART = re.compile(r"exams_part\d+\.hdf5")
 NOT_LISTED = f"rows of the HDF5 parts whose exam is not in {EXAMS}"
 _COLUMNS = ("exam_id", "patient_id", "age", "is_male", "trace_file", *CLASSES)
 
@@ -136,6 +138,6 @@ def _read_exams(path: Path) -> Exams:
 def _part(text: str) -> str:
     """Name of a part, which lies directly below the root."""
     path: PurePosixPath = inside(text)
-    if len(path.parts) != 1:
+    if not _PART.fullmatch(str(path)):
         raise ValueError(f"trace_file {text!r} is not the name of a part")
     return str(path)

@@ -62,7 +62,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
             problems.append(f"{root / GOLD}:{line}: {error}")
             continue
         try:
-            if sex not in SEXES:
+            if not sex or sex not in SEXES:
                 raise ValueError(f"sex {sex!r} is neither M nor F")
             where = (TRACINGS, row)
             entries.append(Entry(str(row), row, "test", found, where, years(age), SEXES[sex]))

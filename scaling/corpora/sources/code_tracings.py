@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.corpora.errors import CorpusError, UnusableError
+from scaling.corpora.sources.amplitude import check_amplitude
 from scaling.corpora.sources.listed import Entry
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class TracingsReader:
 
         Raises:
             CorpusError: the file cannot be read.
-            UnusableError: nothing but zeros.
+            UnusableError: nothing but zeros, or values that no ECG has.
         """
         import numpy as np
 
@@ -55,8 +56,10 @@ class TracingsReader:
         offset = row % BLOCK
         signal_TL = _block(path, row - offset, _changed_ns(path))[offset]
         start, stop = unpadded(signal_TL)
+        where = f"{path}: record {entry.record} (row {row})"
         if start == stop:
-            raise UnusableError(f"{path}: record {entry.record} (row {row}) holds only zeros")
+            raise UnusableError(f"{where} holds only zeros")
+        check_amplitude(signal_TL[start:stop].T, where)
         signal_LT = np.ascontiguousarray(signal_TL[start:stop].T, np.float32)
         return Recording(signal_LT, FS_HZ, self.leads)
 

@@ -6,7 +6,6 @@ for tables of two thousand columns, this reader picks the cells that are needed.
 
 from __future__ import annotations
 
-import csv
 import functools
 import hashlib
 import math
@@ -14,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from scaling.corpora.errors import CorpusError
+from scaling.corpora.sources.tables import csv_rows
 
-_LARGEST_CELL = 2**24
 _FLAGS = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 
 
@@ -31,30 +30,13 @@ def read_columns(
         what: what to say when the file is absent.
 
     Raises:
-        CorpusError: the file is absent, not text, lacks a column, or has a row of another
-            length than its header.
+        CorpusError: see ``tables.csv_rows``.
     """
-    csv.field_size_limit(_LARGEST_CELL)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            header = next(reader, [])
-            if absent := [name for name in needed if name not in header]:
-                raise CorpusError(f"{path}: column {', '.join(absent)} is missing")
-            at = [header.index(name) if name in header else -1 for name in (*needed, *optional)]
-            for row in reader:
-                if not row:
-                    continue
-                if len(row) != len(header):
-                    raise CorpusError(
-                        f"{path}:{reader.line_num}: {len(row)} cells, but the header has "
-                        f"{len(header)}: the table is truncated or damaged; download it again"
-                    )
-                yield reader.line_num, tuple([row[i] if i >= 0 else "" for i in at])
-    except FileNotFoundError:
-        raise CorpusError(f"{path}: no such file{'; ' + what if what else ''}") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(f"{path}: cannot be read ({error})") from None
+    rows = csv_rows(path, needed, what)
+    _, header = next(rows)
+    at = [header.index(name) if name in header else -1 for name in (*needed, *optional)]
+    for line, row in rows:
+        yield line, tuple([row[i] if i >= 0 else "" for i in at])
 
 
 def table_digest(path: Path) -> bytes:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from scaling.corpora.errors import CorpusError
+from scaling.corpora.sources.amplitude import check_amplitude
 from scaling.corpora.sources.base import CHUNK, Chunk, Recording, Rows
 from scaling.corpora.sources.listed import Entry, ListedChunk, check_entries
 from scaling.corpora.sources.remarked import RemarkedSource
@@ -59,6 +60,8 @@ def open_original(
     for where, row in read_table(reference, ("Recording", *_COLUMNS)):
         record = row["Recording"].strip()
         try:
+            if not record:
+                raise ValueError("Recording is empty")
             labels = {"": _labels(row, classes)}
         except ValueError as error:
             problems.append(f"{where}: {error}")
@@ -115,6 +118,7 @@ def read_struct(path: Path) -> Struct:
 
     Raises:
         CorpusError: names the file: unreadable, or not the struct described above.
+        UnusableError: values that no ECG has in millivolts.
     """
     import numpy as np
     from scipy.io import loadmat
@@ -132,6 +136,7 @@ def read_struct(path: Path) -> Struct:
         raise CorpusError(f"{path}: ECG.data is no matrix of numbers")
     if data.shape[0] != len(LEADS) or not data.shape[1]:
         raise CorpusError(f"{path}: ECG.data is {data.shape[0]} x {data.shape[1]}, not 12 leads")
+    check_amplitude(data, str(path))
     sex = "".join(np.asarray(fields["sex"]).astype(str).ravel()).strip().lower()
     return Struct(
         Recording(data.astype(np.float32), FS_HZ, LEADS), _age(fields["age"]), _SEX.get(sex)

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.corpora.errors import CorpusError
+from scaling.corpora.sources.amplitude import check_amplitude
 from scaling.corpora.sources.columns import flag, read_columns, table_digest, years
 from scaling.corpora.sources.listed import Entry, ListedSource, check_entries
 from scaling.corpora.sources.tables import fingerprint, patient_number
@@ -78,14 +79,19 @@ class EchonextReader:
 
         Raises:
             CorpusError: the array cannot be read.
+            UnusableError: values that are not standardised ones of an ECG.
         """
         import numpy as np
 
         from scaling.corpora.sources.base import Recording
 
         split, row = entry.where
-        signal_TL = _array(self.root / _file(split))[row, 0]
-        return Recording(np.ascontiguousarray(signal_TL.T, np.float32), FS_HZ, LEADS, "1")
+        path = self.root / _file(split)
+        signal_TL = _array(path)[row, 0]
+        check_amplitude(signal_TL.T, f"{path}: record {entry.record}")
+        with np.errstate(over="ignore"):  # becomes infinite, which is refused as such
+            signal_LT = np.ascontiguousarray(signal_TL.T, np.float32)
+        return Recording(signal_LT, FS_HZ, LEADS, "1")
 
 
 def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:

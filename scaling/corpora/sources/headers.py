@@ -19,6 +19,7 @@ from scaling.corpora.sources.tables import file_sizes, fingerprint
 from scaling.corpora.sources.wfdb16 import SUFFIXES
 
 _FIELD = re.compile(r"^#[ \t]*(Age|Sex|Dx)[ \t]*:[ \t]*(.*?)[ \t\r]*$", re.MULTILINE)
+_GAINS = re.compile(r"^[^#\s]\S* 16(?:\+24)? (\S+) ", re.MULTILINE)
 _SEX = {"male": "male", "m": "male", "female": "female", "f": "female"}
 _UNKNOWN = ("", "unknown", "nan")
 OLDEST = 90.0  # PTB-XL writes 300 for patients older than 89
@@ -36,7 +37,7 @@ class Annotated:
         codes: SNOMED CT codes of ``#Dx``.
         age: years, None where unknown.
         sex: ``female``, ``male``, or None where unknown.
-        gain: gain of the first lead as written, such as ``1000/mV``.
+        gain: gain of the leads as written, such as ``1000/mV``; several where they differ.
     """
 
     record: str
@@ -97,7 +98,7 @@ def read_headers(
     base = os.fspath(root)
     found: list[Annotated] = []
     used: dict[str, int] = {}
-    claimed: set[str] = set()
+    claimed: dict[str, str] = {}
     problems: list[str] = []
     digest = hashlib.sha256()
     for head in heads:
@@ -109,7 +110,8 @@ def read_headers(
             problems.append(f"{root / head}: {error}")
             continue
         signal = head.removesuffix(_base(head)) + record.file
-        claimed.add(signal)
+        if claimed.setdefault(signal, head) != head:
+            problems.append(f"{root / head}: names the signal file of {claimed[signal]} too")
         if signal in sizes:
             found.append(record)
             used |= {head: sizes[head], signal: sizes[signal]}
@@ -124,7 +126,7 @@ def read_headers(
         records=tuple(found),
         fingerprint=fingerprint(tables, used, digest.digest()),
         absent=len(heads) - len(found),
-        unclaimed=len(sizes.keys() - claimed - set(heads)),
+        unclaimed=len(sizes.keys() - claimed.keys() - set(heads)),
     )
 
 
@@ -146,10 +148,11 @@ def parse_annotated(stem: str, text: str) -> Annotated:
         text: its content.
 
     Raises:
-        CorpusError: no signal line, a signal file elsewhere, no ``#Dx`` line, or a diagnosis
-            that is no code.
+        CorpusError: no signal line, a signal file elsewhere, not one ``#Dx`` line, or a
+            diagnosis that is no code.
     """
-    fields = dict(_FIELD.findall(text))
+    found = _FIELD.findall(text)
+    fields = dict(found)
     signal_line = text.split("\n", 2)[1].split() if text.count("\n") > 1 else []
     if len(signal_line) < 3 or signal_line[0].startswith("#"):
         raise CorpusError("describes no lead: truncated; download it again")
@@ -158,6 +161,8 @@ def parse_annotated(stem: str, text: str) -> Annotated:
         raise CorpusError(f"names the file {file!r}, which is not in its own folder")
     if "Dx" not in fields:
         raise CorpusError("has no #Dx line, which says the diagnoses: download it again")
+    if sum(name == "Dx" for name, _ in found) > 1:
+        raise CorpusError("has two #Dx lines: download it again")
     codes = () if fields["Dx"].lower() in _UNKNOWN else tuple(fields["Dx"].split(","))
     codes = tuple(code.strip() for code in codes if code.strip())
     if wrong := [code for code in codes if not code.isdecimal()]:
@@ -169,7 +174,7 @@ def parse_annotated(stem: str, text: str) -> Annotated:
         codes=codes,
         age=_age(fields.get("Age", "")),
         sex=_SEX.get(fields.get("Sex", "").lower()),
-        gain=signal_line[2],
+        gain=" and ".join(sorted(set(_GAINS.findall(text)) or {signal_line[2]})),
     )
 
 

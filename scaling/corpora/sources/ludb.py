@@ -66,6 +66,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
     present = [e for e in entries if {e.where[0] + ".hea", e.where[0] + ".dat"} <= sizes.keys()]
     if not present:
         raise CorpusError(f"{root}: none of the {len(rows)} records of {TABLE} is below data")
+    unlisted = sum(path.endswith(".dat") for path in sizes) - len(present)
     used = sorted(e.where[0] + suffix for e in present for suffix in (".hea", ".dat"))
     headers = b"".join((root / path).read_bytes() for path in used if path.endswith(".hea"))
     return RemarkedSource(
@@ -74,6 +75,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
         read=RecordReader(root, FS_HZ),
         fingerprint=fingerprint([table.read_bytes()], {p: sizes[p] for p in used}, headers),
         absent=len(entries) - len(present),
+        left_out={f"record that is not in {TABLE}": unlisted} if unlisted else {},
         remarks=("no official split: subjects are split 8:1:1 by a hash of their number",),
     )
 

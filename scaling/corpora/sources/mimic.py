@@ -139,6 +139,8 @@ def _read_list(path: Path, labels: LabelTables, problems: list[str]) -> list[Ent
             who, number = whole(subject), whole(study)
             official = path_cell == _official_path(subject, study)
             where = path_cell if official else str(inside(path_cell))
+            if not where.endswith(f"/{number}"):
+                raise ValueError(f"path {where!r} is not that of study {number}")
             found, age, sex = labels.take(number, who)
         except ValueError as error:
             problems.append(f"{path}:{line}: {error}")

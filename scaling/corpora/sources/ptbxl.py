@@ -13,6 +13,7 @@ import functools
 from pathlib import Path
 
 from scaling.corpora.errors import CorpusError
+from scaling.corpora.sources.columns import years
 from scaling.corpora.sources.listed import Entry, ListedSource, check_entries
 from scaling.corpora.sources.tables import file_sizes, fingerprint, inside, read_table
 from scaling.corpora.sources.wfdb16 import RecordReader
@@ -25,8 +26,9 @@ STATEMENTS = "scp_statements.csv"
 FILES = (DATABASE, STATEMENTS)
 _NEEDED = f"PTB-XL needs {' and '.join(FILES)}"
 _SPLIT = dict.fromkeys(range(1, 9), "train") | {9: "validation", 10: "test"}
-_SEX = {"0": "male", "1": "female"}
-OLDEST = 90.0  # the database writes 300 for patients older than 89
+_SEX = {"0": "male", "1": "female", "": None}
+OLDEST, _OLDER = 90.0, "300"  # the database writes 300 for patients older than 89
+NOT_LISTED = f"signal file that is not in {DATABASE}"
 
 Mapping = dict[str, dict[str, str]]
 
@@ -57,6 +59,8 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
             f"records{source_hz}: download that folder, or choose another fs_hz"
         )
     used = {path: sizes[path] for entry in present for path in _files(entry)}
+    known = {entry.where[0] + ".dat" for entry in rows}
+    unlisted = sum(path.endswith(".dat") and path not in known for path in sizes)
     stems = sorted(entry.where[0] for entry in present)
     return ListedSource(
         classes=classes,
@@ -68,6 +72,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
             b"".join((root / f"{stem}.hea").read_bytes() for stem in stems),
         ),
         absent=len(rows) - len(present),
+        left_out={NOT_LISTED: unlisted} if unlisted else {},
     )
 
 
@@ -109,13 +114,19 @@ def _read_database(
     entries: list[Entry] = []
     problems: list[str] = []
     unknown: set[str] = set()
+    taken: set[str] = set()
     for where, row in read_table(path, needed, _NEEDED):
         try:
             codes = _codes(row["scp_codes"])
             unknown |= set(codes) - mapping["all"].keys()
-            entries.append(_entry(row, row[filename], _labels(codes, mapping, classes)))
-        except (ValueError, SyntaxError, KeyError) as error:
+            entry = _entry(row, row[filename], _labels(codes, mapping, classes))
+            if entry.where[0] in taken:
+                raise ValueError(f"{filename} {row[filename]!r} is that of another record too")
+        except ValueError as error:
             problems.append(f"{where}: {error}")
+            continue
+        taken.add(entry.where[0])
+        entries.append(entry)
     check_entries(entries, problems, str(path))
     if unknown:
         raise CorpusError(
@@ -142,21 +153,33 @@ def _entry(row: dict[str, str], stem: str, labels: dict[str, tuple[int, ...]]) -
     if not patient.is_integer() or fold not in _SPLIT:
         raise ValueError(f"patient_id {row['patient_id']!r}, strat_fold {row['strat_fold']!r}")
     path = inside(stem)
-    age = float(row["age"]) if row.get("age") else None
+    sex = row.get("sex", "").strip().removesuffix(".0")
+    if sex not in _SEX:
+        raise ValueError(f"sex {sex!r} is neither 0 (male) nor 1 (female)")
     return Entry(
         record=str(int(row["ecg_id"])),
         patient=int(patient),
         split=_SPLIT[int(fold)],
         labels=labels,
         where=(str(path), path.name + ".dat"),
-        age=OLDEST if age is not None and age >= OLDEST else age,
-        sex=_SEX.get(row.get("sex") or ""),
+        age=_age(row.get("age", "")),
+        sex=_SEX[sex],
     )
+
+
+def _age(text: str) -> float | None:
+    if text.strip().removesuffix(".0") == _OLDER:
+        return OLDEST
+    age = years(text)
+    return None if age is None else min(age, OLDEST)
 
 
 @functools.lru_cache(maxsize=4096)
 def _codes(text: str) -> tuple[str, ...]:
-    value = ast.literal_eval(text)
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
+        raise ValueError(f"scp_codes {text[:80]!r} cannot be read ({error})") from None
     if not isinstance(value, dict):
         raise ValueError(f"scp_codes {text!r} is not a dictionary")
     return tuple(str(code) for code in value)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.corpora.errors import CorpusError
+from scaling.corpora.sources.amplitude import check_amplitude
 from scaling.corpora.sources.columns import read_columns, table_digest, whole, years
 from scaling.corpora.sources.hdf5 import open_dataset
 from scaling.corpora.sources.listed import Entry, check_entries
@@ -59,12 +60,14 @@ def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
             f"unpack {ARCHIVE} there (it is a plain tar: tar -xf {ARCHIVE})"
         )
     used = {entry.where[0]: sizes[entry.where[0]] for entry in present}
+    unlisted = len(sizes) - len(used)
     return RemarkedSource(
         classes={TASK: tuple(primary.values())},
         entries=present,
         read=SphReader(root),
         fingerprint=fingerprint([table_digest(root / name) for name in (METADATA, CODES)], used),
         absent=len(entries) - len(present),
+        left_out={f"record that is not in {METADATA}": unlisted} if unlisted else {},
         remarks=("no official split: patients are split 8:1:1 by a hash of their id",),
     )
 
@@ -151,6 +154,7 @@ class SphReader:
 
         Raises:
             CorpusError: the file cannot be read, or its array is not 12 x N floating point.
+            UnusableError: values that no ECG has.
         """
         import numpy as np
 
@@ -165,8 +169,10 @@ class SphReader:
                     f"{path}: {DATASET} is {dataset.dtype} {dataset.shape}, not floating point of "
                     f"shape ({len(LEADS)}, {samples}), as {METADATA} says"
                 )
-            return Recording(np.asarray(dataset[()], np.float32), FS_HZ, LEADS)
+            stored_LT = dataset[()]
         except OSError as error:
             raise CorpusError(f"{path}: cannot be read ({error}); download it again") from None
         finally:
             dataset.file.close()
+        check_amplitude(stored_LT, str(path))
+        return Recording(stored_LT.astype(np.float32), FS_HZ, LEADS)

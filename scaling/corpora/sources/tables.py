@@ -13,32 +13,59 @@ from scaling.corpora.errors import CorpusError
 _LARGEST_CELL = 2**24
 
 
-def read_table(
-    path: Path, needed: Iterable[str], what: str = "", delimiter: str = ","
-) -> Iterator[tuple[str, dict[str, str]]]:
-    """Rows of a CSV, each with its ``file:line``; cells are text, "" where absent.
+def csv_rows(path: Path, needed: Iterable[str], what: str = "") -> Iterator[tuple[int, list[str]]]:
+    """Line number and cells of the header and of every row; blank lines are passed over.
 
     Args:
         path: a UTF-8 file, with or without a byte-order mark, with a header line.
         needed: columns that must be there.
         what: what to say when the file is absent, such as "PTB-XL needs a.csv and b.csv".
-        delimiter: of the cells.
 
     Raises:
-        CorpusError: the file is absent, not text, or lacks a column.
+        CorpusError: the file is absent, not text, lacks a needed column or has it twice, holds
+            zero bytes or a quotation that does not end, or has a row of another length than
+            its header.
     """
     csv.field_size_limit(_LARGEST_CELL)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="", delimiter=delimiter)
-            if absent := [name for name in needed if name not in (reader.fieldnames or ())]:
+            reader = csv.reader(_without_holes(file), strict=True)
+            header = next(reader, [])
+            if absent := [name for name in needed if name not in header]:
                 raise CorpusError(f"{path}: column {', '.join(absent)} is missing")
+            if twice := [name for name in needed if header.count(name) > 1]:
+                raise CorpusError(f"{path}: column {', '.join(twice)} is there twice")
+            yield reader.line_num, header
             for row in reader:
-                yield f"{path}:{reader.line_num}", row
+                if row and len(row) != len(header):
+                    raise CorpusError(
+                        f"{path}:{reader.line_num}: {len(row)} cells, but the header has "
+                        f"{len(header)}: the table is truncated or damaged; download it again"
+                    )
+                if row:
+                    yield reader.line_num, row
     except FileNotFoundError:
         raise CorpusError(f"{path}: no such file{'; ' + what if what else ''}") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CorpusError(f"{path}: cannot be read ({error})") from None
+
+
+def _without_holes(lines: Iterable[str]) -> Iterator[str]:
+    """The lines; a file that was not written to its end has zero bytes where text should be."""
+    for line in lines:
+        if "\0" in line:
+            raise csv.Error("a line holds zero bytes: damaged; download it again")
+        yield line
+
+
+def read_table(
+    path: Path, needed: Iterable[str], what: str = ""
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Rows of a CSV as dictionaries, each with its ``file:line``; see ``csv_rows``."""
+    rows = csv_rows(path, needed, what)
+    _, header = next(rows)
+    for line, row in rows:
+        yield f"{path}:{line}", dict(zip(header, row, strict=True))
 
 
 def inside(text: str) -> PurePosixPath:

@@ -45,12 +45,16 @@ def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
     folder = description.file.parent
     sizes: dict[str, int] = {}
     headers = hashlib.sha256()
+    taken: set[str] = set()
 
     def locate(record: str, cell: str, number: int) -> str | None:
         stem = str(inside((cell or record).removesuffix(".hea")))
         found = _find(folder, stem)
         if found is None:
             return None
+        if stem in taken:
+            raise CorpusError(f"path {stem!r} belongs to two records")
+        taken.add(stem)
         text, files = found
         headers.update(text)
         sizes.update(files)
@@ -161,12 +165,13 @@ def _read_other(stem: Path, head: Path) -> Recording:
 
     try:
         record = wfdb.rdrecord(str(stem), physical=False)
+        names = tuple(map(str.strip, record.sig_name))
         sums = record.calc_checksum()
     except Exception as error:  # the package raises whatever a damaged file leads it to
         raise CorpusError(f"{head}: cannot be read ({type(error).__name__}: {error})") from None
     wrong = [
         lead
-        for lead, said, found in zip(record.sig_name, record.checksum, sums, strict=True)
+        for lead, said, found in zip(names, record.checksum, sums, strict=True)
         if said is not None and (said - found) % 65536
     ]
     if wrong:
@@ -183,4 +188,4 @@ def _read_other(stem: Path, head: Path) -> Recording:
         raise CorpusError(f"{head}: a gain of {min(per_mv):g} to {max(per_mv):g} steps per mV")
     physical_TL = record.dac() * np.array([_MV[unit] for unit in record.units])
     signal_LT = np.ascontiguousarray(physical_TL.T, np.float32)
-    return Recording(signal_LT, round(record.fs), tuple(record.sig_name))
+    return Recording(signal_LT, round(record.fs), names)
