@@ -139,9 +139,9 @@ RECIPES: dict[str, Callable[[], Numbers] | Callable[[Path], Numbers]] = {
 }
 RECIPES |= {f"corpora.{name}": functools.partial(numbers, name) for name in WRITERS}
 GOLDEN: dict[tuple[str, int], Numbers] = {
-    ("corpora.virtual", 2): [
-        0.137747,
-        -0.4925,
+    ("corpora.virtual", 2): [  # three numbers a cohort
+        0.141357,
+        -0.3675,
         10,
         0.101674,
         -0.0275,
@@ -160,19 +160,19 @@ GOLDEN: dict[tuple[str, int], Numbers] = {
         102,
         0.164077,
         -0.0675,
-        20,
+        17,
         0.152027,
         0,
         138,
         0.168085,
         -0.065,
         11,
-    ],
+    ],  # fmt: skip
     ("corpora.convert", 1): [11, 5309, 9.526e06, 1.40588e07, 4.94514e06, 1.06826e07],
     ("corpora.ptbxl", 1): [0.473925, 0.468644, 0.466278, 6, 3],
     ("corpora.cpsc2018", 1): [0.491554, 0.48976, 0.488938, 12, 9, 9, 0, 0],
     ("corpora.csn", 1): [0.449858, 0.462602, 0.474865, 12, 19, 7, 6, 7, 0, 0],
-    ("corpora.chapman", 1): [0.15475, 0.15575, 0.15675, 11, 11, 11, 0, 0],
+    ("corpora.chapman", 1): [0.15275, 0.15375, 0.15475, 11, 11, 11, 0, 0],
     ("corpora.challenge2021", 1): [0.511589, 0.495082, 0.493985, 9, 7, 8, 0, 1],
     ("corpora.code15", 1): [0.503781, 0.500232, 0.500364, 4, 5, 3, 1, 1],
     ("corpora.code", 1): [1.14915, 1.12614, 1.10719, 3, 3, 1, 2, 0],
