@@ -27,6 +27,19 @@ BRINGS = (
     ("af", "t_low", 0.35), ("af", "digitalis", 0.2), ("af", "ischaemia_lateral", 0.2),
 )  # fmt: skip
 
+# Where every beat begins in the ventricles the trace says nothing of these.
+UNSEEN_IF_VENTRICULAR = (
+    "rbbb", "irbbb", "lbbb", "ilbbb", "lafb", "lpfb", "ivcd", "preexcitation", "av_block1",
+    "lvh", "rvh", "infarct_anterior", "infarct_inferior", "infarct_lateral", "infarct_posterior",
+    "ischaemia_anterior", "ischaemia_inferior", "ischaemia_lateral",
+    "st_elevation_anterior", "st_elevation_inferior", "st_elevation_lateral",
+    "t_anterior", "t_inferior", "t_lateral", "early_repolarisation", "poor_progression",
+)  # fmt: skip
+# Rhythms in which no beat is premature, see ``rhythm``.
+NEVER_PREMATURE = (
+    "svt", "vt", "flutter", "atrial_tachycardia", "av_block2", "av_block3", "paced"
+)  # fmt: skip
+
 
 def chances(population: Population, older: Tensor) -> dict[str, Tensor]:
     """Prior probability of each disorder, before others bring it along: (B,) each.
@@ -68,14 +81,27 @@ def disorders(population: Population, draws: Draws, older: Tensor) -> dict[str, 
         if brings in population.prevalence:
             also = states[name] & (draws.uniform(f"{name} brings {brings}") < extra)
             states[brings] = states[brings] | also
+    ventricular = states["paced"] | states["vt"] | wide_escape(states, draws)
+    for name in UNSEEN_IF_VENTRICULAR:
+        states[name] = states[name] & ~ventricular
     states["rbbb"] = states["rbbb"] & ~states["lbbb"]
     states["irbbb"] = states["irbbb"] & ~states["rbbb"] & ~states["lbbb"]
     states["ilbbb"] = states["ilbbb"] & ~states["rbbb"] & ~states["lbbb"] & ~states["irbbb"]
     states["lafb"] = states["lafb"] & ~states["lbbb"]
     states["lpfb"] = states["lpfb"] & ~states["lbbb"] & ~states["lafb"]
+    for name in NEVER_PREMATURE:
+        for pattern in ("bigeminy", "trigeminy"):
+            states[pattern] = states[pattern] & ~states[name]
     states["bigeminy"] = states["bigeminy"] & ~states["trigeminy"]
+    states["preexcitation"] = states["preexcitation"] & ~states["av_block2"] & ~states["av_block3"]
+    states["av_block1"] = states["av_block1"] & ~states["preexcitation"]
     states["tachycardia"] = states["tachycardia"] & ~states["bradycardia"]
     return states
+
+
+def wide_escape(states: Mapping[str, Tensor], draws: Draws) -> Tensor:
+    """Complete block whose escape rhythm begins in the ventricles, (B,) bool."""
+    return states["av_block3"] & (draws.uniform("wide escape") < 0.5)
 
 
 def degree(

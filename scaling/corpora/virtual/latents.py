@@ -173,6 +173,7 @@ def _rate(f: dict[str, Tensor], states: dict[str, Tensor], draws: Draws, p: Popu
     }  # fmt: skip
     for name, (mean, sd) in typical.items():
         rate = torch.where(states[name], mean + sd * n, rate)
+    rate = torch.where(states["svt"], rate.clamp(min=140.0), rate)
     rate = torch.where(states["af"], 86.0 * torch.exp(0.29 * n), rate)
     rate = rate * torch.exp(0.03 * draws.at_visit("rate", 1)[:, 0])
     f["base_rate_bpm"] = rate.clamp(27.0, 215.0)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from scaling.corpora.virtual.depolarisation import sequence_ms, ventricular_qrs_ms
+from scaling.corpora.virtual.disorders import wide_escape
 from scaling.corpora.virtual.latents import DELTA_MS, Latents
 from scaling.corpora.virtual.smooth import power, sigmoid
 
@@ -167,7 +168,8 @@ def _premature(x: Latents, slots: int) -> Tensor:
     kind = torch.where(x.states["trigeminy"][:, None], 2 * (k % 3 == 0), kind)
     after = torch.cat([torch.zeros_like(kind[:, :1]), kind[:, :-1]], 1)
     kind = torch.where(after > 0, 0, kind)  # no couplets
-    none = [x.states[name] for name in ("svt", "vt", "av_block2", "av_block3", "flutter")]
+    none = [x.states[name] for name in ("svt", "vt", "av_block2", "av_block3", "flutter", "paced")]
+    none.append(_two_to_one(x))  # a beat would be timed by the blocked one before it
     return torch.where(torch.stack(none).any(0)[:, None], 0, kind)
 
 
@@ -219,7 +221,7 @@ def _own_clock(x: Latents, qrs: Tensor, premature: Tensor, slots: int) -> tuple[
     mean = 60.0 / x["base_rate_bpm"][:, None]
     steady = mean * (1.0 + 0.004 * x.draws.visit.normal("escape", slots))
     own = _running(x, steady, mean[:, 0])
-    wide = x.states["av_block3"] & (x.draws.uniform("wide escape") < 0.5)
+    wide = wide_escape(x.states, x.draws)
     qrs = torch.where(apart[:, None], own, qrs)
     paced = x.states["paced"][:, None] & (premature != 2)
     return qrs, ventricular | wide[:, None] | paced

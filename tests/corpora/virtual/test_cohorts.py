@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from scaling.corpora.catalogue import PTBXL_TASKS, SOURCES
+from scaling.corpora.sources import code_labels, cpsc2018, csn_labels, echonext, mimic_labels
 from scaling.corpora.sources.ptbxl import open_source as open_ptbxl
 from scaling.corpora.virtual.cohorts import COHORTS, Cohort, make_records, scp, task_probabilities
 from scaling.corpora.virtual.cohorts.base import Task, plain
@@ -36,10 +37,6 @@ COUNTS = {
                       "rhythm": 12, "all": 71},
     "virtual/mimic": {"icd": 900, "sex": 1, "icu": 2, "mortality": 6},
 }  # fmt: skip
-CSN = (
-    "AQW UW SR WPW 2AVB AT VB ARS STTC SA STE VPB TWO STTU ALS APB 2AVB1 PRIE CCR CR AF AVB QTIE "
-    "LBBB VEB SVT RBBB 1AVB STDD MI AFIB TWC PWC ERV RVH LVH ST JEB"
-)
 
 
 @functools.cache
@@ -62,16 +59,16 @@ def test_every_virtual_source_has_its_cohort_and_tasks() -> None:
     assert found == COUNTS
 
 
-def test_class_lists_are_those_of_the_real_sets() -> None:
-    six = ("1dAVb", "RBBB", "LBBB", "SB", "AF", "ST")
-    assert COHORTS["virtual/code"].classes[""] == COHORTS["virtual/basic"].classes[""] == six
-    assert COHORTS["virtual/csn"].classes[""] == tuple(CSN.split())
-    nine = "AFIB VPC NORM 1AVB CRBBB STE PAC CLBBB STD"
-    assert COHORTS["virtual/cpsc2018"].classes[""] == tuple(nine.split())
-    assert COHORTS["virtual/echonext"].classes["flags"][0] == "lvef_lte_45_flag"
-    assert COHORTS["virtual/echonext"].classes["shd"] == ("shd_moderate_or_greater_flag",)
-    horizons = tuple(f"mortality_{h}" for h in ("1d", "7d", "28d", "90d", "180d", "365d"))
-    assert COHORTS["virtual/mimic"].classes["mortality"] == horizons
+def test_class_lists_are_those_of_the_real_sources() -> None:
+    classes = {name: cohort.classes for name, cohort in COHORTS.items()}
+    assert classes["virtual/code"][""] == classes["virtual/basic"][""] == code_labels.CLASSES
+    assert classes["virtual/wearable"][""] == (*code_labels.CLASSES, "PAC", "PVC")
+    assert classes["virtual/csn"][""] == csn_labels.CLASSES
+    assert classes["virtual/cpsc2018"][""] == cpsc2018.CLASSES
+    assert classes["virtual/echonext"] == echonext.CLASSES
+    assert classes["virtual/mimic"]["sex"] == mimic_labels.SEX
+    assert classes["virtual/mimic"]["icu"] == mimic_labels.ICU
+    assert classes["virtual/mimic"]["mortality"] == mimic_labels.MORTALITY
 
 
 def test_ptbxl_statements_and_mapping_are_the_official_ones(shared: Path) -> None:

@@ -54,15 +54,15 @@ MEANINGS: dict[tuple[str, str], str] = {
         QWAVE +scar_inferior  STD_ -st_lateral_mv
     """,
     ("virtual/echonext", "flags"): """
-        lvef_lte_45_flag -ef_percent  lvwt_gte_13_flag +lv_mass
-        aortic_stenosis_moderate_or_greater_flag +aortic_stenosis
-        aortic_regurgitation_moderate_or_greater_flag +aortic_stenosis
-        mitral_regurgitation_moderate_or_greater_flag +mitral_regurgitation
-        tricuspid_regurgitation_moderate_or_greater_flag +rv_load
-        pulmonary_regurgitation_moderate_or_greater_flag +rv_load
-        rv_systolic_dysfunction_moderate_or_greater_flag +rv_load
-        pericardial_effusion_moderate_large_flag +effusion
-        pasp_gte_45_flag +rv_load  tr_max_gte_32_flag +rv_load
+        lvef_lte_45 -ef_percent  lvwt_gte_13 +lv_mass
+        aortic_stenosis_moderate_or_greater +aortic_stenosis
+        aortic_regurgitation_moderate_or_greater +aortic_stenosis
+        mitral_regurgitation_moderate_or_greater +mitral_regurgitation
+        tricuspid_regurgitation_moderate_or_greater +rv_load
+        pulmonary_regurgitation_moderate_or_greater +rv_load
+        rv_systolic_dysfunction_moderate_or_greater +rv_load
+        pericardial_effusion_moderate_large +effusion
+        pasp_gte_45 +rv_load  tr_max_gte_32 +rv_load
     """,
     ("virtual/mimic", "mortality"): """
         mortality_1d +frailty  mortality_28d +age_years  mortality_365d -ef_percent

@@ -8,6 +8,7 @@ import torch
 
 from scaling.corpora.virtual.atria import p_duration_ms
 from scaling.corpora.virtual.generate import Visits, rows, visits
+from scaling.corpora.virtual.population import RHYTHMS
 from scaling.corpora.virtual.rhythm import EARLIEST_S, events, flutter_cycle_s
 from tests.corpora.virtual.lone import having, lone
 
@@ -158,3 +159,32 @@ def test_p_waves_end_before_a_long_pr() -> None:
     found = rows(having("av_block1"), slice(0, 30))
     assert bool((p_duration_ms(found.latents) < found.findings["pr_ms"]).all())
     assert float(found.findings["pr_ms"].min()) > 195.0
+
+
+@pytest.mark.parametrize("rhythm", sorted(RHYTHMS))
+def test_no_rhythm_with_ectopy_stops_the_heart(rhythm: str) -> None:
+    found = having(rhythm, 256, pacs=0.5, pvcs=0.5, bigeminy=0.4, trigeminy=0.3)
+    for row in range(len(found.patients)):
+        times = found.r_peaks_s[row].numpy()
+        inside = times[(times >= 0) & (times < 10)]
+        assert len(inside) >= 3, (rhythm, row)
+
+
+@pytest.mark.parametrize("rhythm", sorted(RHYTHMS))
+def test_a_pattern_of_premature_beats_has_premature_beats(rhythm: str) -> None:
+    found = having(rhythm, 256, bigeminy=0.6, trigeminy=0.3)
+    named = (found.findings["bigeminy"] > 0.5) | (found.findings["trigeminy"] > 0.5)
+    assert bool((found.findings["pvcs"][named] > 0).all())
+    early = found.events.premature[named] == 2
+    assert bool(found.events.ventricular[named][early].all())
+
+
+def test_what_a_ventricular_rhythm_hides_is_absent() -> None:
+    for rhythm in ("paced", "vt", "av_block3"):
+        found = having(rhythm, 64, rbbb=0.5, lbbb=0.4, lafb=0.5, infarct_anterior=0.5)
+        wide = found.events.ventricular.all(1)
+        assert bool(wide.any())
+        for name in ("rbbb", "lbbb", "lafb", "scar_anterior"):
+            assert float(found.findings[name][wide].max()) < 0.2
+    conducted = having("av_block3", 64, rbbb=0.9)
+    assert float(conducted.findings["rbbb"].max()) > 0.6

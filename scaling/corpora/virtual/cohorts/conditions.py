@@ -35,7 +35,7 @@ WANDERING = degree("wandering", softness=0.08)
 AVB2 = degree("av_block2")
 AVB3 = degree("av_block3")
 SINUS = none_of(AF, FLUTTER, ATRIAL_TACHYCARDIA, SVT, JUNCTIONAL, VENTRICULAR, PACED, AVB3)
-SLOW_SINUS = all_of(below("rate_bpm", 57.0, 1.5), SINUS)
+SLOW_SINUS = all_of(below("rate_bpm", 57.0, 1.5), SINUS, none_of(AVB2))
 FAST_SINUS = all_of(above("rate_bpm", 100.0, 2.0), SINUS)
 SINUS_ARRHYTHMIA = all_of(degree("sinus_arrhythmia", softness=0.08), SINUS)
 PACS = above("pacs", 0.5, 0.12)  # beats: one is enough, none is not
