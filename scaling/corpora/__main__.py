@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,11 +48,13 @@ def _add_prepare(parse: argparse.ArgumentParser) -> None:
     )
     parse.add_argument("--preset", default="none", help="preprocessing (default: %(default)s)")
     parse.add_argument("--fs-hz", type=_positive, help="rate stored (default: preset's, or 100)")
-    parse.add_argument("--window-s", type=float, help="seconds stored (default: preset's, or 10)")
+    parse.add_argument(
+        "--window-s", type=_seconds, help="seconds stored (default: preset's, or 10)"
+    )
     for split in ("records", "validation", "test"):
         what = "training" if split == "records" else split
         parse.add_argument(f"--{split}", type=_positive, help=f"{what} records of a cohort")
-    parse.add_argument("--seed", type=int, default=0, help="seed of a cohort (default: 0)")
+    parse.add_argument("--seed", type=_seed, help="seed of a cohort (default: 0)")
     parse.add_argument(
         "--drop-damaged", action="store_true", help="leave out and list damaged records"
     )
@@ -59,9 +62,26 @@ def _add_prepare(parse: argparse.ArgumentParser) -> None:
 
 
 def _positive(word: str) -> int:
-    number = int(word)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
+    return _whole(word, 1)
+
+
+def _seed(word: str) -> int:
+    return _whole(word, 0)
+
+
+def _whole(word: str, least: int) -> int:
+    if not word.isdecimal() or int(word) < least:
+        raise argparse.ArgumentTypeError(f"must be a whole number, {least} or more; not {word!r}")
+    return int(word)
+
+
+def _seconds(word: str) -> float:
+    try:
+        number = float(word)
+    except ValueError:
+        number = math.nan
+    if not 0.0 < number < math.inf:  # false for NaN
+        raise argparse.ArgumentTypeError(f"must be a number of seconds above 0; not {word!r}")
     return number
 
 

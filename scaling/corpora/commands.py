@@ -44,11 +44,17 @@ def spec_of(options: argparse.Namespace) -> CorpusSpec:
     """The corpus that the flags of ``prepare`` ask for.
 
     Raises:
-        CorpusError: unknown source or preset.
+        CorpusError: unknown source or preset, a root for a source that is made here, or a seed
+            for one that has files.
     """
+    from scaling.corpora.errors import CorpusError
     from scaling.corpora.signal import preset
 
-    source_info(options.source)
+    info = source_info(options.source)
+    if info.kind == "virtual" and options.root is not None:
+        raise CorpusError(f"{info.name} is made here: leave out --root")
+    if info.kind == "files" and options.seed is not None:
+        raise CorpusError(f"{info.name} is read from files: --seed is for virtual cohorts")
     chosen = preset(options.preset)
     fs_hz = options.fs_hz or chosen.fs_hz or 100
     window_s = options.window_s
@@ -62,7 +68,7 @@ def spec_of(options: argparse.Namespace) -> CorpusSpec:
         validation=options.validation,
         test=options.test,
         preprocessing=options.preset,
-        seed=options.seed,
+        seed=options.seed or 0,
     )
 
 

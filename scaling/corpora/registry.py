@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -56,11 +57,15 @@ def open_resolved(spec: CorpusSpec, root: Path | None) -> tuple[CorpusSpec, Sour
     """Both in one reading of the tables; see ``resolve`` and ``open_source``."""
     info = source_info(spec.source)
     preset(spec.preprocessing)
+    if not math.isfinite(spec.window_s):
+        raise CorpusError(f"{spec.source}: window_s {spec.window_s} is not a number of seconds")
     if spec.samples < 1:
         raise CorpusError(f"{spec.source}: fs_hz {spec.fs_hz} x window_s {spec.window_s} is empty")
     if info.kind == "simulated":
         raise CorpusError(f"{spec.source} has no recordings: only the simulated trainer takes it")
     if info.kind == "virtual":
+        if spec.seed < 0:
+            raise CorpusError(f"{spec.source}: seed {spec.seed}; it must be 0 or more")
         spec = with_defaults(spec)
         root = None
     else:
@@ -95,8 +100,8 @@ def find_root(info: SourceInfo, root: Path | None) -> Path:
     found = root or (os.environ.get(info.root_env) if info.root_env else None)
     if not found:
         raise CorpusError(
-            f"{info.name} needs the folder of its files: set root in the grid's corpus, "
-            f"pass --root {info.name}=FOLDER, or set {info.root_env}"
+            f"{info.name} needs the folder of its files: pass --root FOLDER (to a study "
+            f"--root {info.name}=FOLDER, or root in the grid), or set {info.root_env}"
         )
     folder = Path(found).expanduser()
     if not folder.is_dir():

@@ -149,6 +149,8 @@ def test_show_writes_a_png(fakes: Path, tmp_path: Path, capsys: pytest.CaptureFi
         (["prepare", "fake", "--preset", "s9"], "unknown preprocessing 's9'"),
         (["prepare", "fake", "--root", "/nowhere"], "no folder /nowhere"),
         (["prepare", "simulated/slow"], "only the simulated trainer"),
+        (["prepare", "virtual/code", "--root", "/tmp"], "is made here: leave out --root"),
+        (["prepare", "fake", "--seed", "1"], "--seed is for virtual cohorts"),
         (["download", "echonext", "--out", "x"], "echonext"),
         (["show", "/nowhere", "1"], "is not a prepared corpus"),
     ],
@@ -161,6 +163,25 @@ def test_errors_are_one_line_and_exit_2(
     assert message in captured.err
     assert "Traceback" not in captured.err
     assert captured.out == ""
+
+
+@pytest.mark.parametrize(
+    ("flag", "word", "message"),
+    [
+        *((flag, word, "must be a whole number, 1 or more")
+          for flag in ("--records", "--fs-hz", "--workers") for word in ("0", "-5", "1.5", "x")),
+        *(("--seed", word, "must be a whole number, 0 or more") for word in ("-1", "x")),
+        *(("--window-s", word, "must be a number of seconds above 0")
+          for word in ("0", "-1", "nan", "inf", "ten")),
+    ],
+)  # fmt: skip
+def test_numbers_out_of_range_are_refused_before_any_work(
+    flag: str, word: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        command.main(["prepare", "virtual/code", f"{flag}={word}"])
+    assert stopped.value.code == 2
+    assert f"argument {flag}: {message}; not {word!r}" in capsys.readouterr().err
 
 
 def test_damage_can_be_dropped_by_a_flag(

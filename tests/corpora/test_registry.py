@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -72,7 +73,7 @@ def test_a_root_comes_from_the_call_or_the_environment(
     from_environment = summarise(SPEC, "all", None)
     monkeypatch.delenv("ECG_ROOT_PTBXL")
     assert from_environment == summarise(SPEC, "all", root)
-    with pytest.raises(CorpusError, match=r"--root ptbxl=FOLDER, or set ECG_ROOT_PTBXL"):
+    with pytest.raises(CorpusError, match=r"--root FOLDER .*, or set ECG_ROOT_PTBXL"):
         summarise(SPEC, "all", None)
     with pytest.raises(CorpusError, match=r"ptbxl: no folder .*nowhere"):
         summarise(SPEC, "all", root / "nowhere")
@@ -87,6 +88,9 @@ def test_a_root_comes_from_the_call_or_the_environment(
         ({"preprocessing": "s9"}, "all", "unknown preprocessing 's9'"),
         ({"records": 5}, "all", "records belong to virtual cohorts"),
         ({"window_s": 0.0}, "all", "is empty"),
+        ({"window_s": math.nan}, "all", "window_s nan is not a number of seconds"),
+        ({"window_s": math.inf}, "all", "window_s inf is not a number of seconds"),
+        ({"source": "virtual/code", "seed": -1}, "", "seed -1; it must be 0 or more"),
         ({"fingerprint": "f0"}, "all", "not those this study was planned for"),
         ({"source": "virtual/code", "test": 0}, "", "0 test records; at least 1"),
     ],
