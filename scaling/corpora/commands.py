@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from scaling.corpora.catalogue import SOURCES, SourceInfo
+from scaling.corpora.errors import CorpusError
 from scaling.corpora.registry import source_info
 from scaling.identity import CorpusSpec
 
@@ -136,12 +137,14 @@ def show_record(path: Path, record: str, out: Path | None) -> None:
     """Draw one record to a PNG.
 
     Raises:
-        CorpusError: not a corpus, or no such record.
+        CorpusError: not a corpus, no such record, or another format asked for.
     """
     from scaling.corpora.corpus import Corpus
     from scaling.corpora.show import show
 
     target = out or Path(record.replace("/", "-") + ".png")
+    if target.suffix != ".png":
+        raise CorpusError(f"--out {target}: a PNG is written, so its name must end in .png")
     show(Corpus.open(path), record, target)
     _say(str(target))
 

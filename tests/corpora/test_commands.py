@@ -137,6 +137,8 @@ def test_show_writes_a_png(fakes: Path, tmp_path: Path, capsys: pytest.CaptureFi
     folder = capsys.readouterr().out.splitlines()[-1]
     assert command.main(["show", folder, "r3", "--out", str(tmp_path / "r3.png")]) == 0
     assert (tmp_path / "r3.png").read_bytes().startswith(b"\x89PNG")
+    assert command.main(["show", folder, "r3", "--out", str(tmp_path / "r3.jpg")]) == 2
+    assert "must end in .png" in capsys.readouterr().err
     assert command.main(["show", folder, "r1"]) == 2
     assert "record r1 was left out: 2 s long" in capsys.readouterr().err
 
