@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from scaling.corpora.leads import (
 )
 from scaling.corpora.r_peaks import detect_r_peaks
 from scaling.corpora.signal import Preprocessing, quantise
-from scaling.corpora.signature import signature
+from scaling.corpora.signature import features, words
 from scaling.corpora.sources.base import Recording
 
 REACH = 6  # samples to each side that count as neighbours of a missing one
@@ -27,6 +28,7 @@ REACH = 6  # samples to each side that count as neighbours of a missing one
 # long; the tip of a wave in coarse steps does so once, for a few samples.
 SATURATED_S, SATURATED_SAMPLES, SATURATED_RUNS = 0.008, 3, 2
 HELD_S = 0.1
+STRIDE = 64  # samples looked at before all of them
 
 Leads = dict[str, NDArray[np.float64]]
 
@@ -38,7 +40,7 @@ class Converted:
     Attributes:
         steps: (leads, samples); the physical value is ``steps * preprocessing.lsb``.
         r_peaks: (n,) sample indices in the stored window, ascending; empty where none is found.
-        signature: (4,) near-duplicate signature of the raw recording.
+        features: what the near-duplicate signature of the raw recording is made of.
         repaired_samples: missing samples (NaN) that were filled in.
         repaired_leads: leads stored that were recomputed from two limb leads.
         flat_leads: leads stored that never change.
@@ -51,13 +53,18 @@ class Converted:
 
     steps: NDArray[np.int16]
     r_peaks: NDArray[np.int32]
-    signature: NDArray[np.uint64]
+    features: NDArray[np.int16]
     repaired_samples: int = 0
     repaired_leads: tuple[str, ...] = ()
     flat_leads: tuple[str, ...] = ()
     clipped_samples: int = 0
     saturated_leads: tuple[str, ...] = ()
     lead_error_mv: float = math.nan
+
+    @property
+    def signature(self) -> NDArray[np.uint64]:
+        """(4,) near-duplicate signature; of many recordings ``signature.words`` is quicker."""
+        return words(self.features)
 
 
 def convert(
@@ -80,7 +87,9 @@ def convert(
         UnusableError: nothing is damaged, but the preset cannot use it (too short, missing
             samples or leads, limb leads that contradict each other).
     """
-    signals, missing = _read(recording)
+    signal_LT, signals, missing = _read(recording)
+    # Before gaps are filled: what is missing says nothing of a copy.
+    values = features(signal_LT, recording.fs_hz, recording.leads)
     repaired_samples = _fill(signals, missing, preprocessing)
     check = LimbCheck(error_mv=math.nan)
     recomputed: set[str] = set()
@@ -99,7 +108,7 @@ def convert(
     return Converted(
         steps=steps,
         r_peaks=_r_peaks(recording, signals, window, fs_hz, samples),
-        signature=signature(recording.signal, recording.fs_hz, recording.leads),
+        features=values,
         repaired_samples=repaired_samples,
         repaired_leads=tuple(lead for lead in leads if lead in recomputed),
         flat_leads=_flat(leads, raw_LT[:, :window], steps),
@@ -109,8 +118,10 @@ def convert(
     )
 
 
-def _read(recording: Recording) -> tuple[Leads, dict[str, NDArray[np.bool_]]]:
-    """Lead -> samples, and lead -> which are missing, for leads with missing samples."""
+def _read(
+    recording: Recording,
+) -> tuple[NDArray[np.float64], Leads, dict[str, NDArray[np.bool_]]]:
+    """All samples; lead -> its samples; lead -> which are missing, for leads with such."""
     positions = lead_positions(recording.leads)
     if recording.signal.shape[:1] != (len(positions),) or recording.signal.ndim != 2:
         raise CorpusError(
@@ -118,14 +129,15 @@ def _read(recording: Recording) -> tuple[Leads, dict[str, NDArray[np.bool_]]]:
         )
     if not recording.signal.shape[1]:
         raise CorpusError("there is not one sample")
-    signal_LT = recording.signal.astype(np.float64)
+    signal_LT = recording.signal.astype(np.float64, order="C")
     # One look at all samples; which are at fault matters only if any is.
     if np.isfinite(signal_LT.sum()):
-        return {lead: signal_LT[i] for lead, i in positions.items()}, {}
+        return signal_LT, {lead: signal_LT[i] for lead, i in positions.items()}, {}
     if infinite := [lead for lead, i in positions.items() if np.isinf(signal_LT[i]).any()]:
         raise CorpusError(f"infinite samples in lead {', '.join(infinite)}")
     missing = {lead: np.isnan(signal_LT[i]) for lead, i in positions.items()}
     return (
+        signal_LT,
         {lead: signal_LT[i] for lead, i in positions.items()},
         {lead: where for lead, where in missing.items() if where.any()},
     )
@@ -198,23 +210,32 @@ def _r_peaks(
 def _flat(
     leads: tuple[str, ...], raw_LT: NDArray[np.float64], steps: NDArray[np.int16]
 ) -> tuple[str, ...]:
-    still = (raw_LT.min(axis=1) == raw_LT.max(axis=1)) | (steps.min(axis=1) == steps.max(axis=1))
-    return tuple(leads[i] for i in np.flatnonzero(still))
+    still = _is_still(raw_LT) | _is_still(steps)
+    return tuple(leads[i] for i in np.flatnonzero(still)) if still.any() else ()
+
+
+def _is_still(signal_LT: NDArray[Any]) -> NDArray[np.bool_]:
+    """(leads,), whether each never changes."""
+    # A lead that moves shows it at once, mostly; all samples are looked at only where none does.
+    still: NDArray[np.bool_] = (signal_LT[:, :STRIDE] == signal_LT[:, :1]).all(axis=1)
+    if still.any():
+        still = (signal_LT == signal_LT[:, :1]).all(axis=1)
+    return still
 
 
 def _saturated(leads: tuple[str, ...], raw_LT: NDArray[np.float64], fs_hz: int) -> tuple[str, ...]:
     """Leads that stay at their extreme value, without being flat."""
     run, held = max(SATURATED_SAMPLES, round(SATURATED_S * fs_hz)), round(HELD_S * fs_hz)
-    found = []
-    for lead, signal in zip(leads, raw_LT, strict=True):
-        lowest, highest = signal.min(), signal.max()
-        for extreme in (lowest, highest):
-            at = np.flatnonzero(signal == extreme)
-            if len(at) < 2 * run or lowest == highest:
+    least, most = raw_LT.min(axis=1, keepdims=True), raw_LT.max(axis=1, keepdims=True)
+    found = least[:, 0] > most[:, 0]  # none
+    for at_LT in (raw_LT == least, raw_LT == most):
+        # Few leads have two pairs of such samples as far apart as the ends of a run.
+        pairs = (at_LT[:, run - 1 :] & at_LT[:, : 1 - run]).sum(axis=1, dtype=np.int32)
+        for i in np.flatnonzero((pairs >= 2) & (least < most)[:, 0]):
+            at = np.flatnonzero(at_LT[i])
+            if len(at) < 2 * run:
                 continue
             ends = np.flatnonzero(np.diff(at, append=at[-1] + 2) > 1)
             lengths = np.diff(ends, prepend=-1)
-            if (lengths >= run).sum() >= SATURATED_RUNS or lengths.max() >= max(held, run):
-                found.append(lead)
-                break
-    return tuple(found)
+            found[i] |= (lengths >= run).sum() >= SATURATED_RUNS or lengths.max() >= max(held, run)
+    return tuple(leads[i] for i in np.flatnonzero(found))

@@ -73,26 +73,47 @@ def _filter(step: Step, signal_LT: NDArray[np.float64], fs_hz: int) -> NDArray[n
     # As long as the filter rings, or the transient of the edges reaches the signal.
     periods = NOTCH_QUALITY if kind == "notch" else 1.0
     pad = min(signal_LT.shape[-1] - 1, max(round(periods * fs_hz / cut_offs[0]), 15))
-    return _both_ways(*_sections(kind, cut_offs, step.order, fs_hz), signal_LT, pad)
+    return both_ways(Step(kind=kind, hz=cut_offs, order=step.order), signal_LT, fs_hz, pad)
 
 
-def _both_ways(
-    sections: NDArray[np.float64],
-    steady: NDArray[np.float64],
-    signal_LT: NDArray[np.float64],
-    pad: int,
+def both_ways(
+    step: Step, signal_LT: NDArray[np.float64], fs_hz: int, pad: int
 ) -> NDArray[np.float64]:
-    """``scipy.signal.sosfiltfilt``, which solves for the steady state anew in every call."""
-    import numpy as np
-    from scipy.signal import sosfilt
+    """``scipy.signal.sosfiltfilt``, which solves for the steady state anew in every call.
 
-    first, last = signal_LT[:, :1], signal_LT[:, -1:]
-    before = 2 * first - signal_LT[:, pad:0:-1]
-    after = 2 * last - signal_LT[:, -2 : -pad - 2 : -1]
-    both = np.concatenate([before, signal_LT, after], axis=1)
+    Args:
+        step: a filter that exists at this rate.
+        signal_LT: (leads, samples).
+        fs_hz: its sampling rate in hertz.
+        pad: samples by which each end is continued, point-symmetrically; less than there are.
+    """
+    import numpy as np
+
+    sections, steady = _sections(step.kind, step.hz, step.order, fs_hz)
+    leads, samples = signal_LT.shape
+    both = np.empty((leads, samples + 2 * pad))
+    both[:, pad : pad + samples] = signal_LT
+    np.subtract(2 * signal_LT[:, :1], signal_LT[:, pad:0:-1], out=both[:, :pad])
+    np.subtract(
+        2 * signal_LT[:, -1:], signal_LT[:, -2 : -pad - 2 : -1], out=both[:, pad + samples :]
+    )
     for _ in range(2):
-        both = _floats(sosfilt(sections, both, zi=steady * both[:, :1])[0])[:, ::-1]
-    return both[:, pad : both.shape[1] - pad]
+        both = _one_way(sections, steady * both[:, :1], both)[:, ::-1]
+    return both[:, pad : pad + samples]
+
+
+def _one_way(
+    sections: NDArray[np.float64], start: NDArray[np.float64], signal_LT: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Run the sections from the states ``start`` (sections, leads, 2)."""
+    from scipy.signal import lfilter, sosfilt
+
+    if len(sections) > 2:
+        return _floats(sosfilt(sections, signal_LT, zi=start)[0])
+    # The same sums; a section at a time is quicker while there are few.
+    for section, state in zip(sections, start, strict=True):
+        signal_LT = _floats(lfilter(section[:3], section[3:], signal_LT, zi=state)[0])
+    return signal_LT
 
 
 @functools.cache

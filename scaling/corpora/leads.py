@@ -10,6 +10,7 @@ cannot be seen here. Importing this module needs only the standard library.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -110,9 +111,9 @@ def check_limb_leads(signals: Signals) -> LimbCheck:
     if len(present) < 3:
         return LimbCheck(error_mv=float("nan"))
     first = (present[0], present[1])
-    residuals = [_residual(signals, first, lead) for lead in present[2:]]
-    error_mv = max(float(r.max(initial=0.0)) for r in residuals)
-    if not any(_broken(r) for r in residuals):
+    residuals = _residuals(signals, first, present[2:])
+    error_mv = float(residuals.max(initial=0.0))
+    if error_mv <= TOLERANCE_MV or not any(_broken(r) for r in residuals):
         return LimbCheck(error_mv=error_mv, pair=first)
     pair = _supported_pair(signals, present)
     if pair is None:
@@ -154,18 +155,37 @@ def complete(signals: Signals, wanted: Sequence[str]) -> dict[str, NDArray[Any]]
 
 def derive(signals: Signals, pair: tuple[str, str], lead: str) -> NDArray[Any]:
     """A limb lead from two others, (samples,)."""
-    (a, b), (c, d) = (_OF_I_AND_II[name] for name in pair)
-    x, y = _OF_I_AND_II[lead]
-    # lead = p * first + q * second, with both written as sums of I and II.
-    determinant = a * d - b * c
-    p, q = (x * d - y * c) / determinant, (a * y - b * x) / determinant
+    p, q = _weights(pair, lead)
     derived: NDArray[Any] = p * signals[pair[0]] + q * signals[pair[1]]
     return derived
 
 
+@functools.cache
+def _weights(pair: tuple[str, str], lead: str) -> tuple[float, float]:
+    """``lead`` = p * first + q * second of the pair, with all written as sums of I and II."""
+    (a, b), (c, d) = (_OF_I_AND_II[name] for name in pair)
+    x, y = _OF_I_AND_II[lead]
+    determinant = a * d - b * c
+    return (x * d - y * c) / determinant, (a * y - b * x) / determinant
+
+
 def _residual(signals: Signals, pair: tuple[str, str], lead: str) -> NDArray[Any]:
-    residual: NDArray[Any] = abs(signals[lead] - derive(signals, pair, lead))
+    residual: NDArray[Any] = _residuals(signals, pair, [lead])[0]
     return residual
+
+
+def _residuals(signals: Signals, pair: tuple[str, str], leads: Sequence[str]) -> NDArray[Any]:
+    """(leads, samples): how far each is from what the pair says of it."""
+    import numpy as np
+
+    residuals = np.empty((len(leads), len(signals[pair[0]])))
+    for i, lead in enumerate(leads):
+        p, q = _weights(pair, lead)
+        np.multiply(signals[pair[0]], p, out=residuals[i])
+        residuals[i] += q * signals[pair[1]]
+        residuals[i] -= signals[lead]
+    np.abs(residuals, out=residuals)
+    return residuals
 
 
 def _broken(residual: NDArray[Any]) -> bool:

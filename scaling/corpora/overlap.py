@@ -8,23 +8,24 @@ signatures of the signals do (``scaling.corpora.signature``).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling.corpora.bands import candidates
 from scaling.corpora.errors import CorpusError, shown
-from scaling.corpora.signature import HALF_BITS, distance
+from scaling.corpora.signature import distance
 from scaling.corpora.splits import SPLITS
 
-BAND = 12  # bits that must agree in at least one place for a pair to be looked at
 # Copies of PTB-XL at 500 and at 100 Hz differ in 9 bits (median), 23 at most; of 200 million
 # pairs of other recordings, the closest in 45. See docs/preprocessing.md.
 MOST = 36
 LESS_IF_SHORT = 6  # half the bits tell less: among the same pairs the closest in 34
-PAIRS_AT_ONCE = 1 << 21
+FOUND_AT_ONCE = 1 << 22
+LARGE = 4096  # pairs of two groups of identical signatures that are all listed
 
 
 class Signed(Protocol):
@@ -98,10 +99,13 @@ def check_no_leak(train: Signed, test: Signed) -> None:
     Raises:
         CorpusError: names the first of them.
     """
+    rows_a = np.flatnonzero(train.splits == SPLITS.index("train"))
+    rows_b = np.flatnonzero(test.splits == SPLITS.index("test"))
     leaks = [
-        f"{s.record_a} is {s.record_b} ({s.distance} bits of 256 differ)"
-        for s in overlap(train, test)
-        if s.split_a == "train" and s.split_b == "test"
+        f"{train.record_ids[rows_a[i]]} is {test.record_ids[rows_b[j]]} ({bits} bits of 256 differ)"
+        for i, j, bits in near_duplicates(
+            np.asarray(train.signatures)[rows_a], np.asarray(test.signatures)[rows_b]
+        ).tolist()
     ]
     if leaks:
         raise CorpusError(
@@ -115,8 +119,10 @@ def near_duplicates(
 ) -> NDArray[np.int64]:
     """Pairs of recordings that are copies of each other.
 
-    Only pairs that agree in one of 20 bands of 12 bits are compared: of copies that differ in
-    23 bits 99.9 % are found, in 36 bits 97 %.
+    Only pairs that agree in one of 20 bands of 12 bits (up to 38 of 16 in larger sets) are
+    compared: of copies that differ in 23 bits 99.9 % are found, in 36 bits 98 % (94 % in a
+    million records). Of a group of more than 64 identical signatures every recording is paired
+    with the first, not with all; of more than 2,048 that are alike, with the next 64 of a band.
 
     Args:
         a: (n, 4) signatures.
@@ -128,61 +134,76 @@ def near_duplicates(
         (pairs, 3): row of ``a``, row of ``b`` (within ``a``, the later one), distance; sorted
         by the two rows.
     """
-    within = b is None
-    other = a if b is None else b
-    keys: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
-    for rows_a, rows_b in _candidates(a, other):
-        if within:
-            later = rows_b > rows_a
-            rows_a, rows_b = rows_a[later], rows_b[later]  # noqa: PLW2901
-        one, two = a[rows_a], other[rows_b]
-        short = ~(one[:, 2:].any(axis=1) & two[:, 2:].any(axis=1))
-        close = distance(one, two) <= most - LESS_IF_SHORT * short
-        keys.append(rows_a[close] * len(other) + rows_b[close])
-    pairs = np.unique(np.concatenate(keys))
-    row_a, row_b = np.divmod(pairs, max(len(other), 1))
-    return np.stack([row_a, row_b, distance(a[row_a], other[row_b])], axis=1)
+    groups_a = _Groups.of(a)
+    groups_b = groups_a if b is None else _Groups.of(b)
+    one, other = a[groups_a.first], (a if b is None else b)[groups_b.first]
+    keys = np.empty(0, np.int64)
+    waiting: list[NDArray[np.int64]] = []
+    for i, j in candidates(one, None if b is None else other, most):
+        short = ~(one[i, 2:].any(axis=1) & other[j, 2:].any(axis=1))
+        close = distance(one[i], other[j]) <= most - LESS_IF_SHORT * short
+        waiting.append(i[close] * len(other) + j[close])
+        if sum(map(len, waiting)) > FOUND_AT_ONCE:
+            keys, waiting = np.unique(np.concatenate([keys, *waiting])), []
+    i, j = np.divmod(np.unique(np.concatenate([keys, *waiting])), max(len(other), 1))
+    if b is None:
+        copied = np.flatnonzero(groups_a.sizes > 1)
+        i, j = np.concatenate([i, copied]), np.concatenate([j, copied])
+    rows_a, rows_b = _members(groups_a, groups_b, i, j)
+    if b is None:
+        rows_a, rows_b = np.minimum(rows_a, rows_b), np.maximum(rows_a, rows_b)
+        rows_a, rows_b = rows_a[rows_a < rows_b], rows_b[rows_a < rows_b]
+    order = np.lexsort((rows_b, rows_a))
+    pairs = np.stack([rows_a[order], rows_b[order]], axis=1)
+    again = np.zeros(len(pairs), bool)  # of large groups, where the two firsts meet
+    again[1:] = (pairs[1:] == pairs[:-1]).all(axis=1)
+    pairs = pairs[~again]
+    bits = distance(a[pairs[:, 0]], (a if b is None else b)[pairs[:, 1]])
+    return np.column_stack([pairs, bits])
 
 
-def _candidates(
-    a: NDArray[np.uint64], b: NDArray[np.uint64]
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Pairs of rows that agree in a band, some at a time; a pair may come more than once."""
-    bits_a, bits_b = _bits(a), _bits(b)
-    weights = 1 << np.arange(BAND)
-    for half in range(2):
-        rows_a, rows_b = (np.flatnonzero(s[:, 2 * half : 2 * half + 2].any(axis=1)) for s in (a, b))
-        for start in range(half * HALF_BITS, (half + 1) * HALF_BITS - BAND + 1, BAND):
-            key_a = bits_a[rows_a, start : start + BAND] @ weights
-            key_b = bits_b[rows_b, start : start + BAND] @ weights
-            order = np.argsort(key_b, kind="stable")
-            yield from _equal(key_a, key_b[order], rows_a, rows_b[order])
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Groups:
+    """Rows of one array with identical signatures; those without a signature are left out.
+
+    Attributes:
+        rows: rows, group after group, ascending in each.
+        starts: where each group begins in ``rows``.
+        sizes: rows of each group.
+    """
+
+    rows: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+
+    @property
+    def first(self) -> NDArray[np.int64]:
+        """First row of each group."""
+        return self.rows[self.starts]
+
+    @classmethod
+    def of(cls, signatures: NDArray[np.uint64]) -> _Groups:
+        rows = np.flatnonzero(signatures.any(axis=1)).astype(np.int64)
+        rows = rows[np.lexsort(signatures[rows].T)]  # stable, so ascending in each group
+        differ = (signatures[rows[1:]] != signatures[rows[:-1]]).any(axis=1)
+        starts = np.flatnonzero(np.concatenate([np.ones(min(len(rows), 1), bool), differ]))
+        return cls(rows=rows, starts=starts, sizes=np.diff(starts, append=len(rows)))
 
 
-def _equal(
-    key_a: NDArray[np.int64],
-    key_b: NDArray[np.int64],
-    rows_a: NDArray[np.int64],
-    rows_b: NDArray[np.int64],
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Pairs of rows whose keys are equal; ``key_b`` is sorted."""
-    first = np.searchsorted(key_b, key_a)
-    counts = np.searchsorted(key_b, key_a, side="right") - first
-    ends = np.cumsum(counts)
-    start = 0
-    while start < len(key_a):
-        done = int(ends[start - 1]) if start else 0
-        stop = max(start + 1, int(np.searchsorted(ends, done + PAIRS_AT_ONCE, side="right")))
-        n = counts[start:stop]
-        within = np.arange(int(n.sum())) - np.repeat(np.cumsum(n) - n, n)
-        yield (
-            np.repeat(rows_a[start:stop], n),
-            rows_b[np.repeat(first[start:stop], n) + within],
-        )
-        start = stop
-
-
-def _bits(signatures: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    """(n, 256) bits, 0 or 1."""
-    plain = np.ascontiguousarray(signatures, "<u8")
-    return np.unpackbits(plain.view(np.uint8).reshape(len(plain), 2 * HALF_BITS // 8), axis=1)
+def _members(
+    a: _Groups, b: _Groups, i: NDArray[np.int64], j: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs of rows of pairs of groups: all of small groups, with the first only of large ones."""
+    large = a.sizes[i] * b.sizes[j] > LARGE
+    n_b = b.sizes[j[~large]]
+    pairs = a.sizes[i[~large]] * n_b
+    which = np.repeat(np.arange(len(pairs)), pairs)
+    at, of = np.divmod(np.arange(len(which)) - (np.cumsum(pairs) - pairs)[which], n_b[which])
+    rows_a = [a.rows[a.starts[i[~large]][which] + at]]
+    rows_b = [b.rows[b.starts[j[~large]][which] + of]]
+    for k, m in zip(i[large].tolist(), j[large].tolist(), strict=True):
+        all_a = a.rows[a.starts[k] : a.starts[k] + a.sizes[k]]
+        all_b = b.rows[b.starts[m] : b.starts[m] + b.sizes[m]]
+        rows_a += [all_a, np.full(len(all_b), all_a[0])]
+        rows_b += [np.full(len(all_a), all_b[0]), all_b]
+    return np.concatenate(rows_a), np.concatenate(rows_b)

@@ -1,22 +1,24 @@
-"""Prepare the chunks of a corpus: in this process while that is quick, then in several."""
+"""Prepare the chunks of a corpus: in this process, and in more beside it where that pays."""
 
 from __future__ import annotations
 
+import collections
 import multiprocessing
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
+from multiprocessing import connection
 
 from scaling.corpora.chunks import Work, fill
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.sources.base import Chunk
 
-POOL_AFTER_S = 3.0  # less work than this is done before a pool of processes has started
+POOL_AFTER_S = 3.0  # less work than this is done before another process has started
+AHEAD = 2  # chunks handed to each process, so that it need not wait for this one
 
 
 def fill_all(
@@ -54,22 +56,33 @@ def fill_all(
         if workers > 1 and left_s > POOL_AFTER_S:
             break
     if rest:
-        problems |= _fill_in_pool(rest, work, min(workers, len(rest)), done)
+        problems |= _fill_with(min(workers - 1, len(rest)), rest, work, done)
     return [problem for i in sorted(problems) for problem in problems[i]]
 
 
-def _fill_in_pool(
-    todo: Mapping[int, Chunk], work: Work, workers: int, done: Callable[[int], None]
+def _fill_with(
+    others: int, todo: Mapping[int, Chunk], work: Work, done: Callable[[int], None]
 ) -> dict[int, list[str]]:
+    """Prepare with other processes; this one takes its share, so it need not wait for them."""
     context = multiprocessing.get_context("spawn")
     problems: dict[int, list[str]] = {}
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
-        futures = {pool.submit(fill, i, chunk, work): i for i, chunk in todo.items()}
+    queue = collections.deque(todo.items())
+    futures: dict[Future[list[str]], int] = {}
+    with ProcessPoolExecutor(others, mp_context=context, initializer=_start_worker) as pool:
         try:
-            for future in as_completed(futures):
-                i = futures[future]
-                problems[i] = future.result()
-                done(todo[i].size)
+            while queue or futures:
+                while queue and len(futures) < AHEAD * others:
+                    i, chunk = queue.popleft()
+                    futures[pool.submit(fill, i, chunk, work)] = i
+                if queue:
+                    i, chunk = queue.popleft()
+                    problems[i] = fill(i, chunk, work)
+                    done(chunk.size)
+                patience_s = 0 if queue else None
+                for future in wait(futures, patience_s, FIRST_COMPLETED).done:
+                    i = futures.pop(future)
+                    problems[i] = future.result()
+                    done(todo[i].size)
         except BrokenProcessPool:
             raise CorpusError(
                 f"preparing {work.spec.source}: a worker process was killed (out of memory?); "
@@ -90,7 +103,7 @@ def _start_worker() -> None:
 def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
-        wait([parent.sentinel])
+        connection.wait([parent.sentinel])
         os._exit(1)
 
 

@@ -98,7 +98,8 @@ class Preprocessing:
         signal_LT, rate_hz = np.asarray(signal_LT, np.float64), fs_hz
         for step in self.steps:
             signal_LT, rate_hz = run_step(step, signal_LT, rate_hz, target_hz)
-        signal_LT = signal_LT[..., :samples]
+        if signal_LT.shape[-1] >= samples:
+            return signal_LT[..., :samples]
         return np.pad(signal_LT, ((0, 0), (0, samples - signal_LT.shape[-1])))
 
 
@@ -110,7 +111,11 @@ def quantise(signal: NDArray[Any], lsb: float = MV_PER_LSB) -> tuple[NDArray[np.
     """
     import numpy as np
 
-    steps = np.rint(np.asarray(signal, np.float64) / lsb)
+    steps = np.asarray(signal, np.float64) / lsb
+    np.rint(steps, out=steps)
+    # NaN is the least and the largest of whatever holds it, so it is not inside.
+    if steps.size and steps.min() >= -CLIP_LSB and steps.max() <= CLIP_LSB:
+        return steps.astype(np.int16), 0
     if not np.isfinite(steps).all():
         raise CorpusError(f"{int((~np.isfinite(steps)).sum())} samples are NaN or infinite")
     clipped = int((np.abs(steps) > CLIP_LSB).sum())

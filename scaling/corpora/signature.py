@@ -25,6 +25,7 @@ RATE_HZ = 52  # of the features: enough for 25 Hz
 LOW_HZ, HIGH_HZ = 5.0, 25.0
 TAPER_S = 0.1
 HALF_BITS = 128
+STEPS = 4096  # of a feature from 0 to 1: 2,080 of them sum to less than 2^24
 ROUNDING = 1e-6  # a lead below this share of the largest sample is rounding, not a signal
 
 
@@ -48,26 +49,53 @@ def signature(
     Returns:
         (4,) words of 64 bits.
     """
-    names = [lead_name(name) for name in leads]
-    rows = [names.index(lead) if lead in names else None for lead in LEADS_USED]
+    return words(features(signal_LT, fs_hz, leads))
+
+
+def features(
+    signal_LT: NDArray[np.float32] | NDArray[np.float64], fs_hz: int, leads: Sequence[str]
+) -> NDArray[np.int16]:
+    """What the signature of a recording is made of; see ``signature``.
+
+    Returns:
+        (2, values): first and next five seconds, zeros where there is no signal.
+    """
+    names = _rows(tuple(leads))
     x_LT = np.zeros((len(LEADS_USED), signal_LT.shape[-1]), np.float32)
-    for i, row in enumerate(rows):
-        if row is not None:
-            x_LT[i] = signal_LT[row]
-    np.nan_to_num(x_LT, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    for i, lead in enumerate(LEADS_USED):
+        if lead in names:
+            x_LT[i] = signal_LT[names[lead]]
+    if not np.isfinite(x_LT.sum()):
+        np.nan_to_num(x_LT, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
     x_LT = _without_padding(x_LT)
-    words = np.zeros(4, np.uint64)
+    found = np.zeros((2, len(LEADS_USED), HALF_S * RATE_HZ), np.int16)
     seconds = x_LT.shape[-1] / fs_hz
-    if seconds < SHORTEST_S:
-        return words
-    features = _features(x_LT, fs_hz)
-    half = HALF_S * RATE_HZ
-    for i in range(2 if seconds >= WHOLE_S else 1):
-        part = features[:, i * half : (i + 1) * half].ravel()
-        if part.any():
-            bits = _projections(i, len(part)) @ part > 0
-            words[2 * i : 2 * i + 2] = np.packbits(bits).view("<u8")
-    return words
+    if seconds >= SHORTEST_S:
+        halves = np.rint(STEPS * _band(x_LT, fs_hz)).reshape(len(LEADS_USED), 2, -1)
+        count = 2 if seconds >= WHOLE_S else 1
+        found[:count] = halves.swapaxes(0, 1)[:count]
+    return found.reshape(2, -1)
+
+
+@functools.cache
+def _rows(leads: tuple[str, ...]) -> dict[str, int]:
+    """Lead -> row."""
+    return {lead_name(name): row for row, name in enumerate(leads)}
+
+
+def words(features: NDArray[np.int16]) -> NDArray[np.uint64]:
+    """Signatures (..., 4) from features (..., 2, values); many at once take less time each.
+
+    Sums of whole numbers below 2^24 are exact in float32, so neither their order nor what else
+    is computed at the same time changes a bit.
+    """
+    found = np.zeros((*features.shape[:-2], 2, HALF_BITS // 64), np.uint64)
+    for half in range(2):
+        part = features[..., half, :].astype(np.float32)
+        bits = part @ _projections(half, part.shape[-1]).T > 0
+        packed = np.packbits(bits & part.any(axis=-1, keepdims=True), axis=-1)
+        found[..., half, :] = packed.view("<u8")
+    return found.reshape(*features.shape[:-2], 4)
 
 
 def _without_padding(x_LT: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -76,8 +104,8 @@ def _without_padding(x_LT: NDArray[np.float32]) -> NDArray[np.float32]:
     return x_LT[:, live[0] : live[-1] + 1] if len(live) else x_LT[:, :0]
 
 
-def _features(x_LT: NDArray[np.float32], fs_hz: int) -> NDArray[np.float32]:
-    """(leads, 10 s at 32 Hz): band-passed, unit variance in each lead, large values squashed.
+def _band(x_LT: NDArray[np.float32], fs_hz: int) -> NDArray[np.float32]:
+    """(leads, 10 s at 52 Hz): band-passed, unit variance in each lead, large values squashed.
 
     The squashing keeps one artefact from deciding all bits.
     """
@@ -87,18 +115,23 @@ def _features(x_LT: NDArray[np.float32], fs_hz: int) -> NDArray[np.float32]:
     x_LT = x_LT[:, :samples]
     floor = ROUNDING * max(float(np.abs(x_LT).max()), 1e-30)
     x_LT = x_LT - x_LT.mean(axis=-1, keepdims=True)
-    edge = max(round(TAPER_S * fs_hz), 1)
-    ramp = np.sin(np.linspace(0, np.pi / 2, edge, dtype=np.float32)) ** 2
-    x_LT[:, :edge] *= ramp
-    x_LT[:, -edge:] *= ramp[::-1]
+    ramp = _ramp(max(round(TAPER_S * fs_hz), 1))
+    x_LT[:, : len(ramp)] *= ramp
+    x_LT[:, -len(ramp) :] *= ramp[::-1]
     # Ten seconds whatever the rate, so bin k is k / 10 Hz.
     spectrum = rfft(x_LT, n=samples, axis=-1)[:, : HALF_S * RATE_HZ + 1]
     gains = _gains()[: spectrum.shape[-1]]
     band_LT = irfft(spectrum * gains, n=2 * HALF_S * RATE_HZ, axis=-1)
     rms = np.sqrt((band_LT**2).mean(axis=-1, keepdims=True))
-    scaled = np.divide(band_LT, rms, out=np.zeros_like(band_LT), where=rms > floor)
-    squashed: NDArray[np.float32] = np.tanh(scaled)
+    squashed: NDArray[np.float32] = np.tanh(band_LT / np.where(rms > floor, rms, np.inf))
     return squashed
+
+
+@functools.cache
+def _ramp(samples: int) -> NDArray[np.float32]:
+    """Raised cosine from 0 to 1."""
+    ramp: NDArray[np.float32] = np.sin(np.linspace(0, np.pi / 2, samples, dtype=np.float32)) ** 2
+    return ramp
 
 
 @functools.cache

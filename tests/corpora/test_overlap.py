@@ -13,7 +13,7 @@ from scipy.signal import resample_poly
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.overlap import MOST, check_no_leak, near_duplicates, overlap
 from scaling.corpora.signal import PRESETS
-from scaling.corpora.signature import distance, signature
+from scaling.corpora.signature import distance, features, signature, words
 from scaling.identity import LEADS
 from tests.corpora.beats import ecg
 from tests.corpora.real import challenge, ptbxl
@@ -159,9 +159,55 @@ def test_pairs_within_one_set_come_once() -> None:
 def test_a_large_block_of_copies_is_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     a = np.repeat(random_words(1), 40, axis=0)
     whole = near_duplicates(a)
-    monkeypatch.setattr("scaling.corpora.overlap.PAIRS_AT_ONCE", 7)
+    monkeypatch.setattr("scaling.corpora.bands.PAIRS_AT_ONCE", 7)
     np.testing.assert_array_equal(near_duplicates(a), whole)
     assert len(whole) == 40 * 39 / 2
+
+
+def test_signatures_made_together_are_those_made_alone() -> None:
+    made = np.stack([features(ecg(seed, seconds=s), 500, LEADS) for seed, s in
+                     ((1, 10.0), (2, 5.0), (3, 1.0), (4, 12.0))])  # fmt: skip
+    alone = [words(one) for one in made]
+    np.testing.assert_array_equal(words(made), alone)
+    np.testing.assert_array_equal(words(made[::-1])[::-1], alone)
+    assert [int(np.count_nonzero(w)) for w in alone] == [4, 2, 0, 4]
+
+
+@pytest.mark.parametrize("per_band", [25, 4, 0.01])
+def test_any_width_of_band_finds_copies(monkeypatch: pytest.MonkeyPatch, per_band: float) -> None:
+    # As if there were more records: 12, 13 and 16 bits.
+    monkeypatch.setattr("scaling.corpora.bands.PER_BAND", per_band)
+    a = random_words(30_000)
+    copies = np.stack([flipped(a[row], 20, row) for row in range(300)])
+    found = near_duplicates(np.concatenate([a, copies]))
+    assert set(map(tuple, found.tolist())) <= {(row, 30_000 + row, 20) for row in range(300)}
+    assert len(found) >= 297
+    assert len(near_duplicates(a, copies)) >= 297
+
+
+def test_thousands_of_identical_signatures_are_paired_with_the_first() -> None:
+    a = random_words(5000)
+    a[10:4010] = a[10]
+    b = np.concatenate([a[4500:4501], a[10:11], random_words(10, 2)])
+    pairs = near_duplicates(a)
+    assert pairs.tolist() == [[10, row, 0] for row in range(11, 4010)]
+    want = [[row, 1, 0] for row in range(10, 4010)] + [[4500, 0, 0]]
+    assert near_duplicates(a, b).tolist() == want
+    assert near_duplicates(b, a).tolist() == sorted([j, i, bits] for i, j, bits in want)
+
+
+def test_a_crowd_of_like_recordings_is_paired_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scaling.corpora.bands.CROWD", 100)
+    monkeypatch.setattr("scaling.corpora.bands.COMPANY", 8)
+    a = random_words(3000)
+    for row in range(1000):
+        a[row] = flipped(a[2999], 6, row)
+    a[2000] = flipped(a[1500], 20, 0)
+    pairs = near_duplicates(a)
+    assert [1500, 2000, 20] in pairs.tolist()
+    in_crowd = {*range(1000), 2999}
+    assert in_crowd <= set(pairs[:, :2].ravel().tolist())  # every one has company
+    assert len(pairs) < 1000 * 999 / 4
 
 
 @dataclasses.dataclass
@@ -193,6 +239,13 @@ def test_a_leak_is_refused_in_its_own_direction_only() -> None:
     with pytest.raises(CorpusError, match=r"1 training recordings of a are in the test split of b"):
         check_no_leak(a, b)
     with pytest.raises(CorpusError, match=r"a0 is b1 \(0 bits"):
+        check_no_leak(a, b)
+
+
+def test_a_leak_is_found_behind_many_copies_in_other_splits() -> None:
+    a = prepared("a", np.repeat(random_words(1), 200, axis=0), [1] * 199 + [0])
+    b = prepared("b", np.repeat(random_words(1), 200, axis=0), [1] * 199 + [2])
+    with pytest.raises(CorpusError, match="a199 is b199"):
         check_no_leak(a, b)
 
 

@@ -50,10 +50,8 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Corpus:
     def made(recording: Recording, *rest: Any) -> Converted:
         name = f"r{numbers[recording.signal.tobytes()]}"
         original = int(COPIES.get(name, name)[1:])
-        signature = np.random.default_rng(original).integers(0, 2**64, 4, np.uint64)
-        clean = dataclasses.replace(
-            convert(recording, *rest), lead_error_mv=0.0, signature=signature
-        )
+        features = np.random.default_rng(original).integers(-9, 9, (2, 2080), np.int16)
+        clean = dataclasses.replace(convert(recording, *rest), lead_error_mv=0.0, features=features)
         return dataclasses.replace(clean, **MADE.get(name, {}))
 
     monkeypatch.setattr("scaling.corpora.chunks.convert", made)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from sleepecg import detect_heartbeats
 
 from scaling.corpora.r_peaks import detect_r_peaks
 from scaling.identity import LEADS
@@ -67,6 +68,34 @@ def test_leading_zeros_shift_nothing() -> None:
 )
 def test_no_beats_are_no_error(signal: NDArray[np.float64]) -> None:
     assert detect(signal.astype(np.float32), 100).tolist() == []
+
+
+@pytest.mark.parametrize(("fs_hz", "still"), [(100, 0), (100, 37), (257, 0), (500, 400)])
+def test_beats_are_those_of_sleepecg(fs_hz: int, still: int) -> None:
+    lead = np.pad(ecg(5, fs_hz)[1].astype(np.float64), (still, 0), mode="edge")
+    want = detect_heartbeats(lead, fs_hz) / fs_hz
+    np.testing.assert_array_equal(detect_r_peaks([lead], ["II"], fs_hz), want)
+
+
+def test_beats_of_real_records_are_those_of_sleepecg(shared: Path) -> None:
+    for recording in list(ptbxl(shared, 100).values())[::20]:
+        lead = recording.signal[1].astype(np.float64)
+        want = detect_heartbeats(lead, 100) / 100
+        np.testing.assert_array_equal(detect_r_peaks([lead], ["II"], 100), want)
+
+
+def test_leads_that_begin_at_different_times_are_searched() -> None:
+    x, want = ecg(6), r_times(6, 10.0)
+    x[1] = 0
+    for lead in range(2, 12):
+        x[lead, : 20 * lead] = 0
+    assert_beats(detect(x, 500), want, 0.035)
+
+
+def test_less_than_two_seconds_are_too_few() -> None:
+    # The detector would read beyond the end.
+    assert detect(ecg(7)[:, :990], 500).tolist() == []
+    assert len(detect(ecg(7)[:, :1010], 500)) > 0
 
 
 @pytest.fixture(scope="module")

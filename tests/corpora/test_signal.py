@@ -4,14 +4,15 @@ import json
 import math
 import subprocess
 import sys
+from typing import Literal
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.signal import butter, filtfilt
+from scipy.signal import butter, filtfilt, sosfiltfilt
 
 from scaling.corpora.errors import CorpusError, UnusableError
-from scaling.corpora.filters import Step, resample, run_step
+from scaling.corpora.filters import Step, both_ways, resample, run_step
 from scaling.corpora.signal import PRESETS, Preprocessing, lead_order, preset, quantise
 from scaling.identity import LEADS
 
@@ -202,3 +203,20 @@ def test_import_needs_only_the_standard_library() -> None:
     code = "import sys, scaling.corpora.signal; print({'numpy', 'scipy'} & set(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("kind", "hz", "order", "pad"),
+    [
+        ("highpass", (0.5,), 2, 200),
+        ("bandpass", (5.0, 30.0), 2, 15),
+        ("bandpass", (1.0, 47.0), 3, 100),
+    ],
+)
+def test_filters_run_as_those_of_scipy(
+    kind: Literal["highpass", "bandpass"], hz: tuple[float, ...], order: int, pad: int
+) -> None:
+    x = np.random.default_rng(0).normal(size=(12, 1000)).cumsum(axis=1)
+    sections = butter(order, hz if len(hz) > 1 else hz[0], kind, output="sos", fs=100)
+    found = both_ways(Step(kind=kind, hz=hz, order=order), x, 100, pad)
+    np.testing.assert_allclose(found, sosfiltfilt(sections, x, padlen=pad), rtol=0, atol=1e-9)
