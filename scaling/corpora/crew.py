@@ -12,7 +12,8 @@ from pathlib import Path
 
 from scaling.corpora.connection import FetchError, Server
 from scaling.corpora.errors import CorpusError, shown
-from scaling.corpora.fetch import DiskError, UnreachableError, fetch, sha256
+from scaling.corpora.fetch import DiskError, UnreachableError, fetch
+from scaling.corpora.folder import digest
 
 GIVE_UP = 10  # files in a row that the server did not answer for
 
@@ -167,7 +168,7 @@ class Crew:
 def _prepared(target: Path, expected: str) -> bool:
     """Whether the file is there and right; if not, its folder is made."""
     try:
-        if target.is_file() and sha256(target) == expected:
+        if target.is_file() and digest(target) == expected:
             return True
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

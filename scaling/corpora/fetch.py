@@ -6,7 +6,6 @@ where the part ends (RFC 9110, section 14); the whole part is hashed before it t
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import os
 import re
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from scaling.corpora.connection import FetchError, Server
 from scaling.corpora.errors import CorpusError
+from scaling.corpora.folder import digest
 
 PART = ".part"
 ATTEMPTS = 6  # in a row without a new byte
@@ -41,12 +41,6 @@ class _BusyError(Exception):
     def __init__(self, status: int, wait_s: float) -> None:
         super().__init__(f"HTTP {status}")
         self.wait_s = wait_s
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fetch(
@@ -88,7 +82,7 @@ def fetch(
             wait_s = error.wait_s if isinstance(error, _BusyError) else 0.0
             sleep(min(max(wait_s, 2.0 ** (failures - 1)), LONGEST_WAIT_S))
             continue
-        if part.exists() and sha256(part) == expected:
+        if part.exists() and digest(part) == expected:
             _settle(part, target)
             return
         part.unlink(missing_ok=True)

@@ -28,7 +28,6 @@ from scaling.corpora.sources.snomed import (
     class_index,
     positives,
 )
-from scaling.corpora.sources.tables import patient_number
 from scaling.corpora.sources.wfdb16 import RecordReader
 from scaling.identity import CorpusSpec
 
@@ -95,13 +94,4 @@ def _split(records: tuple[Annotated, ...], entries: list[Entry], part: str) -> I
 
 
 def _entry(record: Annotated, indices: dict[str, dict[str, int]]) -> Entry:
-    found = {task: positives(record.codes, index) for task, index in indices.items()}
-    return Entry(
-        record=record.record,
-        patient=patient_number(record.record),
-        split="train",
-        labels={task: classes for task, classes in found.items() if classes},
-        where=(record.stem, record.file),
-        age=record.age,
-        sex=record.sex,
-    )
+    return record.entry({task: positives(record.codes, index) for task, index in indices.items()})

@@ -23,7 +23,7 @@ from scaling.corpora.sources.listed import Entry, check_entries
 from scaling.corpora.sources.published_splits import PublishedSplit, published_split, stratified
 from scaling.corpora.sources.remarked import RemarkedSource
 from scaling.corpora.sources.snomed import class_index, positives
-from scaling.corpora.sources.tables import file_sizes, patient_number
+from scaling.corpora.sources.tables import file_sizes
 from scaling.corpora.sources.wfdb16 import RecordReader
 from scaling.identity import CorpusSpec
 
@@ -105,17 +105,7 @@ def _open_challenge(root: Path, tables: tuple[bytes, ...]) -> RemarkedSource:
                 f"{root / record.stem}.hea: #Dx {','.join(record.codes) or 'is empty'} has none of "
                 "the nine classes, so this is no record of CPSC 2018"
             )
-        entries.append(
-            Entry(
-                record=record.record,
-                patient=patient_number(record.record),
-                split="train",
-                labels={"": labels},
-                where=(record.stem, record.file),
-                age=record.age,
-                sex=record.sex,
-            )
-        )
+        entries.append(record.entry({"": labels}))
     check_entries(entries, problems, str(root))
     return RemarkedSource(
         classes={"": CLASSES},

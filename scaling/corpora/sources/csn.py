@@ -32,7 +32,6 @@ from scaling.corpora.sources.headers import Annotated, read_headers, unusual_gai
 from scaling.corpora.sources.listed import Entry, check_entries
 from scaling.corpora.sources.published_splits import PublishedSplit, published_split, stratified
 from scaling.corpora.sources.remarked import RemarkedSource
-from scaling.corpora.sources.tables import patient_number
 from scaling.corpora.sources.wfdb16 import RecordReader
 from scaling.identity import CorpusSpec
 
@@ -103,19 +102,11 @@ def _part(record: str) -> str:
 def _entry(record: Annotated, acronyms: dict[str, str]) -> Entry:
     if not _part(record.record):
         raise CorpusError(f"{record.stem}.hea: not a record of CSN, whose names are JS00001 ...")
-    found = {
+    labels = {
         "codes": labels_by_code(record.codes, acronyms),
         "published": labels_as_published(record.codes, acronyms),
     }
-    return Entry(
-        record=record.record,
-        patient=patient_number(record.record),
-        split="train",
-        labels={task: labels for task, labels in found.items() if labels},
-        where=(record.stem, record.file),
-        age=record.age,
-        sex=record.sex,
-    )
+    return record.entry(labels)
 
 
 def _as_published(entries: list[Entry], published: PublishedSplit) -> list[Entry]:

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scaling.corpora.errors import CorpusError, shown
-from scaling.corpora.sources.tables import file_sizes, fingerprint
+from scaling.corpora.sources.listed import Entry
+from scaling.corpora.sources.tables import file_sizes, fingerprint, patient_number
 from scaling.corpora.sources.wfdb16 import SUFFIXES
 
 _FIELD = re.compile(r"^#[ \t]*(Age|Sex|Dx)[ \t]*:[ \t]*(.*?)[ \t\r]*$", re.MULTILINE)
@@ -47,6 +48,18 @@ class Annotated:
     age: float | None
     sex: str | None
     gain: str
+
+    def entry(self, labels: dict[str, tuple[int, ...]]) -> Entry:
+        """The record as one of training, its own patient; tasks without a label leave it out."""
+        return Entry(
+            record=self.record,
+            patient=patient_number(self.record),
+            split="train",
+            labels={task: positive for task, positive in labels.items() if positive},
+            where=(self.stem, self.file),
+            age=self.age,
+            sex=self.sex,
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

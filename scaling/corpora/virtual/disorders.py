@@ -36,9 +36,7 @@ UNSEEN_IF_VENTRICULAR = (
     "t_anterior", "t_inferior", "t_lateral", "early_repolarisation", "poor_progression",
 )  # fmt: skip
 # Rhythms in which no beat is premature, see ``rhythm``.
-NEVER_PREMATURE = (
-    "svt", "vt", "flutter", "atrial_tachycardia", "av_block2", "av_block3", "paced"
-)  # fmt: skip
+NEVER_PREMATURE = ("svt", "vt", "flutter", "av_block2", "av_block3", "paced")
 
 
 def chances(population: Population, older: Tensor) -> dict[str, Tensor]:
@@ -89,7 +87,8 @@ def disorders(population: Population, draws: Draws, older: Tensor) -> dict[str, 
     states["ilbbb"] = states["ilbbb"] & ~states["rbbb"] & ~states["lbbb"] & ~states["irbbb"]
     states["lafb"] = states["lafb"] & ~states["lbbb"]
     states["lpfb"] = states["lpfb"] & ~states["lbbb"] & ~states["lafb"]
-    for name in NEVER_PREMATURE:
+    # Atrial tachycardia has premature beats only where it is conducted 1:1, so no pattern either.
+    for name in (*NEVER_PREMATURE, "atrial_tachycardia"):
         for pattern in ("bigeminy", "trigeminy"):
             states[pattern] = states[pattern] & ~states[name]
     states["bigeminy"] = states["bigeminy"] & ~states["trigeminy"]

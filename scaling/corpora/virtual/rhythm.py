@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from scaling.corpora.virtual.depolarisation import sequence_ms, ventricular_qrs_ms
-from scaling.corpora.virtual.disorders import wide_escape
+from scaling.corpora.virtual.disorders import NEVER_PREMATURE, wide_escape
 from scaling.corpora.virtual.latents import DELTA_MS, Latents
 from scaling.corpora.virtual.smooth import power, sigmoid
 
@@ -136,6 +136,11 @@ def _two_to_one(x: Latents) -> Tensor:
     return x.states["atrial_tachycardia"] & (x.draws.uniform("at block") < 0.25)
 
 
+def _vvi(x: Latents) -> Tensor:
+    """Pacing of the ventricles alone: the atria are not followed."""
+    return x.states["paced"] & (x.draws.uniform("paced vvi") < 0.6)
+
+
 def flutter_cycle_s(x: Latents) -> Tensor:
     """Length of a flutter wave in seconds, (B,)."""
     return 60.0 / (290.0 + 28.0 * x.draws.one("flutter rate")).clamp(220.0, 350.0)
@@ -168,7 +173,7 @@ def _premature(x: Latents, slots: int) -> Tensor:
     kind = torch.where(x.states["trigeminy"][:, None], 2 * (k % 3 == 0), kind)
     after = torch.cat([torch.zeros_like(kind[:, :1]), kind[:, :-1]], 1)
     kind = torch.where(after > 0, 0, kind)  # no couplets
-    none = [x.states[name] for name in ("svt", "vt", "av_block2", "av_block3", "flutter", "paced")]
+    none = [x.states[name] for name in NEVER_PREMATURE]
     none.append(_two_to_one(x))  # a beat would be timed by the blocked one before it
     return torch.where(torch.stack(none).any(0)[:, None], 0, kind)
 
@@ -217,7 +222,7 @@ def _with_ventricular(x: Latents, qrs: Tensor, pp: Tensor, premature: Tensor, sl
 def _own_clock(x: Latents, qrs: Tensor, premature: Tensor, slots: int) -> tuple[Tensor, Tensor]:
     """Ventricles that do not follow the atria: escape in complete block, and pacing."""
     ventricular = (premature == 2) | x.states["vt"][:, None]
-    apart = x.states["av_block3"] | (x.states["paced"] & (x.draws.uniform("paced vvi") < 0.6))
+    apart = x.states["av_block3"] | _vvi(x)
     mean = 60.0 / x["base_rate_bpm"][:, None]
     steady = mean * (1.0 + 0.004 * x.draws.visit.normal("escape", slots))
     own = _running(x, steady, mean[:, 0])
@@ -237,7 +242,7 @@ def _p_waves(x: Latents, atrial: Tensor, qrs: Tensor, premature: Tensor) -> tupl
     own = (62.0 + 22.0 * torch.special.ndtr(x.draws.one("atrial rate"))).reciprocal() * 60.0
     jitter = 1.0 + 0.015 * x.draws.visit.normal("atrial own", slots)
     free = _running(x, own[:, None] * jitter, own)
-    vvi = states["paced"] & (x.draws.uniform("paced vvi") < 0.6)
+    vvi = _vvi(x)
     p = torch.where((states["av_block3"] | vvi)[:, None], free, p)
     silent = vvi & (x.draws.uniform("paced af") < 0.5)
     # Junctional and re-entrant beats send P backwards: just before, inside or after QRS.
