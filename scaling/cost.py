@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING
 from scaling.record import PARAMETER_GROUPS
 
 if TYPE_CHECKING:
-    from torch import nn
+    import torch
+    from torch import Tensor, nn
+
+    from scaling.identity import Training
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +67,29 @@ def count(family: str, size: str, leads: int, samples: int, num_labels: int) -> 
     from scaling.models.classifier import Classifier
 
     with torch.device("meta"):
-        model = Classifier(family, size, leads, num_labels)
-        macs = count_macs(model, (1, leads, samples))
+        return _counts(Classifier(family, size, leads, num_labels), leads, samples)
+
+
+def count_training(training: Training, num_labels: int) -> Counts:
+    """Count the model that a training trains, its objective's head included.
+
+    MACs are those of one record in one pass of training: both halves of a contrastive one.
+    """
+    if training.family == "simulated":
+        return _simulated(training.size, num_labels)
+    import torch
+
+    from scaling.objectives.base import Context
+    from scaling.objectives.registry import objective_of
+
+    with torch.device("meta"):
+        model = objective_of(training).build(Context(training=training, outputs=num_labels))
+        return _counts(model, len(training.leads), training.corpus.samples)
+
+
+def _counts(model: nn.Module, leads: int, samples: int) -> Counts:
     params = count_params(model)
+    macs = count_macs(model, (1, leads, samples))
     return Counts(params=params, macs=macs, bytes=4 * sum(params.values()))
 
 
@@ -94,9 +117,16 @@ def count_macs(model: nn.Module, shape: tuple[int, ...]) -> int:
     was_training = model.training
     model.eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(torch.empty(shape, device=device))
+        model(torch.empty(shape, device=device), r_peaks(shape[0], shape[-1], device))
     model.train(was_training)
     return int(counter.get_total_flops()) // 2
+
+
+def r_peaks(records: int, samples: int, device: torch.device) -> Tensor:
+    """(records, P) int16 R peaks of a regular heart of 60 beats a minute at 100 Hz."""
+    import torch
+
+    return torch.arange(50, samples, 100, dtype=torch.int16, device=device).repeat(records, 1)
 
 
 def count_macs_fvcore(model: nn.Module, shape: tuple[int, ...]) -> int:
@@ -113,7 +143,8 @@ def count_macs_fvcore(model: nn.Module, shape: tuple[int, ...]) -> int:
         warnings.simplefilter("ignore", DeprecationWarning)
         from fvcore.nn import FlopCountAnalysis
 
-        analysis = FlopCountAnalysis(model.eval(), torch.zeros(shape))
+        inputs = (torch.zeros(shape), r_peaks(shape[0], shape[-1], torch.device("cpu")))
+        analysis = FlopCountAnalysis(model.eval(), inputs)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         operators = analysis.by_operator()
     norms = {"batch_norm", "layer_norm", "group_norm", "instance_norm"}

@@ -16,11 +16,14 @@ from typing import Any, Self
 from scaling.numerics import NUMERICS
 
 STAGES = ("codebook", "pretrain", "restore", "finetune", "distill", "compress")
-PARADIGMS = ("sl", "ssl")
+PARADIGMS = ("sl", "ssl", "random")  # random: weights as initialised, the baseline of probes
 PRECISIONS = ("float32", "bf16")
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
+LATER = {"later": True}  # marks a field that joined after the first studies; see ``_shown``
+
 Versions = tuple[tuple[str, int], ...]
+Options = tuple[tuple[str, float | int | str], ...]
 
 
 def content_id(prefix: str, value: Mapping[str, Any]) -> str:
@@ -32,6 +35,20 @@ def content_id(prefix: str, value: Mapping[str, Any]) -> str:
 def _plain(value: Any) -> Any:
     """Tuples become lists and dataclasses dictionaries, as JSON would have them."""
     return json.loads(json.dumps(value))
+
+
+def _shown(config: Any) -> dict[str, Any]:
+    """Fields of a configuration; one marked ``later`` only where it is not its default.
+
+    A field that joined after the first studies must not change their ids: at its default it
+    says what the code did before there was a choice.
+    """
+    value: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        found = getattr(config, field.name)
+        if not (field.metadata.get("later") and found == field.default):
+            value[field.name] = found
+    return value
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +66,8 @@ class CorpusSpec:
         seed: seed of a virtual cohort.
         fingerprint: content id of the source's tables and record headers (which hold a
             checksum of every lead); empty for virtual cohorts.
+        fold: fold that is tested on, of a source that has folds: the one before it (cyclically)
+            is for validation and the others are for training; 0 is the official split.
     """
 
     source: str
@@ -60,6 +79,7 @@ class CorpusSpec:
     preprocessing: str = "none"
     seed: int = 0
     fingerprint: str = ""
+    fold: int = dataclasses.field(default=0, metadata=LATER)
 
     def __post_init__(self) -> None:
         # 5 and 5.0 are the same window and must be the same id.
@@ -76,7 +96,7 @@ class CorpusSpec:
         A virtual patient depends only on (cohort, seed, index), so the size of the
         training pool is left out: a grown pool re-runs nothing. Nor does a test record.
         """
-        value = dataclasses.asdict(self)
+        value = self.to_dict()
         del value["records"], value["test"]
         return value
 
@@ -88,11 +108,15 @@ class CorpusSpec:
         older code is made again rather than taken for a new one.
         """
         made_by = {k: v for k, v in NUMERICS.items() if k.startswith("corpora.")}
-        return content_id("c", dataclasses.asdict(self) | {"made_by": made_by})
+        return content_id("c", self.to_dict() | {"made_by": made_by})
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form; ``from_dict`` inverts it."""
+        return _shown(self)
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
-        """Build from ``dataclasses.asdict`` output."""
+        """Build from ``to_dict`` output."""
         return cls(**value)
 
 
@@ -115,6 +139,8 @@ class Recipe:
         patience: evaluations without a better validation loss before stopping.
         min_delta: smallest improvement of the validation loss that counts, as a fraction.
         precision: ``float32`` or ``bf16`` (autocast).
+        activation_checkpointing: recompute the activations of each block in the backward pass
+            instead of keeping them: less memory, about a third more time.
     """
 
     max_steps: int = 400
@@ -129,11 +155,16 @@ class Recipe:
     patience: int = 5
     min_delta: float = 0.001
     precision: str = "float32"
+    activation_checkpointing: bool = dataclasses.field(default=False, metadata=LATER)
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             if field.type == "float":
                 object.__setattr__(self, field.name, float(getattr(self, field.name)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form; ``Recipe(**value)`` inverts it."""
+        return _shown(self)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,15 +177,19 @@ class Training:
         task: label set of the corpus (``ptbxl`` has several; a virtual cohort one).
         family: architecture, such as ``resnet``.
         size: point on the family's ladder, such as ``d3w24``.
-        paradigm: ``sl`` or ``ssl``.
+        paradigm: ``sl``, ``ssl``, or ``random`` for weights as initialised.
         objective: what is minimised, such as ``supervised``.
         data: D, unique training records.
         recipe: how it is trained.
         seed: initial weights and batch order.
         labels_fraction: share of the training records whose labels are used, in (0, 1].
         leads: lead names, in order.
-        parents: ids of the trainings this one starts from.
+        parents: ids of the trainings this one starts from: a codebook it predicts the codes
+            of, a backbone whose weights it begins with.
         numerics: versions of the modules involved.
+        options: settings of the objective that differ from its defaults, sorted by name.
+        label_set: which classes of the task are trained on; empty for all. See
+            ``scaling.corpora.label_sets``.
     """
 
     stage: str
@@ -171,6 +206,8 @@ class Training:
     leads: tuple[str, ...] = LEADS
     parents: tuple[str, ...] = ()
     numerics: Versions = ()
+    options: Options = dataclasses.field(default=(), metadata=LATER)
+    label_set: str = dataclasses.field(default="", metadata=LATER)
 
     @property
     def id(self) -> str:
@@ -181,13 +218,16 @@ class Training:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form; ``from_dict`` inverts it."""
-        plain: dict[str, Any] = _plain(dataclasses.asdict(self))
+        value = _shown(self)
+        value |= {"corpus": self.corpus.to_dict(), "recipe": self.recipe.to_dict()}
+        plain: dict[str, Any] = _plain(value)
         return plain
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
         """Build from ``to_dict`` output."""
         fields = dict(value)
+        fields["options"] = tuple((str(k), v) for k, v in fields.get("options", ()))
         fields["corpus"] = CorpusSpec(**fields["corpus"])
         fields["recipe"] = Recipe(**fields["recipe"])
         fields["leads"] = tuple(fields["leads"])
@@ -202,11 +242,14 @@ class Evaluation:
 
     Attributes:
         training: id of the training whose backbone is measured.
-        checkpoint: which weights, ``best-validation``.
+        checkpoint: which weights, ``best-validation`` or ``trajectory`` (those of every
+            evaluated step that were kept).
         corpus: the corpus measured on.
         task: label set of that corpus.
         protocol: ``held-out`` (the trained head) or ``linear-probe`` (frozen features).
         numerics: versions of the modules involved.
+        labels_fraction: share of the task's training records a probe may use, in (0, 1].
+        predictions: whether the logits of each validation and test record are kept too.
     """
 
     training: str
@@ -215,6 +258,8 @@ class Evaluation:
     protocol: str
     checkpoint: str = "best-validation"
     numerics: Versions = ()
+    labels_fraction: float = dataclasses.field(default=1.0, metadata=LATER)
+    predictions: bool = dataclasses.field(default=False, metadata=LATER)
 
     @property
     def id(self) -> str:
@@ -230,7 +275,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form; ``from_dict`` inverts it."""
-        plain: dict[str, Any] = _plain(dataclasses.asdict(self))
+        plain: dict[str, Any] = _plain(_shown(self) | {"corpus": self.corpus.to_dict()})
         return plain
 
     @classmethod

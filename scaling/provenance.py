@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import functools
 import importlib.metadata
@@ -80,7 +79,7 @@ def run_columns(training: Training) -> dict[str, Any]:
         "objective": training.objective,
         "corpus": corpus_name(training.corpus.source, training.task),
         "preprocessing": training.corpus.preprocessing,
-        "recipe": json.dumps(dataclasses.asdict(training.recipe), sort_keys=True),
+        "recipe": json.dumps(training.recipe.to_dict(), sort_keys=True),
         "labels_fraction": training.labels_fraction,
         "leads": len(training.leads),
         "D": training.data,

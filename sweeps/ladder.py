@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from scaling.cost import Counts, count, training_flops
+from scaling.cost import Counts, count_training, training_flops
 from scaling.identity import Training
 from scaling.record import write_json
 
@@ -54,7 +54,7 @@ class Ladder:
         key = _counts_key(training, leads, samples, num_labels)
         if key in self._file.values:
             return Counts(**self._file.values[key])
-        counts = count(training.family, training.size, leads, samples, num_labels)
+        counts = count_training(training, num_labels)
         self._file.values[key] = self._new[key] = dataclasses.asdict(counts)
         return counts
 
@@ -69,14 +69,17 @@ def _counts_key(training: Training, leads: int, samples: int, num_labels: int) -
     from scaling.numerics import versions
 
     ((module, version),) = versions(FAMILIES[training.family].numerics)
-    return f"{training.family}/{training.size}/{leads}x{samples}/{num_labels}/{module}-{version}"
+    head = f"{training.objective}{dict(training.options) or ''}"
+    model = f"{training.family}/{training.size}/{leads}x{samples}/{num_labels}"
+    return f"{model}/{head}/{module}-{version}"
 
 
 def speed_key(training: Training) -> str:
     """What the seconds of a step depend on, the machine apart."""
     recipe = training.recipe
     shape = f"{len(training.leads)}x{training.corpus.samples}"
-    return f"{training.family}/{training.size}/{shape}/{recipe.batch}/{recipe.precision}"
+    model = f"{training.family}/{training.size}/{training.objective}"
+    return f"{model}/{shape}/{recipe.batch}/{recipe.precision}"
 
 
 class Speeds:

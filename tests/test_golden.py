@@ -22,13 +22,14 @@ from scaling.corpora.sources.base import Recording
 from scaling.corpora.sources.ptbxl import open_source
 from scaling.corpora.splits import nested_subset
 from scaling.corpora.virtual.cohorts import COHORTS, make_records
-from scaling.evaluation.held_out import mean_loss
+from scaling.evaluation.held_out import mean_and_se
 from scaling.evaluation.linear_probe import Features, fit_probe
 from scaling.evaluation.metrics import macro_auroc, macro_auroc_se
 from scaling.identity import LEADS, CorpusSpec
 from scaling.models.families import build
 from scaling.numerics import NUMERICS
-from scaling.objectives.supervised import loss
+from scaling.objectives.base import Context
+from scaling.objectives.supervised import OBJECTIVE, loss, loss_per_record
 from scaling.simulated import expected_loss, expected_shifted_loss, noise
 from scaling.training.trainer import initial_model
 from tests.corpora.beats import ecg
@@ -93,7 +94,9 @@ def objective() -> Numbers:
 def training() -> Numbers:
     outcome = run(dataclasses.replace(RECIPE, weight_decay=0.1))
     losses = [row["value"] for row in outcome.curve if row["split"] == "validation"][::2]
-    untrained = initial_model(TRAINING, toy_split(32, 8))
+    data = toy_split(32, 8)
+    context = Context(training=TRAINING, outputs=data.labels.shape[1])
+    untrained = initial_model(OBJECTIVE, context, data)
     with torch.no_grad():
         start = float(untrained(torch.ones(1, 12, 100)).sum())
     return [*losses, start]
@@ -102,7 +105,7 @@ def training() -> Numbers:
 def held_out() -> Numbers:
     split = toy_split(64, 5)
     logits = split.signals.float().mean(dim=2)[:, :2] * split.mv
-    return list(mean_loss(logits, dataclasses.replace(split, patients=np.arange(64) // 2)))
+    return list(mean_and_se(loss_per_record(logits, split.labels), np.arange(64) // 2))
 
 
 def metrics() -> Numbers:

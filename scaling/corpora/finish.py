@@ -206,7 +206,7 @@ def _info(
     spec, drops = work.spec, survey.drops
     return {
         "format": files.FORMAT,
-        "spec": dataclasses.asdict(spec),
+        "spec": spec.to_dict(),
         "preprocessing": work.preprocessing.to_dict(),
         "leads": list(work.preprocessing.leads),
         "fs_hz": spec.fs_hz,

@@ -9,7 +9,6 @@ one process or many, in one go or in several, give the same bytes.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import fcntl
 import hashlib
 import json
@@ -146,7 +145,7 @@ def _resume(part: Path, work: Work, source: Source, chunks: list[Chunk]) -> dict
     sizes = json.dumps([chunk.size for chunk in chunks])
     plan = {
         "format": PLAN_FORMAT,
-        "spec": dataclasses.asdict(work.spec),
+        "spec": work.spec.to_dict(),
         "preprocessing": work.preprocessing.to_dict(),
         "tasks": {task: list(classes) for task, classes in source.classes.items()},
         "chunks": hashlib.sha256(sizes.encode()).hexdigest(),

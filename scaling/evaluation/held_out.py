@@ -1,36 +1,18 @@
-"""Held-out loss and AUROC of a trained head, with standard errors over patients."""
+"""Held-out loss with its standard error over patients."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-
-from scaling.objectives.supervised import loss_per_record
-from scaling.training.data import Split
-
-EVAL_BATCH = 256
+from torch import Tensor
 
 
-@torch.no_grad()
-def predict(model: nn.Module, split: Split) -> Tensor:
-    """Outputs of ``model`` in evaluation mode on every record, (n, ...) float32 on the CPU."""
-    was_training = model.training
-    model.eval()
-    device = split.signals.device
-    rows = torch.arange(len(split), device=device)
-    parts = [model(split.batch(chunk)[0]).float().cpu() for chunk in torch.split(rows, EVAL_BATCH)]
-    model.train(was_training)
-    return torch.cat(parts)
-
-
-def mean_loss(logits_NC: Tensor, split: Split) -> tuple[float, float]:
-    """Mean held-out loss in nats and its standard error over patients."""
-    per_record = loss_per_record(logits_NC, split.labels.cpu()).double().numpy()
-    return float(per_record.mean()), clustered_se(per_record, split.patients)
+def mean_and_se(per_record: Tensor, patients: NDArray[np.int64]) -> tuple[float, float]:
+    """Mean of the losses of records, (n,), and its standard error over patients."""
+    values = per_record.double().numpy()
+    return float(values.mean()), clustered_se(values, patients)
 
 
 def clustered_se(values: NDArray[np.float64], clusters: NDArray[np.int64]) -> float:

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from scaling.corpora.corpus import Corpus
-from scaling.evaluation.held_out import mean_loss, predict
+from scaling.evaluation.held_out import mean_and_se
 from scaling.evaluation.linear_probe import Features, fit_probe
 from scaling.evaluation.metrics import macro_auroc, macro_auroc_se
 from scaling.identity import Evaluation
 from scaling.models.classifier import Classifier
-from scaling.training.data import Split, split_of
+from scaling.objectives.supervised import loss_per_record
+from scaling.training.data import Split, predict, split_of
 
 Record = dict[str, Any]
 
@@ -48,7 +49,7 @@ def probe_values(
 
 
 def _measure(name: str, logits_NC: Tensor, split: Split) -> list[Record]:
-    loss, loss_se = mean_loss(logits_NC, split)
+    loss, loss_se = mean_and_se(loss_per_record(logits_NC, split.labels.cpu()), split.patients)
     scores = logits_NC.double().numpy()
     labels = split.labels.cpu().numpy() > 0.5
     area = macro_auroc(scores, labels)

@@ -27,7 +27,7 @@ class Classifier(nn.Module):
         assert isinstance(features, int)
         self.head = nn.Linear(features, num_labels)
 
-    def forward(self, x_BLT: Tensor) -> Tensor:
-        """Records (B, L, T) in millivolts to logits (B, num_labels)."""
-        logits: Tensor = self.head(self.backbone(x_BLT))
+    def forward(self, x_BLT: Tensor, r_peaks_BP: Tensor | None = None) -> Tensor:
+        """Records (B, L, T) in millivolts and their R peaks to logits (B, num_labels)."""
+        logits: Tensor = self.head(self.backbone(x_BLT, r_peaks_BP))
         return logits

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import re
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from scaling.models.resnet_sizes import LADDER
+from scaling.models import resnet_sizes, transformer_sizes, vq_sizes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,7 +22,9 @@ class Family:
         sizes: names of its sizes, smallest first; empty when ``pattern`` decides.
         paradigms: what it can be trained under.
         numerics: module whose version enters training ids.
+        builder: ``module:class`` of the backbone, called with (size, leads, dropout).
         pattern: regular expression of legal size names where they are not a fixed list.
+        fs_hz: the only sampling rate it reads, or None for any.
         about: one line for listings.
     """
 
@@ -30,7 +32,9 @@ class Family:
     sizes: tuple[str, ...]
     paradigms: tuple[str, ...]
     numerics: str
+    builder: str = ""
     pattern: str = ""
+    fs_hz: int | None = None
     about: str = ""
 
     def has(self, size: str) -> bool:
@@ -43,10 +47,28 @@ class Family:
 FAMILIES: dict[str, Family] = {
     "resnet": Family(
         name="resnet",
-        sizes=tuple(LADDER),
-        paradigms=("sl",),
+        sizes=tuple(resnet_sizes.LADDER),
+        paradigms=("sl", "ssl", "random"),
         numerics="models.resnet",
+        builder="scaling.models.resnet:ResNet1d",
         about="ResNet-1D after Ribeiro et al. 2020",
+    ),
+    "transformer": Family(
+        name="transformer",
+        sizes=tuple(transformer_sizes.LADDER),
+        paradigms=("sl", "ssl", "random"),
+        numerics="models.transformer",
+        builder="scaling.models.transformer:EcgTransformer",
+        fs_hz=100,
+        about="ST-ECGFormer on heartbeat tokens, after HeartLang (Jin et al. 2025)",
+    ),
+    "vq-hbr": Family(
+        name="vq-hbr",
+        sizes=tuple(vq_sizes.LADDER),
+        paradigms=("ssl",),
+        numerics="models.vq_hbr",
+        fs_hz=100,
+        about="heartbeat codebook by vector-quantised reconstruction (HeartLang's VQ-HBR)",
     ),
     "simulated": Family(
         name="simulated",
@@ -59,25 +81,20 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def _resnet(size: str, leads: int, dropout: float) -> nn.Module:
-    from scaling.models.resnet import ResNet1d
-
-    return ResNet1d(size, leads, dropout)
-
-
-BUILDERS: dict[str, Callable[[str, int, float], nn.Module]] = {"resnet": _resnet}
-
-
 def build(family: str, size: str, leads: int = 12, dropout: float = 0.0) -> nn.Module:
-    """Build a backbone that maps (B, L, T) in millivolts to features (B, F).
+    """Build a backbone that maps records (B, L, T) and R peaks (B, P) to features (B, F).
 
     Its ``features`` attribute is F.
 
     Raises:
-        KeyError: no such family, or no network behind it.
-        ValueError: no such size; the message lists those that exist.
+        ValueError: no such size (the message lists those that exist), or a family without a
+            backbone of its own.
     """
-    if not FAMILIES[family].has(size):
-        sizes = ", ".join(FAMILIES[family].sizes)
-        raise ValueError(f"family {family} has no size {size!r}; it has {sizes}")
-    return BUILDERS[family](size, leads, dropout)
+    info = FAMILIES[family]
+    if not info.has(size):
+        raise ValueError(f"family {family} has no size {size!r}; it has {', '.join(info.sizes)}")
+    if not info.builder:
+        raise ValueError(f"family {family} has no backbone")
+    module, name = info.builder.split(":")
+    found: nn.Module = getattr(importlib.import_module(module), name)(size, leads, dropout)
+    return found

@@ -68,8 +68,8 @@ class ResNet1d(nn.Module):
             if isinstance(module, nn.Conv1d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
-    def forward(self, x_BLT: Tensor) -> Tensor:
-        """Records (B, L, T) in millivolts to features (B, F)."""
+    def forward(self, x_BLT: Tensor, r_peaks_BP: Tensor | None = None) -> Tensor:
+        """Records (B, L, T) in millivolts to features (B, F); R peaks are not looked at."""
         x = self.bn1(self.conv1(x_BLT))
         y = x
         for block in self.blocks:

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from scaling.cost import training_flops
-from scaling.evaluation.held_out import mean_loss, predict
+from scaling.evaluation.held_out import mean_and_se
 from scaling.identity import Recipe
-from scaling.objectives import supervised
-from scaling.training.data import Split, batches
+from scaling.objectives.base import Objective
+from scaling.training.data import Order, Split
 from scaling.training.schedule import learning_rate
 
 
@@ -39,6 +39,7 @@ class Outcome:
 
 def train(
     model: nn.Module,
+    objective: Objective,
     splits: dict[str, Split],
     recipe: Recipe,
     *,
@@ -54,15 +55,16 @@ def train(
     ends it as ``diverged``.
 
     Args:
-        model: maps (B, L, T) to logits; changed in place.
+        model: what ``objective`` built; changed in place.
+        objective: what is minimised.
         splits: ``train``, ``validation`` and ``test``.
         recipe: how to train.
         seed: order of the batches (initial weights are the caller's).
         macs: forward MACs of one record, for C.
         report: takes the share of ``max_steps`` done.
     """
-    loop = _Loop(model, splits, recipe, macs)
-    order = batches(len(splits["train"]), recipe.batch, seed)
+    loop = _Loop(model, objective, splits, recipe, macs, seed)
+    order = Order(len(splits["train"]), recipe.batch, seed)
     for step in range(recipe.max_steps):
         if not loop.step(step, next(order)):
             loop.outcome.status = "diverged"
@@ -78,9 +80,17 @@ class _Loop:
     """State of one run: optimiser, running train loss, best weights, patience."""
 
     def __init__(
-        self, model: nn.Module, splits: dict[str, Split], recipe: Recipe, macs: int
+        self,
+        model: nn.Module,
+        objective: Objective,
+        splits: dict[str, Split],
+        recipe: Recipe,
+        macs: int,
+        seed: int,
     ) -> None:
-        self.model, self.splits, self.recipe, self.macs = model, splits, recipe, macs
+        self.model, self.objective, self.splits = model, objective, splits
+        self.recipe, self.macs = recipe, macs
+        self.generator = torch.Generator().manual_seed(seed)
         self.optimiser = torch.optim.AdamW(
             model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay
         )
@@ -95,13 +105,13 @@ class _Loop:
         recipe = self.recipe
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(step, recipe.lr, recipe.warmup_steps, recipe.max_steps)
-        x, y = self.splits["train"].batch(rows.to(self.device))
+        batch = self.splits["train"].batch(rows)
         self.model.train()
         with torch.autocast(
             self.device.type, dtype=torch.bfloat16, enabled=recipe.precision == "bf16"
         ):
-            logits = self.model(x)
-        loss = supervised.loss(logits.float(), y)
+            outputs = self.objective.outputs(self.model, batch, self.generator)
+        loss = self.objective.loss(outputs, batch)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if recipe.grad_clip:
@@ -120,7 +130,7 @@ class _Loop:
         measured = {}
         for name in ("validation", "test"):
             split = self.splits[name]
-            loss, se = mean_loss(predict(self.model, split), split)
+            loss, se = mean_and_se(self.objective.held_out(self.model, split), split.patients)
             self._row(name, loss, se, len(split))
             measured[name] = loss
         loss = measured["validation"]

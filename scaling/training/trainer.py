@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from scaling.corpora.corpus import Corpus
-from scaling.cost import count, training_flops
+from scaling.cost import count_training, training_flops
 from scaling.evaluation.measure import held_out_values, probe_values
 from scaling.identity import Evaluation, Training
 from scaling.models.classifier import Classifier
-from scaling.objectives.supervised import prior_logits
+from scaling.objectives.base import Context, Objective
+from scaling.objectives.registry import objective_of
 from scaling.provenance import corpus_name, run_columns
 from scaling.record import read_record
 from scaling.training.data import Split, open_corpus, split_of
@@ -42,12 +44,18 @@ class TorchTrainer:
         device = pick_device()
         splits, rows = training_splits(corpus, training, device)
         labels = splits["train"].labels.shape[1]
-        counts = count(
-            training.family, training.size, len(training.leads), training.corpus.samples, labels
-        )
-        model = initial_model(training, splits["train"]).to(device)
+        counts = count_training(training, labels)
+        objective = objective_of(training)
+        context = Context(training=training, outputs=labels, device=device)
+        objective.annotate(splits, context)
         outcome = train(
-            model, splits, training.recipe, seed=training.seed, macs=counts.macs, report=report
+            initial_model(objective, context, splits["train"]).to(device),
+            objective,
+            splits,
+            training.recipe,
+            seed=training.seed,
+            macs=counts.macs,
+            report=report,
         )
         if outcome.best_state:
             about = {
@@ -137,19 +145,11 @@ def training_splits(
     return splits, rows
 
 
-def initial_model(training: Training, data: Split) -> Classifier:
-    """The untrained model of ``training.seed``; its head starts at the class frequencies."""
-    torch.manual_seed(training.seed)
-    model = Classifier(
-        training.family,
-        training.size,
-        len(training.leads),
-        data.labels.shape[1],
-        training.recipe.dropout,
-    )
-    with torch.no_grad():
-        model.head.weight.mul_(0.1)
-        model.head.bias.copy_(prior_logits(data.labels.cpu()))
+def initial_model(objective: Objective, context: Context, train: Split) -> nn.Module:
+    """The untrained model of the training's seed, on the CPU."""
+    torch.manual_seed(context.training.seed)
+    model = objective.build(context)
+    objective.start(model, train)
     return model
 
 

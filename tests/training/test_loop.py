@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from scaling.identity import Recipe
-from scaling.training.data import Split, batches
+from scaling.objectives.supervised import OBJECTIVE
+from scaling.training.data import Order, Split
 from scaling.training.loop import Outcome, train
 from scaling.training.schedule import learning_rate
 
@@ -25,7 +26,7 @@ class Toy(nn.Module):
         torch.manual_seed(0)
         self.head = nn.Linear(12, 2)
 
-    def forward(self, x_BLT: Tensor) -> Tensor:
+    def forward(self, x_BLT: Tensor, r_peaks_BP: Tensor) -> Tensor:
         logits: Tensor = self.head(x_BLT.mean(dim=-1))
         return logits
 
@@ -39,12 +40,13 @@ def toy_split(n: int, seed: int) -> Split:
         labels=torch.from_numpy((means[:, :2, 0] > 0).astype(np.float32)),
         patients=np.arange(n),
         mv=1e-3,
+        r_peaks=torch.full((n, 1), 10, dtype=torch.int16),
     )
 
 
 def run(recipe: Recipe, model: nn.Module | None = None, n: int = 128) -> Outcome:
     splits = {"train": toy_split(n, 1), "validation": toy_split(64, 2), "test": toy_split(64, 3)}
-    return train(model or Toy(), splits, recipe, seed=0, macs=100)
+    return train(model or Toy(), OBJECTIVE, splits, recipe, seed=0, macs=100)
 
 
 def losses(outcome: Outcome, split: str) -> list[float]:
@@ -86,8 +88,8 @@ def test_the_best_weights_are_those_of_the_lowest_validation_loss() -> None:
 
 def test_a_loss_that_is_not_finite_ends_the_run_as_diverged() -> None:
     class Exploding(Toy):
-        def forward(self, x_BLT: Tensor) -> Tensor:
-            return super().forward(x_BLT) * torch.tensor(float("nan"))
+        def forward(self, x_BLT: Tensor, r_peaks_BP: Tensor) -> Tensor:
+            return super().forward(x_BLT, r_peaks_BP) * torch.tensor(float("nan"))
 
     outcome = run(RECIPE, Exploding())
     assert outcome.status == "diverged"
@@ -102,13 +104,13 @@ def test_a_seed_reproduces_a_run_bit_for_bit() -> None:
 
 
 def test_batches_are_whole_and_cover_every_epoch() -> None:
-    order = batches(10, 4, seed=0)
+    order = Order(10, 4, seed=0)
     rows = torch.cat([next(order) for _ in range(5)]).tolist()
     assert sorted(rows[:10]) == sorted(rows[10:]) == list(range(10))
 
 
 def test_batches_larger_than_the_data_repeat_it() -> None:
-    assert len(next(batches(3, 8, seed=0))) == 8
+    assert len(next(Order(3, 8, seed=0))) == 8
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,10 @@ from scaling.corpora.delineate import delineate
 from scaling.corpora.prepare import prepare
 from scaling.corpora.virtual.cohorts import COHORTS
 from scaling.corpora.virtual.generate import make
-from scaling.evaluation.held_out import predict
 from scaling.evaluation.metrics import auroc
 from scaling.identity import LEADS, CorpusSpec, Recipe, Training
 from scaling.models.classifier import Classifier
-from scaling.training.data import split_of
+from scaling.training.data import predict, split_of
 from scaling.training.trainer import TorchTrainer
 from scaling.training.weights import load_weights
 from scaling.trial import Workspace

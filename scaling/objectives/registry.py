@@ -1,0 +1,151 @@
+"""Objectives: what each minimises, for whom, and its settings. No torch needed."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from typing import TYPE_CHECKING
+
+from scaling.identity import Options, Training
+
+if TYPE_CHECKING:
+    from scaling.objectives.base import Objective
+
+
+NETWORKS = ("resnet", "transformer")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectiveInfo:
+    """One objective.
+
+    Attributes:
+        name: as written in grids.
+        paradigm: ``sl``, ``ssl`` or ``random``.
+        families: those that can be trained by it.
+        module: where its ``OBJECTIVE`` lives.
+        numerics: module whose version enters training ids.
+        stages: stages it may run in.
+        options: its settings and their defaults; what a grid sets is an ``Options`` of these.
+        codebook: whether it predicts the codes of a frozen codebook, which is then a parent.
+        about: one line for listings.
+    """
+
+    name: str
+    paradigm: str
+    families: tuple[str, ...]
+    module: str
+    numerics: str
+    stages: tuple[str, ...] = ("pretrain", "finetune")
+    options: Options = ()
+    codebook: bool = False
+    about: str = ""
+
+    def settings(self, options: Options) -> dict[str, float | int | str]:
+        """Defaults with ``options`` over them.
+
+        Raises:
+            ValueError: an option it does not have.
+        """
+        known = dict(self.options)
+        if unknown := [name for name, _ in options if name not in known]:
+            have = ", ".join(known) or "none"
+            raise ValueError(f"objective {self.name} has no option {unknown[0]!r}; it has {have}")
+        return known | dict(options)
+
+
+OBJECTIVES: dict[str, ObjectiveInfo] = {
+    info.name: info
+    for info in (
+        ObjectiveInfo(
+            name="supervised",
+            paradigm="sl",
+            families=NETWORKS,
+            module="scaling.objectives.supervised",
+            numerics="objectives.supervised",
+            about="binary cross-entropy of independent labels",
+        ),
+        ObjectiveInfo(
+            name="focal",
+            paradigm="sl",
+            families=NETWORKS,
+            module="scaling.objectives.focal",
+            numerics="objectives.focal",
+            options=(("gamma", 2.0),),
+            about="focal loss of independent labels, for long tails (Lin et al. 2017)",
+        ),
+        ObjectiveInfo(
+            name="categorical",
+            paradigm="sl",
+            families=NETWORKS,
+            module="scaling.objectives.categorical",
+            numerics="objectives.categorical",
+            about="cross-entropy of one label per record",
+        ),
+        ObjectiveInfo(
+            name="contrastive",
+            paradigm="ssl",
+            families=("resnet",),
+            module="scaling.objectives.contrastive",
+            numerics="objectives.contrastive",
+            options=(("temperature", 0.1),),
+            about="CMSC: segments of one patient are alike (S1 Eq. S.1 and S.2)",
+        ),
+        ObjectiveInfo(
+            name="masked",
+            paradigm="ssl",
+            families=("transformer",),
+            module="scaling.objectives.masked",
+            numerics="objectives.masked",
+            options=(("codes", 8192), ("mask_ratio", 0.5)),
+            codebook=True,
+            about="predict the codes of masked heartbeats (S1 Eq. 6)",
+        ),
+        ObjectiveInfo(
+            name="codebook",
+            paradigm="ssl",
+            families=("vq-hbr",),
+            stages=("codebook",),
+            module="scaling.objectives.codebook",
+            numerics="objectives.codebook",
+            options=(("commitment", 1.0), ("decay", 0.99)),
+            about="VQ-HBR: reconstruct heartbeats from the codes of a codebook",
+        ),
+        ObjectiveInfo(
+            name="untrained",
+            paradigm="random",
+            families=NETWORKS,
+            module="scaling.objectives.untrained",
+            numerics="objectives.untrained",
+            stages=("pretrain",),
+            about="no training: the weights as initialised, the baseline of probes",
+        ),
+    )
+}
+# The objective a paradigm means for a family, where a grid names none.
+DEFAULTS: dict[tuple[str, str], str] = {
+    **{("sl", family): "supervised" for family in NETWORKS},
+    **{("random", family): "untrained" for family in NETWORKS},
+    ("ssl", "resnet"): "contrastive",
+    ("ssl", "transformer"): "masked",
+    ("ssl", "vq-hbr"): "codebook",
+    ("sl", "simulated"): "supervised",
+}
+
+
+def default_objective(paradigm: str, family: str) -> str | None:
+    """The objective a paradigm means for a family, or None where it has none."""
+    return DEFAULTS.get((paradigm, family))
+
+
+def objective_of(training: Training) -> Objective:
+    """The objective of a training, ready to build its model.
+
+    Raises:
+        KeyError: no such objective.
+        ValueError: an option it does not have.
+    """
+    info = OBJECTIVES[training.objective]
+    found: Objective = importlib.import_module(info.module).OBJECTIVE
+    info.settings(training.options)
+    return found
