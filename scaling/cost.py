@@ -1,7 +1,8 @@
 """What a model costs: parameters by group, MACs, FLOPs and bytes.
 
 MACs are counted by ``torch.utils.flop_counter`` on the meta device (halved: it counts a
-multiply-accumulate as two), which sees the operations that fvcore alone does not.
+multiply-accumulate as two). Attention is counted, which fvcore alone leaves out and the flop
+counter does on a CPU: both are given the missing entry here.
 C = 6 x MACs x batch x steps (S1, section 4.2): two FLOPs a MAC, backward twice the forward.
 Importing this module needs no torch; counting a network does.
 """
@@ -9,9 +10,13 @@ Importing this module needs no torch; counting a network does.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 from scaling.record import PARAMETER_GROUPS
+
+# Learned, though by averages and not by gradients, so they are no parameters to PyTorch.
+LEARNED_BUFFERS = ("codebook.codes",)
 
 if TYPE_CHECKING:
     import torch
@@ -101,9 +106,13 @@ def _simulated(size: str, num_labels: int) -> Counts:
 
 
 def count_params(model: nn.Module) -> dict[str, int]:
-    """Parameters by group: the name of the top-level module each belongs to."""
+    """Parameters by group: the name of the top-level module each belongs to.
+
+    The codes of a codebook are counted with them (``LEARNED_BUFFERS``).
+    """
     params = dict.fromkeys(PARAMETER_GROUPS, 0)
-    for name, value in model.named_parameters():
+    learned = [(name, b) for name, b in model.named_buffers() if name in LEARNED_BUFFERS]
+    for name, value in (*model.named_parameters(), *learned):
         params[name.split(".")[0]] += value.numel()
     return params
 
@@ -111,12 +120,16 @@ def count_params(model: nn.Module) -> dict[str, int]:
 def count_macs(model: nn.Module, shape: tuple[int, ...]) -> int:
     """MACs of one forward pass on an input of ``shape``; the model may be on the meta device."""
     import torch
-    from torch.utils.flop_counter import FlopCounterMode
+    from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+
+    def attention(q: Any, k: Any, v: Any, *_: Any, out_shape: Any = None, **__: Any) -> int:
+        return int(sdpa_flop_count(q, k, v))  # type: ignore[no-untyped-call]
 
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    kernels = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention}
+    with FlopCounterMode(display=False, custom_mapping=kernels) as counter, torch.no_grad():
         model(torch.empty(shape, device=device), r_peaks(shape[0], shape[-1], device))
     model.train(was_training)
     return int(counter.get_total_flops()) // 2
@@ -130,9 +143,10 @@ def r_peaks(records: int, samples: int, device: torch.device) -> Tensor:
 
 
 def count_macs_fvcore(model: nn.Module, shape: tuple[int, ...]) -> int:
-    """The same by fvcore, convolutions and matrix products only, as a cross-check.
+    """The same by fvcore, convolutions, matrix products and attention only, as a cross-check.
 
-    fvcore adds normalisations to its total, which are not MACs; they are left out.
+    fvcore adds normalisations to its total, which are not MACs; they are left out. It has no
+    entry for scaled-dot-product attention, which gets the two matrix products it stands for.
     """
     import warnings
 
@@ -145,7 +159,14 @@ def count_macs_fvcore(model: nn.Module, shape: tuple[int, ...]) -> int:
 
         inputs = (torch.zeros(shape), r_peaks(shape[0], shape[-1], torch.device("cpu")))
         analysis = FlopCountAnalysis(model.eval(), inputs)
+        analysis.set_op_handle("aten::scaled_dot_product_attention", _attention_macs)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         operators = analysis.by_operator()
     norms = {"batch_norm", "layer_norm", "group_norm", "instance_norm"}
     return int(sum(value for name, value in operators.items() if name not in norms))
+
+
+def _attention_macs(inputs: list[Any], outputs: list[Any]) -> int:
+    """MACs of softmax(q k') v: fvcore's handle for traced values (B, H, S, E)."""
+    q, k, v = (value.type().sizes() for value in inputs[:3])
+    return int(math.prod(q) * k[-2] + math.prod(q[:-1]) * v[-2] * v[-1])

@@ -98,3 +98,23 @@ def build(family: str, size: str, leads: int = 12, dropout: float = 0.0) -> nn.M
     module, name = info.builder.split(":")
     found: nn.Module = getattr(importlib.import_module(module), name)(size, leads, dropout)
     return found
+
+
+def problem(family: str, size: str, fs_hz: int, samples: int, leads: int) -> str | None:
+    """What keeps a size from reading such records, in one sentence; None when nothing does.
+
+    Args:
+        family: architecture.
+        size: point on its ladder; must exist.
+        fs_hz: sampling rate in hertz.
+        samples: samples per lead that one pass sees (half a record in contrastive training).
+        leads: number of leads.
+    """
+    info = FAMILIES[family]
+    if info.fs_hz not in (None, fs_hz):
+        return f"family {family} reads records at {info.fs_hz} Hz, not at {fs_hz} Hz"
+    if family == "resnet" and samples < resnet_sizes.shortest(size):
+        return resnet_sizes.too_short(size, samples)
+    if family in ("transformer", "vq-hbr"):
+        return transformer_sizes.cannot_read(samples, leads)
+    return None

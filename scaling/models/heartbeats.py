@@ -1,10 +1,11 @@
 """Heartbeats: a record cut into beats around its R peaks, as tokens of a Transformer.
 
 After HeartLang's QRS tokenizer (Jin et al. 2025). The boundary between two beats is the midpoint
-of their R peaks; the outer beats reach half a token to the outside. A beat is placed so that its
-R peak is in the middle of the token, with zeros around it, or cropped where it is longer. All
-leads are cut at the same places; tokens are ordered by lead, then by time, and cut off or padded
-to a fixed number. A record without R peaks is cut into whole tokens on a fixed grid.
+of their R peaks; the outer beats reach half a token to the outside. Each beat is laid into its
+token with the R peak at ``MIDDLE``: zeros fill what is beyond its boundaries or the record's ends,
+and what reaches further than the token is cropped. All leads are cut at the same places; tokens
+are ordered by lead, then by time, and cut off or padded to a fixed number. A record without R
+peaks is cut into whole tokens on a fixed grid.
 
 Everything runs on the records' device without a loop over records.
 """
@@ -15,10 +16,12 @@ import dataclasses
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-WIDTH = 96  # samples of a token: 0.96 s at 100 Hz
+from scaling.models.transformer_sizes import FS_HZ, TOKEN_WIDTH, cannot_read
+
+WIDTH = TOKEN_WIDTH
 MIDDLE = WIDTH // 2
-SECOND = 100  # samples of a step of the time index, and the rate that tokens are made for
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +30,8 @@ class Heartbeats:
 
     Attributes:
         beats_BSW: (B, S, ``WIDTH``) float32, zeros where a token is padding.
-        leads_BS: (B, S) int64, 1 for the first lead; 0 where a token is padding.
+        leads_BS: (B, S) int64, 1 for the first of the leads the model reads; 0 where a token is
+            padding.
         times_BS: (B, S) int64, second of the R peak, counted from 1; 0 where it is padding.
         real_BS: (B, S) bool, False where a token is padding.
     """
@@ -42,30 +46,34 @@ def tokenize(x_BLT: Tensor, r_peaks_BP: Tensor, tokens: int) -> Heartbeats:
     """Cut records into ``tokens`` heartbeats each.
 
     Args:
-        x_BLT: (B, L, T) signals at 100 Hz.
+        x_BLT: (B, L, T) signals at 100 Hz, any unit.
         r_peaks_BP: (B, P) sample indices of R peaks, ascending, negative behind the last.
-        tokens: slots a record has; beats of the last leads that do not fit are cut off.
+        tokens: S, slots a record has; beats of the last leads that do not fit are cut off
+            (``scaling.models.slots`` counts them).
+
+    Raises:
+        ValueError: records shorter than a token, or with more seconds or leads than the tables
+            of ``transformer_sizes`` have rows.
     """
-    _, leads, samples = x_BLT.shape
+    records, leads, samples = x_BLT.shape
+    if problem := cannot_read(samples, leads):
+        raise ValueError(problem)
     peaks_BP = _with_grid(r_peaks_BP.long(), samples)
-    counts_B1 = (peaks_BP >= 0).sum(dim=1, keepdim=True).clamp_min(1)
-    starts_BP, stops_BP = _bounds(peaks_BP, counts_B1)
+    counts_B1 = (peaks_BP >= 0).sum(dim=1, keepdim=True)
     slot_1S = torch.arange(tokens, device=x_BLT.device)[None]
     lead_BS = torch.div(slot_1S, counts_B1, rounding_mode="floor")
     beat_BS = slot_1S - lead_BS * counts_B1
     real_BS = lead_BS < leads
     lead_BS = lead_BS.clamp_max(leads - 1)
     peak_BS = peaks_BP.gather(1, beat_BS)
-    place_BSW = peak_BS[..., None] + torch.arange(-MIDDLE, WIDTH - MIDDLE, device=x_BLT.device)
-    inside_BSW = (place_BSW >= starts_BP.gather(1, beat_BS)[..., None]) & (
-        place_BSW < stops_BP.gather(1, beat_BS)[..., None]
-    )
-    inside_BSW = inside_BSW & (place_BSW >= 0) & (place_BSW < samples) & real_BS[..., None]
-    index_BSW = lead_BS[..., None] * samples + place_BSW.clamp(0, samples - 1)
-    beats_BSW = x_BLT.flatten(1).gather(1, index_BSW.flatten(1)).view_as(index_BSW)
-    seconds_BS = torch.div(peak_BS, SECOND, rounding_mode="floor") + 1
+    record_B1 = torch.arange(records, device=x_BLT.device)[:, None]
+    # A view: window i of the padded record is the token of a beat with its R peak at sample i.
+    windows_BLTW = pad(x_BLT, (MIDDLE, WIDTH - MIDDLE)).unfold(-1, WIDTH, 1)
+    kept_BPW = _kept(peaks_BP, counts_B1).to(x_BLT.dtype)
+    beats_BSW = windows_BLTW[record_B1, lead_BS, peak_BS] * kept_BPW[record_B1, beat_BS]
+    seconds_BS = torch.div(peak_BS, FS_HZ, rounding_mode="floor") + 1
     return Heartbeats(
-        beats_BSW=beats_BSW * inside_BSW,
+        beats_BSW=beats_BSW * real_BS[..., None],
         leads_BS=(lead_BS + 1) * real_BS,
         times_BS=seconds_BS * real_BS,
         real_BS=real_BS,
@@ -74,18 +82,20 @@ def tokenize(x_BLT: Tensor, r_peaks_BP: Tensor, tokens: int) -> Heartbeats:
 
 def _with_grid(peaks_BP: Tensor, samples: int) -> Tensor:
     """R peaks; where a record has none, the middles of whole tokens laid end to end."""
-    grid_G = torch.arange(MIDDLE, max(samples - MIDDLE, MIDDLE) + 1, WIDTH, device=peaks_BP.device)
+    grid_G = torch.arange(MIDDLE, samples - MIDDLE + 1, WIDTH, device=peaks_BP.device)
     missing = max(0, len(grid_G) - peaks_BP.shape[1])
-    peaks_BP = torch.nn.functional.pad(peaks_BP, (0, missing), value=-1)
-    grid_P = torch.nn.functional.pad(grid_G, (0, peaks_BP.shape[1] - len(grid_G)), value=-1)
+    peaks_BP = pad(peaks_BP, (0, missing), value=-1)
+    grid_P = pad(grid_G, (0, peaks_BP.shape[1] - len(grid_G)), value=-1)
     return torch.where(peaks_BP[:, :1] >= 0, peaks_BP, grid_P)
 
 
-def _bounds(peaks_BP: Tensor, counts_B1: Tensor) -> tuple[Tensor, Tensor]:
-    """First sample of each beat, and the first after it."""
+def _kept(peaks_BP: Tensor, counts_B1: Tensor) -> Tensor:
+    """Samples of each token that are within the boundaries of its beat, (B, P, ``WIDTH``)."""
     midpoints = torch.div(peaks_BP[:, 1:] + peaks_BP[:, :-1], 2, rounding_mode="floor")
     starts_BP = torch.cat([peaks_BP[:, :1] - MIDDLE, midpoints], dim=1)
     outer_BP = peaks_BP + (WIDTH - MIDDLE)
     stops_BP = torch.cat([midpoints, outer_BP[:, -1:]], dim=1)
     last_BP = torch.arange(peaks_BP.shape[1], device=peaks_BP.device)[None] == counts_B1 - 1
-    return starts_BP, torch.where(last_BP, outer_BP, stops_BP)
+    stops_BP = torch.where(last_BP, outer_BP, stops_BP)
+    place_BPW = peaks_BP[..., None] + torch.arange(-MIDDLE, WIDTH - MIDDLE, device=peaks_BP.device)
+    return (place_BPW >= starts_BP[..., None]) & (place_BPW < stops_BP[..., None])

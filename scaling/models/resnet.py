@@ -15,7 +15,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from scaling.models.resnet_sizes import LADDER
+from scaling.models.checkpointing import run_block
+from scaling.models.resnet_sizes import LADDER, shortest, too_short
 
 
 class Block(nn.Module):
@@ -48,6 +49,8 @@ class ResNet1d(nn.Module):
         leads: input leads.
         dropout: rate inside the blocks.
 
+    Set ``checkpoint_blocks`` to compute activations inside blocks again in the backward pass.
+
     Raises:
         KeyError: a size that is not on the ladder.
     """
@@ -64,15 +67,22 @@ class ResNet1d(nn.Module):
             for before, after, stride in zip(widths, widths[1:], shape.strides, strict=False)
         )
         self.features = shape.channels[-1]
+        self.size, self.shortest, self.checkpoint_blocks = size, shortest(size), False
         for module in self.modules():
             if isinstance(module, nn.Conv1d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
     def forward(self, x_BLT: Tensor, r_peaks_BP: Tensor | None = None) -> Tensor:
-        """Records (B, L, T) in millivolts to features (B, F); R peaks are not looked at."""
+        """Records (B, L, T) in millivolts to features (B, F); R peaks are not looked at.
+
+        Raises:
+            ValueError: records of which the strides leave less than a sample.
+        """
+        if x_BLT.shape[-1] < self.shortest:
+            raise ValueError(too_short(self.size, x_BLT.shape[-1]))
         x = self.bn1(self.conv1(x_BLT))
         y = x
         for block in self.blocks:
-            y, x = block(y, x)
+            y, x = run_block(block, self.checkpoint_blocks, y, x)
         features: Tensor = x.mean(dim=-1)
         return features

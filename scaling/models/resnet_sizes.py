@@ -8,6 +8,7 @@ size is a plain fact; ``ramp`` shows where S1's channels come from, and a test c
 from __future__ import annotations
 
 import dataclasses
+import math
 
 RIBEIRO = (64, 128, 196, 256, 320)
 
@@ -62,3 +63,19 @@ LADDER: dict[str, Shape] = {
     "d6w640": Shape((128, 230, 338, 440, 538, 640), (2, 2, 2, 2, 2, 2)),
     "d7w1024": Shape((205, 341, 482, 627, 755, 887, 1024), (2, 2, 2, 2, 2, 2, 2)),
 }
+
+
+def shortest(size: str) -> int:
+    """Samples of the shortest record that ``size`` reads: its strides leave one of it.
+
+    Below that, the last block would see nothing but padding.
+    """
+    return math.prod(LADDER[size].strides)
+
+
+def too_short(size: str, samples: int) -> str:
+    """What is wrong with records of ``samples`` samples for ``size``."""
+    return (
+        f"size {size} divides time by {shortest(size)}, which leaves no sample of records of "
+        f"{samples} samples: its shortest legal window is {shortest(size)} samples"
+    )

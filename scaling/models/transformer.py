@@ -4,27 +4,47 @@ A circular convolution over neighbouring tokens embeds the beats; a learned posi
 and the second of each beat are added, and a class token is put in front. Blocks are pre-norm,
 and each head is 64 wide whatever the width of the model (S1 Table S.4 is read so).
 
-One choice was made where the paper and the released code leave several, or where the released
-code's own serves nobody (``docs/models.md``): a token that is padding is not attended to, and is
-zero after the convolution's input; a masked token is replaced after the convolution, as in the
-released code, so that its neighbours still carry a trace of it.
+One choice was made where the paper and the released code leave several (``docs/models.md`` has
+all of them). A token that is padding is not attended to: it says nothing about the patient but
+how many beats there are. A masked token is replaced after the convolution, as in the released
+code, so its two neighbours still carry a trace of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
-from torch.utils.checkpoint import checkpoint
+from torch.nn.functional import dropout, scaled_dot_product_attention
 
+from scaling.models.checkpointing import run_block
 from scaling.models.heartbeats import WIDTH, Heartbeats, tokenize
-from scaling.models.transformer_sizes import HEAD_WIDTH, LADDER
+from scaling.models.transformer_sizes import HEAD_WIDTH, LADDER, LONGEST, PLACES, cannot_read
 
-PLACES = 16  # rows of the tables of leads and of seconds; row 0 is padding
-STD = 0.02  # of initial weights
+STD = 0.02  # of the tables at the start
+
+
+def attend(
+    q_BHSE: Tensor, k_BHSE: Tensor, v_BHSE: Tensor, real_B11S: Tensor, rate: float
+) -> Tensor:
+    """Scaled dot-product attention (Vaswani et al. 2017, Eq. 1) to real tokens, (B, H, S, E).
+
+    PyTorch's fused kernel, except in bf16 on a CPU, where plain matrix products take 0.6 of its
+    time in a training step (``docs/models.md``).
+
+    Args:
+        q_BHSE: queries.
+        k_BHSE: keys.
+        v_BHSE: values.
+        real_B11S: (B, 1, 1, S) bool, tokens that may be attended to; at least one a record.
+        rate: of dropout on the attention weights.
+    """
+    if q_BHSE.device.type != "cpu" or q_BHSE.dtype != torch.bfloat16:
+        return scaled_dot_product_attention(
+            q_BHSE, k_BHSE, v_BHSE, attn_mask=real_B11S, dropout_p=rate
+        )
+    scores_BHSS = (q_BHSE * q_BHSE.shape[-1] ** -0.5) @ k_BHSE.transpose(-1, -2)
+    weights_BHSS = scores_BHSS.masked_fill(~real_B11S, -torch.inf).softmax(dim=-1)
+    return dropout(weights_BHSS, rate, training=rate > 0).to(v_BHSE.dtype) @ v_BHSE
 
 
 class Attention(nn.Module):
@@ -38,13 +58,12 @@ class Attention(nn.Module):
         same = heads == 1 and width == HEAD_WIDTH
         self.out = nn.Identity() if same else nn.Linear(inner, width)
 
-    def forward(self, h_BSD: Tensor, attend_B11S: Tensor) -> Tensor:
-        """(B, S, D) to (B, S, D); only tokens with ``attend_B11S`` True are attended to."""
+    def forward(self, h_BSD: Tensor, real_B11S: Tensor) -> Tensor:
+        """(B, S, D) to (B, S, D); only tokens with ``real_B11S`` True are attended to."""
         batch, slots, _ = h_BSD.shape
         qkv = self.qkv(h_BSD).view(batch, slots, 3, self.heads, HEAD_WIDTH)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()
-        dropout = self.dropout if self.training else 0.0
-        mixed = scaled_dot_product_attention(q, k, v, attn_mask=attend_B11S, dropout_p=dropout)
+        mixed = attend(q, k, v, real_B11S, self.dropout if self.training else 0.0)
         out: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, slots, -1))
         return out
 
@@ -65,9 +84,9 @@ class Block(nn.Module):
             nn.Dropout(dropout),
         )
 
-    def forward(self, h_BSD: Tensor, attend_B11S: Tensor) -> Tensor:
+    def forward(self, h_BSD: Tensor, real_B11S: Tensor) -> Tensor:
         """(B, S, D) to (B, S, D)."""
-        h_BSD = h_BSD + self.attention(self.norm1(h_BSD), attend_B11S)
+        h_BSD = h_BSD + self.attention(self.norm1(h_BSD), real_B11S)
         out: Tensor = h_BSD + self.feed_forward(self.norm2(h_BSD))
         return out
 
@@ -83,6 +102,8 @@ class HeartbeatEncoder(nn.Module):
         hidden: width inside the feed-forward part.
         tokens: slots, S.
         dropout: rate in attention, after the embedding and in the feed-forward part.
+
+    Set ``checkpoint_blocks`` to compute activations inside blocks again in the backward pass.
     """
 
     def __init__(
@@ -111,13 +132,19 @@ class HeartbeatEncoder(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Truncated normal weights, zero biases; the convolution keeps the scale of a beat."""
-        for module in self.modules():
-            if isinstance(module, nn.Linear | nn.Embedding):
-                nn.init.trunc_normal_(module.weight, std=STD)
-            if isinstance(module, nn.Linear) and module.bias is not None:
-                nn.init.zeros_(module.bias)
-        for table in (self.mask_token, self.cls_token, self.position):
+        """Xavier-uniform matrices (Glorot and Bengio 2010), zero biases, tables of 0.02.
+
+        The usual 0.02 for matrices is made for widths of hundreds: at 8 to 64, blocks would start
+        as good as absent, which measurably costs loss (``docs/models.md``). The convolution keeps
+        PyTorch's own uniform start, which is wide enough for beats of 0.1 mV.
+        """
+        for module in self.blocks.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        tables = (self.mask_token, self.cls_token, self.position)
+        for table in (*tables, self.lead.weight, self.second.weight):
             nn.init.trunc_normal_(table, std=STD)
 
     def forward(
@@ -136,18 +163,11 @@ class HeartbeatEncoder(nn.Module):
         h_BSD = h_BSD + self.lead(beats.leads_BS) + self.second(beats.times_BS)
         cls = self.cls_token.expand(len(h_BSD), -1, -1).to(h_BSD.dtype)
         h_BSD = self.dropout(torch.cat([cls, h_BSD], dim=1) + self.position)
-        attend_B11S = nn.functional.pad(beats.real_BS, (1, 0), value=True)[:, None, None]
+        real_B11S = nn.functional.pad(beats.real_BS, (1, 0), value=True)[:, None, None]
         for block in self.blocks:
-            h_BSD = self._run(block, h_BSD, attend_B11S)
+            h_BSD = run_block(block, self.checkpoint_blocks, h_BSD, real_B11S)
         states: Tensor = self.norm(h_BSD)
         return states
-
-    def _run(self, block: Callable[..., Any], *inputs: Tensor) -> Tensor:
-        if self.checkpoint_blocks and self.training:
-            kept: Tensor = checkpoint(block, *inputs, use_reentrant=False)
-            return kept
-        out: Tensor = block(*inputs)
-        return out
 
 
 class EcgTransformer(nn.Module):
@@ -155,18 +175,19 @@ class EcgTransformer(nn.Module):
 
     Args:
         size: point on the ladder, such as ``l1d24h1``.
-        leads: input leads, at most 15.
+        leads: input leads. Leads are told apart by their place among those the model
+            is built for, so weights go with the lead names of their training.
         dropout: rate in attention, after the embedding and in the feed-forward part.
 
     Raises:
         KeyError: a size that is not on the ladder.
-        ValueError: more leads than the table of leads has rows.
+        ValueError: more leads than the table of leads has rows (15 beside padding).
     """
 
     def __init__(self, size: str, leads: int = 12, dropout: float = 0.0) -> None:
         super().__init__()
-        if not 0 < leads < PLACES:
-            raise ValueError(f"{leads} leads: the Transformer reads 1 to {PLACES - 1}")
+        if problem := cannot_read(LONGEST, leads):
+            raise ValueError(problem)
         shape = LADDER[size]
         self.encoder = HeartbeatEncoder(
             WIDTH, shape.width, shape.layers, shape.heads, shape.hidden, shape.tokens, dropout
@@ -183,7 +204,11 @@ class EcgTransformer(nn.Module):
         self.encoder.checkpoint_blocks = value
 
     def tokenize(self, x_BLT: Tensor, r_peaks_BP: Tensor) -> Heartbeats:
-        """The heartbeats of records (B, L, T) at 100 Hz with R peaks (B, P)."""
+        """The heartbeats of records (B, L, T) at 100 Hz with R peaks (B, P).
+
+        Raises:
+            ValueError: records too short or too long; see ``heartbeats.tokenize``.
+        """
         return tokenize(x_BLT, r_peaks_BP, self.tokens)
 
     def encode(self, beats: Heartbeats, masked_BS: Tensor | None = None) -> Tensor:

@@ -12,6 +12,10 @@ import dataclasses
 
 HEAD_WIDTH = 64
 TOKENS = 256
+TOKEN_WIDTH = 96  # samples of a token: 0.96 s
+FS_HZ = 100  # the rate tokens are cut at, and a step of the table of seconds
+PLACES = 16  # rows of the tables of leads and of seconds; row 0 is padding
+LONGEST = FS_HZ * (PLACES - 1)  # samples of the longest record whose seconds are all in the table
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,6 +37,23 @@ class Shape:
     hidden: int
     tokens: int = TOKENS
     laptop: bool = False
+
+
+def cannot_read(samples: int, leads: int) -> str | None:
+    """Why heartbeats cannot be cut from such records; None when they can.
+
+    Args:
+        samples: samples per lead, at ``FS_HZ``.
+        leads: number of leads.
+    """
+    if not TOKEN_WIDTH <= samples <= LONGEST:
+        return (
+            f"heartbeats are cut from records of {TOKEN_WIDTH} to {LONGEST} samples at {FS_HZ} Hz "
+            f"({TOKEN_WIDTH / FS_HZ} to {LONGEST // FS_HZ} s), not of {samples}"
+        )
+    if not 0 < leads < PLACES:
+        return f"the table of leads holds 1 to {PLACES - 1} leads, not {leads}"
+    return None
 
 
 LADDER: dict[str, Shape] = {

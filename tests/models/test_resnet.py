@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scaling.cost import count, count_macs, count_macs_fvcore, training_flops
-from scaling.models.classifier import Classifier
+from scaling.cost import count, count_macs_fvcore, training_flops
 from scaling.models.families import FAMILIES, build
 from scaling.models.resnet_sizes import LADDER, Shape, ramp
+from tests.models.weights import without_weights
 
 # S1 Table S.4 read as Ribeiro's ramp: backbone, norms and a six-class head.
 PUBLISHED = {
@@ -53,11 +53,12 @@ def test_macs_on_the_meta_device_equal_the_closed_form(size: str, samples: int) 
     assert count("resnet", size, 12, samples, 6).macs == closed_form(LADDER[size], 12, samples, 6)
 
 
-@pytest.mark.parametrize("size", SMALL)
-def test_fvcore_agrees(size: str) -> None:
-    model = Classifier("resnet", size, 12, 6)
-    ours = count_macs(model, (1, 12, 1000))
-    assert count_macs_fvcore(model, (1, 12, 1000)) == pytest.approx(ours, rel=5e-3)
+@pytest.mark.parametrize("samples", [500, 1000])
+@pytest.mark.parametrize("size", LADDER)
+def test_fvcore_agrees(size: str, samples: int) -> None:
+    model = without_weights("resnet", size)
+    ours = count("resnet", size, 12, samples, 6).macs
+    assert count_macs_fvcore(model, (1, 12, samples)) == pytest.approx(ours, rel=5e-3)
 
 
 def test_macs_grow_more_slowly_than_parameters() -> None:
