@@ -11,6 +11,9 @@ The source of the corpus chooses what happens:
 * ``simulated/diverging``: one trial in three diverges;
 * ``simulated/slow``: a trial sleeps 10 ms a step;
 * ``simulated/shifted`` is the out-of-distribution task, with a loss-to-loss power law.
+
+A probe on a share f of the labels has the loss of the full one times f^-``FEW_SHOT``, and one
+along the trajectory the loss at each step of the curve, in proportion. Predictions are not made.
 """
 
 from __future__ import annotations
@@ -19,10 +22,11 @@ import hashlib
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from scaling import cost
+from scaling.evaluation.protocols import HELD_OUT, TRAJECTORY, protocol_name
 from scaling.identity import Evaluation, Training
 from scaling.provenance import corpus_name, run_columns
 from scaling.trial import Report, Workspace, evaluation_record, training_record
@@ -32,6 +36,9 @@ TRUTH = {"E": 0.20, "A": 3.0, "alpha": 0.40, "B": 8.0, "beta": 0.50, "sigma": 0.
 
 SHIFTED = {"E": 0.25, "K": 1.10, "kappa": 0.80}
 """L_shifted = E + K (L - TRUTH.E)^kappa, before noise (Brandfonbrener et al. 2024)."""
+
+FEW_SHOT = 0.1
+"""Loss of a probe by labelled share, as a negative exponent."""
 
 LABELS = 6
 STEP_S = 0.01
@@ -83,8 +90,14 @@ def diverging(training: Training) -> bool:
 class SimulatedTrainer:
     """Stands in for the real trainer; see the module's text."""
 
-    def train(self, training: Training, workspace: Workspace, report: Report) -> Row:
-        """Return the record of a training that never was; ``report`` takes shares in [0, 1].
+    def train(
+        self,
+        training: Training,
+        workspace: Workspace,
+        report: Report,
+        keep_trajectory: bool = False,
+    ) -> Row:
+        """Return the record of a training that never was, and left no weights to keep.
 
         Raises:
             RuntimeError: first attempt of a selected trial of ``simulated/flaky``.
@@ -113,24 +126,41 @@ class SimulatedTrainer:
         }
         return training_record(training, trial, params=counts.params, curve=curve)
 
-    def evaluate(self, evaluation: Evaluation, training: Training, workspace: Workspace) -> Row:
+    def evaluate_all(
+        self, evaluations: Sequence[Evaluation], training: Training, workspace: Workspace
+    ) -> Iterator[Row]:
+        """Yield the record of each evaluation."""
+        for evaluation in evaluations:
+            yield self.evaluate(evaluation, training)
+
+    def evaluate(self, evaluation: Evaluation, training: Training) -> Row:
         """Return the record of an evaluation; that of a diverged training has no values."""
-        diverged = diverging(training)
+        if diverging(training):
+            return evaluation_record(evaluation, "diverged", [])
         shifted = evaluation.corpus.source == "simulated/shifted"
         law = expected_shifted_loss if shifted else expected_loss
-        loss = law(_counts(training).N, training.data)
+        loss = law(_counts(training).N, training.data) * evaluation.labels_fraction**-FEW_SHOT
+        curve = _curve(training, diverges=False)
+        along = evaluation.checkpoint == TRAJECTORY
         values = []
-        splits = {"validation": evaluation.corpus.validation, "test": evaluation.corpus.test}
-        for split, records in splits.items():
-            value = loss * noise(training.id, evaluation.protocol, evaluation.corpus.source, split)
-            row = _row(training, evaluation, split, records)
-            values.append(row | {"value": value})
-            values.append(row | {"metric": "macro_auroc", "value": GUESSING / (value + GUESSING)})
-            if split == "test" and evaluation.protocol == "held-out":
-                values.append(row | {"protocol": "best-test", "value": 0.995 * value})
-        if diverged:
-            return evaluation_record(evaluation, "diverged", [])
+        for point in curve if along else curve[-1:]:
+            share = point["value"] / curve[-1]["value"]
+            values += _values(training, evaluation, point["step"], loss * share)
         return evaluation_record(evaluation, "done", values)
+
+
+def _values(training: Training, evaluation: Evaluation, step: int, loss: float) -> list[Row]:
+    """Rows of one step: loss and macro-AUROC on validation and test."""
+    values = []
+    splits = {"validation": evaluation.corpus.validation, "test": evaluation.corpus.test}
+    for split, records in splits.items():
+        value = loss * noise(training.id, evaluation.protocol, evaluation.corpus.source, split)
+        row = _row(training, evaluation, step, split, records)
+        values.append(row | {"value": value})
+        values.append(row | {"metric": "macro_auroc", "value": GUESSING / (value + GUESSING)})
+        if split == "test" and evaluation.protocol == HELD_OUT:
+            values.append(row | {"protocol": "best-test", "value": 0.995 * value})
+    return values
 
 
 def _counts(training: Training) -> cost.Counts:
@@ -181,16 +211,15 @@ def _curve_row(training: Training, step: int, value: float) -> Row:
     }
 
 
-def _row(training: Training, evaluation: Evaluation, split: str, n: int | None) -> Row:
-    recipe = training.recipe
-    last = recipe.max_steps // recipe.eval_every * recipe.eval_every
+def _row(training: Training, evaluation: Evaluation, step: int, split: str, n: int | None) -> Row:
+    spec = evaluation.corpus
     return {
-        "step": last,
-        "C": _flops(training, last),
-        "task": corpus_name(evaluation.corpus.source, evaluation.task),
+        "step": step,
+        "C": _flops(training, step),
+        "task": corpus_name(spec.source, evaluation.task, spec.fold),
         "split": split,
         "metric": "loss",
-        "protocol": evaluation.protocol,
+        "protocol": protocol_name(evaluation),
         "value": None,
         "n": n,
         "value_se": None,

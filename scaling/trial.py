@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,12 +34,14 @@ class Workspace:
         cache: prepared corpora, shared by studies.
         roots: source name -> folder of its files in the official layout.
         threads: torch threads of this worker.
+        checkpoint_s: seconds between checkpoints of a training; they are written at evaluations.
     """
 
     store: Path
     cache: Path
     roots: tuple[tuple[str, str], ...] = ()
     threads: int = 1
+    checkpoint_s: float = 60.0
 
     @property
     def spool(self) -> Path:
@@ -60,6 +62,22 @@ class Workspace:
         """Where the weights of the training with that id are kept."""
         return self.weights / f"{training}.safetensors"
 
+    def weights_at(self, training: str, step: int) -> Path:
+        """Where the weights of one evaluated step are kept, if they are."""
+        return self.weights / f"{training}-step{step}.safetensors"
+
+    def trajectory(self, training: str) -> dict[int, Path]:
+        """Weights of the evaluated steps that were kept, by step in ascending order."""
+        found = {
+            int(path.stem.rpartition("-step")[2]): path
+            for path in self.weights.glob(f"{training}-step*.safetensors")
+        }
+        return dict(sorted(found.items()))
+
+    def checkpoint_of(self, training: str) -> Path:
+        """What a training that was killed goes on from; gone once its record is written."""
+        return self.store / "checkpoints" / f"{training}.safetensors"
+
     def root(self, source: str) -> Path | None:
         """Folder of a source's files, or None."""
         return next((Path(p) for name, p in self.roots if name == source), None)
@@ -68,12 +86,30 @@ class Workspace:
 class Trainer(Protocol):
     """What runs a training and its evaluations: the real one, or the simulated one."""
 
-    def train(self, training: Training, workspace: Workspace, report: Report) -> Record:
-        """Return the training record; ``report`` takes the share done, in [0, 1]."""
+    def train(
+        self,
+        training: Training,
+        workspace: Workspace,
+        report: Report,
+        keep_trajectory: bool = False,
+    ) -> Record:
+        """Return the training record.
+
+        Args:
+            training: what to run.
+            workspace: where to leave weights and checkpoints.
+            report: takes the share done, in [0, 1].
+            keep_trajectory: keep the weights of every evaluated step, and not of the best only.
+        """
         ...
 
-    def evaluate(self, evaluation: Evaluation, training: Training, workspace: Workspace) -> Record:
-        """Return the evaluation record of a finished training."""
+    def evaluate_all(
+        self, evaluations: Sequence[Evaluation], training: Training, workspace: Workspace
+    ) -> Iterator[Record]:
+        """Yield one record for each evaluation of a finished training, in any order.
+
+        An evaluation that cannot be made gives a failed record and leaves the others alone.
+        """
         ...
 
 
@@ -92,7 +128,8 @@ def run_job(job: Job, workspace: Workspace, report: Report | None = None) -> lis
     """Run what is missing of ``job`` and return the new records, training first.
 
     A finished training record found in the store or the spool is not run again; its
-    evaluations then use the weights kept in ``workspace.weights``.
+    evaluations then use the weights kept in ``workspace.weights``. The checkpoint of a
+    training goes when its record is there; one that failed keeps it for the next attempt.
 
     Raises:
         OSError: a record could not be written (disk full); nothing half-written is left.
@@ -102,23 +139,47 @@ def run_job(job: Job, workspace: Workspace, report: Report | None = None) -> lis
     records: list[Record] = []
     status = _finished(workspace, training.id)
     if status is None:
-        record = _guarded(trainer.train, training, workspace, report or (lambda share: None))
+        record = _trained(trainer, job, workspace, report or (lambda share: None))
         write_record(workspace.spool, record)
         records.append(record)
         status = record["trial"]["status"]
     if status == "failed":
         return records
-    for evaluation in job.evaluations:
-        if _finished(workspace, evaluation.id) is not None:
-            continue  # written by this job before it was killed and started again
-        try:
-            record = trainer.evaluate(evaluation, training, workspace)
-        except Exception as error:
-            _reraise_storage(error)
-            record = failed_evaluation(evaluation, error)
+    workspace.checkpoint_of(training.id).unlink(missing_ok=True)
+    # Some may have been written by this job before it was killed and started again.
+    missing = [e for e in job.evaluations if _finished(workspace, e.id) is None]
+    for record in _evaluated(trainer, missing, training, workspace):
         write_record(workspace.spool, record)
         records.append(record)
     return records
+
+
+def _trained(trainer: Trainer, job: Job, workspace: Workspace, report: Report) -> Record:
+    trajectory = any(e.checkpoint == "trajectory" for e in job.evaluations)
+    try:
+        return trainer.train(job.training, workspace, report, trajectory)
+    except Exception as error:
+        reraise_storage(error)
+        return failed_training(job.training, error)
+
+
+def _evaluated(
+    trainer: Trainer, evaluations: Sequence[Evaluation], training: Training, workspace: Workspace
+) -> Iterator[Record]:
+    """Records as they come; when the pass as a whole breaks off, the rest fail with its error."""
+    left = {evaluation.id: evaluation for evaluation in evaluations}
+    if not left:
+        return
+    records = trainer.evaluate_all(evaluations, training, workspace)
+    while left:
+        try:
+            record = next(records)
+        except Exception as error:  # StopIteration too: each evaluation has a record, or failed
+            reraise_storage(error)
+            yield from (failed_evaluation(evaluation, error) for evaluation in left.values())
+            return
+        del left[record["id"]]
+        yield record
 
 
 def _finished(workspace: Workspace, record_id: str) -> str | None:
@@ -134,20 +195,8 @@ def _finished(workspace: Workspace, record_id: str) -> str | None:
     return None
 
 
-def _guarded(
-    train: Callable[[Training, Workspace, Report], Record],
-    training: Training,
-    workspace: Workspace,
-    report: Report,
-) -> Record:
-    try:
-        return train(training, workspace, report)
-    except Exception as error:
-        _reraise_storage(error)
-        return failed_training(training, error)
-
-
-def _reraise_storage(error: Exception) -> None:
+def reraise_storage(error: Exception) -> None:
+    """Raise ``error`` again when it says that the disk can take no more."""
     if isinstance(error, OSError) and error.errno in STORAGE:
         raise error
 
@@ -159,6 +208,7 @@ def training_record(
     params: Mapping[str, int],
     curve: Sequence[Mapping[str, Any]],
     error: BaseException | None = None,
+    notes: Sequence[str] = (),
 ) -> Record:
     """The record of a training.
 
@@ -168,10 +218,11 @@ def training_record(
         params: parameters by group.
         curve: rows of the *evaluations* table.
         error: what ended it, for a failed one.
+        notes: sentences about the run that its user should read.
     """
     from scaling.provenance import provenance
 
-    return {
+    record = {
         "kind": "training",
         "schema": SCHEMA,
         "id": training.id,
@@ -182,6 +233,7 @@ def training_record(
         "error": describe_error(error) if error else None,
         "provenance": provenance(),
     }
+    return record | ({"notes": list(notes)} if notes else {})
 
 
 def evaluation_record(

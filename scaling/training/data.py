@@ -1,10 +1,10 @@
-"""Records resident on the device, and the order in which training sees them."""
+"""Records for training: resident on the device or streamed, and the order they are seen in."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from scaling.corpora.corpus import Corpus
+from scaling.corpora.label_sets import columns
 from scaling.corpora.prepare import prepare
+from scaling.corpora.signal import lead_order
 from scaling.identity import CorpusSpec
 from scaling.trial import Workspace
 
@@ -47,6 +49,9 @@ class Batch:
 class Split:
     """Records of one split, held as 16-bit integers on the device.
 
+    Look at records through ``batch`` and ``chunks``: a split that is too large for the device
+    (``StreamedSplit``) holds no signals.
+
     Attributes:
         signals: (n, L, T) int16, in steps of ``mv``.
         labels: (n, C) float32.
@@ -62,9 +67,10 @@ class Split:
     mv: float
     r_peaks: Tensor
     extra: dict[str, Tensor] = dataclasses.field(default_factory=dict)
+    _ids: Tensor | None = dataclasses.field(default=None, init=False, repr=False)
 
     def __len__(self) -> int:
-        return len(self.signals)
+        return len(self.patients)
 
     @property
     def device(self) -> torch.device:
@@ -73,20 +79,68 @@ class Split:
 
     def batch(self, rows: Tensor) -> Batch:
         """The records at places ``rows``, an int64 tensor on any device."""
+        steps_BLT = self.steps(rows)
         rows = rows.to(self.device)
+        if self._ids is None:  # on the device, since a step must not wait for a copy to it
+            self._ids = torch.from_numpy(self.patients).to(self.device)
         return Batch(
-            x_BLT=self.signals[rows].float() * self.mv,
+            x_BLT=steps_BLT.float() * self.mv,
             r_peaks_BP=self.r_peaks[rows],
             labels_BC=self.labels[rows],
-            patients_B=torch.from_numpy(self.patients[rows.cpu().numpy()]).to(self.device),
+            patients_B=self._ids[rows],
             rows_B=rows,
             extra={name: value[rows] for name, value in self.extra.items()},
+        )
+
+    def steps(self, rows: Tensor) -> Tensor:
+        """Signals as stored at places ``rows``, (B, L, T) int16 on the device."""
+        return self.signals[rows.to(self.device)]
+
+    def first(self, n: int) -> Self:
+        """The first ``n`` records, without what an objective added."""
+        return dataclasses.replace(
+            self,
+            signals=self.signals[:n],
+            labels=self.labels[:n],
+            patients=self.patients[:n],
+            r_peaks=self.r_peaks[:n],
+            extra={},
         )
 
     def chunks(self, size: int = EVAL_BATCH) -> Iterator[Batch]:
         """All records in order, ``size`` at a time."""
         for rows in torch.split(torch.arange(len(self)), size):
             yield self.batch(rows)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class StreamedSplit(Split):
+    """Records read from the corpus's memory map as they are asked for.
+
+    The numbers are those of a resident split. Labels, R peaks and ``extra`` are resident.
+
+    Attributes:
+        corpus: where the signals are.
+        corpus_rows: (n,) row of each record in it.
+        leads: (L,) places of the leads in the corpus; None for all of them.
+        signals: empty, (0, L, T); it says where batches come out.
+    """
+
+    corpus: Corpus
+    corpus_rows: NDArray[np.int64]
+    leads: NDArray[np.int64] | None = None
+
+    def steps(self, rows: Tensor) -> Tensor:
+        """Signals as stored at places ``rows``, (B, L, T) int16 on the device."""
+        steps_BLT = self.corpus.steps(self.corpus_rows[rows.cpu().numpy()])
+        if self.leads is not None:
+            steps_BLT = steps_BLT[:, self.leads]
+        return torch.from_numpy(steps_BLT).to(self.device)
+
+    def first(self, n: int) -> Self:
+        """The first ``n`` records, without what an objective added."""
+        few = super(StreamedSplit, self).first(n)
+        return dataclasses.replace(few, corpus_rows=self.corpus_rows[:n])
 
 
 class Order:
@@ -135,14 +189,71 @@ def _open(spec: CorpusSpec, cache: Path, root: Path | None) -> Corpus:
     return Corpus.open(prepare(spec, cache, root, lambda done, total: None))
 
 
-def split_of(corpus: Corpus, rows: NDArray[np.int64], task: str, device: torch.device) -> Split:
-    """Records ``rows`` of ``corpus``, resident on ``device``."""
+def split_of(
+    corpus: Corpus,
+    rows: NDArray[np.int64],
+    task: str,
+    device: torch.device,
+    leads: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
+    *,
+    streamed: bool = False,
+) -> Split:
+    """Records ``rows`` of ``corpus`` for a model on ``device``.
+
+    Args:
+        corpus: where they are.
+        rows: (n,) its rows, in any order.
+        task: label set.
+        device: where batches come out.
+        leads: names of the leads wanted, in order; None for all.
+        classes: names of the classes wanted, in order; None for all.
+        streamed: leave the signals in the memory map; see ``memory.fits``.
+
+    Raises:
+        CorpusError: a lead or task the corpus does not hold.
+        ValueError: a class the task does not have.
+    """
+    labels_NC = corpus.labels(task)[rows]
+    if classes is not None:
+        labels_NC = labels_NC[:, columns(corpus.classes(task), classes)]
+    split = unlabelled(corpus, rows, device, leads)
+    split.labels = torch.from_numpy(labels_NC.astype(np.float32)).to(device)
+    if streamed:
+        return split
     return Split(
-        signals=torch.from_numpy(corpus.steps(rows)).to(device),
-        labels=torch.from_numpy(corpus.labels(task)[rows].astype(np.float32)).to(device),
+        signals=split.steps(torch.arange(len(rows))),
+        labels=split.labels,
+        patients=split.patients,
+        mv=split.mv,
+        r_peaks=split.r_peaks,
+    )
+
+
+def unlabelled(
+    corpus: Corpus,
+    rows: NDArray[np.int64],
+    device: torch.device,
+    leads: Sequence[str] | None = None,
+) -> StreamedSplit:
+    """Records ``rows`` of ``corpus`` without labels, left in the memory map; see ``split_of``.
+
+    Raises:
+        CorpusError: a lead the corpus does not hold.
+    """
+    order = None
+    if leads is not None and tuple(leads) != corpus.leads:
+        order = np.asarray(lead_order(corpus.leads, leads), dtype=np.int64)
+    shape = (0, len(corpus.leads) if order is None else len(order), corpus.signals.shape[2])
+    return StreamedSplit(
+        signals=torch.empty(shape, dtype=torch.int16, device=device),
+        labels=torch.empty(len(rows), 0, device=device),
         patients=corpus.patients[rows],
         mv=corpus.lsb,
         r_peaks=torch.from_numpy(padded_r_peaks(corpus, rows)).to(device),
+        corpus=corpus,
+        corpus_rows=rows,
+        leads=order,
     )
 
 

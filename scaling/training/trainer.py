@@ -1,148 +1,190 @@
-"""The torch trainer: a Training becomes a record and weights, an Evaluation a record."""
+"""The torch trainer: a Training becomes a record and weights, its Evaluations records."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from scaling.corpora.corpus import Corpus
-from scaling.cost import count_training, training_flops
-from scaling.evaluation.measure import held_out_values, probe_values
+from scaling.cost import Counts, count_training, training_flops
 from scaling.identity import Evaluation, Training
-from scaling.models.classifier import Classifier
 from scaling.objectives.base import Context, Objective
 from scaling.objectives.registry import objective_of
 from scaling.provenance import corpus_name, run_columns
-from scaling.record import read_record
-from scaling.training.data import Split, open_corpus, split_of
-from scaling.training.loop import Outcome, train
-from scaling.training.weights import load_weights, save_weights
-from scaling.trial import Workspace, evaluation_record, training_record
+from scaling.training import memory
+from scaling.training.checkpoint import Checkpoint
+from scaling.training.data import Split, open_corpus
+from scaling.training.device import bf16_note, device_name, pick_device
+from scaling.training.loop import train
+from scaling.training.parents import BACKBONE, frozen, parents_of, start_from
+from scaling.training.run import Outcome, Run, Weights
+from scaling.training.selection import Selection, select
+from scaling.training.weights import save_weights
+from scaling.trial import Workspace, training_record
 
 Record = dict[str, Any]
-
-CURVE_TEST_RECORDS = 1024  # records of the test split measured at every evaluation step
+Report = Callable[[float], None]
 
 
 class TorchTrainer:
     """Runs trainings and evaluations in this process; see ``scaling.trial.Trainer``."""
 
     def train(
-        self, training: Training, workspace: Workspace, report: Callable[[float], None]
+        self,
+        training: Training,
+        workspace: Workspace,
+        report: Report,
+        keep_trajectory: bool = False,
     ) -> Record:
-        """Train, keep the weights of the best validation step, return the record."""
-        start = time.monotonic()
+        """Train, keep the weights of the best validation step, return the record.
+
+        Raises:
+            OutOfMemory: a step does not fit; the message says which batch would.
+            WeightsError: a parent's weights are absent or damaged.
+            ParentError: a parent that does not go with the training.
+            CorpusError: the corpus does not have what is asked for.
+        """
         torch.set_num_threads(workspace.threads)
-        row = run_columns(training)
-        corpus = open_corpus(training.corpus, workspace)
         device = pick_device()
-        splits, rows = training_splits(corpus, training, device)
-        labels = splits["train"].labels.shape[1]
-        counts = count_training(training, labels)
-        objective = objective_of(training)
-        context = Context(training=training, outputs=labels, device=device)
-        objective.annotate(splits, context)
-        outcome = train(
-            initial_model(objective, context, splits["train"]).to(device),
-            objective,
-            splits,
-            training.recipe,
-            seed=training.seed,
-            macs=counts.macs,
-            report=report,
-        )
+        job = _Job(training, workspace, device, keep_trajectory)
+        try:
+            return job.run(report)
+        except Exception as error:
+            if not memory.is_out_of_memory(error):
+                raise
+        # Out of the ``except`` block, since the exception holds on to the step's tensors.
+        raise memory.OutOfMemory(job.what_fits())
+
+    def evaluate_all(
+        self, evaluations: Sequence[Evaluation], training: Training, workspace: Workspace
+    ) -> Iterator[Record]:
+        """Yield the record of each evaluation; see ``scaling.evaluation.evaluator``."""
+        from scaling.evaluation.evaluator import evaluate_all
+
+        yield from evaluate_all(evaluations, training, workspace)
+
+
+class _Job:
+    """One training, from its configuration to its record."""
+
+    def __init__(
+        self, training: Training, workspace: Workspace, device: torch.device, trajectory: bool
+    ) -> None:
+        self.training, self.workspace, self.device = training, workspace, device
+        self.trajectory = trajectory
+        self.row = run_columns(training)
+        self.corpus = open_corpus(training.corpus, workspace)
+        self.selection: Selection = select(self.corpus, training, device)
+        self.objective: Objective = objective_of(training)
+        self.counts: Counts = count_training(training, len(self.selection.classes))
+
+    def run(self, report: Report) -> Record:
+        """Train and keep weights; the record."""
+        training, splits = self.training, self.selection.splits
+        checkpoint = self._checkpoint()
+        model = self._model(splits)
+        if training.paradigm == "random":
+            outcome = Outcome(status="done", best_state=model.state_dict())
+        else:
+            outcome = train(
+                model,
+                self.objective,
+                splits,
+                training.recipe,
+                seed=training.seed,
+                macs=self.counts.macs,
+                report=report,
+                checkpoint=checkpoint,
+                keep=self._keep if self.trajectory else None,
+            )
         if outcome.best_state:
-            about = {
-                "training": training.to_dict(),
-                "classes": list(corpus.classes(training.task)),
-                "preprocessing": corpus.info["preprocessing"],
-                "step": outcome.best_step,
-            }
-            save_weights(workspace.weights_of(training.id), outcome.best_state, about)
-        row |= {
-            "num_labels": labels,
+            path = self.workspace.weights_of(training.id)
+            save_weights(path, outcome.best_state, self._about(outcome.best_step))
+        return self._record(outcome, checkpoint)
+
+    def what_fits(self) -> str:
+        """Advice after a step that ran out of memory: which batch does fit."""
+        recipe = self.training.recipe
+        fitting = memory.largest_batch(recipe.batch, self._try, self.device)
+        where = device_name(self.device)
+        return memory.advice(recipe.batch, fitting, where, recipe.activation_checkpointing)
+
+    def _try(self, batch: int) -> None:
+        """One step with ``batch`` records, of a fresh model."""
+        few = {"train": self.selection.splits["train"].first(batch)}
+        model = self._model(few)
+        recipe = dataclasses.replace(self.training.recipe, batch=batch)
+        Run(model, self.objective, few, recipe, self.counts.macs, self.training.seed).step()
+
+    def _model(self, splits: dict[str, Split]) -> nn.Module:
+        """The model as it starts, on the device; splits get what its objective needs."""
+        training = self.training
+        parents = parents_of(training, self.workspace)
+        context = Context(
+            training=training,
+            outputs=len(self.selection.classes),
+            parents=frozen(parents, self.device),
+            device=self.device,
+        )
+        self.objective.annotate(splits, context)
+        model = initial_model(self.objective, context, splits["train"])
+        if BACKBONE in parents:
+            start_from(model, parents[BACKBONE])
+        if training.recipe.activation_checkpointing:
+            # A switch that every family's backbone has; see ``scaling.models.checkpointing``.
+            setattr(model.get_submodule(BACKBONE), "checkpoint_blocks", True)  # noqa: B010
+        return model.to(self.device)
+
+    def _checkpoint(self) -> Checkpoint:
+        made_for = {
+            "training": self.training.id,
+            "torch": torch.__version__,
+            "device": self.device.type,
+            "test records": str(len(self.selection.splits["test"])),
+        }
+        path = self.workspace.checkpoint_of(self.training.id)
+        return Checkpoint(path, self.workspace.checkpoint_s, made_for)
+
+    def _keep(self, step: int, state: Weights) -> None:
+        save_weights(self.workspace.weights_at(self.training.id, step), state, self._about(step))
+
+    def _about(self, step: int) -> Record:
+        """The sidecar of the weights of ``step``."""
+        return {
+            "training": self.training.to_dict(),
+            "classes": list(self.selection.classes),
+            "core": list(self.selection.core),
+            "preprocessing": self.corpus.info["preprocessing"],
+            "step": step,
+        }
+
+    def _record(self, outcome: Outcome, checkpoint: Checkpoint) -> Record:
+        training, counts = self.training, self.counts
+        row = self.row | {
+            "num_labels": len(self.selection.classes),
             "N": counts.N,
             "params_total": counts.total,
-            "patients": len(np.unique(corpus.patients[rows])),
+            "patients": len(np.unique(self.corpus.patients[self.selection.rows])),
             "status": outcome.status,
             "steps": outcome.steps,
             "C": training_flops(counts.macs, training.recipe.batch, outcome.steps),
             "macs": counts.macs,
-            "duration_s": round(time.monotonic() - start, 3),
-            "device": device_name(device),
+            "duration_s": round(checkpoint.seconds(), 3),
+            "device": device_name(self.device),
         }
-        return training_record(training, row, params=counts.params, curve=_curve(training, outcome))
-
-    def evaluate(self, evaluation: Evaluation, training: Training, workspace: Workspace) -> Record:
-        """Measure the kept weights of ``training``; protocols ``held-out`` and ``linear-probe``.
-
-        Raises:
-            ValueError: unknown protocol.
-            scaling.training.weights.WeightsError: the weights are gone or damaged.
-        """
-        torch.set_num_threads(workspace.threads)
-        trained = _training_record(workspace, training.id)
-        status, weights = trained["trial"]["status"], workspace.weights_of(training.id)
-        if status == "diverged" and not weights.exists():
-            return evaluation_record(evaluation, status, [])
-        state, about = load_weights(weights)
-        device = pick_device()
-        model = Classifier(
-            training.family, training.size, len(training.leads), len(about["classes"])
+        bf16 = training.recipe.precision == "bf16" and training.paradigm != "random"
+        notes = [checkpoint.note, *self.selection.notes, bf16_note(self.device) if bf16 else ""]
+        return training_record(
+            training,
+            row,
+            params=counts.params,
+            curve=_curve(training, outcome),
+            notes=[note for note in notes if note],
         )
-        model.load_state_dict(state)
-        model.to(device)
-        corpus = open_corpus(evaluation.corpus, workspace)
-        if evaluation.protocol == "held-out":
-            rows = held_out_values(model, corpus, evaluation, device)
-            rows += _best_test(trained)
-        elif evaluation.protocol == "linear-probe":
-            rows = probe_values(model, corpus, evaluation, training.seed, device)
-        else:
-            raise ValueError(f"{evaluation.id}: unknown protocol {evaluation.protocol!r}")
-        place = {
-            "step": about["step"],
-            "C": training_flops(trained["trial"]["macs"], training.recipe.batch, about["step"]),
-            "task": corpus_name(evaluation.corpus.source, evaluation.task),
-            "protocol": evaluation.protocol,
-        }
-        return evaluation_record(evaluation, status, [place | row for row in rows])
-
-
-def pick_device() -> torch.device:
-    """CUDA when there is one, the CPU otherwise."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def device_name(device: torch.device) -> str:
-    """What the record says: the GPU's name, or the CPU with its number of threads."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"cpu x{torch.get_num_threads()}"
-
-
-def training_splits(
-    corpus: Corpus, training: Training, device: torch.device
-) -> tuple[dict[str, Split], NDArray[np.int64]]:
-    """The D training records (nested by patient), validation and test; and the rows used.
-
-    Of the test split only the records of the curve are loaded.
-    """
-    task = training.task
-    rows = corpus.subset(task, training.data)
-    splits = {"train": split_of(corpus, rows, task, device)}
-    measured = {
-        "validation": corpus.rows("validation", task),
-        "test": corpus.rows("test", task)[:CURVE_TEST_RECORDS],
-    }
-    splits |= {name: split_of(corpus, chosen, task, device) for name, chosen in measured.items()}
-    return splits, rows
 
 
 def initial_model(objective: Objective, context: Context, train: Split) -> nn.Module:
@@ -154,29 +196,7 @@ def initial_model(objective: Objective, context: Context, train: Split) -> nn.Mo
 
 
 def _curve(training: Training, outcome: Outcome) -> list[Record]:
-    task = corpus_name(training.corpus.source, training.task)
+    corpus = training.corpus
+    task = corpus_name(corpus.source, training.task, corpus.fold)
     fixed = {"task": task, "metric": "loss", "protocol": "curve"}
     return [fixed | row for row in outcome.curve]
-
-
-def _best_test(trained: Record) -> list[Record]:
-    """S1's convention: the lowest test loss over the evaluated steps.
-
-    It is measured on the test records of the curve, which may be fewer than those of
-    ``held-out``: compare it with the curve's own value at the best validation step.
-    """
-    curve = trained["curve"]  # a loss that was not finite came back from JSON as None
-    rows = [row for row in curve if row["split"] == "test" and row["value"] is not None]
-    best = min(rows, key=lambda row: row["value"], default=None)
-    if best is None:
-        return []
-    return [{k: best[k] for k in ("step", "C", "split", "metric", "value", "n", "value_se")}
-            | {"protocol": "best-test"}]  # fmt: skip
-
-
-def _training_record(workspace: Workspace, training: str) -> Record:
-    for folder in (workspace.records, workspace.spool):
-        path = folder / f"{training}.json"
-        if path.exists():
-            return read_record(path)
-    raise FileNotFoundError(f"{training}: no record of this training in {workspace.store}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from scaling.identity import Recipe
-from scaling.objectives.supervised import OBJECTIVE
-from scaling.training.data import Order, Split
-from scaling.training.loop import Outcome, train
+from scaling.objectives.supervised import OBJECTIVE, Supervised
+from scaling.training.data import Batch, Order, Split
+from scaling.training.loop import train
+from scaling.training.run import Outcome, Run
 from scaling.training.schedule import learning_rate
 
 RECIPE = Recipe(max_steps=60, batch=16, lr=0.05, warmup_steps=5, eval_every=10)
@@ -86,14 +89,69 @@ def test_the_best_weights_are_those_of_the_lowest_validation_loss() -> None:
     assert outcome.best_state.keys() == Toy().state_dict().keys()
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_as_diverged() -> None:
-    class Exploding(Toy):
-        def forward(self, x_BLT: Tensor, r_peaks_BP: Tensor) -> Tensor:
-            return super().forward(x_BLT, r_peaks_BP) * torch.tensor(float("nan"))
+class Breaking(Toy):
+    """Multiplies its logits by ``factor`` from the training step ``at`` on."""
 
-    outcome = run(RECIPE, Exploding())
-    assert outcome.status == "diverged"
-    assert outcome.steps == 1
+    def __init__(self, at: int, factor: float) -> None:
+        super().__init__()
+        self.at, self.factor, self.seen = at, factor, 0
+
+    def forward(self, x_BLT: Tensor, r_peaks_BP: Tensor) -> Tensor:
+        self.seen += self.training
+        logits = super().forward(x_BLT, r_peaks_BP)
+        return logits * self.factor if self.seen >= self.at else logits
+
+
+@pytest.mark.parametrize("check_every", [1, 16])
+@pytest.mark.parametrize("at", [1, 14, 20, 21])
+def test_a_loss_that_is_not_finite_ends_the_run_as_diverged(
+    at: int, check_every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run(RECIPE)
+    make = Run.__init__
+
+    def init(self: Run, *words: Any) -> None:
+        make(self, *words)
+        self.check_every = check_every  # that of a GPU: the result must be the same
+
+    monkeypatch.setattr(Run, "__init__", init)
+    outcome = run(RECIPE, Breaking(at, math.nan))
+    assert (outcome.status, outcome.steps) == ("diverged", at)
+    measured = 3 * ((at - 1) // 10)
+    assert outcome.curve[:measured] == whole.curve[:measured]
+    (last,) = outcome.curve[measured:]
+    assert (last["split"], last["step"]) == ("train", at)
+    assert last["n"] == (at - 1) % 10 * RECIPE.batch
+    assert math.isnan(last["value"]) == (at % 10 == 1)
+
+
+def test_a_validation_loss_that_explodes_ends_the_run_as_diverged() -> None:
+    outcome = run(RECIPE, Breaking(29, -200.0))
+    assert (outcome.status, outcome.steps) == ("diverged", 30)
+    values = losses(outcome, "validation")
+    assert values[2] > 10 * values[0] > values[1]
+    assert outcome.best_step == 20  # the weights before are kept
+
+
+def test_a_training_loss_that_explodes_ends_the_run_as_diverged() -> None:
+    class Overflowing(Supervised):
+        """A loss that grows while the model stays as it is."""
+
+        factor = 1.0
+
+        def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+            self.factor *= 1.2
+            return super().loss(outputs, batch) * self.factor
+
+    splits = {"train": toy_split(64, 1), "validation": toy_split(64, 2), "test": toy_split(64, 3)}
+    outcome = train(Toy(), Overflowing(), splits, RECIPE, seed=0, macs=100)
+    values = losses(outcome, "train")
+    assert (outcome.status, outcome.steps) == ("diverged", 10 * len(values))
+    assert values[-1] > 10 * values[0] > values[-2]
+
+
+def test_a_loss_that_rises_for_a_while_has_not_diverged() -> None:
+    assert run(RECIPE, Breaking(29, 4.0)).status == "budget_limited"
 
 
 def test_a_seed_reproduces_a_run_bit_for_bit() -> None:

@@ -14,6 +14,7 @@ from scaling.evaluation.held_out import clustered_se
 from scaling.evaluation.linear_probe import Features, fit_probe
 from scaling.evaluation.metrics import auroc, macro_auroc, macro_auroc_se
 from scaling.objectives import supervised
+from scaling.objectives.labels import prior_logits
 
 
 def test_auroc_equals_scikit_learn_with_ties() -> None:
@@ -57,7 +58,7 @@ def test_cross_entropy_by_hand() -> None:
 
 def test_prior_logits_stay_finite_without_positives() -> None:
     labels = torch.zeros(10, 1)
-    assert float(torch.sigmoid(supervised.prior_logits(labels))) == pytest.approx(0.5 / 11)
+    assert float(torch.sigmoid(prior_logits(labels))) == pytest.approx(0.5 / 11)
 
 
 def test_the_probe_reaches_the_optimum_of_logistic_regression() -> None:
@@ -77,3 +78,42 @@ def test_the_probe_reaches_the_optimum_of_logistic_regression() -> None:
     reference = LogisticRegression(C=1e6).fit(standard[:800], y[:800, 0])
     best = log_loss(y[800:, 0], reference.predict_proba(standard[800:])[:, 1])
     assert ours == pytest.approx(best, rel=0.02)
+
+
+def by_torch(train: Features, validation: Features, seed: int) -> torch.nn.Linear:
+    """The same probe by autograd and ``torch.optim.Adam``, on standardised features."""
+    layer = torch.nn.Linear(train.x.shape[1], train.y.shape[1])
+    torch.nn.init.zeros_(layer.weight)
+    layer.bias.data.copy_(prior_logits(train.y))
+    optimiser = torch.optim.Adam(layer.parameters(), lr=1e-2)
+    generator = torch.Generator().manual_seed(seed)
+    best, stale, kept = math.inf, 0, {}
+    for _ in range(200):
+        for rows in torch.split(torch.randperm(len(train.x), generator=generator), 128):
+            value = supervised.loss(layer(train.x[rows]), train.y[rows])
+            optimiser.zero_grad()
+            value.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+        with torch.no_grad():
+            reached = float(supervised.loss(layer(validation.x), validation.y))
+        if reached < best:
+            best, stale = reached, 0
+            kept = {k: v.clone() for k, v in layer.state_dict().items()}
+        else:
+            stale += 1
+        if stale >= 5:
+            break
+    layer.load_state_dict(kept)
+    return layer
+
+
+def test_the_probe_is_adam_with_early_stopping() -> None:
+    generator = torch.Generator().manual_seed(4)
+    x = torch.randn(300, 5, generator=generator)
+    y = (x[:, :2] + torch.randn(300, 2, generator=generator) > 0.5).float()
+    x = (x - x[:200].mean(dim=0)) / x[:200].std(dim=0)
+    train, validation = (Features(x=x[s], y=y[s]) for s in (slice(0, 200), slice(200, 300)))
+    ours, reference = fit_probe(train, validation, 7), by_torch(train, validation, 7)
+    assert torch.allclose(ours.weight, reference.weight, atol=1e-5)
+    assert torch.allclose(ours.bias, reference.bias, atol=1e-5)
+    assert not torch.allclose(ours.weight, fit_probe(train, validation, 8).weight, atol=1e-5)

@@ -1,0 +1,33 @@
+"""Where a trial runs, and whether bf16 is fast there."""
+
+from __future__ import annotations
+
+import torch
+
+
+def pick_device() -> torch.device:
+    """CUDA when there is one, the CPU otherwise."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_name(device: torch.device) -> str:
+    """What the record says: the GPU's name, or the CPU with its number of threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu x{torch.get_num_threads()}"
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the processor multiplies bf16 numbers itself (AVX512-BF16, AMX or their like)."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def bf16_note(device: torch.device) -> str:
+    """What to tell the user of a bf16 recipe on ``device``; empty where its hardware has bf16."""
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = cpu_has_bf16()
+    if native:
+        return ""
+    return f"{device_name(device)} has no bf16 arithmetic: precision float32 is likely faster"

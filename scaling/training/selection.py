@@ -1,0 +1,97 @@
+"""Which records and classes a training sees."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from scaling.corpora.corpus import Corpus
+from scaling.corpora.label_sets import choose
+from scaling.corpora.splits import labelled_subset
+from scaling.identity import Training
+from scaling.objectives.labels import empty_classes
+from scaling.training import memory
+from scaling.training.data import Split, split_of
+
+CURVE_TEST_RECORDS = 1024  # records of the test split measured at every evaluation step
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Records and classes of one training.
+
+    Attributes:
+        splits: ``train``, ``validation``, and the test records of the curve.
+        rows: rows of the training records in the corpus.
+        classes: names of the classes trained on, in the task's order.
+        core: those a label set keeps fixed; empty without one.
+        notes: sentences the user should read.
+    """
+
+    splits: dict[str, Split]
+    rows: NDArray[np.int64]
+    classes: tuple[str, ...]
+    core: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def select(corpus: Corpus, training: Training, device: torch.device) -> Selection:
+    """The D training records (nested by patient), validation and test, for ``device``.
+
+    They are resident there where they fit, else streamed from the memory map, which is said.
+
+    Raises:
+        CorpusError: more records than there are, or leads or a task the corpus does not hold.
+        ValueError: a label set that cannot be chosen.
+    """
+    task = training.task
+    rows = training_rows(corpus, training)
+    classes, core = training_classes(corpus, training)
+    chosen = {
+        "train": rows,
+        "validation": corpus.rows("validation", task),
+        "test": corpus.rows("test", task)[:CURVE_TEST_RECORDS],
+    }
+    sizes = {
+        name: memory.signal_bytes(corpus, len(found), len(training.leads))
+        for name, found in chosen.items()
+    }
+    streamed = not memory.fits(sum(sizes.values()), device)
+    splits = {
+        name: split_of(corpus, found, task, device, training.leads, classes, streamed=streamed)
+        for name, found in chosen.items()
+    }
+    notes = []
+    if streamed:
+        gib = sum(sizes.values()) / 2**30
+        notes.append(f"the records ({gib:.1f} GiB) do not fit on {device.type}: read from disk")
+    if training.paradigm == "sl" and (empty := empty_classes(splits["train"], classes)):
+        notes.append(f"no positive training record of {', '.join(empty)}")
+    return Selection(splits=splits, rows=rows, classes=classes, core=core, notes=tuple(notes))
+
+
+def training_rows(corpus: Corpus, training: Training) -> NDArray[np.int64]:
+    """The D records; of these only the labelled ones where labels are what is trained on.
+
+    Which records are labelled depends on all classes of the task, whatever the label set.
+    """
+    rows = corpus.subset(training.task, training.data)
+    if training.paradigm != "sl" or training.labels_fraction == 1.0:
+        return rows
+    labels = corpus.labels(training.task)
+    return labelled_subset(corpus.patients, labels, rows, training.labels_fraction)
+
+
+def training_classes(corpus: Corpus, training: Training) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the classes trained on and of the core among them (see ``label_sets``)."""
+    names = corpus.classes(training.task)
+    if not training.label_set:
+        return names, ()
+    rows = corpus.rows("train", training.task)
+    shares = corpus.prevalence(training.task, rows)
+    counts = [round(share * len(rows)) for share in shares]
+    chosen, core = choose(training.label_set, counts)
+    return tuple(names[i] for i in chosen), tuple(names[i] for i in core)

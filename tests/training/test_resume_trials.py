@@ -1,0 +1,143 @@
+"""Trials that were killed, of every objective, and one whose process really was."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from scaling.identity import Job, Training
+from scaling.record import read_record
+from scaling.training import data
+from scaling.training.data import Split
+from scaling.training.trainer import TorchTrainer
+from scaling.trial import Workspace, run_job
+from tests.training.trials import SUPERVISED, TRAINED, of_objective, workspace
+
+
+class Killed(BaseException):
+    """No ordinary exception, as an interrupt is none: the trial does not get to say goodbye."""
+
+
+def outcome(training: Training, place: Workspace) -> tuple[dict[str, Any], bytes]:
+    record = read_record(place.spool / f"{training.id}.json")
+    return record, place.weights_of(training.id).read_bytes()
+
+
+def assert_same(training: Training, one: Workspace, two: Workspace) -> None:
+    (a, weights_a), (b, weights_b) = outcome(training, one), outcome(training, two)
+    assert a["curve"] == b["curve"]
+    assert a["trial"]["steps"] == b["trial"]["steps"]
+    assert weights_a == weights_b
+
+
+def one_label_each(*words: Any, **named: Any) -> Split:
+    split = data.split_of(*words, **named)
+    n, classes = split.labels.shape
+    split.labels = torch.nn.functional.one_hot(torch.arange(n) % classes, classes).float()
+    return split
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_killed_trial_ends_with_the_same_numbers(
+    name: str, tmp_path: Path, trials_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = of_objective(name)
+    if name == "categorical":
+        monkeypatch.setattr("scaling.training.selection.split_of", one_label_each)
+    whole, killed = (
+        workspace(tmp_path / "whole", trials_cache),
+        workspace(tmp_path / "killed", trials_cache),
+    )
+    run_job(Job(training=training), whole)
+
+    def report(share: float) -> None:
+        if share > 0.5:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run_job(Job(training=training), killed, report)
+    assert killed.checkpoint_of(training.id).exists()
+    torch.manual_seed(1234)
+    (record,) = run_job(Job(training=training), killed)
+    assert any("went on at step 3" in note for note in record["notes"])
+    assert_same(training, whole, killed)
+    assert not killed.checkpoint_of(training.id).exists()
+
+
+def test_a_trial_that_failed_goes_on_where_it_was(
+    tmp_path: Path, trials_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, failing = (
+        workspace(tmp_path / "whole", trials_cache),
+        workspace(tmp_path / "failing", trials_cache),
+    )
+    run_job(Job(training=SUPERVISED), whole)
+
+    def report(share: float) -> None:
+        if share > 0.5:
+            raise RuntimeError("the device fell off the bus")
+
+    (record,) = run_job(Job(training=SUPERVISED), failing, report)
+    assert record["trial"]["status"] == "failed"
+    (record,) = run_job(Job(training=SUPERVISED), failing)
+    assert "went on at step 3" in record["notes"][0]
+    assert_same(SUPERVISED, whole, failing)
+
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from scaling.identity import Job
+from scaling.trial import Workspace, run_job
+from tests.training.trials import SUPERVISED
+
+def report(share):
+    if share > 0.5:
+        print("two thirds", flush=True)
+        time.sleep(600)
+
+place = Workspace(store=Path(sys.argv[1]), cache=Path(sys.argv[2]), checkpoint_s=0.0)
+run_job(Job(training=SUPERVISED), place, report)
+"""
+
+
+def test_a_process_killed_with_signal_9_leaves_what_is_needed(
+    tmp_path: Path, trials_cache: Path
+) -> None:
+    whole, killed = (
+        workspace(tmp_path / "whole", trials_cache),
+        workspace(tmp_path / "killed", trials_cache),
+    )
+    run_job(Job(training=SUPERVISED), whole)
+    command = [sys.executable, "-c", SCRIPT, str(killed.store), str(trials_cache)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "two thirds\n"
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert not (killed.spool / f"{SUPERVISED.id}.json").exists()
+    (record,) = run_job(Job(training=SUPERVISED), killed)
+    assert "went on at step 3" in record["notes"][0]
+    assert_same(SUPERVISED, whole, killed)
+
+
+def test_streamed_records_give_the_same_numbers_bit_for_bit(
+    tmp_path: Path, trials_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resident, streamed = (
+        workspace(tmp_path / "a", trials_cache),
+        workspace(tmp_path / "b", trials_cache),
+    )
+    run_job(Job(training=SUPERVISED), resident)
+    monkeypatch.setattr("scaling.training.memory.free_bytes", lambda device: 1000)
+    record = TorchTrainer().train(SUPERVISED, streamed, lambda share: None)
+    assert "do not fit on cpu" in record["notes"][0]
+    first, weights = outcome(SUPERVISED, resident)
+    assert record["curve"] == first["curve"]
+    assert streamed.weights_of(SUPERVISED.id).read_bytes() == weights

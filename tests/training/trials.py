@@ -1,0 +1,73 @@
+"""Small trials on virtual patients, one for each objective, and where they run."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+
+from scaling.identity import CorpusSpec, Job, Recipe, Training
+from scaling.objectives.registry import OBJECTIVES
+from scaling.trial import Workspace, run_job
+
+BASIC = CorpusSpec(source="virtual/basic", window_s=2.5, records=32, validation=16, test=16)
+RECIPE = Recipe(max_steps=9, batch=8, eval_every=3, warmup_steps=2, dropout=0.2, patience=9)
+SUPERVISED = Training(
+    stage="pretrain",
+    corpus=BASIC,
+    task="",
+    family="resnet",
+    size="d2w6",
+    paradigm="sl",
+    objective="supervised",
+    data=24,
+    recipe=RECIPE,
+)
+CODEBOOK = dataclasses.replace(
+    SUPERVISED,
+    stage="codebook",
+    family="vq-hbr",
+    size="l1d48k256t128",
+    paradigm="ssl",
+    objective="codebook",
+    recipe=dataclasses.replace(RECIPE, dropout=0.0),
+)
+TRAINED = [name for name, info in OBJECTIVES.items() if info.paradigm != "random"]
+
+
+def of_objective(name: str) -> Training:
+    """A small training with that objective."""
+    if name == "codebook":
+        return CODEBOOK
+    training = dataclasses.replace(SUPERVISED, objective=name, paradigm=OBJECTIVES[name].paradigm)
+    if name != "masked":
+        return training
+    return dataclasses.replace(
+        training,
+        family="transformer",
+        size="l1d8h1t128",
+        parents=(CODEBOOK.id,),
+        options=(("codes", 256),),
+    )
+
+
+def prepare(cache: Path) -> None:
+    """Prepare the corpus in ``cache`` and train the codebook in ``cache / "codebook"``."""
+    from scaling.corpora.virtual import bayes
+
+    with pytest.MonkeyPatch.context() as patch:  # a coarse Bayes loss: it is not tested here
+        patch.setattr(bayes, "ENTROPY_RECORDS", 160)
+        patch.setattr(bayes, "FEWEST", 2)
+        patch.setattr(bayes, "MOST", 3)
+        place = Workspace(store=cache / "codebook", cache=cache)
+        (record,) = run_job(Job(training=CODEBOOK), place)
+    assert record["error"] is None, record["error"]
+
+
+def workspace(store: Path, cache: Path) -> Workspace:
+    """A workspace with the codebook's weights, which checkpoints at every evaluation."""
+    made = Workspace(store=store, cache=cache, checkpoint_s=0.0)
+    shutil.copytree(Workspace(store=cache / "codebook", cache=cache).weights, made.weights)
+    return made
