@@ -30,6 +30,7 @@ EVALUATION_COLUMNS = (
     "evaluation", "trial", "step", "C", "task", "split", "metric", "protocol", "value", "n",
     "value_se",
 )  # fmt: skip
+INTERVAL_COLUMNS = ("low", "high")  # 95 % interval; rows without one leave them out
 ARTEFACT_COLUMNS = (
     "artefact", "trial", "bits", "sparsity", "bytes", "cr_formula", "latency_ms",
     "latency_device", "peak_mb", "value",
@@ -57,6 +58,7 @@ EVALUATION_KEYS = (
     "provenance",
 )
 VALUE_KEYS = EVALUATION_COLUMNS[2:]
+OPTIONAL_KEYS = ("notes",)  # sentences about a run that its user should read
 
 
 class RecordError(ValueError):
@@ -78,7 +80,7 @@ def validate(record: Mapping[str, Any]) -> None:
     if record.get("schema") != SCHEMA:
         raise RecordError(f"{name}: schema {record.get('schema')!r}, this version reads {SCHEMA}")
     expected = TRAINING_KEYS if kind == "training" else EVALUATION_KEYS
-    _same_keys(str(name), record, expected)
+    _same_keys(str(name), record, expected, OPTIONAL_KEYS if kind == "training" else ())
     if kind == "training":
         _same_keys(f"{name}.trial", record["trial"], TRIAL_COLUMNS[1:])
         status = record["trial"]["status"]
@@ -90,7 +92,10 @@ def validate(record: Mapping[str, Any]) -> None:
     if status not in STATUSES:
         raise RecordError(f"{name}: status {status!r} is none of {', '.join(STATUSES)}")
     for i, row in enumerate(record["curve" if kind == "training" else "values"]):
-        _same_keys(f"{name}[{i}]", row, VALUE_KEYS)
+        optional = () if kind == "training" else INTERVAL_COLUMNS
+        _same_keys(f"{name}[{i}]", row, VALUE_KEYS, optional)
+        if len({key in row for key in INTERVAL_COLUMNS}) > 1:
+            raise RecordError(f"{name}[{i}]: an interval has both low and high")
 
 
 def status_of(record: Mapping[str, Any]) -> str:
@@ -99,8 +104,10 @@ def status_of(record: Mapping[str, Any]) -> str:
     return str(row["status"])
 
 
-def _same_keys(name: str, value: Mapping[str, Any], expected: Iterable[str]) -> None:
-    wanted, present = set(expected), set(value)
+def _same_keys(
+    name: str, value: Mapping[str, Any], expected: Iterable[str], optional: Iterable[str] = ()
+) -> None:
+    wanted, present = set(expected), set(value) - set(optional)
     if missing := sorted(wanted - present):
         raise RecordError(f"{name}: missing {', '.join(missing)}")
     if extra := sorted(present - wanted):

@@ -9,6 +9,7 @@ from typing import Any
 
 from scaling.record import (
     EVALUATION_COLUMNS,
+    INTERVAL_COLUMNS,
     TRIAL_COLUMNS,
     read_record,
     write_atomically,
@@ -19,7 +20,7 @@ INTEGERS = {
     "num_labels", "leads", "N", "params_total", "D", "patients", "batch", "seed", "steps", "macs",
     "step", "n",
 }  # fmt: skip
-FLOATS = {"labels_fraction", "lr", "C", "duration_s", "value", "value_se"}
+FLOATS = {"labels_fraction", "lr", "C", "duration_s", "value", "value_se", *INTERVAL_COLUMNS}
 BOOLEANS = {"dirty"}
 
 Row = dict[str, Any]
@@ -31,13 +32,17 @@ def trial_rows(study: str, records: Iterable[Mapping[str, Any]]) -> list[Row]:
 
 
 def evaluation_rows(records: Iterable[Mapping[str, Any]]) -> list[Row]:
-    """Rows of *evaluations*: curves of trainings, and values of evaluations."""
+    """Rows of *evaluations*: curves of trainings, and values of evaluations.
+
+    Where a row has no interval, ``low`` and ``high`` are None.
+    """
+    none = dict.fromkeys(INTERVAL_COLUMNS)
     rows = []
     for record in records:
         training = record["kind"] == "training"
         trial = record["id"] if training else record["trial"]
         for row in record["curve" if training else "values"]:
-            rows.append({"evaluation": record["id"], "trial": trial, **row})
+            rows.append({"evaluation": record["id"], "trial": trial, **none, **row})
     return rows
 
 
@@ -55,7 +60,8 @@ def write_tables(runs: Path, study: str, ids: Sequence[str]) -> None:
     records = [read_record(runs / "records" / f"{name}.json") for name in ids]
     (runs / "compacted.json").unlink(missing_ok=True)
     _write(runs / "trials.parquet", TRIAL_COLUMNS, trial_rows(study, records))
-    _write(runs / "evaluations.parquet", EVALUATION_COLUMNS, evaluation_rows(records))
+    columns = (*EVALUATION_COLUMNS, *INTERVAL_COLUMNS)
+    _write(runs / "evaluations.parquet", columns, evaluation_rows(records))
     write_json(runs / "compacted.json", {"schema": 1, "study": study, "ids": list(ids)})
 
 

@@ -1,0 +1,110 @@
+"""Patient bootstrap: all metrics of a split on the same resamples of its patients.
+
+A resample is kept as the number of times each record is in it, so that a metric on all
+resamples is a weighted sum: records are sorted once a class and not once a resample.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+BOOTSTRAPS = 200
+LEVELS = (2.5, 97.5)  # percentiles of the 95 % interval
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value with its standard error and 95 % percentile interval over patients.
+
+    The last three are NaN with fewer than two patients, or two resamples that have a value.
+    """
+
+    value: float
+    se: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values_R: NDArray[np.float64]) -> Self:
+        """From the value on the sample itself, first, and on each resample."""
+        value, rest = float(values_R[0]), values_R[1:]
+        known = rest[~np.isnan(rest)]
+        if len(known) < 2:
+            return cls(value, math.nan, math.nan, math.nan)
+        low, high = np.percentile(known, LEVELS)
+        return cls(value, float(known.std(ddof=1)), float(low), float(high))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Resamples:
+    """How often each record is in the sample itself (once) and in each resample.
+
+    Attributes:
+        weights_NR: (N, 1 + resamples) float32 whole numbers; the first column is ones. There
+            are no resamples of fewer than two patients.
+    """
+
+    weights_NR: NDArray[np.float32]
+
+    @classmethod
+    def draw(cls, patients: NDArray[np.int64], seed: int = 0, count: int = BOOTSTRAPS) -> Self:
+        """Draw patients with replacement, as many as there are, with all of their records.
+
+        Args:
+            patients: (N,) patient of each record.
+            seed: of the draws.
+            count: number of resamples.
+        """
+        ids, group = np.unique(patients, return_inverse=True)
+        people = len(ids)
+        rng = np.random.default_rng(seed)
+        columns = [np.ones(people, np.int64)]
+        for _ in range(count if people > 1 else 0):
+            columns.append(np.bincount(rng.integers(people, size=people), minlength=people))
+        return cls(np.stack(columns, axis=1).astype(np.float32)[group])
+
+    def sums(self, values_NC: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Count records of each column that are true, (R, C)."""
+        # Whole numbers below 2^24 are exact in float32.
+        counts: NDArray[np.float64] = (self.weights_NR.T @ values_NC.astype(np.float32)).astype(
+            np.float64
+        )
+        return counts
+
+    def mean(self, values_N: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Mean of one value a record, (R,); NaN of no records."""
+        weights = self.weights_NR.astype(np.float64)
+        return divide(values_N @ weights, weights.sum(axis=0))
+
+    def auroc(
+        self, scores_N: NDArray[np.float64], labels_N: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Area under the ROC curve, ties counted half, (R,); NaN where a class is missing."""
+        positives, negatives = np.flatnonzero(labels_N), np.flatnonzero(~labels_N)
+        negatives = negatives[np.argsort(scores_N[negatives], kind="stable")]
+        below_MR = np.zeros((len(negatives) + 1, self.weights_NR.shape[1]), np.float32)
+        np.cumsum(self.weights_NR[negatives], axis=0, out=below_MR[1:])
+        ranked, wanted = scores_N[negatives], scores_N[positives]
+        left, right = (np.searchsorted(ranked, wanted, side=side) for side in ("left", "right"))
+        ours_PR = self.weights_NR[positives]
+        twice_PR = (below_MR[left] + below_MR[right]).astype(np.float64)
+        pairs = ours_PR.sum(axis=0, dtype=np.float64) * below_MR[-1]
+        return divide(np.einsum("pr,pr->r", ours_PR, twice_PR) / 2, pairs)
+
+
+def divide(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Quotients, NaN where the denominator is 0."""
+    found = np.full(np.broadcast_shapes(numerator.shape, denominator.shape), np.nan)
+    np.divide(numerator, denominator, out=found, where=denominator > 0)
+    return found
+
+
+def mean_known(values_RC: NDArray[np.float64], known_RC: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Mean over the columns that are known, (R,); NaN where none is."""
+    kept = np.where(known_RC, values_RC, 0.0)
+    return divide(kept.sum(axis=1), known_RC.sum(axis=1).astype(np.float64))

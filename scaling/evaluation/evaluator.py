@@ -1,0 +1,180 @@
+"""Measure a finished training on all of its tasks in one pass.
+
+Weights are read once, each corpus is opened once, and the features of its records are extracted
+once for all probes on it. What goes wrong in one evaluation is that evaluation's failed record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+
+from scaling.evaluation.measure import Row
+from scaling.evaluation.own_head import measure_own_head
+from scaling.evaluation.predictions import predictions_of, save_predictions
+from scaling.evaluation.probe import FeatureStore, Probe, measure_probe, prepare_probe
+from scaling.evaluation.protocols import HELD_OUT, TRAJECTORY, protocol_name
+from scaling.evaluation.trained import Trained, load_trained, training_record
+from scaling.identity import Evaluation, Training
+from scaling.provenance import corpus_name
+from scaling.training.data import open_corpus
+from scaling.training.device import pick_device
+from scaling.training.weights import WeightsError
+from scaling.trial import Workspace, evaluation_record, failed_evaluation, reraise_storage
+
+Record = dict[str, Any]
+
+
+def evaluate_all(
+    evaluations: Sequence[Evaluation], training: Training, workspace: Workspace
+) -> Iterator[Record]:
+    """Yield one record for each evaluation; one that raises gives a failed record.
+
+    A training that diverged before its first finite loss has no weights: its evaluations have
+    its status and no values.
+
+    Raises:
+        OSError: the disk is full.
+        WeightsError: the weights are gone, damaged or another model's.
+        FileNotFoundError: the training has no record.
+    """
+    torch.set_num_threads(workspace.threads)
+    record = training_record(workspace, training.id)
+    status, weights = record["trial"]["status"], workspace.weights_of(training.id)
+    if status == "diverged" and not weights.exists():
+        yield from (evaluation_record(evaluation, status, []) for evaluation in evaluations)
+        return
+    trained = load_trained(training, record, weights, workspace, pick_device())
+    yield from _Pass(trained, evaluations).records()
+
+
+class _Pass:
+    """All evaluations of one training."""
+
+    def __init__(self, trained: Trained, evaluations: Sequence[Evaluation]) -> None:
+        self.trained, self.workspace = trained, trained.workspace
+        # By corpus, so that one is open and in the feature store at a time.
+        self.evaluations = sorted(evaluations, key=lambda e: e.corpus.key)
+        self.failed: dict[str, Exception] = {}
+        self.rows: dict[str, list[Row]] = {e.id: [] for e in evaluations}
+
+    def records(self) -> Iterator[Record]:
+        """Held-out first, then probes at the best step, then probes along the trajectory."""
+        probes: dict[str, list[Probe]] = {}
+        for evaluation in self.evaluations:
+            try:
+                protocol_name(evaluation)
+                if evaluation.protocol == HELD_OUT:
+                    self._held_out(evaluation)
+                else:
+                    probes.setdefault(evaluation.checkpoint, []).append(self._prepared(evaluation))
+                    continue
+            except Exception as error:
+                self._failed(evaluation, error)
+            yield self._record(evaluation)
+        along = probes.pop(TRAJECTORY, [])
+        for found in probes.values():
+            yield from self._probe_all(found, self.trained)
+        if along:
+            yield from self._along(along)
+
+    def _held_out(self, evaluation: Evaluation) -> None:
+        trained = self.trained
+        trained.check_reads(evaluation.corpus, evaluation.task)
+        corpus = open_corpus(evaluation.corpus, self.workspace)
+        rows, scored = measure_own_head(trained, corpus, evaluation)
+        if evaluation.predictions:
+            if not scored:
+                name = trained.training.objective
+                raise ValueError(f"{evaluation.id}: objective {name} predicts no labels to keep")
+            path = predictions_of(self.workspace, evaluation.id)
+            save_predictions(path, corpus, scored, trained.classes)
+        self._add(evaluation, trained, rows)
+        self.rows[evaluation.id] += _best_test(trained.record, evaluation)
+
+    def _prepared(self, evaluation: Evaluation) -> Probe:
+        self.trained.check_reads(evaluation.corpus, evaluation.task)
+        return prepare_probe(evaluation, open_corpus(evaluation.corpus, self.workspace))
+
+    def _probe_all(self, probes: Sequence[Probe], trained: Trained) -> Iterator[Record]:
+        """Probes of one set of weights."""
+        store = self._store(trained, probes)
+        for probe in probes:
+            self._probe(probe, store, trained)
+            yield self._record(probe.evaluation)
+
+    def _along(self, probes: Sequence[Probe]) -> Iterator[Record]:
+        """Probes at every kept step."""
+        training = self.trained.training
+        steps = self.workspace.trajectory(training.id)
+        if not steps:
+            error = WeightsError(
+                f"{self.workspace.weights_of(training.id)}: the weights of its steps were not "
+                "kept; delete the training's record to train it again"
+            )
+            for probe in probes:
+                self._failed(probe.evaluation, error)
+        for path in steps.values():
+            trained = load_trained(
+                training, self.trained.record, path, self.workspace, self.trained.device
+            )
+            store = self._store(trained, probes)
+            for probe in probes:
+                if probe.evaluation.id not in self.failed:
+                    self._probe(probe, store, trained)
+        for probe in probes:
+            yield self._record(probe.evaluation)
+
+    def _store(self, trained: Trained, probes: Sequence[Probe]) -> FeatureStore:
+        leads = trained.training.leads
+        return FeatureStore(trained.backbone(), leads, trained.device, probes)
+
+    def _probe(self, probe: Probe, store: FeatureStore, trained: Trained) -> None:
+        evaluation = probe.evaluation
+        try:
+            rows, scored = measure_probe(probe, store, trained.training.seed)
+            if evaluation.predictions:
+                path = predictions_of(self.workspace, evaluation.id)
+                classes = probe.corpus.classes(evaluation.task)
+                save_predictions(path, probe.corpus, scored, classes)
+            self._add(evaluation, trained, rows)
+        except Exception as error:
+            self._failed(evaluation, error)
+
+    def _add(self, evaluation: Evaluation, trained: Trained, rows: Sequence[Row]) -> None:
+        spec = evaluation.corpus
+        place = {
+            "step": trained.step,
+            "C": trained.flops,
+            "task": corpus_name(spec.source, evaluation.task, spec.fold),
+            "protocol": protocol_name(evaluation),
+        }
+        self.rows[evaluation.id] += [place | row for row in rows]
+
+    def _failed(self, evaluation: Evaluation, error: Exception) -> None:
+        reraise_storage(error)
+        self.failed[evaluation.id] = error
+
+    def _record(self, evaluation: Evaluation) -> Record:
+        if error := self.failed.get(evaluation.id):
+            return failed_evaluation(evaluation, error)
+        status = self.trained.record["trial"]["status"]
+        return evaluation_record(evaluation, status, self.rows[evaluation.id])
+
+
+def _best_test(trained: Record, evaluation: Evaluation) -> list[Row]:
+    """S1's convention: the lowest test loss over the evaluated steps.
+
+    It is measured on the test records of the curve, which may be fewer than those of
+    ``held-out``: compare it with the curve's own value at the best validation step.
+    """
+    curve = trained["curve"]  # a loss that was not finite came back from JSON as None
+    rows = [row for row in curve if row["split"] == "test" and row["value"] is not None]
+    best = min(rows, key=lambda row: row["value"], default=None)
+    if best is None:
+        return []
+    spec = evaluation.corpus
+    task = corpus_name(spec.source, evaluation.task, spec.fold)
+    return [dict(best) | {"task": task, "protocol": "best-test"}]

@@ -1,0 +1,176 @@
+"""The kept weights of a training, as the models they belong to."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from scaling.cost import training_flops
+from scaling.identity import CorpusSpec, Training
+from scaling.models import families
+from scaling.objectives.base import Context, Objective
+from scaling.objectives.registry import objective_of
+from scaling.provenance import corpus_name
+from scaling.record import read_record
+from scaling.training.parents import BACKBONE, SAME_MODEL, SAME_SIGNALS, frozen_parents
+from scaling.training.weights import WeightsError, load_weights
+from scaling.trial import Workspace
+
+Record = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """One training, its record and the weights of one of its steps.
+
+    Attributes:
+        training: its configuration.
+        record: its record.
+        state: weights.
+        about: their sidecar.
+        workspace: where they are from, and its parents.
+        device: where models of it are put.
+    """
+
+    training: Training
+    record: Record
+    state: dict[str, Tensor]
+    about: Record
+    workspace: Workspace
+    device: torch.device
+
+    @property
+    def step(self) -> int:
+        """Optimiser steps behind these weights."""
+        return int(self.about["step"])
+
+    @property
+    def flops(self) -> int:
+        """C: training compute spent by that step."""
+        macs = self.record["trial"]["macs"]
+        return training_flops(macs, self.training.recipe.batch, self.step)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes that were trained on."""
+        return tuple(self.about["classes"])
+
+    @property
+    def core(self) -> tuple[str, ...]:
+        """Those of them that the training's label set keeps fixed; empty without one."""
+        return tuple(self.about.get("core", ()))
+
+    def backbone(self) -> nn.Module:
+        """The backbone alone, frozen, in evaluation mode.
+
+        Raises:
+            WeightsError: weights of another architecture.
+            ValueError: a family without a backbone to probe.
+        """
+        training = self.training
+        model = families.build(training.family, training.size, len(training.leads))
+        prefix = f"{BACKBONE}."
+        state = {k.removeprefix(prefix): v for k, v in self.state.items() if k.startswith(prefix)}
+        return self._filled(model, state)
+
+    def whole(self) -> tuple[Objective, Context, nn.Module]:
+        """The model as it was trained, its objective, and what that may know (its parents).
+
+        Raises:
+            WeightsError: weights of another architecture; a parent's are gone.
+        """
+        objective = objective_of(self.training)
+        context = Context(
+            training=self.training,
+            outputs=len(self.classes),
+            parents=frozen_parents(self.training, self.workspace, self.device),
+            device=self.device,
+        )
+        return objective, context, self._filled(objective.build(context), self.state)
+
+    def check_reads(self, spec: CorpusSpec, task: str) -> None:
+        """Check that records of ``spec`` mean to this model what its training records did.
+
+        The window may differ where the family can read the other length.
+
+        Raises:
+            WeightsError: names each difference, or what keeps the family from reading them.
+        """
+        training, ours, theirs = self.training, self.training.corpus.to_dict(), spec.to_dict()
+        differences = [
+            f"{name} {theirs[name]} instead of {ours[name]}"
+            for name in SAME_SIGNALS
+            if theirs[name] != ours[name]
+        ]
+        size = (training.family, training.size, spec.fs_hz, spec.samples, len(training.leads))
+        if problem := families.problem(*size):
+            differences.append(problem)
+        if differences:
+            name = corpus_name(spec.source, task, spec.fold)
+            raise WeightsError(
+                f"{training.id} cannot be measured on {name}, which has {'; '.join(differences)}"
+            )
+
+    def _filled(self, model: nn.Module, state: dict[str, Tensor]) -> nn.Module:
+        try:
+            model.load_state_dict(state)
+        except RuntimeError as error:
+            path = self.workspace.weights_of(self.training.id)
+            size = f"{self.training.family} {self.training.size}"
+            raise WeightsError(f"{path}: these are not weights of {size} ({error})") from None
+        return model.to(self.device).eval().requires_grad_(False)
+
+
+def load_trained(
+    training: Training, record: Record, path: Path, workspace: Workspace, device: torch.device
+) -> Trained:
+    """Read weights and check that they are those of ``training``.
+
+    Raises:
+        WeightsError: a file is absent or damaged, or is of another architecture or other signals:
+            names each difference.
+    """
+    state, about = load_weights(path)
+    found, ours = about.get("training") or {}, training.to_dict()
+    pairs = [(name, found.get(name), ours[name]) for name in SAME_MODEL]
+    corpus = found.get("corpus") or {}
+    pairs += [(name, corpus.get(name), ours["corpus"][name]) for name in SAME_SIGNALS]
+    differences = [
+        f"{name} {_text(theirs)} instead of {_text(own)}"
+        for name, theirs, own in pairs
+        if theirs is not None and theirs != own
+    ]
+    if differences:
+        raise WeightsError(
+            f"{path}: these are not the weights of {training.id}: {'; '.join(differences)}; "
+            "delete the training's record to train it again"
+        )
+    return Trained(
+        training=training,
+        record=record,
+        state=state,
+        about=about,
+        workspace=workspace,
+        device=device,
+    )
+
+
+def training_record(workspace: Workspace, training: str) -> Record:
+    """The record of a finished training, in the store or still in the spool.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    for folder in (workspace.records, workspace.spool):
+        path = folder / f"{training}.json"
+        if path.exists():
+            return read_record(path)
+    raise FileNotFoundError(f"{training}: no record of this training in {workspace.store}")
+
+
+def _text(value: Any) -> str:
+    return ",".join(value) if isinstance(value, list) else str(value)

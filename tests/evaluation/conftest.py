@@ -1,0 +1,47 @@
+"""A second small corpus with several tasks, and a training whose steps were all kept."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from scaling.identity import Evaluation, Job
+from scaling.training.data import open_corpus
+from scaling.trial import Workspace, run_job
+from tests.evaluation.pieces import OTHER
+from tests.training.trials import BASIC, SUPERVISED, workspace
+
+
+@pytest.fixture(scope="session")
+def trained_store(trials_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with ``SUPERVISED`` trained and every evaluated step kept."""
+    from scaling.corpora.virtual import bayes
+
+    place = workspace(tmp_path_factory.mktemp("trained") / "store", trials_cache)
+    with pytest.MonkeyPatch.context() as patch:  # a coarse Bayes loss: it is not tested here
+        patch.setattr(bayes, "ENTROPY_RECORDS", 160)
+        patch.setattr(bayes, "FEWEST", 2)
+        patch.setattr(bayes, "MOST", 3)
+        open_corpus(OTHER, place)
+    along = Evaluation(
+        training=SUPERVISED.id,
+        corpus=BASIC,
+        task="",
+        protocol="linear-probe",
+        checkpoint="trajectory",
+    )
+    (record, _) = run_job(Job(training=SUPERVISED, evaluations=(along,)), place)
+    assert record["error"] is None, record["error"]
+    return place.store
+
+
+@pytest.fixture
+def place(tmp_path: Path, trials_cache: Path, trained_store: Path) -> Workspace:
+    """A store of this test's own with that training in it, and no evaluation."""
+    store = tmp_path / "store"
+    shutil.copytree(trained_store, store)
+    for path in (store / "spool").glob("e*.json"):
+        path.unlink()
+    return Workspace(store=store, cache=trials_cache)
