@@ -211,9 +211,14 @@ class Training:
 
     @property
     def id(self) -> str:
-        """Content id, ``t`` and 16 hexadecimal digits."""
+        """Content id, ``t`` and 16 hexadecimal digits.
+
+        The size of the training pool counts where class frequencies in it choose the classes.
+        """
         value = self.to_dict()
         value["corpus"] = self.corpus.identity()
+        if self.label_set:
+            value["corpus"]["records"] = self.corpus.records
         return content_id("t", value)
 
     def to_dict(self) -> dict[str, Any]:

@@ -60,9 +60,10 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def corpus_name(source: str, task: str) -> str:
-    """``source`` for a source with one task, ``source:task`` otherwise."""
-    return f"{source}:{task}" if task else source
+def corpus_name(source: str, task: str, fold: int = 0) -> str:
+    """``source`` for a source with one task, else ``source:task``; ``@fold3`` for a fold."""
+    name = f"{source}:{task}" if task else source
+    return f"{name}@fold{fold}" if fold else name
 
 
 def run_columns(training: Training) -> dict[str, Any]:
@@ -77,7 +78,7 @@ def run_columns(training: Training) -> dict[str, Any]:
         "size": training.size,
         "paradigm": training.paradigm,
         "objective": training.objective,
-        "corpus": corpus_name(training.corpus.source, training.task),
+        "corpus": corpus_name(training.corpus.source, training.task, training.corpus.fold),
         "preprocessing": training.corpus.preprocessing,
         "recipe": json.dumps(training.recipe.to_dict(), sort_keys=True),
         "labels_fraction": training.labels_fraction,

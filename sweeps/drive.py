@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from scaling.identity import Job
+from scaling.identity import Job, Training
 from scaling.record import status_of
 from scaling.trial import Workspace, failed_training
 from sweeps.errors import ConfigurationError, StorageError
 from sweeps.executors import Executor, JobEvent
-from sweeps.plan import Plan, describe_training, longest_first
+from sweeps.needs import why_not
+from sweeps.plan import Plan, PlannedStage, describe_training, longest_first
 from sweeps.progress import Progress
-from sweeps.resolve import Target, Targets
 from sweeps.store import Record, Store
+from sweeps.targets import Target, Targets
 
 
 class WorkerDied(RuntimeError):  # noqa: N818 - it names what happened
@@ -30,14 +31,16 @@ class Outcome:
     Attributes:
         trained: trainings that ran to an end.
         failures: one line for each job that failed, with where to read on.
+        not_started: one line for each job whose parents are not there.
     """
 
     trained: int = 0
     failures: list[str] = dataclasses.field(default_factory=list)
+    not_started: list[str] = dataclasses.field(default_factory=list)
 
 
 def prepare_corpora(targets: Targets, cache: Path, say: Callable[[str], None]) -> None:
-    """Prepare each corpus that is not simulated and not there yet.
+    """Prepare each corpus that is not simulated and not there yet; folds share their signals.
 
     Raises:
         ConfigurationError: a source's files cannot be used.
@@ -57,34 +60,6 @@ def prepare_corpora(targets: Targets, cache: Path, say: Callable[[str], None]) -
         except OSError as error:
             message = f"the corpus {target.spec.source} could not be written to {cache}: {error}"
             raise StorageError(error.errno, message) from None
-
-
-def leaks(targets: Targets, cache: Path) -> list[str]:
-    """What a task's test split has from the training split it is to be foreign to.
-
-    Challenge 2021 contains PTB-XL, CPSC 2018 and CSN: a probe on one of these measures memory
-    where the backbone has seen the record. One line for each corpus and task that share some.
-    """
-    from scaling.corpora.corpus import Corpus
-    from scaling.corpora.errors import CorpusError
-    from scaling.corpora.overlap import check_no_leak
-    from scaling.corpora.prepare import corpus_folder
-
-    trained = targets.corpus.spec
-    # The same files under another preset have the same splits; virtual patients share none.
-    foreign = {
-        t.spec.key: t.spec
-        for t in targets.all()
-        if trained.fingerprint and t.spec.fingerprint not in ("", trained.fingerprint)
-    }
-    found = []
-    for spec in foreign.values():
-        ours, theirs = (Corpus.open(corpus_folder(s, cache)) for s in (trained, spec))
-        try:
-            check_no_leak(ours, theirs)
-        except CorpusError as error:
-            found.append(f"{spec.source} is no foreign task for {trained.source}: {error}")
-    return found
 
 
 def _preparing(target: Target, say: Callable[[str], None]) -> Callable[[int, int], None]:
@@ -109,24 +84,53 @@ def corpora_json(targets: Targets, cache: Path) -> dict[str, object]:
 
 
 def run_plan(
-    plan: Plan, store: Store, executor: Executor, workspace: Workspace, *, workers: int, out: TextIO
+    plan: Plan,
+    store: Store,
+    executor: Executor,
+    workspace: Workspace,
+    *,
+    workers: int,
+    out: TextIO,
+    replan: Callable[[], Plan] | None = None,
 ) -> Outcome:
     """Run the missing jobs of each stage, longest first, and keep their records.
+
+    Args:
+        plan: what is missing.
+        store: where records are kept; held by this process.
+        executor: runs the jobs of a stage.
+        workspace: where workers find and leave things.
+        workers: jobs that run at once, for the expected time.
+        out: where progress is shown.
+        replan: plans again from the records there are by then. It is called before a stage
+            that waits for earlier ones; without it such a stage is not started.
 
     Raises:
         StorageError: a record could not be written; the run stops there.
         KeyboardInterrupt: the run was interrupted; finished records are kept.
     """
-    missing = plan.missing
-    items = [(p.job.training.id, float(p.flops), p.seconds) for p in missing]
-    with Progress(items, workers, out) as progress:
+    with Progress(_items(plan.stages), workers, out) as progress:
         driver = _Driver(store, progress)
-        for _, trials in plan.stages:
-            todo = longest_first([p for p in trials if p.todo is not None])
-            jobs = [p.todo for p in todo if p.todo is not None]
+        for index in range(len(plan.stages)):
+            if plan.stages[index].waiting and replan is not None:
+                old = plan.stages[index:]
+                plan = replan()
+                progress.replace(_ids(old), _items(plan.stages[index:]))
+            stage = plan.stages[index]
+            jobs = driver.startable(stage, workspace)
             if jobs:
                 executor.run(jobs, workspace, driver.on_event)
     return driver.outcome
+
+
+def _items(stages: Sequence[PlannedStage]) -> list[tuple[str, float, float]]:
+    """What progress shows of the missing trials: id, FLOPs, expected seconds."""
+    missing = [p for stage in stages for p in stage.trials if p.todo is not None]
+    return [(p.job.training.id, float(p.flops), p.seconds) for p in missing]
+
+
+def _ids(stages: Sequence[PlannedStage]) -> set[str]:
+    return {p.job.training.id for stage in stages for p in stage.trials}
 
 
 class _Driver:
@@ -136,6 +140,24 @@ class _Driver:
         self.store = store
         self.progress = progress
         self.outcome = Outcome()
+
+    def startable(self, stage: PlannedStage, workspace: Workspace) -> list[Job]:
+        """The missing jobs of a stage that can start now; the others are reported."""
+        jobs = []
+        for planned in longest_first([p for p in stage.trials if p.todo is not None]):
+            assert planned.todo is not None
+            reason = why_not(stage, planned.todo, self.store.known, workspace)
+            if reason is None:
+                jobs.append(planned.todo)
+            else:
+                self._not_started(planned.todo.training, reason)
+        return jobs
+
+    def _not_started(self, training: Training, reason: str) -> None:
+        line = f"not started: trial {training.id} ({describe_training(training)}): {reason}"
+        self.outcome.not_started.append(line)
+        self.progress.say(line)
+        self.progress.finished(training.id, failed=True)
 
     def on_event(self, event: JobEvent) -> None:
         name = event.job.training.id
@@ -164,6 +186,8 @@ class _Driver:
         bad = [record for record in kept if status_of(record) == "failed"]
         for record in bad:
             self._complain(event.job, record)
+        for note in [note for record in kept for note in record.get("notes", ())]:
+            self.progress.say(f"trial {training.id} ({describe_training(training)}): {note}")
         if event.kind == "crashed" and not bad:
             self._complain_line(event.job, f"evaluating it: {event.error}")
         self.outcome.trained += any(

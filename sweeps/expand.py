@@ -2,136 +2,209 @@
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from scaling.identity import CorpusSpec, Evaluation, Job, Recipe, Training, Versions
+from scaling.identity import CorpusSpec, Evaluation, Job, Training, Versions
 from scaling.numerics import versions
-from sweeps.check import OBJECTIVES
+from scaling.objectives.registry import OBJECTIVES
+from sweeps.parents import (
+    Chosen,
+    Done,
+    Lineage,
+    NoParentError,
+    choose_codebook,
+    choose_parents,
+    codes_of,
+    slots_differ,
+)
+from sweeps.points import UNTRAINED, Point, Start, points
+from sweeps.readable import unreadable
+from sweeps.starts import place_of, starts
+from sweeps.yaml_source import Loc, Problem
 
 if TYPE_CHECKING:
     from sweeps.grid import Study
-    from sweeps.resolve import Target, Targets
-    from sweeps.schema import Pretrain, RecipeAxes
+    from sweeps.schema import Stage
+    from sweeps.store import Known
+    from sweeps.targets import Case, Target, Targets
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Combination:
-    """One point of the axes of a stage."""
+def expand(study: Study, targets: Targets, known: Mapping[str, Known]) -> list[Done]:
+    """The jobs of each stage; a job lists *all* evaluations of its training.
 
-    family: str
-    size: str
-    paradigm: str
-    data: int
-    seed: int
-    recipe: Recipe
+    The same training may appear more than once where the grid repeats itself. A stage whose
+    parents are the best of trials that are not finished is marked as waiting: its jobs start
+    from the largest candidates instead, and are only good for an estimate.
 
+    Args:
+        study: a checked grid.
+        targets: its corpora.
+        known: records there are.
 
-def expand(study: Study, targets: Targets) -> list[tuple[str, list[Job]]]:
-    """Return (stage name, jobs) for each stage; a job lists *all* evaluations of its training.
-
-    The same training may appear more than once where the grid repeats itself.
+    Raises:
+        ConfigurationError: a stage without parents or codebook to start from, or a model that
+            cannot read its corpus, each at its place in the grid.
     """
-    stages = []
-    for stage, tasks in zip(study.grid.stages, targets.tasks, strict=True):
-        combinations = _combinations(stage.pretrain)
-        jobs = [_job("pretrain", c, targets.corpus, tasks) for c in combinations]
-        stages.append(("pretrain", jobs))
+    stages: list[Done] = []
+    problems: list[Problem] = []
+    lineage = Lineage()
+    for index, stage in enumerate(study.grid.stages):
+        one = _Stage(index, stage, targets, lineage, stages)
+        stages.append(one.expand(known))
+        # Without the trials of an earlier stage there are no parents either: that follows.
+        problems += [p for p in one.problems if not (problems and p.loc[-1] == "parents")]
+        lineage.add(stages[-1].jobs)
+    if problems:
+        raise study.source.error(list(dict.fromkeys(problems)))
     return stages
 
 
-def _combinations(stage: Pretrain) -> Iterator[_Combination]:
-    if stage.cells is not None:
-        for cell in stage.cells:
-            base = _axes(stage.recipe) | _axes(stage.recipe.by_size.get(cell.size))
-            paradigms = stage.paradigms if cell.paradigm is None else [cell.paradigm]
-            seeds = stage.seeds if cell.seed is None else [cell.seed]
-            yield from _cross(
-                cell.family,
-                cell.size,
-                paradigms=paradigms,
-                data=[cell.data],
-                seeds=seeds,
-                axes=base | _axes(cell.recipe),
-            )
-        return
-    for family, sizes in (stage.families or {}).items():
-        for size in sizes:
-            axes = _axes(stage.recipe) | _axes(stage.recipe.by_size.get(size))
-            yield from _cross(
-                family,
-                size,
-                paradigms=stage.paradigms,
-                data=stage.data or [],
-                seeds=stage.seeds,
-                axes=axes,
-            )
+class _Stage:
+    """Makes the jobs of one stage and collects what is wrong with it."""
 
+    def __init__(
+        self, index: int, stage: Stage, targets: Targets, lineage: Lineage, earlier: list[Done]
+    ) -> None:
+        self.here: Loc = ("stages", index, stage.name)
+        self.stage = stage
+        self.cases = targets.stages[index]
+        self.released = targets.codebooks[index]
+        self.lineage = lineage
+        self.earlier = earlier
+        self.problems: list[Problem] = []
 
-def _cross(
-    family: str,
-    size: str,
-    *,
-    paradigms: list[str],
-    data: list[int],
-    seeds: list[int],
-    axes: dict[str, list[Any]],
-) -> Iterator[_Combination]:
-    recipes = [
-        Recipe(**dict(zip(axes, values, strict=True)))
-        for values in itertools.product(*axes.values())
-    ]
-    for paradigm, count, recipe, seed in itertools.product(paradigms, data, recipes, seeds):
-        yield _Combination(
-            family=family, size=size, paradigm=paradigm, data=count, seed=seed, recipe=recipe
+    def expand(self, known: Mapping[str, Known]) -> Done:
+        rule = getattr(self.stage.settings, "parents", None)
+        chosen = Chosen(trainings=())
+        if rule is not None:
+            try:
+                chosen = choose_parents(rule, self.earlier, known)
+            except NoParentError as error:
+                self.problems.append(Problem(loc=(*self.here, "parents"), message=str(error)))
+        parents = {training.id: training for training in chosen.trainings}
+        jobs = tuple(job for case in self.cases for job in self._of_case(case, parents))
+        for training, message in unreadable(jobs):
+            loc = (*self.here, *place_of(self.stage, training))
+            self.problems.append(Problem(loc=loc, message=message))
+        return Done(
+            name=self.stage.name,
+            jobs=jobs,
+            continued=rule is not None,
+            waiting=chosen.waiting,
         )
 
+    def _of_case(self, case: Case, parents: Mapping[str, Training]) -> Iterator[Job]:
+        fitting = {i: t for i, t in parents.items() if self.lineage.fits(t, case.corpus.spec)}
+        if parents and not fitting:
+            message = (
+                f"no parent can be tested on {case.corpus.name}: each has trained on records "
+                "of its test split; let the parents have the same folds"
+            )
+            self.problems.append(Problem(loc=(*self.here, "parents"), message=message))
+        for start in starts(self.stage, fitting):
+            for point in points(self.stage.settings, start):
+                training = self._training(case.corpus, start, point)
+                if training is not None:
+                    yield Job(training=training, evaluations=(*self._measured(training, case),))
 
-def _axes(recipe: RecipeAxes | None) -> dict[str, list[Any]]:
-    if recipe is None:
-        return {}
-    return recipe.model_dump(exclude_none=True, exclude={"by_size"})
+    def _training(self, corpus: Target, start: Start, point: Point) -> Training | None:
+        options = dict(point.options)
+        parents = [start.parent] if start.parent else []
+        if OBJECTIVES[point.objective].codebook:
+            try:
+                codebook, codes = self._codebook(corpus.spec, start)
+            except NoParentError as error:
+                self.problems.append(Problem(loc=self._codebook_loc(), message=str(error)))
+                return None
+            parents.insert(0, codebook)
+            if codes != dict(OBJECTIVES[point.objective].options)["codes"]:
+                options["codes"] = codes
+        return Training(
+            stage=self.stage.name,
+            corpus=corpus.spec,
+            task=corpus.task,
+            family=start.family,
+            size=start.size,
+            paradigm=start.paradigm,
+            objective=point.objective,
+            data=point.data,
+            recipe=point.recipe,
+            seed=point.seed,
+            labels_fraction=point.labels,
+            parents=tuple(parents),
+            numerics=_training_numerics(corpus.spec, start.family, point),
+            options=tuple(sorted(options.items())),
+            label_set=point.label_set,
+        )
+
+    def _codebook(self, corpus: CorpusSpec, start: Start) -> tuple[str, int]:
+        trained = None
+        if self.released is None:
+            choice = self.stage.pretrain.codebook if self.stage.pretrain is not None else None
+            trained = choose_codebook(choice, self.earlier, self.lineage, corpus)
+        name, size, codes = codes_of(self.released, trained)
+        if message := slots_differ(start.size, size):
+            raise NoParentError(message)
+        return name, codes
+
+    def _codebook_loc(self) -> Loc:
+        pretrain = self.stage.pretrain
+        named = pretrain is not None and pretrain.codebook is not None
+        return (*self.here, "codebook") if named else self.here
+
+    def _measured(self, training: Training, case: Case) -> Iterator[Evaluation]:
+        stage = self.stage.settings
+        keep = bool(getattr(stage, "predictions", False))
+        if training.objective != UNTRAINED:
+            # Only labels have predictions of their own; other objectives have a loss alone.
+            yield _evaluation(
+                training, case.corpus, "held-out", predictions=keep and training.paradigm == "sl"
+            )
+        for task in case.tasks:
+            for share in getattr(stage, "few_shot", None) or [1.0]:
+                yield _evaluation(
+                    training, task, "linear-probe", labels_fraction=share, predictions=keep
+                )
+            if getattr(stage, "trajectory", False) and training.objective != UNTRAINED:
+                yield _evaluation(training, task, "linear-probe", checkpoint="trajectory")
 
 
-def _job(stage: str, point: _Combination, corpus: Target, tasks: tuple[Target, ...]) -> Job:
-    objective = OBJECTIVES[point.paradigm]
-    training = Training(
-        stage=stage,
-        corpus=corpus.spec,
-        task=corpus.task,
-        family=point.family,
-        size=point.size,
-        paradigm=point.paradigm,
-        objective=objective,
-        data=point.data,
-        recipe=point.recipe,
-        seed=point.seed,
-        numerics=_training_numerics(corpus.spec, point.family, objective),
-    )
-    evaluations = [_evaluation(training, corpus, "held-out")]
-    evaluations += [_evaluation(training, task, "linear-probe") for task in tasks]
-    return Job(training=training, evaluations=tuple(evaluations))
-
-
-def _evaluation(training: Training, target: Target, protocol: str) -> Evaluation:
+def _evaluation(
+    training: Training,
+    target: Target,
+    protocol: str,
+    *,
+    checkpoint: str = "best-validation",
+    labels_fraction: float = 1.0,
+    predictions: bool = False,
+) -> Evaluation:
     module = f"evaluation.{protocol.replace('-', '_')}"
     return Evaluation(
         training=training.id,
         corpus=target.spec,
         task=target.task,
         protocol=protocol,
+        checkpoint=checkpoint,
         numerics=_numerics(target.spec, module, "evaluation.held_out", "evaluation.metrics"),
+        labels_fraction=float(labels_fraction),
+        predictions=predictions,
     )
 
 
-def _training_numerics(spec: CorpusSpec, family: str, objective: str) -> Versions:
+def _training_numerics(spec: CorpusSpec, family: str, point: Point) -> Versions:
     from scaling.models.families import FAMILIES
 
-    # Early stopping looks at held-out losses, so their version can change the weights.
-    modules = (FAMILIES[family].numerics, f"objectives.{objective}", "evaluation.held_out")
-    return _numerics(spec, "training", *modules)
+    modules = [
+        "training",
+        FAMILIES[family].numerics,
+        OBJECTIVES[point.objective].numerics,
+        # Early stopping looks at held-out losses, so their version can change the weights.
+        "evaluation.held_out",
+    ]
+    if point.label_set:
+        modules.append("label_sets")
+    return _numerics(spec, *modules)
 
 
 def _numerics(spec: CorpusSpec, *modules: str) -> Versions:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.identity import STAGES
-from sweeps.check import check, near
+from sweeps.check import check
 from sweeps.errors import ConfigurationError
+from sweeps.near import near
+from sweeps.plain import STAGE_NAMES
 from sweeps.yaml_source import Loc, Problem, YamlSource
 
 if TYPE_CHECKING:
@@ -53,11 +55,7 @@ class Study:
         Folders on this machine are left out: they say nothing about a result.
         """
         value = self.grid.model_dump(mode="json", exclude_none=True, exclude={"smoke"})
-        plain: dict[str, Any] = json.loads(json.dumps(value))
-        plain["corpus"].pop("root", None)
-        for stage in plain["stages"]:
-            for task in stage["pretrain"]["tasks"]:
-                task.pop("root", None)
+        plain: dict[str, Any] = _without_folders(json.loads(json.dumps(value)))
         return plain
 
 
@@ -79,6 +77,14 @@ def load_grid(path: Path, smoke: bool = False) -> Study:
         return Study(grid=plain, source=source)
     tiny = _validated(source.as_smoke(), source.smoke_data())
     return Study(grid=tiny, source=source.as_smoke()) if smoke else Study(grid=plain, source=source)
+
+
+def _without_folders(value: Any) -> Any:
+    if isinstance(value, dict):
+        if "path" in value:
+            value = value | {"path": Path(value["path"]).name}
+        return {key: _without_folders(item) for key, item in value.items() if key != "root"}
+    return [_without_folders(item) for item in value] if isinstance(value, list) else value
 
 
 def _validated(source: YamlSource, data: dict[str, Any]) -> Grid:
@@ -125,16 +131,12 @@ def _without_followers(problems: list[Problem]) -> list[Problem]:
 def _translate(errors: Iterable[ErrorDetails]) -> Iterator[Problem]:
     from sweeps.schema import Grid
 
-    errors = list(errors)
     schema = Grid.model_json_schema()
-    early = {e["loc"][:-1] for e in errors if e["loc"][-1:] and e["loc"][-1] in STAGES}
     for error in errors:
         loc = error["loc"]
         if error["type"] == "extra_forbidden":
             yield Problem(loc=loc, message=_unknown_key(loc, schema), at_key=True)
         elif error["type"] == "missing":
-            if loc[-1] == "pretrain" and loc[:-1] in early:
-                continue  # another stage stands there, which is said on its own line
             yield Problem(loc=loc[:-1], message=f"the key {loc[-1]!r} is missing")
         else:
             yield Problem(loc=loc, message=_wrong_value(error))
@@ -143,7 +145,8 @@ def _translate(errors: Iterable[ErrorDetails]) -> Iterator[Problem]:
 def _unknown_key(loc: Loc, schema: dict[str, Any]) -> str:
     key = str(loc[-1])
     if len(loc) == 3 and loc[0] == "stages" and key in STAGES:
-        return f"stage {key!r} is not available yet in this version; 'pretrain' is"
+        there = ", ".join(STAGE_NAMES)
+        return f"stage {key!r} is not available yet in this version; {there} are"
     known = _keys_at(loc[:-1], schema)
     return f"unknown key {key!r}; {near(key, known)}"
 

@@ -67,11 +67,13 @@ class Ladder:
 def _counts_key(training: Training, leads: int, samples: int, num_labels: int) -> str:
     from scaling.models.families import FAMILIES
     from scaling.numerics import versions
+    from scaling.objectives.registry import OBJECTIVES
 
-    ((module, version),) = versions(FAMILIES[training.family].numerics)
+    names = {FAMILIES[training.family].numerics, OBJECTIVES[training.objective].numerics}
+    numerics = ",".join(f"{module}-{version}" for module, version in versions(*names))
     head = f"{training.objective}{dict(training.options) or ''}"
     model = f"{training.family}/{training.size}/{leads}x{samples}/{num_labels}"
-    return f"{model}/{head}/{module}-{version}"
+    return f"{model}/{head}/{numerics}"
 
 
 def speed_key(training: Training) -> str:

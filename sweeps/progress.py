@@ -65,6 +65,12 @@ class Progress:
             self._thread.join()
         self._draw(final=True)
 
+    def replace(self, old: Iterable[str], new: Iterable[tuple[str, float, float]]) -> None:
+        """Forget jobs that were only guessed at, and expect others in their place."""
+        for name in old:
+            self._items.pop(name, None)
+        self._items |= {name: _Item(flops, expected) for name, flops, expected in new}
+
     def started(self, name: str) -> None:
         """A job began, or began again after its worker died."""
         self._items[name].started = self._clock()

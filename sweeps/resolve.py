@@ -9,62 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.identity import CorpusSpec
-from scaling.provenance import corpus_name
-from sweeps.check import near
+from sweeps.codebooks import read_released
 from sweeps.errors import ConfigurationError
+from sweeps.near import near
+from sweeps.targets import Case, Released, Target, Targets
 from sweeps.yaml_source import Loc, Problem
 
 if TYPE_CHECKING:
-    from scaling.corpora.sources.base import Summary
     from sweeps.grid import Study
-    from sweeps.schema import Corpus, Task
+    from sweeps.schema import Corpus, Stage, Task
 
 INHERITED = ("fs_hz", "window_s", "preprocessing", "seed")
 SIZES = ("records", "validation", "test")
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """A corpus and task, resolved on this machine.
-
-    Attributes:
-        spec: the corpus, with default sizes and fingerprint filled in.
-        task: label set of it.
-        root: folder of its files; None where it needs none.
-        summary: records, patients and classes.
-    """
-
-    spec: CorpusSpec
-    task: str
-    root: Path | None
-    summary: Summary
-
-    @property
-    def name(self) -> str:
-        """The name used in tables, ``ptbxl:superclass``."""
-        return corpus_name(self.spec.source, self.task)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Targets:
-    """The corpora of a study: the one trained on, and the tasks of each stage."""
-
-    corpus: Target
-    tasks: tuple[tuple[Target, ...], ...]
-
-    def all(self) -> list[Target]:
-        """Every corpus and task once, the one trained on first."""
-        found = {self.corpus.name: self.corpus}
-        for stage in self.tasks:
-            for task in stage:
-                found.setdefault(task.name, task)
-        return list(found.values())
-
-    def roots(self) -> tuple[tuple[str, str], ...]:
-        """(source, folder) of every source of files."""
-        return tuple(
-            sorted({(t.spec.source, str(t.root)) for t in self.all() if t.root is not None})
-        )
 
 
 def parse_roots(words: Sequence[str]) -> dict[str, Path]:
@@ -100,71 +56,123 @@ def resolve(study: Study, roots: Mapping[str, Path]) -> Targets:
             than the corpus, each at its line and column of the grid.
     """
     finder = _Finder(study, roots)
-    corpus = finder.target(("corpus",), study.grid.corpus)
-    tasks = []
-    for i, stage in enumerate(study.grid.stages):
-        loc: Loc = ("stages", i, "pretrain", "tasks")
-        items = enumerate(stage.pretrain.tasks)
-        tasks.append([finder.target((*loc, j), item, corpus) for j, item in items])
-    if corpus is not None:
-        finder.problems += _too_much_data(study, corpus)
-        finder.problems += _ambiguous(corpus, tasks)
-    if finder.problems or corpus is None:
+    stages = tuple(finder.cases(i, stage) for i, stage in enumerate(study.grid.stages))
+    codebooks = tuple(finder.codebook(i, stage) for i, stage in enumerate(study.grid.stages))
+    finder.problems += _too_much_data(study, stages)
+    finder.problems += _ambiguous(study, stages)
+    if finder.problems:
         raise study.source.error(finder.problems)
-    return Targets(
-        corpus=corpus, tasks=tuple(tuple(t for t in stage if t is not None) for stage in tasks)
-    )
+    return Targets(stages=stages, codebooks=codebooks)
 
 
 class _Finder:
     """Resolves corpora one by one and collects what is wrong with them."""
 
     def __init__(self, study: Study, roots: Mapping[str, Path]) -> None:
+        from scaling.corpora.registry import Summaries
+
         self.study = study
         self.roots = roots
         self.problems: list[Problem] = []
+        self.summaries = Summaries()
 
-    def target(self, loc: Loc, item: Corpus | Task, base: Target | None = None) -> Target | None:
+    def cases(self, index: int, stage: Stage) -> tuple[Case, ...]:
+        """What each fold of a stage trains on, and its tasks."""
+        top, own = self.study.grid.corpus, stage.settings.corpus
+        here: Loc = ("stages", index, stage.name)
+        where: Loc = ("corpus",) if own is None else (*here, "corpus")
+        items: list[Corpus | Task] = [top] if own is None else [own, top]
+        tasks = list(getattr(stage.settings, "tasks", ()))
+        cases = []
+        for fold in _folds(items):
+            corpus = self.target(where, items, fold)
+            if corpus is None:
+                continue
+            found = [
+                self.target((*here, "tasks", j), [task, *items], of)
+                for j, task in enumerate(tasks)
+                for of in _folds([task], corpus.spec)
+            ]
+            cases.append(Case(corpus=corpus, tasks=tuple(t for t in found if t is not None)))
+        return tuple(cases)
+
+    def target(self, loc: Loc, items: Sequence[Corpus | Task], fold: int) -> Target | None:
+        """The first of ``items``; the others say what it leaves out, the nearest first."""
         from scaling.corpora.catalogue import SOURCES
         from scaling.corpora.errors import CorpusError
-        from scaling.corpora.registry import summarise, with_defaults
+        from scaling.corpora.registry import with_defaults
 
-        spec = _spec(item, base.spec if base else None)
-        task = item.task if item.task is not None else SOURCES[item.source].default_task
+        item = items[0]
+        info = SOURCES[item.source]
+        spec = dataclasses.replace(_spec(items), fold=fold)
+        task = item.task if item.task is not None else info.default_task
         try:
-            root = self._root(item, base)
-            if SOURCES[item.source].kind != "files":
+            root = self._root(items)
+            if info.kind != "files":
                 spec = with_defaults(spec)
-            summary = summarise(spec, task, root)
+            summary = self.summaries.of(spec, task, root)
         except (CorpusError, ConfigurationError) as error:
-            self.problems.append(Problem(loc=loc, message=str(error)))
+            self._report(Problem(loc=loc, message=str(error)))
             return None
+        for split in ("train", "validation", "test"):
+            if fold and not getattr(summary, split):
+                message = (
+                    f"fold {fold} of {item.source!r} leaves no {split} record of task {task!r}"
+                )
+                self._report(Problem(loc=loc, message=message))
         spec = dataclasses.replace(spec, fingerprint=summary.fingerprint)
         return Target(spec=spec, task=task, root=root, summary=summary)
 
-    def _root(self, item: Corpus | Task, base: Target | None) -> Path | None:
-        """Command line, then environment, then grid; the training corpus's root is shared."""
+    def _report(self, problem: Problem) -> None:
+        if problem not in self.problems:  # stages may share a corpus
+            self.problems.append(problem)
+
+    def _root(self, items: Sequence[Corpus | Task]) -> Path | None:
+        """Command line, then environment, then grid; a source's root is shared."""
         from scaling.corpora.catalogue import SOURCES
 
-        info = SOURCES[item.source]
+        source = items[0].source
+        info = SOURCES[source]
         if info.kind != "files":
             return None
         variable = info.root_env or ""
-        if item.source in self.roots:
-            return _folder(self.roots[item.source], f"--root {item.source}=")
+        if source in self.roots:
+            return _folder(self.roots[source], f"--root {source}=")
         if os.environ.get(variable):
             return _folder(Path(os.environ[variable]).expanduser(), variable)
-        if item.root is not None:
-            given = Path(item.root).expanduser()
-            beside = self.study.source.path.parent / given
-            return _folder(given if given.is_dir() else beside, "root", given)
-        if base is not None and base.spec.source == item.source:
-            return base.root
+        given = next((i.root for i in items if i.source == source and i.root is not None), None)
+        if given is not None:
+            return _folder(self._beside(given), "root", Path(given))
         raise ConfigurationError(
-            f"where are the files of {item.source!r}? Give their folder by "
-            f"--root {item.source}=PATH, by {variable}=PATH in the environment, "
+            f"where are the files of {source!r}? Give their folder by "
+            f"--root {source}=PATH, by {variable}=PATH in the environment, "
             f"or by root: PATH in the grid"
         )
+
+    def _beside(self, word: str) -> Path:
+        """A path of the grid: from the current folder, else from the grid's."""
+        given = Path(word).expanduser()
+        return given if given.exists() else self.study.source.path.parent / given
+
+    def codebook(self, index: int, stage: Stage) -> Released | None:
+        """The converted codebook that a stage names by its file."""
+        chosen = stage.pretrain.codebook if stage.pretrain is not None else None
+        if chosen is None or chosen.path is None:
+            return None
+        try:
+            return read_released(self._beside(chosen.path))
+        except ConfigurationError as error:
+            self._report(Problem(loc=("stages", index, stage.name, "codebook"), message=str(error)))
+            return None
+
+
+def _folds(items: Sequence[Corpus | Task], corpus: CorpusSpec | None = None) -> list[int]:
+    """Folds of the first item; what it leaves out comes from a corpus of the same source."""
+    source = items[0].source
+    given = next((i.fold for i in items if i.source == source and i.fold is not None), None)
+    if given is not None:
+        return list(dict.fromkeys(given))
+    return [corpus.fold] if corpus is not None and corpus.source == source else [0]
 
 
 def _folder(path: Path, origin: str, shown: Path | None = None) -> Path:
@@ -173,49 +181,71 @@ def _folder(path: Path, origin: str, shown: Path | None = None) -> Path:
     return path.resolve()
 
 
-def _spec(item: Corpus | Task, base: CorpusSpec | None) -> CorpusSpec:
-    """What an item leaves out comes from the training corpus; sizes only for the same source."""
+def _spec(items: Sequence[Corpus | Task]) -> CorpusSpec:
+    """What an item leaves out comes from the next ones; sizes only from those of its source."""
     from scaling.corpora.catalogue import SOURCES
 
+    source = items[0].source
     fields: dict[str, Any] = {}
-    if base is not None:
-        keys = INHERITED + (SIZES if base.source == item.source else ())
-        fields = {key: getattr(base, key) for key in keys}
-    given = {key: getattr(item, key) for key in INHERITED + SIZES}
-    fields |= {key: value for key, value in given.items() if value is not None}
-    if SOURCES[item.source].kind == "files":
+    for item in reversed(items):
+        if item.source != source:
+            fields = {key: value for key, value in fields.items() if key in INHERITED}
+        keys = INHERITED + (SIZES if item.source == source else ())
+        given = {key: getattr(item, key) for key in keys}
+        fields |= {key: value for key, value in given.items() if value is not None}
+    if SOURCES[source].kind == "files":
         fields["seed"] = 0  # it makes virtual patients; files have none
-    return CorpusSpec(source=item.source, **fields)
+    return CorpusSpec(source=source, **fields)
 
 
-def _ambiguous(corpus: Target, tasks: list[list[Target | None]]) -> list[Problem]:
+def _ambiguous(study: Study, stages: tuple[tuple[Case, ...], ...]) -> list[Problem]:
     """Tables know a target by its name, so two of one name must be the same."""
-    first = {corpus.name: corpus}
+    first: dict[str, CorpusSpec] = {}
     problems = []
-    for i, stage in enumerate(tasks):
-        for j, task in enumerate(stage):
-            if task is not None and first.setdefault(task.name, task).spec != task.spec:
+    for i, (stage, cases) in enumerate(zip(study.grid.stages, stages, strict=True)):
+        own = stage.settings.corpus is not None
+        here: Loc = ("stages", i, stage.name)
+        named = [((*here, "corpus") if own else ("corpus",), case.corpus) for case in cases]
+        named += [(_task_loc(here, stage, task), task) for case in cases for task in case.tasks]
+        for loc, target in named:
+            if first.setdefault(target.name, target.spec) != target.spec:
                 message = (
-                    f"{task.name} is used twice with different settings; their results could "
+                    f"{target.name} is used twice with different settings; their results could "
                     "not be told apart: put one of them into a study of its own"
                 )
-                problems.append(Problem(loc=("stages", i, "pretrain", "tasks", j), message=message))
+                problem = Problem(loc=loc, message=message)
+                problems += [] if problem in problems else [problem]
     return problems
 
 
-def _too_much_data(study: Study, corpus: Target) -> list[Problem]:
-    available = corpus.summary.train
+def _task_loc(here: Loc, stage: Stage, target: Target) -> Loc:
+    """Where a task stands: the last item of its name, which is the one that differs."""
+    from scaling.corpora.catalogue import SOURCES
+
+    places = [
+        j
+        for j, item in enumerate(getattr(stage.settings, "tasks", ()))
+        if item.source == target.spec.source
+        and (item.task or SOURCES[item.source].default_task) == target.task
+    ]
+    return (*here, "tasks", places[-1])
+
+
+def _too_much_data(study: Study, stages: tuple[tuple[Case, ...], ...]) -> list[Problem]:
     problems = []
-    for i, stage in enumerate(study.grid.stages):
-        loc: Loc = ("stages", i, "pretrain")
-        sizes = [((*loc, "data", j), size) for j, size in enumerate(stage.pretrain.data or ())]
-        sizes += [
-            ((*loc, "cells", j, "data"), c.data) for j, c in enumerate(stage.pretrain.cells or ())
-        ]
+    for i, (stage, cases) in enumerate(zip(study.grid.stages, stages, strict=True)):
+        if not cases:
+            continue
+        smallest = min((case.corpus for case in cases), key=lambda target: target.summary.train)
+        available = smallest.summary.train
+        loc: Loc = ("stages", i, stage.name)
+        sizes = [((*loc, "data", j), size) for j, size in enumerate(stage.settings.data or ())]
+        cells = getattr(stage.settings, "cells", None) or ()
+        sizes += [((*loc, "cells", j, "data"), c.data) for j, c in enumerate(cells)]
         for where, size in sizes:
             if size > available:
                 message = (
-                    f"data size {size} is larger than the corpus: {corpus.name} has "
+                    f"data size {size} is larger than the corpus: {smallest.name} has "
                     f"{available} training records"
                 )
                 problems.append(Problem(loc=where, message=message))

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from sweeps.errors import ConfigurationError, StorageError
 
 if TYPE_CHECKING:
+    from scaling.trial import Workspace
     from sweeps.drive import Outcome
     from sweeps.grid import Study
     from sweeps.plan import Plan
-    from sweeps.resolve import Targets
     from sweeps.store import Store
+    from sweeps.targets import Targets
 
 OK, SOME_FAILED, BAD_CONFIGURATION, INTERRUPTED = 0, 1, 2, 130
 
@@ -119,24 +120,16 @@ def _plan(study: Study, targets: Targets, store: Store, cache: Path) -> Plan:
 
 
 def _weights_are_there(plan: Plan, store: Store) -> None:
-    """A trained model whose weights were deleted cannot be measured on a new task."""
+    """A trained model whose weights were deleted can be neither measured nor started from."""
     from scaling.cache import cache_dir
     from scaling.trial import Workspace
+    from sweeps.needs import lost_weights
 
-    workspace = Workspace(store=store.runs, cache=cache_dir())
-    lost = [
-        store.records / f"{p.job.training.id}.json"
-        for p in plan.missing
-        if p.status == "measure"
-        and not p.job.training.corpus.source.startswith("simulated/")
-        and store.known[p.job.training.id].status != "diverged"
-        and not workspace.weights_of(p.job.training.id).exists()
-    ]
-    if lost:
+    if lost := lost_weights(plan, store, Workspace(store=store.runs, cache=cache_dir())):
         names = "\n  ".join(map(str, lost))
         raise ConfigurationError(
-            "evaluations are missing, but the weights they need are gone. Delete these records "
-            f"to train the models again:\n  {names}"
+            "weights that are needed for what is missing are gone. Delete these records to train "
+            f"the models again:\n  {names}"
         )
 
 
@@ -153,14 +146,15 @@ def _execute(
     from scaling.cache import cache_dir
     from scaling.corpora.errors import CorpusError
     from scaling.trial import Workspace
-    from sweeps.drive import corpora_json, leaks, prepare_corpora, run_plan
+    from sweeps.drive import corpora_json, prepare_corpora, run_plan
     from sweeps.executors import make_executor
+    from sweeps.look import look
 
     cache = cache_dir()
     prepare_corpora(targets, cache, lambda line: print(line, flush=True))
     try:
         store.write("corpora.json", corpora_json(targets, cache))
-        _warn(leaks(targets, cache))
+        _warn(look(plan, targets, cache))
     except CorpusError as error:
         raise ConfigurationError(str(error)) from None
     workspace = Workspace(
@@ -169,15 +163,43 @@ def _execute(
         roots=targets.roots(),
         threads=options.threads or max(1, parser().get_default("workers") // options.workers),
     )
+    _keep_codebooks(targets, workspace)
     executor = make_executor(options.executor, options.workers)
     before = set(store.known)
+
+    def replan() -> Plan:
+        return _plan(study, targets, store, cache)
+
     try:
-        return run_plan(plan, store, executor, workspace, workers=options.workers, out=sys.stderr)
+        return run_plan(
+            plan,
+            store,
+            executor,
+            workspace,
+            workers=options.workers,
+            out=sys.stderr,
+            replan=replan,
+        )
     finally:
         _warn(store.take_in())
         _keep_speeds(store, before, cache)
-        store.write("ladder.json", list(_plan(study, targets, store, cache).ladder))
+        store.drop_checkpoints()
         store.compact()
+        plan = replan()
+        store.write("study.json", _study_json(plan, study))
+        store.write("ladder.json", list(plan.ladder))
+
+
+def _keep_codebooks(targets: Targets, workspace: Workspace) -> None:
+    """Copy the converted codebooks of the grid into the store, where their trials look."""
+    from sweeps.codebooks import keep_released
+
+    for released in filter(None, targets.codebooks):
+        try:
+            keep_released(released, workspace)
+        except OSError as error:
+            message = f"the codebook {released.path} could not be copied: {error}"
+            raise StorageError(error.errno, message) from None
 
 
 def _keep_speeds(store: Store, before: set[str], cache: Path) -> None:
@@ -193,11 +215,15 @@ def _warn(messages: Sequence[str]) -> None:
 
 
 def _summary(outcome: Outcome, store: Store) -> int:
-    print(f"{outcome.trained} trials trained, {len(outcome.failures)} failed; see {store.folder}")
-    if outcome.failures:
-        print("the same command runs failed trials again")
+    waiting = f", {len(outcome.not_started)} not started" if outcome.not_started else ""
+    print(
+        f"{outcome.trained} trials trained, {len(outcome.failures)} failed{waiting}; "
+        f"see {store.folder}"
+    )
+    if outcome.failures or outcome.not_started:
+        print("the same command runs failed trials again, and those that wait for them")
     print(f"next: python -m analysis.report {store.folder}")
-    return SOME_FAILED if outcome.failures else OK
+    return SOME_FAILED if outcome.failures or outcome.not_started else OK
 
 
 if __name__ == "__main__":

@@ -7,56 +7,32 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from sweeps.axes import (
+    Axis,
+    Best,
+    Count,
+    Decay,
+    Dropout,
+    Families,
+    NameToo,
+    NonNegative,
+    ParentStage,
+    Precision,
+    Rate,
+    Share,
+    SmokeStage,
+    as_codebook,
+    as_objective,
+    as_task,
+)
+from sweeps.plain import STAGE_NAMES
 
 SCHEMA_FILE = Path(__file__).with_name("grid.schema.json")
 SLUG = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-
-T = TypeVar("T")
-
-
-class _ScalarToo:
-    """In the JSON Schema, say that a single value may stand for a list of one."""
-
-    def __get_pydantic_json_schema__(
-        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        schema = handler(core_schema)
-        return {"anyOf": [schema["items"], schema]}
-
-
-class _NameToo:
-    """In the JSON Schema, say that ``source`` or ``source:task`` may stand for a mapping."""
-
-    def __get_pydantic_json_schema__(
-        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"anyOf": [{"type": "string"}, handler(core_schema)]}
-
-
-def _as_task(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    source, colon, task = value.partition(":")
-    return {"source": source, "task": task} if colon else {"source": source}
-
-
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str | int | float) else value
-
-
-Axis = Annotated[list[T], Field(min_length=1), BeforeValidator(_as_list), _ScalarToo()]
-
-Count = Annotated[int, Field(ge=1)]
-NonNegative = Annotated[int, Field(ge=0)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Decay = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Dropout = Annotated[float, Field(ge=0, lt=1)]
-Precision = Literal["float32", "bf16"]
 
 
 class _Model(BaseModel):
@@ -72,6 +48,7 @@ class _Source(_Model):
     records: Count | None = None
     validation: Count | None = None
     test: Count | None = None
+    fold: Axis[NonNegative] | None = None
 
 
 class Task(_Source):
@@ -83,7 +60,7 @@ class Task(_Source):
     seed: NonNegative | None = None
 
 
-TaskOrName = Annotated[Task, BeforeValidator(_as_task), _NameToo()]
+TaskOrName = Annotated[Task, BeforeValidator(as_task), NameToo()]
 
 
 class Corpus(_Source):
@@ -110,12 +87,25 @@ class RecipeAxes(_Model):
     patience: Axis[Count] | None = None
     min_delta: Axis[Decay] | None = None
     precision: Axis[Precision] | None = None
+    activation_checkpointing: Axis[bool] | None = None
 
 
 class StageRecipe(RecipeAxes):
     """A recipe, and what differs from it for single sizes."""
 
     by_size: dict[str, RecipeAxes] = Field(default_factory=dict)
+
+
+class ObjectiveChoice(_Model):
+    """What is minimised: its name, and settings of its own, each of which may be a list."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    __pydantic_extra__: dict[str, Axis[Any]]
+
+    name: str
+
+
+ObjectiveOrName = Annotated[ObjectiveChoice, BeforeValidator(as_objective), NameToo()]
 
 
 class Cell(_Model):
@@ -129,29 +119,101 @@ class Cell(_Model):
     recipe: RecipeAxes = Field(default_factory=RecipeAxes)
 
 
-class Pretrain(_Model):
-    """The pretrain stage: ``families`` and ``data`` are crossed, or ``cells`` listed."""
+class Parents(_Model):
+    """Which trials of earlier stages a stage starts from: all that match, or the best of them."""
 
-    families: Annotated[dict[str, Axis[str]], Field(min_length=1)] | None = None
+    stage: ParentStage | None = None
+    families: Axis[str] | None = None
+    sizes: Axis[str] | None = None
+    paradigms: Axis[str] | None = None
     data: Axis[Count] | None = None
-    cells: Annotated[list[Cell], Field(min_length=1)] | None = None
-    paradigms: Axis[str] = Field(default_factory=lambda: ["sl"])
+    seeds: Axis[NonNegative] | None = None
+    best: Best | None = None
+
+
+class CodebookChoice(_Model):
+    """Which codebook a masked stage predicts the codes of: one trained before, or a file's."""
+
+    size: str | None = None
+    path: str | None = None
+
+
+CodebookOrPath = Annotated[CodebookChoice, BeforeValidator(as_codebook), NameToo()]
+
+
+class _AnyStage(_Model):
+    """What every stage may say."""
+
+    corpus: TaskOrName | None = None
+    data: Axis[Count] | None = None
     seeds: Axis[NonNegative] = Field(default_factory=lambda: [0])
+    objective: ObjectiveOrName | None = None
     recipe: StageRecipe = Field(default_factory=StageRecipe)
+
+
+class _Measured(_AnyStage):
+    """What a stage whose models are measured on tasks may say besides."""
+
+    labels: Axis[Share] | None = None
+    label_sets: Axis[str] | None = None
     tasks: list[TaskOrName] = Field(default_factory=list)
+    few_shot: Axis[Share] | None = None
+    trajectory: bool | None = None
+    predictions: bool | None = None
+
+
+class CodebookStage(_AnyStage):
+    """The codebook stage: heartbeat codebooks, before the stages that predict their codes."""
+
+    families: Families
+
+
+class Pretrain(_Measured):
+    """A pretrain stage: ``families`` and ``data`` crossed, ``cells`` listed, or ``parents``."""
+
+    families: Families | None = None
+    cells: Annotated[list[Cell], Field(min_length=1)] | None = None
+    paradigms: Axis[str] | None = None
+    parents: Parents | None = None
+    codebook: CodebookOrPath | None = None
+
+
+class Finetune(_Measured):
+    """The finetune stage: supervised, all weights, from the backbones of ``parents``."""
+
+    parents: Parents
+    scratch: bool | None = None
 
 
 class Stage(_Model):
     """A stage is a mapping with one key, its name."""
 
-    pretrain: Pretrain
+    codebook: CodebookStage | None = None
+    pretrain: Pretrain | None = None
+    finetune: Finetune | None = None
+
+    @property
+    def name(self) -> str:
+        """``codebook``, ``pretrain`` or ``finetune``."""
+        return next(name for name in STAGE_NAMES if getattr(self, name) is not None)
+
+    @property
+    def settings(self) -> CodebookStage | Pretrain | Finetune:
+        """What the stage says."""
+        found: CodebookStage | Pretrain | Finetune = getattr(self, self.name)
+        return found
 
 
 class Smoke(_Model):
-    """What ``--smoke`` changes: mappings are merged over the grid, other values replace."""
+    """What ``--smoke`` changes: mappings are merged over the grid, other values replace.
+
+    A stage's part is one mapping for all stages of that name, or a list with one for each.
+    """
 
     corpus: dict[str, Any] = Field(default_factory=dict)
-    pretrain: dict[str, Any] = Field(default_factory=dict)
+    codebook: SmokeStage = Field(default_factory=list)
+    pretrain: SmokeStage = Field(default_factory=list)
+    finetune: SmokeStage = Field(default_factory=list)
 
 
 class Grid(_Model):

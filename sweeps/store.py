@@ -36,10 +36,12 @@ class Known:
     Attributes:
         status: one of ``record.STATUSES``.
         record: the record without its curve and values.
+        validation: metric -> value on validation, of a held-out evaluation; else empty.
     """
 
     status: str
     record: Record
+    validation: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 class Store:
@@ -99,7 +101,9 @@ class Store:
         old = self.known.get(record["id"])
         if old is None or old.status not in FINISHED:
             short = {k: v for k, v in record.items() if k not in ("curve", "values")}
-            self.known[record["id"]] = Known(status=status_of(record), record=short)
+            self.known[record["id"]] = Known(
+                status=status_of(record), record=short, validation=_validation(record)
+            )
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[list[str]]:
@@ -263,6 +267,13 @@ class Store:
             if known.record["kind"] == "training" and known.status in FINISHED:
                 yield known.record
 
+    def drop_checkpoints(self) -> None:
+        """Delete the checkpoints of trainings that are finished: nothing goes on from them."""
+        for path in (self.runs / "checkpoints").glob("*"):
+            name = path.name.lstrip(".").split(".")[0]
+            if name in self.known and self.known[name].status in FINISHED:
+                path.unlink(missing_ok=True)
+
     def compact(self) -> None:
         """Bring ``trials.parquet`` and ``evaluations.parquet`` up to date with the records.
 
@@ -278,3 +289,13 @@ class Store:
             write_tables(self.runs, self.study, sorted(self.known))
         except OSError as error:
             raise self._failure(self.runs, error) from None
+
+
+def _validation(record: Record) -> dict[str, float]:
+    """What the trained head of a model scored on validation, from its held-out evaluation."""
+    return {
+        row["metric"]: row["value"]
+        for row in record.get("values", ())
+        if row["protocol"] == "held-out" and row["split"] == "validation"
+        if row["value"] is not None
+    }

@@ -86,7 +86,7 @@ class YamlSource:
 
     def position(self, loc: Loc, at_key: bool = False) -> tuple[int, int]:
         """Line and column (from 1) of the value at ``loc``, or of its nearest parent."""
-        if self._smoke and (inner := _smoke_loc(loc)) is not None:
+        if self._smoke and (inner := _smoke_loc(loc, self._tree)) is not None:
             found, depth = self._walk(inner, at_key)
             if depth == len(inner):
                 return found
@@ -123,7 +123,9 @@ class YamlSource:
 def merge_smoke(data: dict[str, Any]) -> dict[str, Any]:
     """Merge the ``smoke`` section over the grid; mappings merge, other values replace.
 
-    A recipe field that ``smoke`` sets also wins over the same field in ``by_size``.
+    The part of a stage is for every stage of that name, or a list with one for each. Of its
+    ``families`` a stage takes those it has. A recipe field that ``smoke`` sets also wins over
+    the same field in ``by_size``.
     """
     merged = copy.deepcopy(data)
     smoke = merged.pop("smoke", None)
@@ -131,17 +133,39 @@ def merge_smoke(data: dict[str, Any]) -> dict[str, Any]:
         return merged
     merged["corpus"] = _merge(merged.get("corpus"), smoke.get("corpus", {}))
     stages = merged.get("stages")
-    for stage in stages if isinstance(stages, list) else ():
-        if isinstance(stage, dict) and "pretrain" in stage and "pretrain" in smoke:
-            _forget_by_size(stage["pretrain"], smoke["pretrain"])
-            stage["pretrain"] = _merge(stage["pretrain"], smoke["pretrain"])
+    for i, stage in enumerate(stages if isinstance(stages, list) else ()):
+        for name in list(stage) if isinstance(stage, dict) else ():
+            part = _part(smoke.get(name), _nth(stages, i, name))
+            if isinstance(part, dict) and isinstance(stage[name], dict):
+                part = _of_its_families(stage[name], part)
+                _forget_by_size(stage[name], part)
+                stage[name] = _merge(stage[name], part)
     merged["study"] = f"{merged.get('study')}-smoke"
     return merged
 
 
-def _forget_by_size(pretrain: Any, smoke: Any) -> None:
-    recipe = pretrain.get("recipe") if isinstance(pretrain, dict) else None
-    changes = smoke.get("recipe") if isinstance(smoke, dict) else None
+def _nth(stages: Any, index: int, name: Any) -> int:
+    """How many stages of that name stand before the one at ``index``."""
+    return sum(isinstance(stage, Mapping) and name in stage for stage in stages[:index])
+
+
+def _part(parts: Any, nth: int) -> Any:
+    """What ``smoke`` says of the n-th stage of a name."""
+    if not isinstance(parts, list):
+        return parts
+    return parts[nth] if nth < len(parts) else None
+
+
+def _of_its_families(stage: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    """``part`` without families that the stage has not."""
+    own, families = stage.get("families"), part.get("families")
+    if not isinstance(own, dict) or not isinstance(families, dict):
+        return part
+    return part | {"families": {name: families[name] for name in families if name in own}}
+
+
+def _forget_by_size(stage: dict[str, Any], smoke: dict[str, Any]) -> None:
+    recipe, changes = stage.get("recipe"), smoke.get("recipe")
     if not isinstance(recipe, dict) or not isinstance(changes, dict):
         return
     by_size = recipe.get("by_size")
@@ -156,10 +180,14 @@ def _merge(base: Any, over: Any) -> Any:
     return base | {key: _merge(base.get(key), value) for key, value in over.items()}
 
 
-def _smoke_loc(loc: Loc) -> Loc | None:
+def _smoke_loc(loc: Loc, tree: Any) -> Loc | None:
+    """Where ``smoke`` would set the value at ``loc``."""
     if loc[:1] == ("corpus",):
         return ("smoke", *loc)
-    if len(loc) > 2 and loc[0] == "stages" and loc[2] == "pretrain":
+    if len(loc) > 2 and loc[0] == "stages" and isinstance(loc[1], int):
+        name = loc[2]
+        if isinstance(tree.get("smoke", {}).get(name), Sequence):
+            return ("smoke", name, _nth(tree["stages"], loc[1], name), *loc[3:])
         return ("smoke", *loc[2:])
     return None
 

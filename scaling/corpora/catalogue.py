@@ -30,6 +30,7 @@ class SourceInfo:
         validation: default number of validation records.
         test: default number of test records.
         size: records of the published set, all splits; None where it is the user's own.
+        folds: number of cross-validation folds its publisher gives, numbered from 1; 0 for none.
         leads: number of leads.
         rates_hz: sampling rates of the published set in hertz.
         licence: of the data, as its publisher states it.
@@ -51,6 +52,7 @@ class SourceInfo:
     validation: int | None = None
     test: int | None = None
     size: int | None = None
+    folds: int = 0
     leads: int = 12
     rates_hz: tuple[int, ...] = ()
     licence: str = ""
@@ -98,6 +100,7 @@ _PTBXL = SourceInfo(
     root_env="ECG_ROOT_PTBXL",
     about="PTB-XL 1.0.x, ten-second records of 18,869 patients, 71 statements, folds",
     size=21_799,
+    folds=10,
     rates_hz=(100, 500),
     licence=CC_BY,
     access="open",

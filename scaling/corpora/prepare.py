@@ -9,6 +9,7 @@ one process or many, in one go or in several, give the same bytes.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import json
@@ -18,12 +19,15 @@ from pathlib import Path
 
 from scaling.corpora import folder as files
 from scaling.corpora.chunks import Work, load
+from scaling.corpora.corpus import Corpus
 from scaling.corpora.errors import CorpusError, shown
 from scaling.corpora.finish import finish
+from scaling.corpora.folds import write_fold
 from scaling.corpora.pool import available_cores, fill_all
 from scaling.corpora.registry import open_resolved
 from scaling.corpora.signal import preset
 from scaling.corpora.sources.base import Chunk, Source
+from scaling.corpora.sources.listed import ListedSource
 from scaling.identity import CorpusSpec
 
 PLAN = "plan.json"
@@ -73,6 +77,10 @@ def prepare(
     if _is_ready(folder):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
+    if spec.fold:
+        official = dataclasses.replace(spec, fold=0)
+        whole = prepare(official, cache, root, progress, drop_damaged=drop_damaged, workers=workers)
+        return _from_official(folder, whole, spec, source)
     with _locked(folder):
         part = _part(folder)
         if not folder.exists():
@@ -86,6 +94,20 @@ def prepare(
             (part / "corpus").rename(folder)
             files.sync(folder.parent)
         shutil.rmtree(part, ignore_errors=True)
+    return folder
+
+
+def _from_official(folder: Path, official: Path, spec: CorpusSpec, source: Source) -> Path:
+    """The corpus of a fold; nothing of it is worth resuming."""
+    assert isinstance(source, ListedSource), f"{spec.source} has folds but lists no records"
+    with _locked(folder):
+        if not folder.exists():
+            build = _part(folder)
+            shutil.rmtree(build, ignore_errors=True)
+            build.mkdir()
+            write_fold(build, Corpus.open(official), spec, source)
+            build.rename(folder)
+            files.sync(folder.parent)
     return folder
 
 

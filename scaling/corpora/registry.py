@@ -61,6 +61,7 @@ def open_resolved(spec: CorpusSpec, root: Path | None) -> tuple[CorpusSpec, Sour
         raise CorpusError(f"{spec.source}: window_s {spec.window_s} is not a number of seconds")
     if spec.samples < 1:
         raise CorpusError(f"{spec.source}: fs_hz {spec.fs_hz} x window_s {spec.window_s} is empty")
+    check_fold(info, spec.fold)
     if info.kind == "simulated":
         raise CorpusError(f"{spec.source} has no recordings: only the simulated trainer takes it")
     if info.kind == "virtual":
@@ -109,6 +110,17 @@ def find_root(info: SourceInfo, root: Path | None) -> Path:
     return folder
 
 
+def check_fold(info: SourceInfo, fold: int) -> None:
+    """Check that the source has the fold; 0 is the official split, which every source has.
+
+    Raises:
+        CorpusError: names the folds there are.
+    """
+    if not 0 <= fold <= info.folds:
+        has = f"folds 1 to {info.folds}" if info.folds else "no folds"
+        raise CorpusError(f"{info.name} has {has} (0 is the official split), not fold {fold}")
+
+
 def check_task(info: SourceInfo, task: str) -> None:
     """Check that the source has the task.
 
@@ -138,10 +150,35 @@ def summarise(spec: CorpusSpec, task: str, root: Path | None) -> Summary:
     Raises:
         CorpusError: anything wrong with the spec, the task or the files.
     """
-    info = source_info(spec.source)
-    check_task(info, task)
-    if info.kind != "simulated":
-        return open_source(spec, root).summary(task)
+    return Summaries().of(spec, task, root)
+
+
+class Summaries:
+    """Counts of many tasks and folds, with each source opened once."""
+
+    def __init__(self) -> None:
+        self._opened: dict[tuple[CorpusSpec, Path | None], Source] = {}
+
+    def of(self, spec: CorpusSpec, task: str, root: Path | None) -> Summary:
+        """See ``summarise``."""
+        info = source_info(spec.source)
+        check_task(info, task)
+        check_fold(info, spec.fold)
+        if info.kind == "simulated":
+            return _simulated_summary(spec)
+        key = (dataclasses.replace(spec, fold=0), root)
+        if key not in self._opened:
+            self._opened[key] = open_source(*key)
+        source = self._opened[key]
+        if spec.fold:
+            from scaling.corpora.sources.listed import ListedSource
+
+            assert isinstance(source, ListedSource), f"{info.name} has folds but lists no records"
+            source = source.tested_on(spec.fold, info.folds)
+        return source.summary(task)
+
+
+def _simulated_summary(spec: CorpusSpec) -> Summary:
     preset(spec.preprocessing)
     full = with_defaults(spec)
     train, validation, test = full.records or 0, full.validation or 0, full.test or 0

@@ -56,7 +56,7 @@ class _JobTrainable(tune.Trainable):  # type: ignore[misc]
         }
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Nothing to save: a job that is started again begins anew."""
+        """Nothing to save: a training that is started again goes on from its own checkpoint."""
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Nothing to load."""
@@ -172,6 +172,7 @@ def _workspace_dict(workspace: Workspace) -> dict[str, Any]:
         "cache": str(workspace.cache.resolve()),
         "roots": [list(pair) for pair in workspace.roots],
         "threads": workspace.threads,
+        "checkpoint_s": workspace.checkpoint_s,
     }
 
 
@@ -181,6 +182,7 @@ def _workspace_from(value: dict[str, Any]) -> Workspace:
         cache=Path(value["cache"]),
         roots=tuple((name, path) for name, path in value["roots"]),
         threads=value["threads"],
+        checkpoint_s=value["checkpoint_s"],
     )
 
 

@@ -17,14 +17,16 @@ from scaling.corpora.errors import CorpusError
 from scaling.identity import Job
 from scaling.record import write_record
 from scaling.trial import Workspace, run_job
-from sweeps.drive import Outcome, leaks, prepare_corpora, run_plan
+from sweeps.drive import Outcome, prepare_corpora, run_plan
 from sweeps.errors import ConfigurationError, StorageError
 from sweeps.executors import JobEvent
 from sweeps.executors.base import OnEvent
 from sweeps.grid import load_grid
+from sweeps.look import leaks
 from sweeps.plan import Plan
-from sweeps.resolve import Target, Targets, resolve
+from sweeps.resolve import resolve
 from sweeps.store import Store
+from sweeps.targets import Case, Target, Targets
 from tests.sweeps.conftest import GRID, SMALLEST, WriteGrid
 from tests.sweeps.study import plan_of
 
@@ -190,10 +192,15 @@ def test_a_task_that_tests_on_what_was_trained_on(
 
     monkeypatch.setattr("scaling.corpora.prepare.corpus_folder", lambda s, c: c / s.fingerprint)
     monkeypatch.setattr("scaling.corpora.corpus.Corpus.open", corpus)
-    ((task,),) = targets.tasks
-    trained = with_files(targets.corpus, "trained")
-    (line,) = leaks(Targets(corpus=trained, tasks=((with_files(task, "foreign"),),)), tmp_path)
+    ((case,),) = targets.stages
+    (task,) = case.tasks
+
+    def between(ours: str, theirs: str) -> list[str]:
+        both = Case(corpus=with_files(case.corpus, ours), tasks=(with_files(task, theirs),))
+        return leaks(Targets(stages=((both,),), codebooks=(None,)), tmp_path)
+
+    (line,) = between("trained", "foreign")
     assert line.startswith("virtual/shifted is no foreign task for virtual/code: 1 training")
     assert "trained/1 is foreign/1" in line
-    assert leaks(Targets(corpus=trained, tasks=((with_files(task, "trained"),),)), tmp_path) == []
+    assert between("trained", "trained") == []
     assert leaks(targets, tmp_path) == []  # virtual patients

@@ -46,9 +46,9 @@ MISTAKES = {
     "preset": ("records: 4096", "preprocessing: nnone", "2:55", "did you mean 'none'?"),
     "root not needed": ("records: 4096", "root: /data", "2:40", "needs no files"),
     "paradigm": (DATA, f"{DATA}\n      paradigms: [slx]", "7:19", "did you mean 'sl'?"),
-    "later paradigm": (DATA, f"{DATA}\n      paradigms: ssl", "7:18", "not available yet"),
+    "paradigm of a family": (DATA, f"{DATA}\n      paradigms: ssl", "7:18", "is not trained as"),
     "network on no ECG": (SIZES, NETWORK, "5:18", "the family 'simulated' goes with"),
-    "later stage": ("stages:", "stages:\n  - finetune: {}", "4:5", "not available yet in this"),
+    "later stage": ("stages:", "stages:\n  - distill: {}", "4:5", "not available yet in this"),
     "not a list": ("stages:\n  - ", "stages:\n    ", "4:5", "must be a list"),
     "cells and axes": (DATA, CELLS, "7:7", "not both"),
     "warm-up too long": ("warmup_steps: 4", "warmup_steps: 40", "7:56", "does not fit in"),
@@ -97,7 +97,7 @@ def test_a_missing_grid_and_a_folder_are_named(tmp_path: Path) -> None:
 
 def test_numbers_are_read_as_yaml_1_2(write_grid: WriteGrid) -> None:
     study = load_grid(write_grid(GRID.replace("batch: 64", "batch: 64, lr: [1e-3, 3e-3]")))
-    assert study.grid.stages[0].pretrain.recipe.lr == [1e-3, 3e-3]
+    assert study.grid.stages[0].settings.recipe.lr == [1e-3, 3e-3]
 
 
 def test_smoke_merges_and_renames(write_grid: WriteGrid) -> None:
@@ -107,7 +107,7 @@ def test_smoke_merges_and_renames(write_grid: WriteGrid) -> None:
     path = write_grid(text)
     assert load_grid(path).grid.corpus.records == 4096
     tiny = load_grid(path, smoke=True)
-    stage = tiny.grid.stages[0].pretrain
+    stage = tiny.grid.stages[0].settings
     assert (tiny.name, tiny.grid.corpus.records, stage.data) == ("small-smoke", 64, [16])
     assert stage.recipe.by_size["n4000"].max_steps is None
     assert stage.recipe.by_size["n4000"].lr == [1.0]

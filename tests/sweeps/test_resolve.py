@@ -8,7 +8,8 @@ import pytest
 
 from sweeps.errors import ConfigurationError
 from sweeps.grid import load_grid
-from sweeps.resolve import Targets, parse_roots, resolve
+from sweeps.resolve import parse_roots, resolve
+from sweeps.targets import Targets
 from tests.sweeps.conftest import GRID, SMALLEST, WriteGrid
 
 PTBXL = f"""\
@@ -72,8 +73,8 @@ def test_command_line_then_environment_then_grid(
     monkeypatch.setenv("ECG_ROOT_PTBXL", str(folders["variable"]))
     resolved(path)
     resolved(path, ptbxl=folders["line"])
-    # The task has no root of its own: the environment and the command line apply to it too.
-    wanted = [folders["grid"], *[folders["variable"]] * 2, *[folders["line"]] * 2]
+    # The task has no root of its own: it is found as the corpus is.
+    wanted = [folders[origin] for origin in ("grid", "variable", "line") for _ in range(2)]
     assert seen == wanted
 
 
@@ -81,10 +82,11 @@ def test_real_files_are_counted_and_fingerprinted(
     write_grid: WriteGrid, folders: dict[str, Path]
 ) -> None:
     targets = resolved(write_grid(PTBXL), ptbxl=folders["line"])
-    (form,) = targets.tasks[0]
-    assert targets.corpus.name == "ptbxl:superclass"
-    assert targets.corpus.spec.fingerprint == targets.corpus.summary.fingerprint != ""
-    assert form.spec == targets.corpus.spec
+    ((case,),) = targets.stages
+    corpus, (form,) = case.corpus, case.tasks
+    assert corpus.name == "ptbxl:superclass"
+    assert corpus.spec.fingerprint == corpus.summary.fingerprint != ""
+    assert form.spec == corpus.spec
     assert form.name == "ptbxl:form"
     assert targets.roots() == (("ptbxl", str(folders["line"].resolve())),)
 
@@ -103,7 +105,7 @@ def test_tasks_inherit_the_signal_but_not_the_size(write_grid: WriteGrid) -> Non
     text = GRID.replace("records: 4096", "records: 4096, fs_hz: 250, seed: 3")
     text = text.replace("[simulated/shifted]", "[{source: simulated/shifted, seed: 7}]")
     targets = resolved(write_grid(text))
-    (task,) = targets.tasks[0]
+    (task,) = targets.stages[0][0].tasks
     assert (task.spec.fs_hz, task.spec.seed) == (250, 7)
     assert task.spec.records != 4096
 

@@ -17,7 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from scaling.identity import Job
-from scaling.record import EVALUATION_COLUMNS, TRIAL_COLUMNS, read_record, write_record
+from scaling.record import (
+    EVALUATION_COLUMNS,
+    INTERVAL_COLUMNS,
+    TRIAL_COLUMNS,
+    read_record,
+    write_record,
+)
 from scaling.trial import Workspace, failed_training, run_job
 from sweeps.errors import ConfigurationError, StorageError
 from sweeps.store import Store
@@ -122,7 +128,7 @@ def test_tables_hold_every_column(store: Store, spooled: list[Record]) -> None:
     trials = pq.read_table(store.runs / "trials.parquet")
     evaluations = pq.read_table(store.runs / "evaluations.parquet")
     assert tuple(trials.column_names) == TRIAL_COLUMNS
-    assert tuple(evaluations.column_names) == EVALUATION_COLUMNS
+    assert tuple(evaluations.column_names) == EVALUATION_COLUMNS + INTERVAL_COLUMNS
     assert trials["study"].to_pylist() == ["small"]
     rows = sum(len(r["curve"] if r["kind"] == "training" else r["values"]) for r in spooled)
     assert evaluations.num_rows == rows

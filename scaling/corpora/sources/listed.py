@@ -29,6 +29,7 @@ class Entry:
         where: what the reader needs to find the signal, such as a path or (file, row).
         age: years, None where unknown.
         sex: ``female``, ``male``, or None where unknown.
+        fold: cross-validation fold, from 1; 0 where the source has none.
     """
 
     record: str
@@ -38,6 +39,7 @@ class Entry:
     where: Any
     age: float | None = None
     sex: str | None = None
+    fold: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,20 @@ class ListedSource:
     fingerprint: str
     absent: int = 0
     left_out: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    def tested_on(self, fold: int, folds: int) -> ListedSource:
+        """The same records, tested on one fold and validated on the one before it.
+
+        Args:
+            fold: 1 to ``folds``; fold 1 is validated on the last.
+            folds: how many there are.
+        """
+        held_out = {fold: "test", fold - 1 or folds: "validation"}
+        entries = tuple(
+            dataclasses.replace(entry, split=held_out.get(entry.fold, "train"))
+            for entry in self.entries
+        )
+        return dataclasses.replace(self, entries=entries)
 
     @property
     def order(self) -> Order:

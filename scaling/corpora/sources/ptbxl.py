@@ -1,7 +1,8 @@
 """PTB-XL 1.0.x in its official layout (Wagner et al., Scientific Data 7, 154, 2020).
 
 ``ptbxl_database.csv``, ``scp_statements.csv`` and ``records100`` or ``records500``. Folds
-1-8 train, 9 validates, 10 tests, as its authors recommend. A record carries a class when it
+1-8 train, 9 validates, 10 tests, as its authors recommend; ``CorpusSpec.fold`` tests on another
+fold and validates on the one before it. A record carries a class when it
 has any statement of that class, whatever its likelihood. A partial download is usable: rows
 whose files are absent are left out and counted.
 """
@@ -25,6 +26,7 @@ DATABASE = "ptbxl_database.csv"
 STATEMENTS = "scp_statements.csv"
 FILES = (DATABASE, STATEMENTS)
 _NEEDED = f"PTB-XL needs {' and '.join(FILES)}"
+FOLDS = 10
 _SPLIT = dict.fromkeys(range(1, 9), "train") | {9: "validation", 10: "test"}
 _SEX = {"0": "male", "1": "female", "": None}
 OLDEST, _OLDER = 90.0, "300"  # the database writes 300 for patients older than 89
@@ -62,7 +64,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
     known = {entry.where[0] + ".dat" for entry in rows}
     unlisted = sum(path.endswith(".dat") and path not in known for path in sizes)
     stems = sorted(entry.where[0] for entry in present)
-    return ListedSource(
+    source = ListedSource(
         classes=classes,
         entries=tuple(present),
         read=RecordReader(root, source_hz),
@@ -74,6 +76,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
         absent=len(rows) - len(present),
         left_out={NOT_LISTED: unlisted} if unlisted else {},
     )
+    return source.tested_on(spec.fold, FOLDS) if spec.fold else source
 
 
 def _files(entry: Entry) -> set[str]:
@@ -164,6 +167,7 @@ def _entry(row: dict[str, str], stem: str, labels: dict[str, tuple[int, ...]]) -
         where=(str(path), path.name + ".dat"),
         age=_age(row.get("age", "")),
         sex=_SEX[sex],
+        fold=int(fold),
     )
 
 
