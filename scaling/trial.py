@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from scaling.identity import Evaluation, Job, Training
-from scaling.record import FINISHED, SCHEMA, RecordError, read_record, status_of, write_record
+from scaling.record import FINISHED, RecordError, read_record, status_of, write_record
+from scaling.trial_records import failed_evaluation, failed_training
 
 # The disk cannot take more: the study must stop, and no trial is to blame.
 STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
@@ -199,79 +199,3 @@ def reraise_storage(error: Exception) -> None:
     """Raise ``error`` again when it says that the disk can take no more."""
     if isinstance(error, OSError) and error.errno in STORAGE:
         raise error
-
-
-def training_record(
-    training: Training,
-    trial: Mapping[str, Any],
-    *,
-    params: Mapping[str, int],
-    curve: Sequence[Mapping[str, Any]],
-    error: BaseException | None = None,
-    notes: Sequence[str] = (),
-) -> Record:
-    """The record of a training.
-
-    Args:
-        training: what was run.
-        trial: its *trials* row, ``run_columns`` with the results filled in.
-        params: parameters by group.
-        curve: rows of the *evaluations* table.
-        error: what ended it, for a failed one.
-        notes: sentences about the run that its user should read.
-    """
-    from scaling.provenance import provenance
-
-    record = {
-        "kind": "training",
-        "schema": SCHEMA,
-        "id": training.id,
-        "config": training.to_dict(),
-        "trial": dict(trial),
-        "params": dict(params),
-        "curve": list(curve),
-        "error": describe_error(error) if error else None,
-        "provenance": provenance(),
-    }
-    return record | ({"notes": list(notes)} if notes else {})
-
-
-def evaluation_record(
-    evaluation: Evaluation,
-    status: str,
-    values: Sequence[Mapping[str, Any]],
-    error: BaseException | None = None,
-) -> Record:
-    """The record of an evaluation with its ``values``, rows of the *evaluations* table."""
-    from scaling.provenance import provenance
-
-    return {
-        "kind": "evaluation",
-        "schema": SCHEMA,
-        "id": evaluation.id,
-        "trial": evaluation.training,
-        "status": status,
-        "config": evaluation.to_dict(),
-        "values": list(values),
-        "error": describe_error(error) if error else None,
-        "provenance": provenance(),
-    }
-
-
-def failed_training(training: Training, error: BaseException) -> Record:
-    """The record of a training that raised, with the traceback kept."""
-    from scaling.provenance import run_columns
-
-    row = run_columns(training) | {"status": "failed"}
-    return training_record(training, row, params={}, curve=[], error=error)
-
-
-def failed_evaluation(evaluation: Evaluation, error: BaseException) -> Record:
-    """The record of an evaluation that raised, with the traceback kept."""
-    return evaluation_record(evaluation, "failed", [], error)
-
-
-def describe_error(error: BaseException) -> dict[str, str]:
-    """Type, message and traceback of an exception, as a record keeps them."""
-    text = "".join(traceback.format_exception(error))
-    return {"type": type(error).__name__, "message": str(error), "traceback": text}

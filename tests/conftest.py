@@ -14,3 +14,13 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the folder of real recordings (../shared) is not here")
     return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def trials_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with the corpus and the codebook of the small trials, prepared once."""
+    from tests.training.trials import prepare
+
+    cache = tmp_path_factory.mktemp("trials")
+    prepare(cache)
+    return cache

@@ -17,16 +17,21 @@ import pytest
 import torch
 
 from scaling.corpora.convert import convert
+from scaling.corpora.label_sets import choose
 from scaling.corpora.signal import preset, quantise
 from scaling.corpora.sources.base import Recording
 from scaling.corpora.sources.ptbxl import open_source
 from scaling.corpora.splits import nested_subset
 from scaling.corpora.virtual.cohorts import COHORTS, make_records
+from scaling.evaluation.bootstrap import Resamples
 from scaling.evaluation.held_out import mean_and_se
 from scaling.evaluation.linear_probe import Features, fit_probe
-from scaling.evaluation.metrics import macro_auroc, macro_auroc_se
+from scaling.evaluation.metrics import f1_thresholds, label_metrics, macro_auroc, macro_auroc_se
 from scaling.identity import LEADS, CorpusSpec
+from scaling.models.codebook import Codebook
 from scaling.models.families import build
+from scaling.models.heartbeats import tokenize
+from scaling.models.vq_hbr import VqHbr
 from scaling.numerics import NUMERICS
 from scaling.objectives.base import Context
 from scaling.objectives.supervised import OBJECTIVE, loss, loss_per_record
@@ -35,6 +40,7 @@ from scaling.training.trainer import initial_model
 from tests.corpora.beats import ecg
 from tests.corpora.layout import write
 from tests.corpora.sources import WRITERS, numbers
+from tests.objectives.golden import first_losses, untrained_features
 from tests.test_identity import TRAINING
 from tests.training.test_loop import RECIPE, run, toy_split
 
@@ -79,11 +85,44 @@ def splits() -> Numbers:
     return [float(row) for row in rows]
 
 
+def label_sets() -> Numbers:
+    counts = [(37 * place) % 101 for place in range(20)]
+    chosen = [choose(name, counts) for name in ("dominant-0.3", "tail-0.3")]
+    return [float(place) for found, core in chosen for place in (*found, *core)]
+
+
 def resnet() -> Numbers:
     torch.manual_seed(0)
     x = torch.randn(2, 12, 500)
     with torch.no_grad():
         return [float(build("resnet", size).eval()(x).mean()) for size in ("d2w6", "d3w24")]
+
+
+def transformer() -> Numbers:
+    torch.manual_seed(0)
+    x = torch.randn(2, 12, 500)
+    r_peaks = torch.tensor([[30, 110, 260, 400], [-1, -1, -1, -1]], dtype=torch.int16)
+    beats = tokenize(x, r_peaks, 40)
+    numbers = [float(beats.beats_BSW.abs().sum()), float(beats.times_BS.sum())]
+    for size in ("l1d8h1t128", "l1d24h1"):
+        with torch.no_grad():
+            numbers += build("transformer", size).eval()(x, r_peaks)[:, 0].tolist()
+    return numbers
+
+
+def vq_hbr() -> Numbers:
+    torch.manual_seed(0)
+    model = VqHbr("l1d48k256t128").eval()
+    r_peaks = torch.tensor([[30, 110, 260, 400], [-1, -1, -1, -1]], dtype=torch.int16)
+    beats = tokenize(torch.randn(2, 12, 500), r_peaks, model.tokens)
+    with torch.no_grad():
+        found = model.reconstruct(beats)
+    numbers = [float(found.z_BSW[0, 0, 0]), float(found.output_BSW[beats.real_BS].abs().mean())]
+    z, book = found.z_BSW[beats.real_BS], Codebook(8, found.z_BSW.shape[-1])
+    book.start(z)
+    numbers.append(float(book.codes[book.nearest(z)].mul(z).sum()))
+    book.update(z, book.nearest(z), 0.5, torch.Generator().manual_seed(0))
+    return [*numbers, float(book.codes[book.nearest(z)].mul(z).sum())]
 
 
 def objective() -> Numbers:
@@ -113,7 +152,11 @@ def metrics() -> Numbers:
     scores = (split.signals.float().mean(dim=2)[:, 1:3] * split.mv).double().numpy()
     labels = split.labels.numpy() > 0.5
     patients = np.arange(64) // 2
-    return [macro_auroc(scores, labels), macro_auroc_se(scores, labels, patients)]
+    found = label_metrics(
+        scores, labels, f1_thresholds(scores, labels), Resamples.draw(patients)
+    ).values()
+    area = [macro_auroc(scores, labels), macro_auroc_se(scores, labels, patients)]
+    return [*area, *(e.value for e in found), *(e.high for e in list(found)[:5])]
 
 
 def probe() -> Numbers:
@@ -132,14 +175,20 @@ RECIPES: dict[str, Callable[[], Numbers] | Callable[[Path], Numbers]] = {
     "corpora.signal": signal,
     "corpora.convert": converted,
     "corpora.splits": splits,
+    "label_sets": label_sets,
     "models.resnet": resnet,
+    "models.transformer": transformer,
+    "models.vq_hbr": vq_hbr,
     "objectives.supervised": objective,
+    "objectives.untrained": untrained_features,
     "training": training,
     "evaluation.held_out": held_out,
     "evaluation.metrics": metrics,
     "evaluation.linear_probe": probe,
     "simulated": simulated,
 }
+OBJECTIVES = ("focal", "categorical", "contrastive", "masked", "codebook")
+RECIPES |= {f"objectives.{name}": functools.partial(first_losses, name) for name in OBJECTIVES}
 RECIPES |= {f"corpora.{name}": functools.partial(numbers, name) for name in WRITERS}
 GOLDEN: dict[tuple[str, int], Numbers] = {
     ("corpora.virtual", 2): [
@@ -213,11 +262,34 @@ GOLDEN: dict[tuple[str, int], Numbers] = {
     ("corpora.wfdb", 1): [0.414875, 0.416525, 0.418175, 5, 4, 3, 0, 1],
     ("corpora.signal", 1): [0.707973, -0.000141001, 0.854465, 854],
     ("corpora.splits", 1): [94, 95, 36, 37, 2, 3, 86, 87, 54, 55],
+    ("label_sets", 1): [4, 8, 10, 14, 16, 19, 8, 19, 3, 4, 10, 14, 16, 3],
     ("models.resnet", 1): [0.23588, 3.72867],
+    ("models.transformer", 1): [5849.59, 230, -1.48434, -2.098, -0.4233, -0.117511],
+    ("models.vq_hbr", 1): [0.0],
+    ("objectives.codebook", 1): [0.0],
     ("objectives.supervised", 1): [1.0735],
+    ("objectives.focal", 1): [0.168244, 0.159387, 0.18411],
+    ("objectives.categorical", 1): [1.18125, 1.28465, 1.31284],
+    ("objectives.contrastive", 1): [4.72172, 4.72139, 3.38425],
+    ("objectives.masked", 1): [1.92241, 2.02046, 1.92104],
+    ("objectives.untrained", 1): [0.00440599, 0.944216, 0],
     ("training", 1): [0.601926, 0.456205, 0.419515, 0.365132],
     ("evaluation.held_out", 1): [0.393213, 0.0168421],
-    ("evaluation.metrics", 1): [0.495974, 0.0479975],
+    ("evaluation.metrics", 2): [
+        0.495974,
+        0.0479975,
+        0.495974,
+        0.662326,
+        0.515625,
+        0.501589,
+        0.981481,
+        2,
+        0.581928,
+        0.732824,
+        0.601758,
+        0.578918,
+        1,
+    ],
     ("evaluation.linear_probe", 1): [1.75265, -0.0200371, 0.026732],
     ("simulated", 1): [0.528339, 0.701285, 1.01107],
 }

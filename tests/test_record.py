@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from scaling.record import (
+    VALUE_KEYS,
     RecordError,
     read_record,
     validate,
@@ -18,7 +19,7 @@ from scaling.record import (
     write_json,
     write_record,
 )
-from scaling.trial import failed_evaluation, failed_training
+from scaling.trial_records import failed_evaluation, failed_training
 from tests.test_identity import TRAINING
 
 
@@ -101,3 +102,26 @@ def test_a_failed_evaluation_is_a_valid_record() -> None:
     record = failed_evaluation(evaluation, ValueError("no positives"))
     validate(record)
     assert record["error"]["message"] == "no positives"
+
+
+def measured(**row: Any) -> dict[str, Any]:
+    from scaling.identity import Evaluation
+    from scaling.trial_records import evaluation_record
+
+    evaluation = Evaluation(training="t0", corpus=TRAINING.corpus, task="", protocol="held-out")
+    fixed = dict.fromkeys(VALUE_KEYS)
+    return evaluation_record(evaluation, "done", [fixed | row])
+
+
+def test_a_value_may_have_an_interval(tmp_path: Path) -> None:
+    path = write_record(tmp_path, measured(value=0.5, low=0.4, high=0.6))
+    assert read_record(path)["values"][0]["high"] == 0.6
+    validate(measured(value=0.5))
+    with pytest.raises(RecordError, match="both low and high"):
+        validate(measured(value=0.5, low=0.4))
+
+
+def test_a_training_curve_has_no_interval() -> None:
+    row = dict.fromkeys(VALUE_KEYS) | {"low": 0.1, "high": 0.2}
+    with pytest.raises(RecordError, match="unknown high, low"):
+        validate(failed() | {"curve": [row]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from scaling.identity import CorpusSpec, Evaluation, Job, Recipe, Training
 from scaling.record import validate, write_record
 from scaling.simulated import (
+    FEW_SHOT,
     GUESSING,
     SHIFTED,
     TRUTH,
@@ -143,3 +145,19 @@ def test_what_is_finished_is_not_run_again(workspace: Workspace) -> None:
     assert run(one, workspace, evaluation(one, one.corpus.source, "held-out")) == []
     (new,) = run(one, workspace, evaluation(one, "simulated/shifted", "linear-probe"))
     assert new["kind"] == "evaluation"
+
+
+def test_few_labels_and_trajectories_are_simulated_too(workspace: Workspace) -> None:
+    one = training()
+    whole = evaluation(one, "simulated/shifted", "linear-probe")
+    few = dataclasses.replace(whole, labels_fraction=0.1)
+    along = dataclasses.replace(whole, checkpoint="trajectory")
+    trained, *records = run(one, workspace, whole, few, along)
+    full, tenth = (value(r, metric="loss", split="test") for r in records[:2])
+    assert tenth == pytest.approx(full * 0.1**-FEW_SHOT)
+    assert {r["protocol"] for r in records[1]["values"]} == {"linear-probe@0.1"}
+    steps = [r for r in records[2]["values"] if (r["split"], r["metric"]) == ("test", "loss")]
+    assert [r["step"] for r in steps] == [r["step"] for r in trained["curve"]]
+    assert [r["C"] for r in steps] == [r["C"] for r in trained["curve"]]
+    assert steps[-1]["value"] == full
+    assert steps[0]["value"] > full

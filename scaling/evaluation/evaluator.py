@@ -22,7 +22,8 @@ from scaling.provenance import corpus_name
 from scaling.training.data import open_corpus
 from scaling.training.device import pick_device
 from scaling.training.weights import WeightsError
-from scaling.trial import Workspace, evaluation_record, failed_evaluation, reraise_storage
+from scaling.trial import Workspace, reraise_storage
+from scaling.trial_records import evaluation_record, failed_evaluation
 
 Record = dict[str, Any]
 

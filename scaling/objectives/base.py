@@ -1,7 +1,8 @@
 """What an objective is: it builds the model that is trained, and says what is minimised.
 
-Everything an objective measures is in nats and, held out, comes as one value per record, so
-that every paradigm has an in-distribution loss with a standard error over patients.
+Everything an objective measures is in nats (a codebook's in mV^2) and, held out, comes as one
+value per record, so that every paradigm has an in-distribution loss with a standard error over
+patients.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class Objective(Protocol):
         ...
 
     def loss(self, outputs: Any, batch: Batch) -> Tensor:
-        """The mean over the batch, a scalar in nats, in float32."""
+        """The mean over the batch, a scalar in float32."""
         ...
 
     def held_out(self, model: nn.Module, split: Split) -> Tensor:

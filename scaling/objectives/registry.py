@@ -27,6 +27,7 @@ class ObjectiveInfo:
         numerics: module whose version enters training ids.
         stages: stages it may run in.
         options: its settings and their defaults; what a grid sets is an ``Options`` of these.
+        limits: (option, lowest, highest) of the values that make sense.
         codebook: whether it predicts the codes of a frozen codebook, which is then a parent.
         about: one line for listings.
     """
@@ -38,19 +39,37 @@ class ObjectiveInfo:
     numerics: str
     stages: tuple[str, ...] = ("pretrain", "finetune")
     options: Options = ()
+    limits: tuple[tuple[str, float, float], ...] = ()
     codebook: bool = False
     about: str = ""
+
+    def problem(self, name: str, value: object) -> str | None:
+        """What is wrong with a value of option ``name``: of another kind, or out of its limits."""
+        default = dict(self.options)[name]
+        if isinstance(default, str):
+            return None if isinstance(value, str) else f"must be text, not {value!r}"
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return f"must be a number, not {value!r}"
+        if isinstance(default, int) and not isinstance(value, int):
+            return f"must be a whole number, not {value!r}"
+        for low, high in (ends for option, *ends in self.limits if option == name):
+            if not low <= value <= high:
+                return f"must be from {low:g} to {high:g}, not {value!r}"
+        return None
 
     def settings(self, options: Options) -> dict[str, float | int | str]:
         """Defaults with ``options`` over them.
 
         Raises:
-            ValueError: an option it does not have.
+            ValueError: an option it does not have, or a value that makes no sense for it.
         """
         known = dict(self.options)
-        if unknown := [name for name, _ in options if name not in known]:
-            have = ", ".join(known) or "none"
-            raise ValueError(f"objective {self.name} has no option {unknown[0]!r}; it has {have}")
+        for name, value in options:
+            if name not in known:
+                have = ", ".join(known) or "none"
+                raise ValueError(f"objective {self.name} has no option {name!r}; it has {have}")
+            if wrong := self.problem(name, value):
+                raise ValueError(f"option {name!r} of objective {self.name} {wrong}")
         return known | dict(options)
 
 
@@ -72,6 +91,7 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
             module="scaling.objectives.focal",
             numerics="objectives.focal",
             options=(("gamma", 2.0),),
+            limits=(("gamma", 0.0, 10.0),),
             about="focal loss of independent labels, for long tails (Lin et al. 2017)",
         ),
         ObjectiveInfo(
@@ -89,6 +109,7 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
             module="scaling.objectives.contrastive",
             numerics="objectives.contrastive",
             options=(("temperature", 0.1),),
+            limits=(("temperature", 0.001, 10.0),),
             about="CMSC: segments of one patient are alike (S1 Eq. S.1 and S.2)",
         ),
         ObjectiveInfo(
@@ -98,6 +119,7 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
             module="scaling.objectives.masked",
             numerics="objectives.masked",
             options=(("codes", 8192), ("mask_ratio", 0.5)),
+            limits=(("codes", 2, 32768), ("mask_ratio", 0.01, 0.99)),
             codebook=True,
             about="predict the codes of masked heartbeats (S1 Eq. 6)",
         ),
@@ -109,6 +131,7 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
             module="scaling.objectives.codebook",
             numerics="objectives.codebook",
             options=(("commitment", 1.0), ("decay", 0.99)),
+            limits=(("commitment", 0.0, 100.0), ("decay", 0.0, 0.9999)),
             about="VQ-HBR: reconstruct heartbeats from the codes of a codebook",
         ),
         ObjectiveInfo(

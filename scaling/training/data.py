@@ -1,4 +1,4 @@
-"""Records for training: resident on the device or streamed, and the order they are seen in."""
+"""Records for training, resident on the device or streamed."""
 
 from __future__ import annotations
 
@@ -141,32 +141,6 @@ class StreamedSplit(Split):
         """The first ``n`` records, without what an objective added."""
         few = super(StreamedSplit, self).first(n)
         return dataclasses.replace(few, corpus_rows=self.corpus_rows[:n])
-
-
-class Order:
-    """Rows of one batch after another, without end: shuffled epochs joined end to end.
-
-    Every batch has exactly ``batch`` rows, so that C is a plain product.
-
-    Args:
-        n: records.
-        batch: rows of a batch.
-        seed: of the shuffles.
-    """
-
-    def __init__(self, n: int, batch: int, seed: int) -> None:
-        self.n, self.size = n, batch
-        self.generator = torch.Generator().manual_seed(seed)
-        self.queue = torch.empty(0, dtype=torch.int64)
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Tensor:
-        while len(self.queue) < self.size:
-            self.queue = torch.cat([self.queue, torch.randperm(self.n, generator=self.generator)])
-        rows, self.queue = self.queue[: self.size], self.queue[self.size :]
-        return rows
 
 
 @torch.no_grad()

@@ -24,7 +24,8 @@ from scaling.training.parents import BACKBONE, frozen, parents_of, start_from
 from scaling.training.run import Outcome, Run, Weights
 from scaling.training.selection import Selection, select
 from scaling.training.weights import save_weights
-from scaling.trial import Workspace, training_record
+from scaling.trial import Workspace
+from scaling.trial_records import training_record
 
 Record = dict[str, Any]
 Report = Callable[[float], None]

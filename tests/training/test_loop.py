@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from scaling.identity import Recipe
 from scaling.objectives.supervised import OBJECTIVE, Supervised
-from scaling.training.data import Batch, Order, Split
+from scaling.training.data import Batch, Split
 from scaling.training.loop import train
+from scaling.training.order import Order
 from scaling.training.run import Outcome, Run
 from scaling.training.schedule import learning_rate
 

@@ -1,0 +1,1 @@
+"""Checkpoints that others released, made into weights that this project reads."""

@@ -1,0 +1,179 @@
+"""CMSC: segments of one patient are alike, those of others are not (Kiyasseh et al. 2021, CLOCS).
+
+The form is S1's (Eq. S.1 and S.2), a supervised-contrastive loss whose classes are patients:
+
+    P(i) = { j != i : patient(j) = patient(i) }                                         (S.1)
+    L = mean over i of  mean over p in P(i) of  -log( exp(z_i z_p / t)
+                                                      / sum over j != i of exp(z_i z_j / t) )  (S.2)
+
+over the 2 B unit vectors z of the halves of B records, in nats. The loss depends on the number
+of records it is measured among: without any knowledge it is about log(2 B - 1).
+
+Choices where S1 is silent:
+
+- temperature 0.1, the value of both public implementations (S1's figure is lost in print);
+- the halves are equally long; the last sample of an odd window is dropped;
+- the hidden layer of the MLP is as wide as the features, as in SimCLR (Chen et al. 2020);
+- both halves go through the backbone as one batch, so batch normalisation sees 2 B segments at
+  once and positives have no statistics of their own to recognise each other by. Its running
+  statistics are those of halves, though probes later see whole records.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from scaling.models.families import build
+from scaling.objectives.base import Context
+from scaling.objectives.registry import OBJECTIVES
+from scaling.training.data import Batch, Split, predict
+
+SEGMENTS = 2
+PROJECTION = 128
+# Records a held-out record is compared among: about a batch of training. It is part of the loss's
+# definition, so it does not follow the batch of training.
+HELD_OUT_RECORDS = 64
+
+
+class Views(NamedTuple):
+    """Projections (B, 2, 128) of both halves of each record, and the temperature."""
+
+    z_BSD: Tensor
+    temperature: float
+
+
+class ContrastiveModel(nn.Module):
+    """Backbone and the projection head, which is dropped after training.
+
+    Args:
+        context: family, size, leads and temperature are its training's.
+    """
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        training = context.training
+        settings = OBJECTIVES[training.objective].settings(training.options)
+        self.temperature = float(settings["temperature"])
+        self.backbone = build(
+            training.family, training.size, len(training.leads), training.recipe.dropout
+        )
+        width = self.backbone.features
+        assert isinstance(width, int)
+        self.head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, PROJECTION))
+
+    def forward(self, x_BLT: Tensor, r_peaks_BP: Tensor | None = None) -> Tensor:
+        """Records (B, L, T) to projections (B, 2, 128) of their halves; R peaks are not used."""
+        records, leads, samples = x_BLT.shape
+        half = samples // SEGMENTS
+        segments = x_BLT[:, :, : SEGMENTS * half].reshape(records, leads, SEGMENTS, half)
+        z: Tensor = self.head(self.backbone(segments.transpose(1, 2).flatten(0, 1)))
+        return z.view(records, SEGMENTS, PROJECTION)
+
+
+def loss_per_anchor(z_VD: Tensor, patients_V: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """S1 Eq. S.2 for each anchor.
+
+    Args:
+        z_VD: (V, D) projections, normalised here, in float32.
+        patients_V: (V,) patient of each.
+        temperature: of the softmax, above 0.
+
+    Returns:
+        Loss of each vector as an anchor, (V,) in nats, 0 where it has no positive; and whether
+        it has one, (V,) bool.
+    """
+    z = normalize(z_VD.float(), dim=1)
+    similarity_VV = z @ z.T / temperature
+    itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
+    positive_VV = (patients_V[:, None] == patients_V[None, :]) & ~itself
+    positives_V = positive_VV.sum(dim=1)
+    among_V = similarity_VV.masked_fill(itself, -torch.inf).logsumexp(dim=1)
+    # clamp: an anchor without positives has a mean over nothing, which must not become NaN
+    # (CLOCS's own code does) even where it is left out, or its gradient would be NaN as well.
+    mean_V = (similarity_VV * positive_VV).sum(dim=1) / positives_V.clamp_min(1)
+    has_positive_V = positives_V > 0
+    return torch.where(has_positive_V, among_V - mean_V, 0.0), has_positive_V
+
+
+def loss(z_VD: Tensor, patients_V: Tensor, temperature: float) -> Tensor:
+    """S1 Eq. S.2: mean over the anchors that have a positive, a scalar in nats.
+
+    Raises:
+        ValueError: no two vectors are of one patient.
+    """
+    if len(z_VD) < 2:
+        raise ValueError("a contrastive loss needs at least two vectors")
+    each_V, has_positive_V = loss_per_anchor(z_VD, patients_V, temperature)
+    if not bool(has_positive_V.any()):
+        raise ValueError(
+            f"no positive pair in a batch of {len(z_VD)} segments: each is of another patient; "
+            "a contrastive loss needs two segments of one patient"
+        )
+    return each_V.sum() / has_positive_V.sum()
+
+
+class Contrastive:
+    """CMSC; see ``scaling.objectives.base.Objective``."""
+
+    def build(self, context: Context) -> nn.Module:
+        """Backbone and projection head.
+
+        Raises:
+            ValueError: a batch of one record, which has nothing to be told apart from.
+        """
+        if context.training.recipe.batch < 2:
+            raise ValueError(
+                "the contrastive objective needs batches of at least 2 records: the other "
+                "records of a batch are its negatives; raise recipe.batch"
+            )
+        return ContrastiveModel(context)
+
+    def start(self, model: nn.Module, train: Split) -> None:
+        """Nothing to set.
+
+        Raises:
+            ValueError: all training records are one patient's.
+        """
+        if len(set(train.patients.tolist())) < 2:
+            raise ValueError(
+                "the contrastive objective needs training records of at least two patients: "
+                "records of others are its negatives; raise data"
+            )
+
+    def annotate(self, splits: dict[str, Split], context: Context) -> None:
+        """Patients are all it needs."""
+
+    def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Views:
+        """Projections of both halves; no random choice."""
+        assert isinstance(model, ContrastiveModel)
+        return Views(model(batch.x_BLT, batch.r_peaks_BP), model.temperature)
+
+    def loss(self, outputs: Views, batch: Batch) -> Tensor:
+        """S1 Eq. S.2 over the halves of the batch."""
+        patients_V = batch.patients_B.repeat_interleave(SEGMENTS)
+        return loss(outputs.z_BSD.flatten(0, 1), patients_V, outputs.temperature)
+
+    def held_out(self, model: nn.Module, split: Split) -> Tensor:
+        """Loss of each record: the mean of its two anchors, (n,) in nats.
+
+        Records are compared within fixed batches of 64, cut by their place in the split, so that
+        every model has the same negatives. The last batch is filled up from the start of the
+        split (the loss of what fills it is not counted twice), so that all have equally many; a
+        split of fewer than 64 records is one smaller batch, whose loss is lower by nature.
+        """
+        assert isinstance(model, ContrastiveModel)
+        z_NSD, patients_N = predict(model, split), torch.from_numpy(split.patients)
+        n, losses = len(split), []
+        for first in range(0, n, HELD_OUT_RECORDS):
+            rows = (first + torch.arange(min(HELD_OUT_RECORDS, n))) % n
+            patients_V = patients_N[rows].repeat_interleave(SEGMENTS)
+            each_V, _ = loss_per_anchor(z_NSD[rows].flatten(0, 1), patients_V, model.temperature)
+            losses.append(each_V.view(-1, SEGMENTS).mean(dim=1)[: n - first])
+        return torch.cat(losses)
+
+
+OBJECTIVE = Contrastive()

@@ -1,0 +1,194 @@
+"""VQ-HBR as an objective: its loss, its codes in training, resuming, quality against k-means."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from scaling.identity import Recipe
+from scaling.models.heartbeats import tokenize
+from scaling.models.vq_hbr import VqHbr
+from scaling.objectives.base import Context
+from scaling.objectives.codebook import OBJECTIVE
+from scaling.objectives.codebook_quality import (
+    codebook_quality,
+    heartbeats,
+    kmeans_mse,
+    perplexity,
+)
+from scaling.training.run import Run
+from tests.objectives.data import tiny_split, tiny_training
+
+TRAINING = tiny_training("codebook")
+
+
+def context(**changes: object) -> Context:
+    return Context(training=dataclasses.replace(TRAINING, **changes), outputs=3)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def model() -> VqHbr:
+    torch.manual_seed(0)
+    found = OBJECTIVE.build(context())
+    assert isinstance(found, VqHbr)
+    OBJECTIVE.start(found, tiny_split(64, 0))
+    return found
+
+
+def run_of(model: VqHbr, precision: str = "float32") -> Run:
+    splits = {name: tiny_split(n, seed) for name, n, seed in
+              (("train", 64, 0), ("validation", 32, 1), ("test", 32, 2))}  # fmt: skip
+    recipe = Recipe(batch=16, warmup_steps=2, max_steps=30, precision=precision)
+    return Run(model, OBJECTIVE, splits, recipe, macs=1, seed=0)
+
+
+def test_the_loss_is_error_and_commitment_over_real_heartbeats(model: VqHbr) -> None:
+    split = tiny_split(6, 3)
+    batch = split.batch(torch.arange(6))
+    with torch.no_grad():
+        found = model.eval().reconstruct(tokenize(batch.x_BLT, batch.r_peaks_BP, model.tokens))
+    expected = []
+    for row in range(6):
+        terms = []
+        for slot in torch.nonzero(found.beats.real_BS[row])[:, 0]:
+            wrong = found.output_BSW[row, slot] - found.beats.beats_BSW[row, slot]
+            off = found.z_BSW[row, slot] - found.codes_BSW[row, slot]
+            terms.append(float(wrong.square().mean() + off.square().mean()))
+        expected.append(np.mean(terms))
+    assert OBJECTIVE.held_out(model, split).tolist() == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_commitment_is_weighted(model: VqHbr) -> None:
+    split = tiny_split(6, 3)
+    losses = []
+    for model.commitment in (0.0, 1.0, 3.0):
+        losses.append(OBJECTIVE.held_out(model, split).double())
+    assert torch.allclose(losses[2] - losses[0], 3 * (losses[1] - losses[0]), rtol=1e-3)
+    assert (losses[1] > losses[0]).all()
+
+
+def test_settings_reach_the_model() -> None:
+    built = OBJECTIVE.build(context(options=(("commitment", 0.25), ("decay", 0.9))))
+    assert isinstance(built, VqHbr)
+    assert (built.commitment, built.decay) == (0.25, 0.9)
+
+
+def test_records_without_heartbeats_to_cut_are_refused() -> None:
+    corpus = TRAINING.corpus
+    for changed, message in (
+        (dataclasses.replace(corpus, fs_hz=500), "reads records at 100 Hz, not at 500 Hz"),
+        (dataclasses.replace(corpus, window_s=0.5), "not of 50"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            OBJECTIVE.build(context(corpus=changed))
+
+
+def test_the_start_depends_on_the_training_records_and_the_seed() -> None:
+    def codes(split_seed: int, seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        built = OBJECTIVE.build(context())
+        assert isinstance(built, VqHbr)
+        OBJECTIVE.start(built, tiny_split(64, split_seed))
+        return built.codebook.codes
+
+    assert torch.equal(codes(0, 0), codes(0, 0))
+    assert not torch.equal(codes(0, 0), codes(1, 0))
+    assert not torch.equal(codes(0, 0), codes(0, 1))
+
+
+def test_training_moves_the_codes_and_measuring_does_not(model: VqHbr) -> None:
+    batch = tiny_split(16, 3).batch(torch.arange(16))
+    before = model.codebook.codes.clone()
+    OBJECTIVE.held_out(model, tiny_split(16, 3))
+    assert torch.equal(model.codebook.codes, before)
+    OBJECTIVE.outputs(model.train(), batch, torch.Generator().manual_seed(0))
+    moved = (model.codebook.codes * before).sum(dim=1)
+    assert (moved < 1 - 1e-6).any()
+    assert model.codebook.codes.norm(dim=1).tolist() == pytest.approx([1.0] * 256, rel=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_an_interrupted_run_goes_on_bit_for_bit(precision: str) -> None:
+    """Codes, their counts and the choice of revived ones go on as they would have."""
+
+    def fresh() -> Run:
+        torch.manual_seed(0)
+        built = OBJECTIVE.build(context())
+        assert isinstance(built, VqHbr)
+        OBJECTIVE.start(built, tiny_split(64, 0))
+        return run_of(built, precision)
+
+    whole, first = fresh(), fresh()
+    for _ in range(3):
+        whole.step()
+        first.step()
+    whole.evaluate()
+    first.evaluate()
+    second = fresh()
+    second.restore(first.state())
+    for _ in range(3):
+        assert whole.step()
+        assert second.step()
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[name]), name
+
+
+def test_perplexity_is_the_number_of_codes_used_alike() -> None:
+    assert perplexity(torch.tensor([3.0, 3.0, 0.0, 3.0])) == pytest.approx(3.0)
+    assert perplexity(torch.tensor([9, 0, 0])) == pytest.approx(1.0)
+    share = np.array([0.5, 0.25, 0.25])
+    expected = np.exp(-(share * np.log(share)).sum())
+    assert perplexity(torch.tensor([2, 1, 1])) == pytest.approx(expected)
+
+
+def test_plain_kmeans_is_measured_on_held_out_heartbeats() -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(5, 8))
+    train, held_out = (
+        torch.from_numpy(centres[rng.integers(5, size=n)] + 0.1 * rng.normal(size=(n, 8)))
+        .float()
+        for n in (400, 300)
+    )  # fmt: skip
+    assert kmeans_mse(train, held_out, 5) == pytest.approx(0.01, rel=0.1)
+    assert kmeans_mse(train, held_out, 2) > 0.1
+    assert kmeans_mse(train[:3].repeat(4, 1), train[:3], 8) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_raw_heartbeats_are_the_real_ones_in_order(model: VqHbr) -> None:
+    split = tiny_split(8, 3)
+    whole = heartbeats(split, model.tokens)
+    batch = split.batch(torch.arange(8))
+    beats = tokenize(batch.x_BLT, batch.r_peaks_BP, model.tokens)
+    assert torch.equal(whole, beats.beats_BSW[beats.real_BS])
+    assert torch.equal(heartbeats(split, model.tokens, 7), whole[:7])
+
+
+def test_quality_counts_real_heartbeats_of_held_out_records(model: VqHbr) -> None:
+    train, held_out = tiny_split(64, 0), tiny_split(20, 1)
+    found = codebook_quality(model, train, held_out)
+    batch = held_out.batch(torch.arange(20))
+    with torch.no_grad():
+        one = model.eval().reconstruct(tokenize(batch.x_BLT, batch.r_peaks_BP, model.tokens))
+    real = one.beats.real_BS
+    uses = torch.bincount(one.index_BS[real], minlength=256)
+    assert found["perplexity"] == pytest.approx(perplexity(uses))
+    assert found["codes_used"] == pytest.approx(int((uses > 0).sum()) / 256)
+    wrong = (one.output_BSW - one.beats.beats_BSW)[real]
+    assert found["mse"] == pytest.approx(float(wrong.square().mean()), rel=1e-5)
+    assert set(found) == {"perplexity", "codes_used", "mse", "mse_kmeans"}
+    assert 0 < found["mse_kmeans"] < found["mse"]  # the model is untrained
+
+
+def test_a_short_training_rebuilds_better_and_uses_its_codes(model: VqHbr) -> None:
+    train, held_out = tiny_split(64, 0), tiny_split(32, 1)
+    before = codebook_quality(model, train, held_out)
+    run = run_of(model)
+    for _ in range(30):
+        assert run.step()
+    after = codebook_quality(model, train, held_out)
+    assert after["mse"] < 0.9 * before["mse"]
+    assert after["perplexity"] > 0.3 * 256
