@@ -10,9 +10,8 @@ from analysis.laws import FloatArray
 from analysis.resampling import Bootstrap
 from analysis.result import Certificate, Status
 from analysis.solver import Solution
-from analysis.uncertainty import Interval, Problem
+from analysis.uncertainty import DELTA_SMALLEST, Interval, Problem
 
-DELTA_SMALLEST = 1e-3
 _AGREE = 1e-6
 _GRADIENT = 1e-5
 _FEW_AGREED = 0.25

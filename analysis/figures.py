@@ -10,7 +10,7 @@ import io
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -57,12 +57,14 @@ class Picture(Figure):
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def style() -> Iterator[None]:
+    """Matplotlib settings of every figure."""
     with mpl.rc_context(STYLE):
         yield
 
 
-def _picture(columns: int, width: float = 4.6, height: float = 3.5) -> tuple[Picture, list[Axes]]:
+def picture(columns: int, width: float = 4.6, height: float = 3.5) -> tuple[Picture, list[Axes]]:
+    """A figure of one row of panels; width and height of a panel in inches."""
     figure = Picture(figsize=(width * columns, height), layout="constrained")
     axes = figure.subplots(1, columns, squeeze=False)
     return figure, list(axes[0])
@@ -71,7 +73,7 @@ def _picture(columns: int, width: float = 4.6, height: float = 3.5) -> tuple[Pic
 def png(figure: Figure, dpi: int = 120) -> bytes:
     """The figure as PNG."""
     target = io.BytesIO()
-    with _style():
+    with style():
         figure.savefig(target, format="png", dpi=dpi, metadata={"Software": None})
     return target.getvalue()
 
@@ -85,7 +87,7 @@ def svg(figure: Figure, name: str) -> str:
     return text[text.index("<svg") :]
 
 
-def _scale(axes: Axes, axis: str) -> None:
+def scale(axes: Axes, axis: str) -> None:
     """A log axis of counts, labelled 1K, 3K, 10K."""
     axes.set_xscale("log")
     axes.set_xlabel(LABELS[axis])
@@ -96,6 +98,15 @@ def _scale(axes: Axes, axis: str) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
+def decimal(axes: Axes, which: Literal["x", "y"]) -> None:
+    """A log axis labelled in plain decimals: 0.1, 0.2, 0.5, 1."""
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
 def _colours(values: Sequence[float]) -> dict[float, tuple[Any, str]]:
     """Colour and marker by value, dark for small."""
     ordered = sorted(set(values))
@@ -103,7 +114,8 @@ def _colours(values: Sequence[float]) -> dict[float, tuple[Any, str]]:
     return {v: (shades[i], MARKERS[i % len(MARKERS)]) for i, v in enumerate(ordered)}
 
 
-def _legend(axes: Axes, title: str) -> None:
+def legend(axes: Axes, title: str) -> None:
+    """A legend to the right of the panel."""
     axes.legend(
         title=title, loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=1.6,
         title_fontsize=8.5, alignment="left",
@@ -117,14 +129,14 @@ def curves(fit: Fit, bayes: float | None = None) -> Picture:
         fit: the fit; without parameters only the runs are drawn.
         bayes: Bayes loss of the task in nats, if known.
     """
-    with _style():
-        figure, panels = _picture(len(fit.law.axes))
+    with style():
+        figure, panels = picture(len(fit.law.axes))
         for axes, axis in zip(panels, fit.law.axes, strict=True):
             _curve_panel(axes, fit, axis)
             _floor(axes, fit, bayes)
             axes.set_ylabel("held-out loss, nats")
             axes.set_title(f"Loss against {axis}")
-            _scale(axes, axis)
+            scale(axes, axis)
     return figure
 
 
@@ -148,7 +160,7 @@ def _curve_panel(axes: Axes, fit: Fit, axis: str) -> None:
             axes.fill_between(grid, line["mean_low"], line["mean_high"], color=colour,
                               alpha=0.16, lw=0)  # fmt: skip
     if other:
-        _legend(axes, other)
+        legend(axes, other)
 
 
 def _floor(axes: Axes, fit: Fit, bayes: float | None) -> None:
@@ -179,8 +191,8 @@ def _label(axes: Axes, text: str, at: tuple[float, float], *, above: bool, colou
 def residuals(fit: Fit) -> Picture:
     """Log residuals against each axis and measured against fitted loss."""
     rows, axes_of_law = fit.residuals, fit.law.axes
-    with _style():
-        figure, panels = _picture(len(axes_of_law) + 1, width=3.6, height=3.1)
+    with style():
+        figure, panels = picture(len(axes_of_law) + 1, width=3.6, height=3.1)
         band = 200 * fit.scatter
         for axes, axis in zip(panels, axes_of_law, strict=False):
             other = next((a for a in axes_of_law if a != axis), axis)
@@ -192,7 +204,7 @@ def residuals(fit: Fit) -> Picture:
             axes.axhspan(-band, band, color=PALE, alpha=0.14, lw=0)
             axes.set_ylabel("log measured / fitted, %")
             axes.set_title(f"Residuals against {axis}")
-            _scale(axes, axis)
+            scale(axes, axis)
         _against(panels[-1], rows)
     return figure
 
@@ -213,8 +225,8 @@ def _against(axes: Axes, rows: pd.DataFrame) -> None:
 def uncertainty(fit: Fit, bayes: float | None = None) -> Picture:
     """Profile of E, and the bootstrap cloud of E and the exponents."""
     names = [p.name for p in fit.law.parameters if not p.positive and p.name != "E"]
-    with _style():
-        figure, panels = _picture(len(names) + 1, width=3.6, height=3.1)
+    with style():
+        figure, panels = picture(len(names) + 1, width=3.6, height=3.1)
         _profile_panel(panels[0], fit, bayes)
         theta = fit.bootstrap.theta
         for axes, name in zip(panels[1:], names, strict=True):
@@ -256,8 +268,8 @@ def measured(rows: pd.DataFrame, label: str, title: str) -> Picture:
         label: of the vertical axis, with its unit.
         title: what is shown.
     """
-    with _style():
-        figure, panels = _picture(2)
+    with style():
+        figure, panels = picture(2)
         for axes, (axis, other) in zip(panels, (("N", "D"), ("D", "N")), strict=True):
             for value, (colour, marker) in _colours([float(v) for v in rows[other]]).items():
                 part = rows[rows[other] == value].groupby(axis)["value"].mean()
@@ -266,6 +278,6 @@ def measured(rows: pd.DataFrame, label: str, title: str) -> Picture:
                           label=count(value), mec="white", mew=0.6)  # fmt: skip
             axes.set_ylabel(label)
             axes.set_title(f"{title} against {axis}")
-            _legend(axes, other)
-            _scale(axes, axis)
+            legend(axes, other)
+            scale(axes, axis)
     return figure

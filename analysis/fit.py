@@ -22,7 +22,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.certificate import (
-    DELTA_SMALLEST,
     alternatives,
     certify,
     fit_warnings,
@@ -34,9 +33,14 @@ from analysis.laws import Law, get
 from analysis.resampling import Bootstrap, bootstrap, profile
 from analysis.result import Certificate, Fit, Status
 from analysis.solver import Solution
-from analysis.uncertainty import Interval, Problem, extrapolation_factor, parameter_intervals
-
-_EFFICIENT = 2.0
+from analysis.uncertainty import (
+    DELTA_SMALLEST,
+    Interval,
+    Problem,
+    extrapolation_factor,
+    parameter_intervals,
+    robust_delta,
+)
 
 Data = pd.DataFrame | Mapping[str, npt.ArrayLike]
 
@@ -46,6 +50,7 @@ def fit_law(
     law: str = "chinchilla",
     *,
     task: str | None = None,
+    protocol: str = "held-out",
     loss: Literal["huber", "least_squares"] = "huber",
     delta: float | None = None,
     n_boot: int = 1000,
@@ -59,6 +64,8 @@ def fit_law(
         law: a registered law. A marginal law uses the runs at the largest value of the axis it
             lacks.
         task: task of the law rows; None for the one trained on.
+        protocol: of the law rows: ``held-out`` for the trained head, ``linear-probe`` for
+            another task.
         loss: of log-loss residuals, summed.
         delta: Huber's delta in log loss; None chooses it from the residuals.
         n_boot: bootstrap refits; 0 for none.
@@ -76,7 +83,7 @@ def fit_law(
     if delta is not None and not delta > 0:
         raise ValueError(f"delta must be positive, not {delta}")
     chosen = get(law)
-    frame, warnings, notes = _rows(data, chosen, task)
+    frame, warnings, notes = _rows(data, chosen, task, protocol)
     frame, at = _marginal(frame, chosen, notes)
     rows = _Rows(
         frame=frame,
@@ -95,13 +102,15 @@ def refit(fit: Fit, keep: npt.NDArray[np.bool_]) -> Fit:
     return _fit(_Rows(frame=frame, at=fit.at, options=fit.options), fit.law)
 
 
-def _rows(data: Data, law: Law, task: str | None) -> tuple[pd.DataFrame, list[str], list[str]]:
+def _rows(
+    data: Data, law: Law, task: str | None, protocol: str
+) -> tuple[pd.DataFrame, list[str], list[str]]:
     warnings: list[str] = []
     notes: list[str] = []
     if isinstance(data, pd.DataFrame) and "metric" in data.columns:
         from analysis.selection import law_rows
 
-        rows = law_rows(data, task=task)
+        rows = law_rows(data, task=task, protocol=protocol)
         warnings, notes = list(rows.attrs["warnings"]), list(rows.attrs["notes"])
         frame = rows.rename(columns={"value": "loss"})[["trial", "N", "D", "loss"]]
     else:
@@ -173,14 +182,9 @@ def _fit(rows: _Rows, law: Law) -> Fit:
 
 
 def _with_delta(problem: Problem, best: Solution) -> Problem:
-    """Delta from the residuals of a nearly-least-absolute-deviations fit.
-
-    Such a fit passes through about P points, so the median is over the n - P largest.
-    """
+    """Delta from the residuals of a nearly-least-absolute-deviations fit."""
     log_f = problem.law.log_value(best.free, problem.x, problem.centre)[0][0]
-    size = np.sort(np.abs(np.log(problem.loss) - log_f))[len(problem.law.parameters) :]
-    sigma = float(np.median(size)) / 0.6745
-    delta = max(DELTA_SMALLEST, _EFFICIENT * sigma)
+    delta = robust_delta(np.log(problem.loss) - log_f, len(problem.law.parameters))
     return dataclasses.replace(problem, delta=delta)
 
 
@@ -194,7 +198,9 @@ def _unidentifiable(rows: _Rows, problem: Problem, problems: list[str]) -> Fit:
         intervals=unknown,
         intervals_bootstrap=unknown,
         profile=None,
-        bootstrap=Bootstrap(kind="none", theta=np.empty((0, len(law.names)))),
+        bootstrap=Bootstrap(
+            kind="none", theta=np.empty((0, len(law.names))), draw=np.empty(0, dtype=np.intp)
+        ),
         certificate=Certificate(
             objective=nan,
             delta=problem.delta,

@@ -13,27 +13,20 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.columns import (
+    EVALUATION_COLUMNS,
+    OPTIONAL_COLUMNS,
+    TRIAL_COLUMNS,
+    ResultsError,
+    read_csv,
+    read_parquet,
+    typed,
+)
+
+__all__ = ["EVALUATION_COLUMNS", "STATUSES", "TRIAL_COLUMNS", "ResultsError", "load"]
+
 SCHEMA = 1
-TRIAL_COLUMNS: dict[str, str] = {
-    "study": "string", "stage": "string", "trial": "string", "parents": "string",
-    "family": "string", "size": "string", "paradigm": "string", "objective": "string",
-    "corpus": "string", "preprocessing": "string", "recipe": "string",
-    "labels_fraction": "float64", "num_labels": "Int64", "leads": "Int64", "N": "Int64",
-    "params_total": "Int64", "D": "Int64", "patients": "Int64", "lr": "float64",
-    "batch": "Int64", "seed": "Int64", "status": "string", "steps": "Int64", "C": "float64",
-    "macs": "float64", "started": "string", "duration_s": "float64", "device": "string",
-    "commit": "string", "dirty": "boolean",
-}  # fmt: skip
-EVALUATION_COLUMNS: dict[str, str] = {
-    "evaluation": "string", "trial": "string", "step": "Int64", "C": "float64", "task": "string",
-    "split": "string", "metric": "string", "protocol": "string", "value": "float64",
-    "n": "Int64", "value_se": "float64",
-}  # fmt: skip
 STATUSES = ("done", "budget_limited", "diverged", "failed")
-
-
-class ResultsError(ValueError):
-    """A results folder that cannot be read; the message names the file and what is wrong."""
 
 
 def load(folder: str | Path) -> pd.DataFrame:
@@ -46,7 +39,9 @@ def load(folder: str | Path) -> pd.DataFrame:
     Returns:
         One row per measured value. Columns are those of *trials* (its ``C``, all training FLOPs
         of the trial, is called ``C_total``) and of *evaluations* (whose ``C`` is what was spent
-        by ``step``). A trial without a value has one row with an empty ``metric``. ``attrs``
+        by ``step``), with ``low`` and ``high`` (95 % interval, NaN where none was measured) and
+        ``codebook`` (ids of the codebooks among the parents, whose codes a masked training
+        predicts). A trial without a value has one row with an empty ``metric``. ``attrs``
         holds ``study``, ``folder``, ``plan`` (trials by stage), ``counts`` (trials by status),
         ``planned``, ``missing`` (planned trials without a record), ``empty_evaluations``
         (planned evaluations without a value), ``ignored`` (trials no longer
@@ -79,6 +74,7 @@ def load(folder: str | Path) -> pd.DataFrame:
     if kept.empty:
         raise ResultsError(f"{base}: no record belongs to the plan in study.json")
     evaluations = evaluations[evaluations["evaluation"].isin(plan | wanted)]
+    kept = kept.assign(codebook=_codebooks(trials))
     frame = kept.rename(columns={"C": "C_total"}).merge(evaluations, on="trial", how="left")
     texts = [c for c, kind in EVALUATION_COLUMNS.items() if kind == "string" and c in frame]
     frame[texts] = frame[texts].fillna("")
@@ -94,14 +90,27 @@ def load(folder: str | Path) -> pd.DataFrame:
     return frame
 
 
+def _codebooks(trials: pd.DataFrame) -> pd.Series[str]:
+    """Which of each trial's parents are codebooks: of this study, or converted (``x...``)."""
+    known = set(trials.loc[trials["stage"] == "codebook", "trial"])
+
+    def of(parents: str) -> str:
+        return ";".join(i for i in parents.split(";") if i in known or i.startswith("x"))
+
+    return trials["parents"].map(of).astype("string")
+
+
 def _plan_counts(study: Mapping[str, Any], trials: pd.DataFrame) -> dict[str, Any]:
     """What was planned and what has run."""
     plan = {t for stage in study["stages"] for t in stage["trials"]}
+    stages: dict[str, int] = {}  # a grid may hold several stages of one name
+    for stage in study["stages"]:
+        stages[stage["stage"]] = stages.get(stage["stage"], 0) + len(stage["trials"])
     return {
         "study": study["study"],
         "commit": study.get("commit", "unknown"),
         "dirty": bool(study.get("dirty", False)),
-        "plan": {s["stage"]: len(s["trials"]) for s in study["stages"]},
+        "plan": stages,
         "planned": len(plan),
         "missing": len(plan - set(trials["trial"])),
         "counts": {s: int((trials["status"] == s).sum()) for s in STATUSES},
@@ -132,8 +141,8 @@ def _json(path: Path, default: Any) -> Any:
 
 
 def _published(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    trials = _csv(folder / "trials.csv", TRIAL_COLUMNS)
-    evaluations = _csv(folder / "evaluations.csv", EVALUATION_COLUMNS)
+    trials = read_csv(folder / "trials.csv", TRIAL_COLUMNS)
+    evaluations = read_csv(folder / "evaluations.csv", EVALUATION_COLUMNS, OPTIONAL_COLUMNS)
     return trials, evaluations, {"errors": {}, "provenance": {"versions": _versions(folder)}}
 
 
@@ -150,21 +159,14 @@ def _versions(folder: Path) -> dict[str, str]:
     return found
 
 
-def _csv(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
-    try:
-        text = pd.read_csv(path, dtype="string", keep_default_na=False, na_values=[""])
-    except (OSError, ValueError) as error:
-        raise ResultsError(f"{path}: cannot be read ({error})") from None
-    return _typed(path, text, columns)
-
-
 def _live(store: Path, study: str) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Compacted tables and the records that are not in them yet."""
     trials, evaluations = [], []
     compacted = _ids(_json(store / "compacted.json", []))
     if compacted:
-        trials.append(_parquet(store / "trials.parquet", TRIAL_COLUMNS))
-        evaluations.append(_parquet(store / "evaluations.parquet", EVALUATION_COLUMNS))
+        trials.append(read_parquet(store / "trials.parquet", TRIAL_COLUMNS))
+        path = store / "evaluations.parquet"
+        evaluations.append(read_parquet(path, EVALUATION_COLUMNS, OPTIONAL_COLUMNS))
     rows: list[dict[str, Any]] = []
     values: list[dict[str, Any]] = []
     paths = sorted((store / "records").glob("*.json"))
@@ -175,10 +177,10 @@ def _live(store: Path, study: str) -> tuple[pd.DataFrame, pd.DataFrame, dict[str
             _collect(_json(path, None), study, rows, values)
         except (KeyError, TypeError, AttributeError) as error:
             raise ResultsError(f"{path}: broken record ({error!r})") from None
-    trials.append(_typed(store / "records", pd.DataFrame(rows, columns=[*TRIAL_COLUMNS]),
+    trials.append(typed(store / "records", pd.DataFrame(rows, columns=[*TRIAL_COLUMNS]),
                          TRIAL_COLUMNS))  # fmt: skip
-    new = pd.DataFrame(values, columns=[*EVALUATION_COLUMNS])
-    evaluations.append(_typed(store / "records", new, EVALUATION_COLUMNS))
+    new = pd.DataFrame(values, columns=[*EVALUATION_COLUMNS, *OPTIONAL_COLUMNS])
+    evaluations.append(typed(store / "records", new, EVALUATION_COLUMNS, OPTIONAL_COLUMNS))
     extra: dict[str, Any] = {"errors": {}, "provenance": {}}
     together = pd.concat(trials, ignore_index=True)
     bad = together.loc[together["status"].isin(("failed", "diverged")), "trial"]
@@ -205,7 +207,10 @@ def _collect(
         raise KeyError(f"kind {record['kind']!r}")
     keys = [*EVALUATION_COLUMNS][2:]
     for row in found:
-        values.append({"evaluation": record["id"], "trial": trial, **{k: row[k] for k in keys}})
+        extra = {k: row.get(k) for k in OPTIONAL_COLUMNS}
+        values.append(
+            {"evaluation": record["id"], "trial": trial, **{k: row[k] for k in keys}, **extra}
+        )
 
 
 def _ids(value: object) -> set[str]:
@@ -213,36 +218,3 @@ def _ids(value: object) -> set[str]:
     if isinstance(value, dict):
         return {i for part in value.values() if isinstance(part, list) for i in part}
     return set(value) if isinstance(value, list) else set()
-
-
-def _parquet(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
-    try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise ResultsError(f"{path}: cannot be read ({error})") from None
-    return _typed(path, table, columns)
-
-
-def _typed(path: Path, frame: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
-    """The columns of the contract, in order and with their dtypes."""
-    if missing := [c for c in columns if c not in frame.columns]:
-        raise ResultsError(f"{path}: missing column {', '.join(missing)}")
-    typed: dict[str, Any] = {}
-    for name, kind in columns.items():
-        column: Any = frame[name]
-        try:
-            if kind == "string":
-                typed[name] = column.astype("string").fillna("")
-            elif kind == "boolean":
-                typed[name] = column.map(_boolean).astype("boolean")
-            else:
-                typed[name] = pd.to_numeric(column).astype("float64").astype(kind)
-        except (ValueError, TypeError) as error:
-            raise ResultsError(f"{path}: column {name}: {error}") from None
-    return pd.DataFrame(typed)
-
-
-def _boolean(value: object) -> bool | None:
-    if value is None or value is pd.NA or value != value:  # noqa: PLR0124 (NaN)
-        return None
-    return str(value).lower() == "true"

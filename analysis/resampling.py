@@ -16,6 +16,7 @@ import dataclasses
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.laws import FloatArray
 from analysis.solver import Solution
@@ -34,14 +35,22 @@ class Bootstrap:
     Attributes:
         kind: ``wild``, ``pairs``, or ``none`` when none was asked for or possible.
         theta: natural parameters (R, P).
+        draw: number of the resample of each row of ``theta`` (R,).
         redrawn: resamples drawn again because an axis had too few scales left.
         unconverged: refits that did not converge; left out of ``theta``.
     """
 
     kind: str
     theta: FloatArray
+    draw: npt.NDArray[np.intp]
     redrawn: int = 0
     unconverged: int = 0
+
+    def by_draw(self, values: FloatArray, draws: int) -> FloatArray:
+        """``values`` (R,) of the refits by number of the resample (draws,), NaN where none."""
+        found = np.full(draws, np.nan)
+        found[self.draw] = values
+        return found
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,40 +134,77 @@ def bootstrap(
         n_boot: resamples.
         seed: of the random numbers.
     """
-    rng = np.random.default_rng(seed)
-    runs = int(problem.runs.max()) + 1
     starts = np.concatenate([best.free, others])
-    kind = "wild" if runs < PAIRS_FROM else "pairs"
-    redrawn = 0
     if n_boot == 0:
-        return Bootstrap(kind="none", theta=np.empty((0, best.free.shape[1])))
-    target, weights = None, None
-    if kind == "wild":
-        target = np.repeat(_wild(problem, best, n_boot, rng), len(starts), axis=0)
-    else:
-        weights, redrawn = _pairs(problem, n_boot, rng)
-        weights = np.repeat(weights, len(starts), axis=0)
+        empty = np.empty((0, best.free.shape[1]))
+        return Bootstrap(kind="none", theta=empty, draw=np.empty(0, dtype=np.intp))
+    drawn = resamples(problem, best.free, n_boot, seed)
+    target, weights = (
+        None if part is None else np.repeat(part, len(starts), axis=0)
+        for part in (drawn.target, drawn.weights)
+    )
     solution = problem.solve(np.tile(starts, (n_boot, 1)), target=target, weights=weights)
     chosen = solution.best_of(len(starts))
     free = chosen.free[chosen.converged]
     return Bootstrap(
-        kind=kind,
+        kind=drawn.kind,
         theta=problem.law.to_natural(free, problem.centre),
-        redrawn=redrawn,
+        draw=np.flatnonzero(chosen.converged),
+        redrawn=drawn.redrawn,
         unconverged=int((~chosen.converged).sum()),
     )
 
 
-def _wild(problem: Problem, best: Solution, n_boot: int, rng: np.random.Generator) -> FloatArray:
-    """Resampled log losses (n_boot, n): fit + corrected residual x one factor per run."""
-    log_f, jacobian = problem.law.log_value(best.free, problem.x, problem.centre)
-    residual = np.log(problem.loss) - log_f[0]
-    spread = np.maximum(1.0 - leverages(jacobian[0]), 1.0 / len(residual))
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Resamples:
+    """Resampled runs: new log losses (wild) or how often each point counts (pairs).
+
+    Attributes:
+        kind: ``wild`` or ``pairs``.
+        target: log losses (R, n), or None for those measured.
+        factor: what multiplies each point's residual in ``target`` (R, n), or None.
+        weights: of the points (R, n), or None for 1.
+        redrawn: resamples drawn again because an axis had too few scales left.
+    """
+
+    kind: str
+    target: FloatArray | None
+    factor: FloatArray | None
+    weights: FloatArray | None
+    redrawn: int = 0
+
+
+def resamples(problem: Problem, free: FloatArray, n_boot: int, seed: int) -> Resamples:
+    """Draw ``n_boot`` resamples of the runs about the fit ``free`` (1, P).
+
+    The random numbers depend on the seed, the number of runs and ``n_boot`` only. Two problems
+    with the same runs in the same order, such as the loss on the task trained on and on another,
+    get the same factors or weights, run by run, so that what the losses of a run share is kept.
+    """
+    rng = np.random.default_rng(seed)
+    if int(problem.runs.max()) + 1 < PAIRS_FROM:
+        log_f, jacobian = problem.law.log_value(free, problem.x, problem.centre)
+        factor = _factors(problem, n_boot, rng)
+        residual = np.log(problem.loss) - log_f[0]
+        target = log_f + factor * corrected(residual, jacobian[0])
+        return Resamples(kind="wild", target=target, factor=factor, weights=None)
+    weights, redrawn = _pairs(problem, n_boot, rng)
+    return Resamples(kind="pairs", target=None, factor=None, weights=weights, redrawn=redrawn)
+
+
+def corrected(residual: FloatArray, jacobian: FloatArray) -> FloatArray:
+    """Residuals (n,) over one less their leverage in ``jacobian`` (n, P): the HC3 correction."""
+    spread = np.maximum(1.0 - leverages(jacobian), 1.0 / len(residual))
+    found: FloatArray = residual / spread
+    return found
+
+
+def _factors(problem: Problem, n_boot: int, rng: np.random.Generator) -> FloatArray:
+    """Random sign-like factors (n_boot, n), one per run: Webb's six points."""
     runs = int(problem.runs.max()) + 1
     sign = rng.choice([-1.0, 1.0], size=(n_boot, runs))
-    factor = sign * rng.choice(_WEBB, size=(n_boot, runs))
-    resampled: FloatArray = log_f + factor[:, problem.runs] * (residual / spread)
-    return resampled
+    factor: FloatArray = (sign * rng.choice(_WEBB, size=(n_boot, runs)))[:, problem.runs]
+    return factor
 
 
 def _pairs(problem: Problem, n_boot: int, rng: np.random.Generator) -> tuple[FloatArray, int]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
 
+from analysis.folds import pooled
 from analysis.records import TRIAL_COLUMNS
 
 GROUP = (
     "stage", "family", "paradigm", "objective", "corpus", "preprocessing", "labels_fraction",
-    "leads",
+    "leads", "num_labels", "codebook",
 )  # fmt: skip
 USED = ("done", "budget_limited")
+LAW_STAGE = "pretrain"
+_NAMED = {"labels_fraction": "labels", "num_labels": "classes"}
 
 
 def law_rows(
@@ -39,6 +42,7 @@ def law_rows(
         ValueError: no such rows (the message lists what there is), or rows of several
             families, objectives, corpora or the like, which no single law describes.
     """
+    frame = frame if "fold" in frame.columns else pooled(frame)
     where = frame["corpus"] if task is None else task
     chosen = (frame["metric"] == metric) & (frame["split"] == split)
     chosen &= (frame["protocol"] == protocol) & (frame["task"] == where)
@@ -58,9 +62,31 @@ def law_rows(
                 f"rows mix several of {column} ({names}): choose one, such as "
                 f"frame[frame.{column} == {kinds_found[0]!r}]"
             )
-    rows = rows.reset_index(drop=True)
+    rows = mean_over_folds(rows)
     rows.attrs["warnings"], rows.attrs["notes"] = _counts(frame, rows)
     return rows
+
+
+def mean_over_folds(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row where one trial was measured on several folds: their mean.
+
+    Their test records differ, so the variances of the means add; ``fold`` becomes 0.
+    """
+    same = ["trial", "task", "split", "metric", "protocol", "step"]
+    doubled = rows.duplicated(same, keep=False)
+    if not doubled.any():
+        return rows.reset_index(drop=True)
+    by = rows.assign(square=rows["value_se"] ** 2).groupby(same, sort=False, dropna=False)
+    sums = by.agg(
+        value=("value", "mean"), n=("n", "sum"), square=("square", "mean"), folds=("value", "size")
+    )
+    found = by.head(1).reset_index(drop=True)
+    several = sums["folds"].to_numpy() > 1
+    found["value"], found["n"] = sums["value"].to_numpy(), sums["n"].to_numpy()
+    found["value_se"] = (sums["square"] / sums["folds"]).to_numpy() ** 0.5
+    found.loc[several, ["low", "high"]] = float("nan")
+    found.loc[several, "fold"] = 0
+    return found.drop(columns="square")
 
 
 def _counts(frame: pd.DataFrame, rows: pd.DataFrame) -> tuple[list[str], list[str]]:
@@ -79,7 +105,10 @@ def _counts(frame: pd.DataFrame, rows: pd.DataFrame) -> tuple[list[str], list[st
     kinds = rows.drop_duplicates(["N", "D", "recipe"])
     if bool(kinds.duplicated(["N", "D"]).any()):
         warnings.append("cells hold runs of several recipes: all are used")
-    return warnings, [f"{_trials(len(used))} used, {len(left)} left out"]
+    notes = [f"{_trials(len(used))} used, {len(left)} left out"]
+    if (folds := rows["fold"].nunique()) > 1:
+        notes.append(f"{folds} folds, each with its own training and test records")
+    return warnings, notes
 
 
 def _trials(count: int) -> str:
@@ -93,7 +122,36 @@ def trial_rows(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def groups(frame: pd.DataFrame) -> Iterable[tuple[dict[str, Any], pd.DataFrame]]:
-    """Parts of a frame that one law may describe, with what sets each apart."""
-    for key, part in frame.groupby(list(GROUP), dropna=False, sort=True):
-        values = key if isinstance(key, tuple) else (key,)
-        yield dict(zip(GROUP, values, strict=True)), part
+    """Parts of a frame that one law may describe, with what sets each apart.
+
+    Only pretraining has laws: codebooks, random weights and fine-tuned models have tables.
+    """
+    frame = frame if "fold" in frame.columns else pooled(frame)
+    part = frame[(frame["stage"] == LAW_STAGE) & (frame["paradigm"] != "random")]
+    key = part[list(GROUP)].copy()
+    rest = [c for c in GROUP if c != "num_labels"]
+    # A trial that failed early does not know its number of labels.
+    known = key.groupby(rest, dropna=False)["num_labels"].transform("min")
+    key["num_labels"] = key["num_labels"].fillna(known)
+    for values, rows in part.groupby([key[c] for c in GROUP], dropna=False, sort=True):
+        yield dict(zip(GROUP, values, strict=True)), rows
+
+
+def title(key: dict[str, Any]) -> str:
+    """Family, paradigm and corpus in one line."""
+    return f"{key['family']}-{str(key['paradigm']).upper()} on {key['corpus']}"
+
+
+def titles(keys: Sequence[dict[str, Any]]) -> list[str]:
+    """A title for each group, with what sets it apart from others of the same title."""
+    plain = [title(k) for k in keys]
+    found = []
+    for key, name in zip(keys, plain, strict=True):
+        same = [k for k, other in zip(keys, plain, strict=True) if other == name]
+        apart = [
+            f"{_NAMED.get(c, c)} {key[c]}"
+            for c in GROUP
+            if len({str(k[c]) for k in same}) > 1 and str(key[c]) not in ("", "<NA>")
+        ]
+        found.append(f"{name} ({', '.join(apart)})" if apart else name)
+    return found

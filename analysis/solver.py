@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
-Model = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
+IndexArray = npt.NDArray[np.intp]
+Model = Callable[[FloatArray, IndexArray], tuple[FloatArray, FloatArray]]
 
 CHUNK_ELEMENTS = 4_000_000  # doubles in one batch's Jacobian: 32 MB
 _ITERATIONS = 500
@@ -79,7 +80,8 @@ def minimise(
     """Minimise sum_i w_i Huber(log f_i - target_i) for R problems.
 
     Args:
-        model: free parameters (R, P) -> log f (R, n) and its Jacobian (R, n, P).
+        model: free parameters (A, P) of some of the problems, and which they are (A,) -> log f
+            (A, n) and its Jacobian (A, n, P).
         start: starting points (R, P).
         target: log losses, (n,) or (R, n).
         lower: lower bounds, (P,) or (R, P); equal to ``upper`` where a parameter is fixed.
@@ -102,6 +104,7 @@ def minimise(
             lower=lower[part],
             upper=upper[part],
             delta=delta,
+            first=begin,
         )
         parts.append(batch.run(start[part]))
     merged: dict[str, Any] = {
@@ -121,14 +124,18 @@ class _Batch:
     lower: FloatArray
     upper: FloatArray
     delta: float
+    first: int
 
-    def objective(self, log_f: FloatArray, rows: npt.NDArray[np.intp]) -> FloatArray:
+    def value(self, theta: FloatArray, rows: IndexArray) -> tuple[FloatArray, FloatArray]:
+        return self.model(theta, rows + self.first)
+
+    def objective(self, log_f: FloatArray, rows: IndexArray) -> FloatArray:
         terms = huber(log_f - self.target[rows], self.delta)
         total: FloatArray = (self.weights[rows] * terms).sum(axis=1)
         return np.where(np.isfinite(total), total, np.inf)
 
     def local(
-        self, theta: FloatArray, log_f: FloatArray, jac: FloatArray, rows: npt.NDArray[np.intp]
+        self, theta: FloatArray, log_f: FloatArray, jac: FloatArray, rows: IndexArray
     ) -> tuple[FloatArray, FloatArray, BoolArray, FloatArray]:
         """Gradient, curvature, parameters held at a bound, and the gradient as a cosine."""
         residual = log_f - self.target[rows]
@@ -151,7 +158,7 @@ class _Batch:
     def run(self, start: FloatArray) -> Solution:
         theta = np.clip(start, self.lower, self.upper)
         rows = np.arange(len(theta))
-        log_f, jac = self.model(theta)
+        log_f, jac = self.value(theta, rows)
         value = self.objective(log_f, rows)
         damping = np.full(len(theta), 1e-3)
         converged = np.zeros(len(theta), dtype=bool)
@@ -161,7 +168,7 @@ class _Batch:
             step = _step(gradient, curvature, held, damping[rows])
             new = np.clip(theta[rows] + step, self.lower[rows], self.upper[rows])
             move = np.abs(new - theta[rows]) / (1.0 + np.abs(theta[rows]))
-            new_log_f, new_jac = self.model(new)
+            new_log_f, new_jac = self.value(new, rows)
             new_value = self.objective(new_log_f, rows)
             better = new_value < value[rows]
             small = move.max(axis=1) < _STEP
@@ -176,7 +183,7 @@ class _Batch:
             if not rows.size:
                 break
         everything = np.arange(len(theta))
-        final = self.local(theta, *self.model(theta), everything)[3]
+        final = self.local(theta, *self.value(theta, everything), everything)[3]
         return Solution(free=theta, objective=value, gradient=final, converged=converged)
 
 

@@ -12,6 +12,16 @@ if TYPE_CHECKING:
     from analysis.result import Fit, Holdout
 
 
+LOSSES = {  # what each objective's held-out loss is, in nats
+    "supervised": "binary cross-entropy",
+    "focal": "focal loss",
+    "categorical": "categorical cross-entropy",
+    "contrastive": "contrastive loss",
+    "masked": "cross-entropy of masked codes",
+    "codebook": "reconstruction and commitment",
+}
+
+
 def plain(value: float | None) -> float | None:
     """A number JSON can hold; NaN and infinities become None."""
     return None if value is None or not math.isfinite(value) else float(value)

@@ -16,6 +16,8 @@ from analysis.laws import FloatArray, Law
 from analysis.solver import Solution, minimise
 
 LEVEL = 0.95
+DELTA_SMALLEST = 1e-3
+_EFFICIENT = 2.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +79,7 @@ class Problem:
         log_loss = np.log(self.loss) if target is None else target
         low, high = self.law.bounds(np.exp(log_loss))
         return minimise(
-            lambda free: self.law.log_value(free, self.x, centre),
+            lambda free, _: self.law.log_value(free, self.x, centre),
             starts,
             log_loss,
             low if lower is None else lower,
@@ -103,6 +105,20 @@ def noise_variance(residual: FloatArray, delta: float, dof: int) -> float:
     psi = np.clip(residual, -delta, delta)
     slope = max(float(inside.mean()), 1.0 / len(residual))
     return float((psi**2).sum()) / dof / slope**2
+
+
+def robust_delta(residual: FloatArray, parameters: int) -> float:
+    """Huber's delta: two robust standard deviations of the residuals, at least 1e-3.
+
+    It is 99 % efficient for normal noise (Huber 1981).
+
+    Args:
+        residual: log residuals (n,) of a nearly-least-absolute-deviations fit, which passes
+            through about as many points as it has parameters.
+        parameters: so the median is over the other n - P residuals, the largest.
+    """
+    size = np.sort(np.abs(residual))[parameters:]
+    return max(DELTA_SMALLEST, _EFFICIENT * float(np.median(size)) / 0.6745)
 
 
 def leverages(jacobian: FloatArray) -> FloatArray:

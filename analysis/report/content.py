@@ -12,10 +12,13 @@ from typing import Any
 import pandas as pd
 
 from analysis.fit import fit_law
+from analysis.folds import pooled
 from analysis.records import load
+from analysis.report.others import other_tables
+from analysis.report.plan import plan_numbers, provenance
 from analysis.report.tasks import chosen_models, probe_cells
 from analysis.result import Fit, Holdout, leave_out_largest
-from analysis.selection import groups, law_rows, trial_rows
+from analysis.selection import groups, law_rows, titles, trial_rows
 from analysis.tables import fit_numbers, holdout_numbers, plain
 
 SCHEMA = 1
@@ -29,6 +32,7 @@ class Group:
 
     Attributes:
         key: what sets the group apart.
+        title: family, paradigm and corpus in one line, and more where that is not enough.
         rows: law rows, one per run; empty when no trial finished.
         joint: the joint law, or None without rows.
         marginals: laws of N at the largest D and of D at the largest N.
@@ -38,17 +42,13 @@ class Group:
     """
 
     key: dict[str, Any]
+    title: str
     rows: pd.DataFrame
     joint: Fit | None
     marginals: tuple[Fit, ...]
     holdout: Holdout | None
     bayes: dict[str, Any] | None
     warnings: tuple[str, ...]
-
-    @property
-    def title(self) -> str:
-        """Family, paradigm and corpus in one line."""
-        return f"{self.key['family']}-{str(self.key['paradigm']).upper()} on {self.key['corpus']}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,8 @@ class Content:
 
     Attributes:
         frame: the study's frame.
-        groups: one per law.
+        groups: one per law; pretrained models only.
+        others: tables of the trainings that no law describes.
         probes: cells by task and metric: linear probes, averaged over seeds.
         models: by task, the configuration chosen on validation and its test score.
         study_warnings: of the whole study; each group has its own.
@@ -65,6 +66,7 @@ class Content:
 
     frame: pd.DataFrame
     groups: tuple[Group, ...]
+    others: list[dict[str, Any]]
     probes: pd.DataFrame
     models: list[dict[str, Any]]
     study_warnings: tuple[str, ...]
@@ -86,6 +88,7 @@ class Content:
             "warnings": list(self.study_warnings),
             "plan": plan_numbers(frame),
             "groups": [_group_numbers(g) for g in self.groups],
+            "others": self.others,
             "probes": _rows(self.probes),
             "models": self.models,
             "trials": _rows(trial_rows(frame).drop(columns=["recipe", "parents"])),
@@ -103,12 +106,18 @@ def study_content(folder: str | Path, n_boot: int = 1000) -> Content:
     Raises:
         ResultsError: the folder cannot be read.
     """
-    frame = load(folder)
+    frame = pooled(load(folder))
     corpora = frame.attrs["corpora"]
-    found = tuple(_group(key, part, corpora, n_boot) for key, part in groups(frame))
+    parts = list(groups(frame))
+    named = titles([key for key, _ in parts])
+    found = [
+        _group(key, title, part, corpora, n_boot)
+        for (key, part), title in zip(parts, named, strict=True)
+    ]
     return Content(
         frame=frame,
-        groups=found,
+        groups=tuple(found),
+        others=other_tables(frame),
         probes=probe_cells(frame),
         models=chosen_models(frame),
         study_warnings=tuple(_study_warnings(frame)),
@@ -116,21 +125,25 @@ def study_content(folder: str | Path, n_boot: int = 1000) -> Content:
 
 
 def _group(
-    key: dict[str, Any], part: pd.DataFrame, corpora: Mapping[str, Any], n_boot: int
+    key: dict[str, Any], title: str, part: pd.DataFrame, corpora: Mapping[str, Any], n_boot: int
 ) -> Group:
+    part = part[part["metric"].isin(("loss", ""))].copy()  # "": trials without a value
+    part.attrs = {}  # pandas copies them deeply at every step
     try:
         rows = law_rows(part)
     except ValueError as error:
         return Group(
-            key=key, rows=part.iloc[:0], joint=None, marginals=(), holdout=None, bayes=None,
-            warnings=(str(error),),
+            key=key, title=title, rows=part.iloc[:0], joint=None, marginals=(), holdout=None,
+            bayes=None, warnings=(str(error),),
         )  # fmt: skip
     joint = fit_law(part, "chinchilla", n_boot=n_boot)
     marginals = tuple(fit_law(part, law, n_boot=n_boot) for law in MARGINALS)
     holdout = None
     if joint.ok and joint.residuals[["N", "D"]].drop_duplicates().shape[0] > 1:
         holdout = leave_out_largest(joint)
-    bayes = _bayes(joint, corpora.get(str(key["corpus"]), {}))
+    # The Bayes loss is of the labels in binary cross-entropy: no other loss is compared with it.
+    own = str(key["corpus"]) if key["objective"] == "supervised" else ""
+    bayes = _bayes(joint, corpora.get(own, {}))
     warnings = list(joint.warnings)
     if not joint.ok:
         warnings.insert(0, "the joint law cannot be fitted: only the measured points are shown")
@@ -143,8 +156,8 @@ def _group(
     if bayes and bayes["covered_test"] is False:
         warnings.append("E's interval does not cover the Bayes loss on the test labels drawn")
     return Group(
-        key=key, rows=rows, joint=joint, marginals=marginals, holdout=holdout, bayes=bayes,
-        warnings=tuple(warnings),
+        key=key, title=title, rows=rows, joint=joint, marginals=marginals, holdout=holdout,
+        bayes=bayes, warnings=tuple(warnings),
     )  # fmt: skip
 
 
@@ -178,47 +191,6 @@ def _study_warnings(frame: pd.DataFrame) -> list[str]:
     if bool(trials["dirty"].fillna(False).any()):
         found.append("some trials ran with uncommitted changes")
     return found
-
-
-def plan_numbers(frame: pd.DataFrame) -> dict[str, Any]:
-    """What was planned and what it took."""
-    trials, attrs = trial_rows(frame), frame.attrs
-    sizes = trials.dropna(subset=["N"]).drop_duplicates(["family", "size"]).sort_values("N")
-    return {
-        "stages": attrs["plan"],
-        "planned": attrs["planned"],
-        "missing": attrs["missing"],
-        "counts": attrs["counts"],
-        "sizes": [
-            {"family": str(r["family"]), "size": str(r["size"]), "N": int(r["N"])}
-            for _, r in sizes.iterrows()
-        ],
-        "data": sorted(int(d) for d in trials["D"].dropna().unique()),
-        "seeds": sorted(int(s) for s in trials["seed"].dropna().unique()),
-        "flops": float(trials["C_total"].sum()),
-        "trial_seconds": float(trials["duration_s"].sum()),
-        "first_started": min((str(s) for s in trials["started"] if s), default=""),
-        "last_started": max((str(s) for s in trials["started"] if s), default=""),
-    }
-
-
-def provenance(frame: pd.DataFrame) -> dict[str, Any]:
-    """Where the numbers come from."""
-    trials, attrs = trial_rows(frame), frame.attrs
-    corpora = {
-        name: {k: c.get(k) for k in ("source", "task", "fingerprint", "records", "patients")}
-        for name, c in attrs["corpora"].items()
-    }
-    return {
-        "study_commit": attrs["commit"],
-        "study_dirty": attrs["dirty"],
-        "trial_commits": sorted({str(c) for c in trials["commit"] if c}),
-        "dirty_trials": int(trials["dirty"].fillna(False).sum()),
-        "devices": sorted({str(d) for d in trials["device"] if d}),
-        "versions": attrs["provenance"].get("versions", {}),
-        "corpora": corpora,
-        "errors": attrs["errors"],
-    }
 
 
 def _group_numbers(group: Group) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +9,14 @@ import jinja2
 import pandas as pd
 
 from analysis import figures
-from analysis.report.content import Content, Group, plan_numbers, provenance
+from analysis.files import write_whole
+from analysis.report.content import Content, Group
+from analysis.report.plan import plan_numbers, provenance
+from analysis.report.tasks import METRICS, probe_tables
 from analysis.selection import trial_rows
-from analysis.tables import certificate, count, estimates, interval, number
+from analysis.tables import LOSSES, certificate, count, estimates, interval, number
 
-METRICS = {"loss": "loss, nats", "macro_auroc": "macro-AUROC"}
+PROBE_PICTURES = 4  # families, paradigms and tasks that get figures; more get tables
 
 
 def write_report(content: Content, path: Path) -> None:
@@ -33,6 +34,7 @@ def write_report(content: Content, path: Path) -> None:
     )
     environment.filters |= {"number": number, "count": count, "duration": duration}
     environment.globals |= {
+        "losses": LOSSES,
         "interval": interval,
         "estimates": estimates,
         "certificate": certificate,
@@ -47,11 +49,13 @@ def write_report(content: Content, path: Path) -> None:
             {"title": title, "figure": figures.svg(picture, f"probe{i}")}
             for i, (title, picture) in enumerate(_probe_pictures(content))
         ],
+        probe_tables=probe_tables(content.probes) if _many(content) else [],
+        others=content.others,
         models=content.models,
         trials=_trials(content),
         provenance=provenance(content.frame),
     )
-    _write(path, page.encode())
+    write_whole(path, page.encode())
 
 
 def write_figures(content: Content, folder: Path) -> list[Path]:
@@ -69,7 +73,7 @@ def write_figures(content: Content, folder: Path) -> list[Path]:
     paths = []
     for name, picture in pictures.items():
         paths.append(folder / f"{name}.png")
-        _write(paths[-1], figures.png(picture))
+        write_whole(paths[-1], figures.png(picture))
     return paths
 
 
@@ -85,13 +89,22 @@ def _pictures(group: Group) -> dict[str, figures.Picture]:
     return found
 
 
+def _many(content: Content) -> bool:
+    """Whether there are too many probes for a figure each."""
+    kinds = content.probes[["family", "paradigm", "task", "protocol"]].drop_duplicates()
+    return len(kinds) > PROBE_PICTURES
+
+
 def _probe_pictures(content: Content) -> list[tuple[str, figures.Picture]]:
+    if _many(content):
+        return []
     found = []
-    for key, part in content.probes.groupby(["family", "paradigm", "task", "metric"], sort=True):
-        family, paradigm, task, metric = (str(k) for k in key)
-        label = METRICS.get(metric, metric)
-        picture = figures.measured(part, label, f"Probe {label.split(',')[0]}")
-        found.append((f"{family}-{paradigm.upper()} on {task}, {label}", picture))
+    by = ["family", "paradigm", "task", "protocol", "metric"]
+    for key, part in content.probes.groupby(by, sort=True):
+        family, paradigm, task, protocol, metric = (str(k) for k in key)
+        share = protocol.removeprefix("linear-probe").replace("@", ", labels ")
+        picture = figures.measured(part, METRICS[metric], f"Probe {METRICS[metric].split(',')[0]}")
+        found.append((f"{family}-{paradigm.upper()} on {task}{share}, {METRICS[metric]}", picture))
     return found
 
 
@@ -125,8 +138,11 @@ def _cells(rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def _trials(content: Content) -> list[dict[str, Any]]:
-    losses = pd.concat([g.rows for g in content.groups])
-    by_trial = losses.set_index("trial")["value"].to_dict() if len(losses) else {}
+    by_trial = {
+        str(t): float(v)
+        for g in content.groups if len(g.rows)
+        for t, v in zip(g.rows["trial"], g.rows["value"], strict=True)
+    }  # fmt: skip
     errors = content.frame.attrs["errors"]
     rows = trial_rows(content.frame).sort_values(["family", "size", "D", "seed"])
     rows = rows.sort_values(["family", "N", "D", "seed"], na_position="last", kind="stable")
@@ -148,19 +164,3 @@ def duration(seconds: float | None) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write completely or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

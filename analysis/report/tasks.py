@@ -1,4 +1,4 @@
-"""Scores by task: linear probes against scale, and the model chosen on validation."""
+"""Scores by task: linear probes by configuration, and the model chosen on validation."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from typing import Any
 import pandas as pd
 
 from analysis.selection import USED
-from analysis.tables import plain
+from analysis.tables import count, plain
 
 CONFIGURATION = (
     "stage", "family", "paradigm", "objective", "corpus", "labels_fraction", "size", "N", "D",
     "lr", "recipe",
 )  # fmt: skip
 SCORE = "macro_auroc"
+METRICS = {"loss": "loss, nats", "macro_auroc": "macro-AUROC"}
+PROBE = "linear-probe"  # and, with a share of the labels, linear-probe@0.1
 _Z = 1.959964
 
 
@@ -22,34 +24,81 @@ def _finished(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["status"].isin(USED) & frame["value"].notna() & (frame["metric"] != "")]
 
 
+def _is_probe(protocol: pd.Series[str]) -> pd.Series[bool]:
+    return (protocol == PROBE) | protocol.str.startswith(f"{PROBE}@")
+
+
 def probe_cells(frame: pd.DataFrame) -> pd.DataFrame:
-    """Test scores of linear probes, one row per family, paradigm, task, metric, N and D.
+    """Test scores of linear probes, one row per configuration, task, metric, N and D.
+
+    Args:
+        frame: from ``load``, folds pooled.
 
     Returns:
-        Columns ``family, paradigm, task, metric, size, N, D, value, low, high, seeds``: the mean
-        over seeds and its 95 % interval.
+        Columns ``family, paradigm, task, protocol, metric, size, N, D, recipe, value, low, high,
+        seeds``: the mean over seeds and folds and its 95 % interval; ``metric`` is ``loss`` or
+        ``macro_auroc``, ``protocol`` tells the share of the labels.
     """
     rows = _finished(frame)
-    rows = rows[(rows["protocol"] == "linear-probe") & (rows["split"] == "test")]
-    by = ["family", "paradigm", "task", "metric", "size", "N", "D", "recipe"]
+    rows = rows[_is_probe(rows["protocol"]) & (rows["split"] == "test")]
+    rows = rows[rows["metric"].isin(METRICS)]
+    by = ["family", "paradigm", "task", "protocol", "metric", "size", "N", "D", "recipe"]
     found = []
     for key, part in rows.groupby(by, sort=True):
         value, low, high = mean_interval(part)
         found.append({**dict(zip(by, key, strict=True)), "value": value, "low": low, "high": high,
-                      "seeds": len(part)})  # fmt: skip
+                      "seeds": part["seed"].nunique()})  # fmt: skip
     return pd.DataFrame(found, columns=[*by, "value", "low", "high", "seeds"])
 
 
+def probe_tables(cells: pd.DataFrame) -> list[dict[str, Any]]:
+    """Probes as tables: first the largest cells of all configurations, then each on its own.
+
+    Returns:
+        Tables with ``title``, ``head``, ``rows`` (text, then numbers or None) and ``folded``,
+        whether a page may show it on demand only.
+    """
+    found = []
+    named = cells.assign(name=cells["family"] + "-" + cells["paradigm"].str.upper())
+    for (protocol, metric), part in named.groupby(["protocol", "metric"], sort=True):
+        what = f"{METRICS[str(metric)]}, {protocol}"
+        largest = part.sort_values(["N", "D"]).drop_duplicates(["name", "task"], keep="last")
+        wide = largest.pivot_table(index="task", columns="name", values="value")
+        found.append(_table(f"{what}: largest N, then largest D, of each", ["task"], wide))
+        for name, own in part.groupby("name", sort=True):
+            cell = ["size", "N", "D"]
+            wide = own.pivot_table(index=cell, columns="task", values="value", aggfunc="mean")
+            wide = wide.sort_index(level=["N", "D"])
+            found.append({**_table(f"{what}: {name}", cell, wide), "folded": True})
+    return sorted(found, key=lambda t: bool(t["folded"]))
+
+
+def _table(title: str, index: list[str], wide: pd.DataFrame) -> dict[str, Any]:
+    keys = [k if isinstance(k, tuple) else (k,) for k in wide.index]
+    rows = [
+        [*(v if isinstance(v, str) else count(float(v)) for v in key),
+         *(None if pd.isna(v) else float(v) for v in values)]
+        for key, values in zip(keys, wide.to_numpy(), strict=True)
+    ]  # fmt: skip
+    head = [*index, *(str(c) for c in wide.columns)]
+    return {"title": title, "head": head, "rows": rows, "folded": False}
+
+
 def mean_interval(rows: pd.DataFrame) -> tuple[float, float, float]:
-    """Mean over seeds and its 95 % interval.
+    """Mean over seeds and folds, and its 95 % interval.
 
     Seeds share the test patients, so the error from those patients (``value_se``, averaged)
-    does not shrink with seeds; the scatter between seeds does.
+    does not shrink with seeds; the scatter between seeds does. Folds have patients of their
+    own: the scatter of their means holds both.
     """
-    mean, count = float(rows["value"].mean()), len(rows)
-    patients = float((rows["value_se"] ** 2).mean())
-    seeds = float(rows["value"].var()) / count if count > 1 else 0.0
-    error = math.sqrt(seeds + patients) if math.isfinite(patients) else math.nan
+    mean, runs = float(rows["value"].mean()), len(rows)
+    folds = rows.groupby("fold")["value"].mean() if "fold" in rows else rows["value"].iloc[:1]
+    if len(folds) > 1:
+        mean, error = float(folds.mean()), math.sqrt(float(folds.var()) / len(folds))
+    else:
+        patients = float((rows["value_se"] ** 2).mean())
+        seeds = float(rows["value"].var()) / runs if runs > 1 else 0.0
+        error = math.sqrt(seeds + patients) if math.isfinite(patients) else math.nan
     return mean, mean - _Z * error, mean + _Z * error
 
 
@@ -57,10 +106,11 @@ def chosen_models(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """For each task and protocol, the configuration with the best mean validation macro-AUROC.
 
     Only the validation split chooses; the test score of the choice is the mean over its seeds,
-    with a 95 % interval that holds seeds and patients.
+    with a 95 % interval that holds seeds and patients. Folds are averaged.
     """
     rows = _finished(frame)
-    rows = rows[(rows["metric"] == SCORE) & rows["protocol"].isin(("held-out", "linear-probe"))]
+    rows = rows[(rows["metric"] == SCORE)]
+    rows = rows[(rows["protocol"] == "held-out") | _is_probe(rows["protocol"])]
     found = []
     for (task, protocol), part in rows.groupby(["task", "protocol"], sort=True):
         validation = part[part["split"] == "validation"]
@@ -79,7 +129,7 @@ def chosen_models(frame: pd.DataFrame) -> list[dict[str, Any]]:
         found.append({
             "task": str(task), "protocol": str(protocol), "family": str(best["family"]),
             "paradigm": str(best["paradigm"]), "size": str(best["size"]), "N": int(best["N"]),
-            "D": int(best["D"]), "lr": float(best["lr"]), "seeds": len(test),
+            "D": int(best["D"]), "lr": float(best["lr"]), "seeds": test["seed"].nunique(),
             "considered": len(means), "validation": float(means.max()), "test": mean,
             "low": plain(low), "high": plain(min(high, 1.0)),
             "runs": [float(v) for v in test["value"]],

@@ -210,7 +210,7 @@ def test_a_failed_write_leaves_the_old_page(
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("analysis.report.page.os.fsync", full)
+    monkeypatch.setattr("analysis.files.os.fsync", full)
     with pytest.raises(OSError, match="No space"):
         write_report(content, page)
     assert page.read_text() == "old"

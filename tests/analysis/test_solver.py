@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import least_squares
 
 from analysis.laws import FloatArray, get
-from analysis.solver import huber, minimise
+from analysis.solver import IndexArray, huber, minimise
 
 LAW = get("chinchilla")
 X = np.array([(n, d) for n in (2e3, 8e3, 3e4, 1e5) for d in (256.0, 1024.0, 4096.0)])
@@ -15,7 +15,7 @@ CENTRE = LAW.centre(X)
 TRUTH = LAW.to_free(np.array([0.2, 5.0, 0.5, 4.0, 0.4]), CENTRE)
 
 
-def model(free: FloatArray) -> tuple[FloatArray, FloatArray]:
+def model(free: FloatArray, _rows: object = None) -> tuple[FloatArray, FloatArray]:
     return LAW.log_value(free, X, CENTRE)
 
 
@@ -77,7 +77,7 @@ def test_weights_are_repeated_rows() -> None:
     )
     rows = np.repeat(np.arange(len(X)), counts)
 
-    def repeated(free: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def repeated(free: FloatArray, _rows: object) -> tuple[FloatArray, FloatArray]:
         return LAW.log_value(free, X[rows], CENTRE)
 
     longer = minimise(repeated, TRUTH[None], target[rows], lower, upper, delta=0.02)
@@ -96,6 +96,19 @@ def test_a_batch_gives_what_single_problems_give(monkeypatch: pytest.MonkeyPatch
     for i in range(7):
         alone = minimise(model, TRUTH[None], targets[i], lower[i], upper[i], delta=0.02)
         np.testing.assert_allclose(alone.objective[0], batch.objective[i], rtol=1e-12)
+
+
+def test_a_model_is_told_which_problems_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each problem has data of its own: log f = its offset, and the solver finds it."""
+    monkeypatch.setattr("analysis.solver.CHUNK_ELEMENTS", 3)
+    offset = np.random.default_rng(0).standard_normal((8, 3))
+
+    def shifted(free: FloatArray, rows: IndexArray) -> tuple[FloatArray, FloatArray]:
+        return free + offset[rows], np.ones((len(free), 3, 1))
+
+    bound = np.array([5.0])
+    found = minimise(shifted, np.zeros((8, 1)), np.zeros(3), -bound, bound, delta=np.inf)
+    np.testing.assert_allclose(found.free[:, 0], -offset.mean(axis=1), atol=1e-9)
 
 
 def test_best_of_keeps_the_lowest_of_each_group() -> None:

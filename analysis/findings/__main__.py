@@ -1,0 +1,61 @@
+"""``python -m analysis.findings results/<study>``: our exponents beside S1's findings."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    found = argparse.ArgumentParser(
+        prog="python -m analysis.findings",
+        description="Fit the laws of a study on every task and judge the findings of S1.",
+    )
+    found.add_argument("folder", type=Path, help="results folder")
+    found.add_argument("--out", type=Path, help="page to write (default: FOLDER/findings.md)")
+    found.add_argument("--json", action="store_true", help="print all numbers, write nothing")
+    found.add_argument(
+        "--bootstrap", type=int, default=1000, metavar="N", help="refits (default: 1000)"
+    )
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns 0, or 2 for a folder that cannot be read or written."""
+    options = parser().parse_args(arguments)
+    if options.bootstrap < 0:
+        parser().error("--bootstrap must not be negative")
+    from analysis import figures
+    from analysis.files import write_whole
+    from analysis.findings.content import study_findings
+    from analysis.findings.page import markdown
+    from analysis.findings.pictures import pictures
+    from analysis.records import ResultsError
+
+    folder: Path = options.folder
+    try:
+        findings = study_findings(folder, n_boot=options.bootstrap)
+        if options.json:
+            print(findings.to_json())  # noqa: T201
+            return 0
+        page: Path = options.out or folder / "findings.md"
+        names = []
+        for name, picture in pictures(findings).items():
+            write_whole(page.parent / "figures" / f"{name}.png", figures.png(picture))
+            names.append(f"figures/{name}.png")
+        write_whole(page.with_suffix(".json"), (findings.to_json() + "\n").encode())
+        write_whole(page, markdown(findings, names).encode())
+        print(f"{page}: written")  # noqa: T201
+    except ResultsError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    except OSError as error:
+        print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""Everything the findings page says, before any page or figure."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.findings.claims import Claim, Quantity
+from analysis.findings.configurations import Configuration, TaskFit, configurations
+from analysis.findings.generalisation import absolute_claims, mean_kappa, transfer_claims
+from analysis.findings.scaling import (
+    By,
+    allocation_claims,
+    bottleneck_claims,
+    data_share,
+    efficiency_claims,
+    mean_exponent,
+    mean_to_data,
+    used_up,
+)
+from analysis.folds import pooled
+from analysis.overfitting import gap_cells
+from analysis.records import ResultsError, load
+from analysis.tables import fit_numbers, plain
+from analysis.uncertainty import Interval
+
+SCHEMA = 1
+TITLES = {
+    "i": "In distribution: is data or model size the limit?",
+    "ii": "On other tasks: parameter and data efficiency",
+    "iii": "Transfer: what a lower loss in distribution is worth elsewhere",
+    "iv": "Whose loss on other tasks is lowest?",
+    "v": "Where the next unit of compute goes, under C ~ N D",
+}
+S1_SAYS = {
+    "i": "SL models saturate in model size and are far from saturation in data; SSL models show no "
+    "saturation in either.",
+    "ii": "ResNets are more parameter-efficient than Transformers, SSL more data-efficient than "
+    "SL (how many times is lost in the text we have).",
+    "iii": "Transfer exponents are below 1 under nearly all conditions, and larger for SSL than "
+    "for SL (means of Table S.7).",
+    "iv": "ResNets have the lowest absolute loss across most sizes; Transformer-SSL overtakes "
+    "ResNet-SSL at very large model sizes only.",
+    "v": "Transformer-SL gives 90 % of marginal compute to data, ResNet-SL 79 %; "
+    "Transformer-SSL gives 73 % to model size.",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """A study beside S1.
+
+    Attributes:
+        frame: the study's frame, folds pooled.
+        configurations: with their fits.
+        claims: in the order of S1's findings.
+        gaps: train-validation gap by cell.
+        notes: what was left out.
+    """
+
+    frame: pd.DataFrame
+    configurations: tuple[Configuration, ...]
+    claims: tuple[Claim, ...]
+    gaps: pd.DataFrame
+    notes: tuple[str, ...]
+
+    @property
+    def virtual(self) -> bool:
+        """Whether everything trained on is made of virtual patients."""
+        return all(str(c.key["corpus"]).startswith("virtual/") for c in self.configurations)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers as plain JSON values."""
+        return {
+            "schema": SCHEMA,
+            "study": self.frame.attrs["study"],
+            "claims": [
+                {
+                    **dataclasses.asdict(c),
+                    "estimate": plain(c.estimate),
+                    "check": plain(c.check),
+                    "interval": pair(c.interval),
+                    "verdict": str(c.verdict),
+                }
+                for c in self.claims
+            ],
+            "configurations": {c.name: _numbers(c) for c in self.configurations},
+            "notes": list(self.notes),
+        }
+
+    def to_json(self) -> str:
+        """``to_dict`` as text."""
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False)
+
+
+def study_findings(folder: str | Path, n_boot: int = 1000) -> Findings:
+    """Load a study, fit its laws and judge the claims of S1.
+
+    Raises:
+        ResultsError: the folder cannot be read or holds no pretraining with a law.
+    """
+    frame = pooled(load(folder))
+    fitted, notes = configurations(frame, n_boot)
+    if not fitted:
+        raise ResultsError(f"{folder}: no pretrained models with a held-out loss: no law to fit")
+    by: By = {c.kind: c for c in fitted}
+    for c in fitted:
+        if not c.fit.ok:
+            notes.append(f"{c.name}: no joint law in distribution ({'; '.join(c.fit.warnings)})")
+    claims = [
+        *bottleneck_claims(by),
+        *efficiency_claims(by),
+        *transfer_claims(by),
+        *absolute_claims(by),
+        *allocation_claims(by),
+    ]
+    if missing := frame.attrs["missing"]:
+        notes.append(f"{missing} of {frame.attrs['planned']} planned trials have not run yet")
+    return Findings(
+        frame=frame,
+        configurations=tuple(fitted),
+        claims=tuple(claims),
+        gaps=gap_cells(frame),
+        notes=tuple(notes),
+    )
+
+
+def pair(value: Interval) -> list[float | None]:
+    """An interval as two JSON values."""
+    return [plain(value.low), plain(value.high)]
+
+
+def _quantity(value: Quantity) -> dict[str, Any]:
+    return {"estimate": plain(value.estimate), "interval": pair(value.interval)}
+
+
+def _numbers(c: Configuration) -> dict[str, Any]:
+    return {
+        "key": {k: None if pd.isna(v) else str(v) for k, v in c.key.items()},
+        "in_distribution": fit_numbers(c.fit),
+        "data_share": _quantity(data_share(c.fit)),
+        "used_up": {axis: _quantity(used_up(c.fit, axis)) for axis in ("N", "D")},
+        "mean_alpha": _quantity(mean_exponent(c, "alpha")),
+        "mean_beta": _quantity(mean_exponent(c, "beta")),
+        "mean_kappa": _quantity(mean_kappa(c)),
+        "mean_kappa_free": _quantity(mean_kappa(c, free=True)),
+        "to_data": _quantity(mean_to_data(c)),
+        "tasks": {t.task: _task(t) for t in c.tasks},
+    }
+
+
+def _task(found: TaskFit) -> dict[str, Any]:
+    transfer = found.transfer
+    return {
+        "law": fit_numbers(found.fit),
+        "identified": {axis: found.identified(axis) for axis in ("N", "D")},
+        "transfer": transfer and {
+            "kappa": plain(transfer.kappa),
+            "interval": pair(transfer.interval),
+            "K": plain(transfer.K),
+            "floors": [plain(v) for v in transfer.floors],
+            "r2": plain(transfer.r2),
+            "kappa_free": plain(transfer.kappa_free),
+            "interval_free": pair(transfer.interval_free),
+            "floor_free": plain(transfer.floor_free),
+            "warnings": list(transfer.warnings),
+        },
+    }  # fmt: skip

@@ -1,0 +1,1 @@
+"""Numbers printed in papers, to stand beside our own."""

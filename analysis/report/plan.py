@@ -1,0 +1,50 @@
+"""What was planned, what ran, and where the numbers come from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from analysis.selection import trial_rows
+
+
+def plan_numbers(frame: pd.DataFrame) -> dict[str, Any]:
+    """What was planned and what it took."""
+    trials, attrs = trial_rows(frame), frame.attrs
+    sizes = trials.dropna(subset=["N"]).drop_duplicates(["family", "size"]).sort_values("N")
+    return {
+        "stages": attrs["plan"],
+        "planned": attrs["planned"],
+        "missing": attrs["missing"],
+        "counts": attrs["counts"],
+        "sizes": [
+            {"family": str(r["family"]), "size": str(r["size"]), "N": int(r["N"])}
+            for _, r in sizes.iterrows()
+        ],
+        "data": sorted(int(d) for d in trials["D"].dropna().unique()),
+        "seeds": sorted(int(s) for s in trials["seed"].dropna().unique()),
+        "flops": float(trials["C_total"].sum()),
+        "trial_seconds": float(trials["duration_s"].sum()),
+        "first_started": min((str(s) for s in trials["started"] if s), default=""),
+        "last_started": max((str(s) for s in trials["started"] if s), default=""),
+    }
+
+
+def provenance(frame: pd.DataFrame) -> dict[str, Any]:
+    """Where the numbers come from."""
+    trials, attrs = trial_rows(frame), frame.attrs
+    corpora = {
+        name: {k: c.get(k) for k in ("source", "task", "fingerprint", "records", "patients")}
+        for name, c in attrs["corpora"].items()
+    }
+    return {
+        "study_commit": attrs["commit"],
+        "study_dirty": attrs["dirty"],
+        "trial_commits": sorted({str(c) for c in trials["commit"] if c}),
+        "dirty_trials": int(trials["dirty"].fillna(False).sum()),
+        "devices": sorted({str(d) for d in trials["device"] if d}),
+        "versions": attrs["provenance"].get("versions", {}),
+        "corpora": corpora,
+        "errors": attrs["errors"],
+    }

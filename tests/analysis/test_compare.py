@@ -1,0 +1,281 @@
+"""Comparisons of models on the same patients, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.compare import main
+from analysis.overfitting import gap_cells
+from analysis.paired import Estimate, auroc, macro_auroc, patient_weights, scores
+from analysis.predictions import Predictions, read_test
+from analysis.records import EVALUATION_COLUMNS, TRIAL_COLUMNS, ResultsError, load
+from tests.analysis.worlds import HOLDS, write_world
+
+FOLDS, PER_FOLD, TASK = 3, 60, "ptbxl:superclass"
+CLASSES = np.array(["NORM", "MI"])
+
+
+def counted(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> float:
+    """AUROC by comparing every positive with every negative."""
+    more = (score[positive][:, None] > score[~positive]) + 0.5 * (
+        score[positive][:, None] == score[~positive]
+    )
+    both = weights[positive][:, None] * weights[~positive]
+    return float((more * both).sum() / both.sum())
+
+
+def test_auroc_agrees_with_counting_pairs() -> None:
+    rng = np.random.default_rng(0)
+    score = rng.integers(0, 6, 40).astype(float)  # many ties
+    positive = rng.random(40) < 0.3
+    weights = rng.integers(0, 3, (4, 40)).astype(float)
+    expected = [counted(score, positive, w) for w in weights]
+    np.testing.assert_allclose(auroc(score, positive, weights), expected, rtol=1e-12)
+    none = np.zeros(40, dtype=bool)
+    assert np.isnan(auroc(score, none, weights)).all()
+
+
+def made(quality: float, fold: int, seed: int) -> dict[str, np.ndarray]:
+    """Predictions of a model of this quality; labels and patients depend on the fold only."""
+    rng = np.random.default_rng(fold)
+    rows = np.arange(PER_FOLD) + PER_FOLD * fold
+    patient = 1000 * fold + np.arange(PER_FOLD) // 2
+    labels = (rng.random((PER_FOLD, 2)) < 0.4).astype(np.uint8)
+    noise = np.random.default_rng([fold, seed]).standard_normal((PER_FOLD, 2))
+    split = np.ones(PER_FOLD, dtype=np.int8)
+    split[:10] = 0
+    return {
+        "split": split, "row": rows, "record": np.array([f"r{r:05d}" for r in rows]),
+        "patient": patient, "labels": labels, "classes": CLASSES,
+        "logits": (quality * labels + noise).astype(np.float32),
+    }  # fmt: skip
+
+
+def predictions(quality: float = 1.0) -> Predictions:
+    parts = [made(quality, fold, 0) for fold in (1, 2)]
+    merged = {k: np.concatenate([p[k] for p in parts]) for k in ("record", "patient")}
+    return Predictions(
+        record=merged["record"], patient=merged["patient"],
+        fold=np.repeat(np.array([1, 2]), PER_FOLD),
+        labels=np.concatenate([p["labels"] for p in parts]) > 0,
+        logits=np.concatenate([p["logits"] for p in parts]).astype(float), classes=("NORM", "MI"),
+    )  # fmt: skip
+
+
+def test_resamples_are_of_patients_and_shared_between_models() -> None:
+    found = predictions()
+    weights = patient_weights(found.patient, 50, seed=3)
+    assert (weights[0] == 1).all() and weights.shape == (51, 120)
+    assert (weights[:, 0::2] == weights[:, 1::2]).all()
+    same = scores(found, 50, 3).less(scores(found, 50, 3))
+    np.testing.assert_array_equal(same.pooled, 0.0)
+    estimate = Estimate.of(scores(found, 200, 3).pooled)
+    assert estimate.low < estimate.value < estimate.high
+
+
+def test_folds_are_averaged_or_put_together() -> None:
+    found = predictions()
+    one = np.ones((1, 120))
+    folds = [float(macro_auroc(found, one, found.fold == f)[0]) for f in (1, 2)]
+    score = scores(found, 5, 0)
+    assert score.by_fold[0] == pytest.approx(np.mean(folds))
+    assert score.pooled[0] == pytest.approx(macro_auroc(found, one)[0])
+    shifted = found.logits + 100 * (found.fold == 2)[:, None]
+    moved = Predictions(
+        record=found.record, patient=found.patient, fold=found.fold, labels=found.labels,
+        logits=shifted, classes=found.classes,
+    )  # fmt: skip
+    assert scores(moved, 5, 0).by_fold[0] == pytest.approx(np.mean(folds))
+    assert scores(moved, 5, 0).pooled[0] < score.pooled[0]
+
+
+def row(name: str, paradigm: str, fold: int, size: str, seed: int) -> dict[str, Any]:
+    trial: dict[str, Any] = dict.fromkeys(TRIAL_COLUMNS)
+    return trial | {
+        "study": "cv", "stage": "pretrain", "trial": f"t{name}", "family": "resnet", "size": size,
+        "paradigm": paradigm, "objective": "supervised", "corpus": f"{TASK}@fold{fold}",
+        "preprocessing": "none", "recipe": "{}", "labels_fraction": 1.0, "num_labels": 2,
+        "leads": 12, "N": 5000 + 10 * int(size[1]), "D": 120 + fold, "lr": 0.01, "batch": 64,
+        "seed": seed, "status": "done", "C": 1e9,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    """Three folds: an SSL model, two supervised sizes and two random twins, with predictions."""
+    store = tmp_path / "cv" / ".runs"
+    (store / "predictions").mkdir(parents=True)
+    models = [("ssl", "s1", 0, 2.0), ("random", "s1", 0, 0.3), ("random", "s1", 1, 0.3),
+              ("sl", "s1", 0, 1.0), ("sl", "s2", 0, 1.5)]  # fmt: skip
+    trials, values = [], []
+    for i, (paradigm, size, seed, quality) in enumerate(models):
+        for fold in range(1, FOLDS + 1):
+            name = f"{i}f{fold}"
+            trials.append(row(name, paradigm, fold, size, seed))
+            best = (quality if fold != 2 else 2.5 - quality) if paradigm == "sl" else 1.0
+            for metric, split, value in (
+                ("loss", "validation", 1 / best), ("macro_auroc", "test", 0.8)
+            ):  # fmt: skip
+                values.append({
+                    "evaluation": f"e{name}", "trial": f"t{name}", "step": 1, "C": 1e9,
+                    "task": f"{TASK}@fold{fold}", "split": split, "metric": metric, "n": 50,
+                    "protocol": "held-out" if paradigm == "sl" else "linear-probe",
+                    "value": value, "value_se": 0.01,
+                })  # fmt: skip
+            np.savez(store / "predictions" / f"e{name}.npz", **made(quality, fold, 7 * i))  # type: ignore[arg-type]
+    pd.DataFrame(trials)[[*TRIAL_COLUMNS]].to_parquet(store / "trials.parquet")
+    pd.DataFrame(values)[[*EVALUATION_COLUMNS]].to_parquet(store / "evaluations.parquet")
+    ids = [t["trial"] for t in trials]
+    (store / "compacted.json").write_text(json.dumps([*ids, *(v["evaluation"] for v in values)]))
+    stage = {"stage": "pretrain", "trials": ids, "evaluations": [v["evaluation"] for v in values]}
+    (store / "study.json").write_text(
+        json.dumps({"study": "cv", "schema": 1, "grid": {}, "stages": [stage]})
+    )
+    return tmp_path / "cv"
+
+
+def run(study: Path, capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    assert main([str(study), "--bootstrap", "200", "--json", *words]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_trained_features_are_compared_with_the_mean_of_twins(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (pair,) = run(study, capsys)["pairs"]
+    assert pair["configuration"]["paradigm"] == "ssl" and pair["configuration"]["D"] == 122
+    assert (pair["records"], pair["patients"], pair["seeds"]) == (150, 75, 1)
+    twins = list(pair["twins"].values())
+    assert len(twins) == 2
+    difference = pair["pooled"]["value"] - np.mean(twins)
+    assert pair["difference"]["value"] == pytest.approx(difference)
+    assert 0 < pair["difference"]["low"] < difference < pair["difference"]["high"]
+    assert pair["difference_by_fold"]["low"] > 0
+
+
+def test_the_best_is_chosen_in_each_fold_on_validation(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = run(study, capsys, "--protocol", "held-out")
+    (best,) = found["chosen"]
+    assert [f["size"] for f in best["folds"]] == ["s2", "s1", "s2"]
+    assert best["considered"] == 2 and "validation split" in best["rule"]
+    assert best["records"] == 150 and best["pooled"]["low"] < best["pooled"]["value"]
+    assert not found["pairs"]
+
+
+def test_text_and_file(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "compare.json"
+    assert main([str(study), "--bootstrap", "20", "--out", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert "resnet-SL on ptbxl:superclass (held-out)" in text
+    assert "150 records of 75 patients, each tested once" in text
+    assert "less 2 twins" in text
+    assert json.loads(out.read_text())["study"] == "cv"
+
+
+def spoil(path: Path, change: Callable[[dict[str, np.ndarray]], None]) -> None:
+    with np.load(path) as file:
+        arrays = {k: file[k] for k in file.files}
+    change(arrays)
+    np.savez(path, **arrays)
+
+
+def rename(arrays: dict[str, np.ndarray]) -> None:
+    arrays["record"][-1] = "r09999"
+
+
+def repeat(arrays: dict[str, np.ndarray]) -> None:
+    arrays["record"] = np.array([f"r{r + 10:05d}" for r in range(60, 120)])
+
+
+def blur(arrays: dict[str, np.ndarray]) -> None:
+    arrays["logits"][-1] = np.nan
+
+
+def cut(arrays: dict[str, np.ndarray]) -> None:
+    arrays["labels"] = arrays["labels"][:-1]
+
+
+def flip(arrays: dict[str, np.ndarray]) -> None:
+    arrays["labels"][-1] = 1 - arrays["labels"][-1]
+
+
+def meet(arrays: dict[str, np.ndarray]) -> None:
+    arrays["patient"][-1] = 1029
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("e1f2", rename, "not tested on the same records: 1 only in"),
+        ("e0f2", repeat, "record r00080 is tested twice"),
+        ("e0f2", blur, "e0f2.npz: logits of test records are not all finite"),
+        ("e0f2", cut, r"e0f2.npz: labels has shape \(59, 2\), not \(60, 2\)"),
+        ("e1f2", flip, "labels of record r00179 differ"),
+        ("e0f2", meet, "patient 1029 is tested in two folds"),
+        ("e0f2", lambda a: a.pop("logits"), "e0f2.npz: no array logits"),
+    ],
+)
+def test_predictions_that_do_not_fit_are_refused(
+    study: Path, capsys: pytest.CaptureFixture[str], name: str, change: Any, message: str
+) -> None:
+    spoil(study / f".runs/predictions/{name}.npz", change)
+    assert main([str(study), "--bootstrap", "5", "--protocol", "linear-probe"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    with pytest.raises(AssertionError, match=message):
+        raise AssertionError(error)
+
+
+def test_missing_files_and_folds_are_named(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = study / ".runs/predictions/e0f2.npz"
+    path.write_bytes(b"no archive")
+    assert main([str(study), "--bootstrap", "5"]) == 2
+    assert "e0f2.npz: cannot be read" in capsys.readouterr().err
+    path.unlink()
+    assert main([str(study), "--bootstrap", "5"]) == 2
+    assert "e0f2.npz: no such file" in capsys.readouterr().err
+    table = study / ".runs/evaluations.parquet"
+    values = pd.read_parquet(table)
+    values[values["evaluation"] != "e0f2"].to_parquet(table)
+    assert main([str(study), "--bootstrap", "5"]) == 2
+    assert "no result of fold 2: run the study to its end" in capsys.readouterr().err
+    assert main([str(study), "--task", "elsewhere"]) == 2
+    assert "no predictions of elsewhere" in capsys.readouterr().err
+
+
+def test_a_model_that_saw_the_fold_is_refused(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = study / ".runs/trials.parquet"
+    trials = pd.read_parquet(table)
+    trials.loc[trials["trial"] == "t0f2", "corpus"] = TASK  # the official split
+    trials.to_parquet(table)
+    assert main([str(study), "--bootstrap", "5"]) == 2
+    assert "tested on fold 2 of it (evaluation e0f2): it may have seen" in capsys.readouterr().err
+
+
+def test_pickles_are_never_read(tmp_path: Path) -> None:
+    arrays: dict[str, Any] = made(1.0, 1, 0)
+    arrays["record"] = arrays["record"].astype(object)
+    np.savez(tmp_path / "e.npz", **arrays)
+    with pytest.raises(ResultsError, match=r"e.npz: cannot be read \(Object arrays"):
+        read_test(tmp_path / "e.npz", 1)
+
+
+def test_the_gap_is_validation_less_train(tmp_path: Path) -> None:
+    frame = load(write_world(tmp_path / "w", {("resnet", "sl"): HOLDS["resnet", "sl"]}, ()))
+    cells = gap_cells(frame)
+    assert len(cells) == 25 and (cells["runs"] == 1).all()
+    np.testing.assert_allclose(cells["gap"], 0.0001 * 8192 / cells["D"].astype(float), rtol=1e-9)
+    np.testing.assert_allclose(cells["relative"], cells["gap"] / cells["train"], rtol=1e-12)
+    assert gap_cells(frame[frame["split"] != "train"]).empty
