@@ -22,7 +22,7 @@ def read_released(path: Path) -> Released:
         ConfigurationError: no such file, no sidecar, or a sidecar of something else.
     """
     sidecar = path.with_suffix(".json")
-    how = "convert a released checkpoint by python -m scaling.models.released"
+    how = "convert a released checkpoint by python -m scaling.convert codebook"
     for needed in (path, sidecar):
         if not needed.is_file():
             raise ConfigurationError(f"there is no file {needed}; {how}")

@@ -10,7 +10,8 @@ from typing import TextIO
 
 from scaling.identity import Job, Training
 from scaling.record import status_of
-from scaling.trial import Workspace, failed_training
+from scaling.trial import Workspace
+from scaling.trial_records import failed_training
 from sweeps.errors import ConfigurationError, StorageError
 from sweeps.executors import Executor, JobEvent
 from sweeps.needs import why_not

@@ -86,13 +86,13 @@ class _Finder:
         cases = []
         for fold in _folds(items):
             corpus = self.target(where, items, fold)
-            if corpus is None:
-                continue
             found = [
                 self.target((*here, "tasks", j), [task, *items], of)
                 for j, task in enumerate(tasks)
-                for of in _folds([task], corpus.spec)
+                for of in _folds([task], corpus.spec if corpus is not None else None)
             ]
+            if corpus is None:
+                continue
             cases.append(Case(corpus=corpus, tasks=tuple(t for t in found if t is not None)))
         return tuple(cases)
 

@@ -47,7 +47,8 @@ def test_only_the_tune_executor_imports_ray() -> None:
     [
         ("sweeps.run", {"torch", "ray", "pandas", "scipy", "matplotlib"}),
         ("sweeps.grid", {"torch", "ray", "pandas", "scipy", "matplotlib"}),
-        ("scaling.models.families", {"torch"}),
+        ("scaling.models.families", {"torch", "numpy"}),
+        ("scaling.models.slots", {"torch"}),
         ("scaling.corpora.registry", {"torch", "pandas", "numpy"}),
         ("scaling.cost", {"torch", "numpy"}),
         ("analysis", {"torch", "ray", "scipy", "matplotlib", "lmfit"}),

@@ -326,3 +326,23 @@ def test_published_ids_are_those_planned_now(
     with (ROOT / "results" / study / "trials.csv").open() as file:
         published = {row["trial"] for row in csv.DictReader(file)}
     assert {t.id for t in trainings(plan)} == published
+
+
+GRIDS = sorted((ROOT / "sweeps/grids").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("grid", [ROOT / "grid.yaml", *GRIDS], ids=lambda path: path.stem)
+def test_a_shipped_grid_is_right_in_both_forms(grid: Path) -> None:
+    whole, tiny = load_grid(grid), load_grid(grid, smoke=True)
+    assert whole.name == grid.stem.replace("grid", "first-laws")
+    assert tiny.name == f"{whole.name}-smoke"
+
+
+@pytest.mark.parametrize(
+    "grid", [path for path in GRIDS if "virtual" in path.stem], ids=lambda path: path.stem
+)
+def test_a_virtual_study_needs_no_files(grid: Path, tmp_path: Path) -> None:
+    study = load_grid(grid, smoke=True)
+    plan = make_plan(study, resolve(study, {}), {}, tmp_path, Speeds(tmp_path))
+    assert plan.trials
+    assert all(p.status == "new" for p in plan.trials)

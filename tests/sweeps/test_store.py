@@ -24,7 +24,8 @@ from scaling.record import (
     read_record,
     write_record,
 )
-from scaling.trial import Workspace, failed_training, run_job
+from scaling.trial import Workspace, run_job
+from scaling.trial_records import failed_training
 from sweeps.errors import ConfigurationError, StorageError
 from sweeps.store import Store
 from tests.sweeps.study import plan_of, run, store_of
