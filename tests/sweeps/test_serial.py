@@ -32,7 +32,7 @@ class TestSerial(ExecutorContract):
         workspace: Workspace,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("scaling.trial.SCHEMA", 99)
+        monkeypatch.setattr("scaling.trial_records.SCHEMA", 99)
         events: list[JobEvent] = []
         steady = [job for job in jobs if not selected(job.training)][:2]
         executor.run(steady, workspace, events.append)
