@@ -119,7 +119,7 @@ def vq_hbr() -> Numbers:
         found = model.reconstruct(beats)
     numbers = [float(found.z_BSW[0, 0, 0]), float(found.output_BSW[beats.real_BS].abs().mean())]
     z, book = found.z_BSW[beats.real_BS], Codebook(8, found.z_BSW.shape[-1])
-    book.start(z, 0.5)
+    book.start(z, 0.5, torch.Generator().manual_seed(0))
     numbers.append(float(book.codes[book.nearest(z)].mul(z).sum()))
     other = z.roll(1, dims=1)
     book.update(other, book.nearest(other), 0.5, torch.Generator().manual_seed(0))
@@ -266,8 +266,8 @@ GOLDEN: dict[tuple[str, int], Numbers] = {
     ("label_sets", 1): [4, 8, 10, 14, 16, 19, 8, 19, 3, 4, 10, 14, 16, 3],
     ("models.resnet", 1): [0.23588, 3.72867],
     ("models.transformer", 1): [5849.59, 230, -1.48434, -2.098, -0.4233, -0.117511],
-    ("models.vq_hbr", 1): [-0.295455, 0.212594, 71.6127, 64.218],
-    ("objectives.codebook", 1): [0.10906, 0.0986843, 0.103941],
+    ("models.vq_hbr", 1): [-0.295455, 0.212594, 70.2437, 62.0764],
+    ("objectives.codebook", 1): [0.155546, 0.147367, 0.0997202],
     ("objectives.supervised", 1): [1.0735],
     ("objectives.focal", 1): [0.168244, 0.159387, 0.18411],
     ("objectives.categorical", 1): [1.18125, 1.28465, 1.31284],

@@ -119,6 +119,7 @@ def codebook_state(theirs: dict[str, Tensor], where: str) -> dict[str, Tensor]:
     return state | {
         "codebook.uses": torch.ones(len(codes)),
         "codebook.sums": codes.clone(),
+        "codebook.steps": torch.zeros((), dtype=torch.int64),
         "attends_padding": torch.ones((), dtype=torch.bool),
     }
 

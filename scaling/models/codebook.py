@@ -23,8 +23,8 @@ class Codebook(nn.Module):
 
     Buffers, and so part of the state: ``codes`` (K, W) unit vectors, ``uses`` (K,) the running
     mean of assignments a batch, ``sums`` (K, W) the running mean of the sums of the vectors
-    assigned. A code is its sum brought back to unit length, so a vector counts the same whether
-    its batch holds many others of the code or none.
+    assigned, ``steps`` () batches of training seen. A code is its sum brought back to unit
+    length, so a vector counts the same whether its batch holds many others of the code or none.
 
     Args:
         codes: K.
@@ -34,12 +34,14 @@ class Codebook(nn.Module):
     codes: Tensor
     uses: Tensor
     sums: Tensor
+    steps: Tensor
 
     def __init__(self, codes: int, width: int) -> None:
         super().__init__()
         self.register_buffer("codes", normalize(torch.randn(codes, width), dim=-1))
         self.register_buffer("uses", torch.ones(codes))
         self.register_buffer("sums", self.codes.clone())
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def nearest(self, z_NW: Tensor) -> Tensor:
         """Index of the nearest code to each unit vector, (N,) int64.
@@ -52,16 +54,17 @@ class Codebook(nn.Module):
         return torch.cat(parts)
 
     @torch.no_grad()
-    def start(self, z_NW: Tensor, decay: float) -> None:
+    def start(self, z_NW: Tensor, decay: float, generator: torch.Generator) -> None:
         """Spherical k-means on unit vectors; a cluster left empty keeps its centre.
 
         The running means hold what they would after one batch of these vectors, from zero: the
-        codes follow the encoder quickly while it changes most. Draws the first centres from
-        torch's global stream, with repetitions where there are fewer vectors than codes.
+        codes follow the encoder quickly while it changes most. The first centres are vectors
+        at random, with repetitions where there are fewer of them than codes.
 
         Args:
             z_NW: (N, W) float32.
             decay: of the running means, as in ``update``.
+            generator: on the CPU, for the first centres.
 
         Raises:
             ValueError: not one vector.
@@ -70,10 +73,10 @@ class Codebook(nn.Module):
             raise ValueError("a codebook cannot start: the training records hold no heartbeat")
         codes = len(self.codes)
         if len(z_NW) >= codes:
-            first = torch.randperm(len(z_NW))[:codes]
+            first = torch.randperm(len(z_NW), generator=generator)[:codes]
         else:
-            first = torch.randint(len(z_NW), (codes,))
-        self.codes.copy_(z_NW[first])
+            first = torch.randint(len(z_NW), (codes,), generator=generator)
+        self.codes.copy_(z_NW[first.to(z_NW.device)])
         for _ in range(KMEANS_ROUNDS):
             uses_K, sums_KW = self._gathered(z_NW, self.nearest(z_NW))
             filled = uses_K > 0

@@ -84,7 +84,6 @@ class VqHbr(nn.Module):
         self.backbone = VqBackbone(self.shape)
         self.codebook = Codebook(self.shape.codes, self.shape.code_width)
         self.register_buffer("attends_padding", torch.zeros((), dtype=torch.bool))
-        self.commitment, self.decay = 1.0, 0.99
 
     @property
     def tokens(self) -> int:
@@ -102,11 +101,20 @@ class VqHbr(nn.Module):
         """The code of each token, (B, S) int64; what padding gets means nothing."""
         return self._nearest(self.embed(beats))
 
-    def reconstruct(self, beats: Heartbeats) -> Reconstruction:
-        """One pass; gradients go straight through the quantisation."""
+    def reconstruct(self, beats: Heartbeats, quantised: bool = True) -> Reconstruction:
+        """One pass; gradients go straight through the quantisation.
+
+        Args:
+            beats: tokens of a batch.
+            quantised: False decodes the vectors themselves (a plain autoencoder); ``codes_BSW``
+                are then the vectors, and ``index_BS`` is zero.
+        """
         z_BSW = self.embed(beats)
-        index_BS = self._nearest(z_BSW.detach())
-        codes_BSW = self.codebook.codes[index_BS]
+        if quantised:
+            index_BS = self._nearest(z_BSW.detach())
+            codes_BSW = self.codebook.codes[index_BS]
+        else:
+            index_BS, codes_BSW = torch.zeros_like(beats.leads_BS), z_BSW.detach()
         attended = self._attended(beats)
         passed_BSW = (z_BSW + (codes_BSW - z_BSW).detach()) * attended.real_BS[..., None]
         states = self.backbone.decoder(passed_BSW, attended)[:, 1:]

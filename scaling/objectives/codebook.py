@@ -4,22 +4,62 @@ The loss is a squared error, in mV^2 and not in nats: of each record, the mean o
 heartbeats of the mean over their samples, plus the commitment term (van den Oord et al. 2017,
 Eq. 3), the mean squared difference between a vector and its code, weighted by ``commitment``.
 HeartLang's mean runs over padding too, which rewards records with few heartbeats.
+
+The codes start when the learning rate has warmed up. Until then encoder and decoder are a plain
+autoencoder: started on what an untrained encoder makes of heartbeats, as in HeartLang, codes and
+encoder follow each other into a small part of the sphere (``docs/codebook.md`` has figures).
 """
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import Tensor, nn
 
+from scaling.identity import Recipe
 from scaling.models.codebook import KMEANS_PER_CODE
 from scaling.models.families import problem
-from scaling.models.heartbeats import tokenize
+from scaling.models.heartbeats import Heartbeats, tokenize
 from scaling.models.vq_hbr import Reconstruction, VqHbr
 from scaling.objectives.base import Context
 from scaling.objectives.registry import OBJECTIVES
 from scaling.training.data import Batch, Split
 
 HELD_OUT_BATCH = 64  # records at once: cosines to 8,192 codes are many
+
+
+class CodebookModel(VqHbr):
+    """VQ-HBR in training: the model and what its codes are started and moved by.
+
+    Attributes:
+        commitment: weight of the commitment term.
+        decay: of the running means that move the codes.
+        warmup: steps before the codes start.
+        first_beats: heartbeats the codes start on; None where the model is not to be trained.
+    """
+
+    def __init__(self, size: str, commitment: float, decay: float, warmup: int) -> None:
+        super().__init__(size)
+        self.commitment, self.decay, self.warmup = commitment, decay, warmup
+        self.first_beats: Heartbeats | None = None
+
+    def start_codes(self, generator: torch.Generator) -> None:
+        """Start the codes on what the encoder makes of the first heartbeats, in float32."""
+        assert self.first_beats is not None
+        device = self.codebook.codes.device
+        parts = []
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            for place in range(0, len(self.first_beats.beats_BSW), HELD_OUT_BATCH):
+                beats = _some(self.first_beats, slice(place, place + HELD_OUT_BATCH), device)
+                parts.append(self.embed(beats)[beats.real_BS])
+        most = KMEANS_PER_CODE * self.shape.codes
+        self.codebook.start(torch.cat(parts)[:most], self.decay, generator)
+
+
+def warmup_steps(recipe: Recipe) -> int:
+    """Steps before the codes start: the recipe's warm-up, at most a quarter of the steps."""
+    return min(recipe.warmup_steps, recipe.max_steps // 4)
 
 
 class CodebookObjective:
@@ -37,37 +77,46 @@ class CodebookObjective:
         if reason:
             raise ValueError(reason)
         settings = OBJECTIVES["codebook"].settings(training.options)
-        model = VqHbr(training.size)
-        model.commitment = float(settings["commitment"])
-        model.decay = float(settings["decay"])
-        return model
+        return CodebookModel(
+            training.size,
+            commitment=float(settings["commitment"]),
+            decay=float(settings["decay"]),
+            warmup=warmup_steps(training.recipe),
+        )
 
     def start(self, model: nn.Module, train: Split) -> None:
-        """The codes start by k-means on what the untrained encoder makes of the first records."""
-        assert isinstance(model, VqHbr)
-        device = model.codebook.codes.device
-        most = KMEANS_PER_CODE * model.shape.codes
+        """Lay by the first heartbeats of the training records, which the codes start on."""
+        assert isinstance(model, CodebookModel)
         parts, held = [], 0
-        with torch.no_grad():
-            for batch in train.chunks(HELD_OUT_BATCH):
-                x_BLT, r_peaks_BP = batch.x_BLT.to(device), batch.r_peaks_BP.to(device)
-                beats = tokenize(x_BLT, r_peaks_BP, model.tokens)
-                parts.append(model.embed(beats)[beats.real_BS])
-                held += len(parts[-1])
-                if held >= most:
-                    break
-        model.codebook.start(torch.cat(parts)[:most], model.decay)
+        for batch in train.chunks(HELD_OUT_BATCH):
+            beats = tokenize(batch.x_BLT.cpu(), batch.r_peaks_BP.cpu(), model.tokens)
+            parts.append(beats)
+            held += int(beats.real_BS.sum())
+            if held >= KMEANS_PER_CODE * model.shape.codes:
+                break
+        joined = {
+            field.name: torch.cat([getattr(beats, field.name) for beats in parts])
+            for field in dataclasses.fields(Heartbeats)
+        }
+        model.first_beats = Heartbeats(**joined)
 
     def annotate(self, splits: dict[str, Split], context: Context) -> None:
         """The heartbeats are all it needs."""
 
     def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """Loss of each record (B,), in float32; the codes are moved on the way."""
-        assert isinstance(model, VqHbr)
-        found = model.reconstruct(tokenize(batch.x_BLT, batch.r_peaks_BP, model.tokens))
-        real_BS = found.beats.real_BS
-        z_NW, index_N = found.z_BSW.detach()[real_BS], found.index_BS[real_BS]
-        model.codebook.update(z_NW, index_N, model.decay, generator)
+        assert isinstance(model, CodebookModel)
+        beats = tokenize(batch.x_BLT, batch.r_peaks_BP, model.tokens)
+        step = int(model.codebook.steps)
+        model.codebook.steps += 1
+        if step == model.warmup:
+            model.start_codes(generator)
+        quantised = step >= model.warmup
+        found = model.reconstruct(beats, quantised)
+        if quantised:
+            real_BS = beats.real_BS
+            z_NW, index_N = found.z_BSW.detach()[real_BS], found.index_BS[real_BS]
+            model.codebook.update(z_NW, index_N, model.decay, generator)
         return _per_record(found, model.commitment)
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
@@ -75,8 +124,11 @@ class CodebookObjective:
         return outputs.mean()
 
     def held_out(self, model: nn.Module, split: Split) -> Tensor:
-        """Loss of each record, (n,) in mV^2; the codes are left as they are."""
-        assert isinstance(model, VqHbr)
+        """Loss of each record, (n,) in mV^2; the codes are left as they are.
+
+        Before the codes have started it is large, as they are random then.
+        """
+        assert isinstance(model, CodebookModel)
         was_training = model.training
         model.eval()
         parts = []
@@ -86,6 +138,12 @@ class CodebookObjective:
                 parts.append(_per_record(model.reconstruct(beats), model.commitment).cpu())
         model.train(was_training)
         return torch.cat(parts)
+
+
+def _some(beats: Heartbeats, rows: slice, device: torch.device) -> Heartbeats:
+    """Tokens of some of the records, on ``device``."""
+    fields = dataclasses.fields(Heartbeats)
+    return Heartbeats(**{f.name: getattr(beats, f.name)[rows].to(device) for f in fields})
 
 
 def _per_record(found: Reconstruction, commitment: float) -> Tensor:

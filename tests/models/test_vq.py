@@ -97,8 +97,7 @@ def test_the_start_finds_clusters() -> None:
     near = (centres[:, None] + 0.05 * unit(6 * 40, 8, seed=2).view(6, 40, 8)).flatten(0, 1)
     z = normalize(near, dim=1)
     book = Codebook(24, 8)
-    torch.manual_seed(0)
-    book.start(z, 0.9)
+    book.start(z, 0.9, draws())
     assert (z * book.codes[book.nearest(z)]).sum(dim=1).min() > 0.99
     assert book.codes.norm(dim=1) == pytest.approx(torch.ones(24))
     assert float(book.uses.sum()) == pytest.approx(0.1 * len(z), rel=0.01)
@@ -106,16 +105,16 @@ def test_the_start_finds_clusters() -> None:
 
 def test_the_start_takes_fewer_vectors_than_codes_but_not_none() -> None:
     book, z = Codebook(16, 4), unit(5, 4)
-    book.start(z, 0.9)
+    book.start(z, 0.9, draws())
     assert book.codes.isfinite().all()
     assert set(book.nearest(z).tolist()) <= set(range(16))
     with pytest.raises(ValueError, match="no heartbeat"):
-        book.start(z[:0], 0.9)
+        book.start(z[:0], 0.9, draws())
 
 
 def test_an_update_is_the_running_mean_of_what_is_assigned() -> None:
     book, z = Codebook(4, 3), unit(200, 3)
-    book.start(z, 0.9)
+    book.start(z, 0.9, draws())
     fresh = unit(100, 3, seed=5)
     index = book.nearest(fresh)
     uses, sums = book.uses.clone(), book.sums.clone()
@@ -132,7 +131,7 @@ def test_an_update_is_the_running_mean_of_what_is_assigned() -> None:
 
 def test_a_code_hardly_used_is_revived_by_a_vector_of_the_batch() -> None:
     book, z = Codebook(8, 3), unit(400, 3)
-    book.start(z, 0.9)
+    book.start(z, 0.9, draws())
     with torch.no_grad():
         book.uses[2] = 0.5 * DEAD_SHARE * book.uses.mean()
     kept = book.codes[[0, 1, 3, 4, 5, 6, 7]]
@@ -226,6 +225,19 @@ def test_what_stands_at_padding_changes_nothing(model: VqHbr) -> None:
     real = beats.real_BS
     assert torch.equal(clean.index_BS[real], moved.index_BS[real])
     assert torch.allclose(clean.output_BSW[real], moved.output_BSW[real], atol=1e-5)
+
+
+def test_without_quantisation_the_vectors_themselves_are_decoded(model: VqHbr) -> None:
+    beats = heartbeats()
+    plain, quantised = model.reconstruct(beats, quantised=False), model.reconstruct(beats)
+    assert torch.equal(plain.z_BSW, quantised.z_BSW)
+    assert torch.equal(plain.codes_BSW, plain.z_BSW)
+    with torch.no_grad():  # codes that are the vectors make both alike
+        model.codebook.codes[:128] = plain.z_BSW[0]
+    again = model.reconstruct(beats)
+    real = beats.real_BS[0]
+    assert torch.allclose(again.output_BSW[0][real], plain.output_BSW[0][real], atol=1e-4)
+    assert not torch.allclose(quantised.output_BSW[0][real], plain.output_BSW[0][real], atol=1e-2)
 
 
 def test_a_released_codebook_attends_to_padding(model: VqHbr) -> None:

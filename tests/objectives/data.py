@@ -79,7 +79,7 @@ def tiny_training(name: str, family: str | None = None, **changes: object) -> Tr
         "paradigm": info.paradigm,
         "objective": name,
         "data": 64,
-        "recipe": Recipe(batch=BATCH),
+        "recipe": Recipe(batch=BATCH, warmup_steps=4),
         "options": (("codes", CODES),) if info.codebook else (),
     }
     return Training(**(fields | changes))  # type: ignore[arg-type]

@@ -11,9 +11,8 @@ from torch import Tensor
 
 from scaling.identity import Recipe
 from scaling.models.heartbeats import tokenize
-from scaling.models.vq_hbr import VqHbr
 from scaling.objectives.base import Context
-from scaling.objectives.codebook import OBJECTIVE
+from scaling.objectives.codebook import OBJECTIVE, CodebookModel, warmup_steps
 from scaling.objectives.codebook_quality import (
     codebook_quality,
     heartbeats,
@@ -24,29 +23,38 @@ from scaling.training.run import Run
 from tests.objectives.data import tiny_split, tiny_training
 
 TRAINING = tiny_training("codebook")
+RECIPE = Recipe(batch=16, warmup_steps=2, max_steps=30)
 
 
 def context(**changes: object) -> Context:
     return Context(training=dataclasses.replace(TRAINING, **changes), outputs=3)  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def model() -> VqHbr:
+def build(split_seed: int = 0, **changes: object) -> CodebookModel:
     torch.manual_seed(0)
-    found = OBJECTIVE.build(context())
-    assert isinstance(found, VqHbr)
-    OBJECTIVE.start(found, tiny_split(64, 0))
+    found = OBJECTIVE.build(context(**changes))
+    assert isinstance(found, CodebookModel)
+    OBJECTIVE.start(found, tiny_split(64, split_seed))
     return found
 
 
-def run_of(model: VqHbr, precision: str = "float32") -> Run:
+@pytest.fixture
+def model() -> CodebookModel:
+    """Its codes have started."""
+    found = build()
+    found.start_codes(torch.Generator().manual_seed(0))
+    found.codebook.steps.fill_(found.warmup + 1)
+    return found
+
+
+def run_of(model: CodebookModel, precision: str = "float32") -> Run:
     splits = {name: tiny_split(n, seed) for name, n, seed in
               (("train", 64, 0), ("validation", 32, 1), ("test", 32, 2))}  # fmt: skip
-    recipe = Recipe(batch=16, warmup_steps=2, max_steps=30, precision=precision)
+    recipe = dataclasses.replace(RECIPE, precision=precision)
     return Run(model, OBJECTIVE, splits, recipe, macs=1, seed=0)
 
 
-def test_the_loss_is_error_and_commitment_over_real_heartbeats(model: VqHbr) -> None:
+def test_the_loss_is_error_and_commitment_over_real_heartbeats(model: CodebookModel) -> None:
     split = tiny_split(6, 3)
     batch = split.batch(torch.arange(6))
     with torch.no_grad():
@@ -62,7 +70,7 @@ def test_the_loss_is_error_and_commitment_over_real_heartbeats(model: VqHbr) -> 
     assert OBJECTIVE.held_out(model, split).tolist() == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_commitment_is_weighted(model: VqHbr) -> None:
+def test_the_commitment_is_weighted(model: CodebookModel) -> None:
     split = tiny_split(6, 3)
     losses = []
     for model.commitment in (0.0, 1.0, 3.0):
@@ -72,8 +80,7 @@ def test_the_commitment_is_weighted(model: VqHbr) -> None:
 
 
 def test_settings_reach_the_model() -> None:
-    built = OBJECTIVE.build(context(options=(("commitment", 0.25), ("decay", 0.9))))
-    assert isinstance(built, VqHbr)
+    built = build(options=(("commitment", 0.25), ("decay", 0.9)))
     assert (built.commitment, built.decay) == (0.25, 0.9)
 
 
@@ -87,12 +94,36 @@ def test_records_without_heartbeats_to_cut_are_refused() -> None:
             OBJECTIVE.build(context(corpus=changed))
 
 
-def test_the_start_depends_on_the_training_records_and_the_seed() -> None:
+def test_the_codes_start_when_the_warm_up_is_over() -> None:
+    model = build(recipe=Recipe(warmup_steps=3, max_steps=40)).train()
+    random = model.codebook.codes.clone()
+    batch, generator = tiny_split(16, 3).batch(torch.arange(16)), torch.Generator().manual_seed(0)
+    beats = tokenize(batch.x_BLT, batch.r_peaks_BP, model.tokens)
+    for _ in range(3):
+        found = OBJECTIVE.outputs(model, batch, generator)
+        plain = model.reconstruct(beats, quantised=False)
+        error = (plain.output_BSW - beats.beats_BSW)[0][beats.real_BS[0]].square().mean()
+        assert found[0].item() == pytest.approx(error.item(), rel=1e-4)
+        assert torch.equal(model.codebook.codes, random)
+    OBJECTIVE.outputs(model, batch, generator)
+    with torch.no_grad():
+        z = model.embed(beats)[beats.real_BS]
+    near = (z * model.codebook.codes[model.codebook.nearest(z)]).sum(dim=1).mean()
+    assert near > (z * random[(z @ random.T).argmax(dim=1)]).sum(dim=1).mean() + 0.05
+    assert int(model.codebook.steps) == 4
+
+
+@pytest.mark.parametrize(("warmup", "steps", "expected"), [(10, 400, 10), (40, 20, 5), (0, 9, 0)])
+def test_the_warm_up_of_the_codes_fits_into_the_training(
+    warmup: int, steps: int, expected: int
+) -> None:
+    assert warmup_steps(Recipe(warmup_steps=warmup, max_steps=steps)) == expected
+
+
+def test_the_start_depends_on_the_training_records_and_the_draws() -> None:
     def codes(split_seed: int, seed: int) -> Tensor:
-        torch.manual_seed(seed)
-        built = OBJECTIVE.build(context())
-        assert isinstance(built, VqHbr)
-        OBJECTIVE.start(built, tiny_split(64, split_seed))
+        built = build(split_seed)
+        built.start_codes(torch.Generator().manual_seed(seed))
         return built.codebook.codes
 
     assert torch.equal(codes(0, 0), codes(0, 0))
@@ -100,7 +131,7 @@ def test_the_start_depends_on_the_training_records_and_the_seed() -> None:
     assert not torch.equal(codes(0, 0), codes(0, 1))
 
 
-def test_training_moves_the_codes_and_measuring_does_not(model: VqHbr) -> None:
+def test_training_moves_the_codes_and_measuring_does_not(model: CodebookModel) -> None:
     batch = tiny_split(16, 3).batch(torch.arange(16))
     before = model.codebook.codes.clone()
     OBJECTIVE.held_out(model, tiny_split(16, 3))
@@ -111,28 +142,20 @@ def test_training_moves_the_codes_and_measuring_does_not(model: VqHbr) -> None:
     assert model.codebook.codes.norm(dim=1).tolist() == pytest.approx([1.0] * 256, rel=1e-5)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bf16"])
-def test_an_interrupted_run_goes_on_bit_for_bit(precision: str) -> None:
-    """Codes, their counts and the choice of revived ones go on as they would have."""
-
-    def fresh() -> Run:
-        torch.manual_seed(0)
-        built = OBJECTIVE.build(context())
-        assert isinstance(built, VqHbr)
-        OBJECTIVE.start(built, tiny_split(64, 0))
-        return run_of(built, precision)
-
-    whole, first = fresh(), fresh()
-    for _ in range(3):
+@pytest.mark.parametrize(("precision", "killed_at"), [("float32", 3), ("bf16", 3), ("float32", 1)])
+def test_an_interrupted_run_goes_on_bit_for_bit(precision: str, killed_at: int) -> None:
+    """Killed after and before the codes started (step 2): they go on as they would have."""
+    whole, first, second = (run_of(build(recipe=RECIPE), precision) for _ in range(3))
+    for _ in range(killed_at):
         whole.step()
         first.step()
     whole.evaluate()
     first.evaluate()
-    second = fresh()
     second.restore(first.state())
     for _ in range(3):
         assert whole.step()
         assert second.step()
+    assert int(whole.model.state_dict()["codebook.steps"]) == killed_at + 3
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, second.model.state_dict()[name]), name
 
@@ -158,7 +181,7 @@ def test_plain_kmeans_is_measured_on_held_out_heartbeats() -> None:
     assert kmeans_mse(train[:3].repeat(4, 1), train[:3], 8) == pytest.approx(0.0, abs=1e-6)
 
 
-def test_raw_heartbeats_are_the_real_ones_in_order(model: VqHbr) -> None:
+def test_raw_heartbeats_are_the_real_ones_in_order(model: CodebookModel) -> None:
     split = tiny_split(8, 3)
     whole = heartbeats(split, model.tokens)
     batch = split.batch(torch.arange(8))
@@ -167,7 +190,7 @@ def test_raw_heartbeats_are_the_real_ones_in_order(model: VqHbr) -> None:
     assert torch.equal(heartbeats(split, model.tokens, 7), whole[:7])
 
 
-def test_quality_counts_real_heartbeats_of_held_out_records(model: VqHbr) -> None:
+def test_quality_counts_real_heartbeats_of_held_out_records(model: CodebookModel) -> None:
     train, held_out = tiny_split(64, 0), tiny_split(20, 1)
     found = codebook_quality(model, train, held_out)
     batch = held_out.batch(torch.arange(20))
@@ -183,12 +206,14 @@ def test_quality_counts_real_heartbeats_of_held_out_records(model: VqHbr) -> Non
     assert 0 < found["mse_kmeans"] < found["mse"]  # the model is untrained
 
 
-def test_a_short_training_rebuilds_better_and_uses_its_codes(model: VqHbr) -> None:
+def test_a_short_training_rebuilds_better_and_uses_its_codes() -> None:
     train, held_out = tiny_split(64, 0), tiny_split(32, 1)
+    recipe = Recipe(batch=16, warmup_steps=10, max_steps=40)
+    model = build(recipe=recipe)
     before = codebook_quality(model, train, held_out)
     run = run_of(model)
-    for _ in range(30):
+    for _ in range(recipe.max_steps):
         assert run.step()
     after = codebook_quality(model, train, held_out)
-    assert after["mse"] < 0.9 * before["mse"]
+    assert after["mse"] < 0.5 * before["mse"]
     assert after["perplexity"] > 0.3 * 256
