@@ -16,7 +16,7 @@ from scaling.objectives.base import Context, Objective
 from scaling.objectives.registry import objective_of
 from scaling.provenance import corpus_name
 from scaling.record import read_record
-from scaling.training.parents import BACKBONE, SAME_MODEL, SAME_SIGNALS, frozen_parents
+from scaling.training.parents import BACKBONE, SAME_SIGNALS, differences, frozen_parents
 from scaling.training.weights import WeightsError, load_weights
 from scaling.trial import Workspace
 
@@ -135,18 +135,9 @@ def load_trained(
             names each difference.
     """
     state, about = load_weights(path)
-    found, ours = about.get("training") or {}, training.to_dict()
-    pairs = [(name, found.get(name), ours[name]) for name in SAME_MODEL]
-    corpus = found.get("corpus") or {}
-    pairs += [(name, corpus.get(name), ours["corpus"][name]) for name in SAME_SIGNALS]
-    differences = [
-        f"{name} {_text(theirs)} instead of {_text(own)}"
-        for name, theirs, own in pairs
-        if theirs is not None and theirs != own
-    ]
-    if differences:
+    if found := differences(about.get("training") or {}, training):
         raise WeightsError(
-            f"{path}: these are not the weights of {training.id}: {'; '.join(differences)}; "
+            f"{path}: these are not the weights of {training.id}: {'; '.join(found)}; "
             "delete the training's record to train it again"
         )
     return Trained(
@@ -170,7 +161,3 @@ def training_record(workspace: Workspace, training: str) -> Record:
         if path.exists():
             return read_record(path)
     raise FileNotFoundError(f"{training}: no record of this training in {workspace.store}")
-
-
-def _text(value: Any) -> str:
-    return ",".join(value) if isinstance(value, list) else str(value)

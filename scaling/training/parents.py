@@ -7,7 +7,7 @@ parent of stage ``codebook`` is the codebook, any other the backbone to start fr
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -87,19 +87,30 @@ def check_goes_with(training: Training, parent: Parent) -> None:
         ParentError: names each difference.
     """
     names = ("leads",) if parent.role == CODEBOOK else SAME_MODEL
-    ours = training.to_dict()
-    pairs = [(name, parent.config.get(name), ours[name]) for name in names]
-    corpus = parent.config.get("corpus") or {}
+    if found := differences(parent.config, training, names):
+        raise ParentError(
+            f"parent {parent.id} does not go with {training.id}: it has {'; '.join(found)}"
+        )
+
+
+def differences(
+    config: Mapping[str, Any], training: Training, names: Iterable[str] = SAME_MODEL
+) -> list[str]:
+    """How a sidecar's training configuration differs from ``training``, one entry a field.
+
+    Args:
+        config: what the sidecar says; a field it does not say is not compared.
+        training: what is wanted.
+        names: fields compared besides those of ``SAME_SIGNALS``.
+    """
+    ours, corpus = training.to_dict(), config.get("corpus") or {}
+    pairs = [(name, config.get(name), ours[name]) for name in names]
     pairs += [(name, corpus.get(name), ours["corpus"][name]) for name in SAME_SIGNALS]
-    differences = [
+    return [
         f"{name} {_text(theirs)} instead of {_text(own)}"
         for name, theirs, own in pairs
         if theirs is not None and theirs != own
     ]
-    if differences:
-        raise ParentError(
-            f"parent {parent.id} does not go with {training.id}: it has {'; '.join(differences)}"
-        )
 
 
 def frozen_parents(
