@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from scaling.identity import CorpusSpec, Job, Training
 from scaling.models import transformer_sizes, vq_sizes
+from scaling.objectives.registry import OBJECTIVES
 from scaling.record import FINISHED
 
 if TYPE_CHECKING:
@@ -107,10 +108,9 @@ def choose_parents(rule: Parents, earlier: Sequence[Done], known: Mapping[str, K
     waiting = any(stage.waiting for stage in alike)
     if rule.best is None:
         return Chosen(trainings=tuple(job.training for job in jobs), waiting=waiting)
-    groups: dict[tuple[str, str, str, int], list[Job]] = {}
+    groups: dict[tuple[object, ...], list[Job]] = {}
     for job in jobs:
-        t = job.training
-        groups.setdefault((t.family, t.paradigm, t.corpus.source, t.corpus.fold), []).append(job)
+        groups.setdefault(_comparable(job.training, rule.best), []).append(job)
     if waiting or not all(_settled(job, known) for job in jobs):
         largest = tuple(max(group, key=_rank).training for group in groups.values())
         return Chosen(trainings=largest, waiting=True)
@@ -126,6 +126,21 @@ def _matches(rule: Parents, training: Training) -> bool:
         if wanted is not None and getattr(training, field) not in wanted:
             return False
     return True
+
+
+def _comparable(training: Training, metric: str) -> tuple[object, ...]:
+    """What trials have in common whose ``metric`` compares; the best of each is a parent.
+
+    A loss depends on what is minimised: the objective and its settings (a focal loss falls with
+    gamma, a contrastive one with its temperature), and the codebook whose codes are predicted.
+    """
+    corpus = training.corpus
+    measured = (corpus.source, corpus.fold, training.task, training.label_set)
+    of_whom = (training.family, training.paradigm, *measured)
+    if metric != "loss":
+        return of_whom
+    codebook = training.parents[:1] if OBJECTIVES[training.objective].codebook else ()
+    return (*of_whom, training.objective, training.options, codebook)
 
 
 def _rank(job: Job) -> tuple[int, int]:
@@ -161,8 +176,8 @@ def _best(group: Sequence[Job], metric: str, known: Mapping[str, Known]) -> Trai
     if not scores:
         first = group[0].training
         raise NoParentError(
-            f"no finished trial of {first.family} {first.paradigm} has a validation {metric} to "
-            "choose the best by"
+            f"no finished trial of {first.family} {first.paradigm} {first.objective} has a "
+            f"validation {metric} to choose the best by"
         )
     return min(scores)[2]
 

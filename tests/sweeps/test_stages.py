@@ -223,6 +223,43 @@ def test_parents_that_match_nothing(rule: str, words: str | None, write_grid: Wr
         plan_of(grid)
 
 
+@pytest.mark.parametrize(
+    ("axis", "best", "parents"),
+    [
+        ("objective: {name: focal, gamma: [0, 2, 5]}", "loss", 3),
+        ("objective: {name: focal, gamma: [0, 2, 5]}", "macro_auroc", 1),
+        ("label_sets: [dominant-0.1, dominant-1.0]", "loss", 2),
+        ("label_sets: [dominant-0.1, dominant-1.0]", "macro_auroc", 2),
+        ("recipe: {lr: [0.1, 0.01]}", "loss", 1),
+    ],
+)
+def test_the_best_is_of_those_whose_values_compare(
+    axis: str, best: str, parents: int, write_grid: WriteGrid
+) -> None:
+    text = f"""\
+study: best
+corpus: {{source: virtual/mimic, records: 64, validation: 16, test: 16, window_s: 5}}
+stages:
+  - pretrain:
+      families: {{resnet: [d2w6, d2w12]}}
+      data: [32, 64]
+      {axis}
+  - finetune:
+      corpus: {{source: virtual/basic, records: 64, validation: 16, test: 16}}
+      parents: {{best: {best}}}
+      data: [32]
+"""
+    assert len(trainings(plan_of(write_grid(text)), "finetune")) == parents
+
+
+def test_losses_on_the_codes_of_two_codebooks_do_not_compare(write_grid: WriteGrid) -> None:
+    first = FOUR.replace("[sl, ssl, random]", "ssl").replace("data: [64]", "data: [32, 64]")
+    codebook = "  - codebook: {families: {vq-hbr: [l1d48k256t128]}, data: [16]}\n"
+    second = "  - pretrain: {families: {transformer: [l1d8h1t128]}, paradigms: ssl, data: [64]}\n"
+    tuned = "  - finetune: {parents: {best: loss, families: transformer}, data: [32]}\n"
+    assert len(trainings(plan_of(write_grid(first + codebook + second + tuned)), "finetune")) == 2
+
+
 def test_continued_pretraining_keeps_what_its_parent_is(write_grid: WriteGrid) -> None:
     text = (
         FOUR
