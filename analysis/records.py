@@ -16,6 +16,7 @@ import pandas as pd
 from analysis.columns import (
     EVALUATION_COLUMNS,
     OPTIONAL_COLUMNS,
+    OPTIONAL_TRIAL_COLUMNS,
     TRIAL_COLUMNS,
     ResultsError,
     read_csv,
@@ -141,7 +142,7 @@ def _json(path: Path, default: Any) -> Any:
 
 
 def _published(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    trials = read_csv(folder / "trials.csv", TRIAL_COLUMNS)
+    trials = read_csv(folder / "trials.csv", TRIAL_COLUMNS, OPTIONAL_TRIAL_COLUMNS)
     evaluations = read_csv(folder / "evaluations.csv", EVALUATION_COLUMNS, OPTIONAL_COLUMNS)
     return trials, evaluations, {"errors": {}, "provenance": {"versions": _versions(folder)}}
 
@@ -164,7 +165,8 @@ def _live(store: Path, study: str) -> tuple[pd.DataFrame, pd.DataFrame, dict[str
     trials, evaluations = [], []
     compacted = _ids(_json(store / "compacted.json", []))
     if compacted:
-        trials.append(read_parquet(store / "trials.parquet", TRIAL_COLUMNS))
+        path = store / "trials.parquet"
+        trials.append(read_parquet(path, TRIAL_COLUMNS, OPTIONAL_TRIAL_COLUMNS))
         path = store / "evaluations.parquet"
         evaluations.append(read_parquet(path, EVALUATION_COLUMNS, OPTIONAL_COLUMNS))
     rows: list[dict[str, Any]] = []
@@ -177,8 +179,8 @@ def _live(store: Path, study: str) -> tuple[pd.DataFrame, pd.DataFrame, dict[str
             _collect(_json(path, None), study, rows, values)
         except (KeyError, TypeError, AttributeError) as error:
             raise ResultsError(f"{path}: broken record ({error!r})") from None
-    trials.append(typed(store / "records", pd.DataFrame(rows, columns=[*TRIAL_COLUMNS]),
-                         TRIAL_COLUMNS))  # fmt: skip
+    own = pd.DataFrame(rows, columns=[*TRIAL_COLUMNS, *OPTIONAL_TRIAL_COLUMNS])
+    trials.append(typed(store / "records", own, TRIAL_COLUMNS, OPTIONAL_TRIAL_COLUMNS))
     new = pd.DataFrame(values, columns=[*EVALUATION_COLUMNS, *OPTIONAL_COLUMNS])
     evaluations.append(typed(store / "records", new, EVALUATION_COLUMNS, OPTIONAL_COLUMNS))
     extra: dict[str, Any] = {"errors": {}, "provenance": {}}
@@ -199,7 +201,9 @@ def _collect(
     if record["schema"] != SCHEMA:
         raise KeyError(f"schema {record['schema']!r}, this version reads {SCHEMA}")
     if record["kind"] == "training":
-        rows.append({"study": study, **{k: record["trial"][k] for k in [*TRIAL_COLUMNS][1:]}})
+        own = {k: record["trial"][k] for k in [*TRIAL_COLUMNS][1:]}
+        own |= {k: record["config"].get(k, "") for k in OPTIONAL_TRIAL_COLUMNS}
+        rows.append({"study": study, **own})
         trial, found = record["id"], record["curve"]
     elif record["kind"] == "evaluation":
         trial, found = record["trial"], record["values"]

@@ -7,16 +7,16 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.columns import OPTIONAL_TRIAL_COLUMNS, TRIAL_COLUMNS
 from analysis.folds import pooled
-from analysis.records import TRIAL_COLUMNS
 
 GROUP = (
     "stage", "family", "paradigm", "objective", "corpus", "preprocessing", "labels_fraction",
-    "leads", "num_labels", "codebook",
+    "leads", "num_labels", "label_set", "codebook",
 )  # fmt: skip
 USED = ("done", "budget_limited")
 LAW_STAGE = "pretrain"
-_NAMED = {"labels_fraction": "labels", "num_labels": "classes"}
+_NAMED = {"labels_fraction": "labels", "num_labels": "classes", "label_set": "label set"}
 
 
 def law_rows(
@@ -117,7 +117,7 @@ def _trials(count: int) -> str:
 
 def trial_rows(frame: pd.DataFrame) -> pd.DataFrame:
     """The *trials* table of a frame of ``load``: one row per trial."""
-    columns = ["C_total" if c == "C" else c for c in TRIAL_COLUMNS]
+    columns = ["C_total" if c == "C" else c for c in (*TRIAL_COLUMNS, *OPTIONAL_TRIAL_COLUMNS)]
     return frame.drop_duplicates("trial")[columns].reset_index(drop=True)
 
 
@@ -144,7 +144,16 @@ def title(key: dict[str, Any]) -> str:
 
 def titles(keys: Sequence[dict[str, Any]]) -> list[str]:
     """A title for each group, with what sets it apart from others of the same title."""
-    plain = [title(k) for k in keys]
+    return told_apart(keys, [title(k) for k in keys])
+
+
+def names(keys: Sequence[dict[str, Any]]) -> list[str]:
+    """Family and paradigm of each group, with what sets it apart from others of both."""
+    return told_apart(keys, [f"{k['family']}-{str(k['paradigm']).upper()}" for k in keys])
+
+
+def told_apart(keys: Sequence[dict[str, Any]], plain: Sequence[str]) -> list[str]:
+    """Each of ``plain``, with the columns of its group in which others of the same name differ."""
     found = []
     for key, name in zip(keys, plain, strict=True):
         same = [k for k, other in zip(keys, plain, strict=True) if other == name]

@@ -23,12 +23,18 @@ INTEGERS = {
 FLOATS = {"labels_fraction", "lr", "C", "duration_s", "value", "value_se", *INTERVAL_COLUMNS}
 BOOLEANS = {"dirty"}
 
+CONFIG_COLUMNS = ("label_set",)  # of *trials*, from the configuration; empty where it says nothing
+
 Row = dict[str, Any]
 
 
 def trial_rows(study: str, records: Iterable[Mapping[str, Any]]) -> list[Row]:
     """Rows of *trials*: one per training record."""
-    return [{"study": study, **r["trial"]} for r in records if r["kind"] == "training"]
+    return [
+        {"study": study, **r["trial"], **{c: r["config"].get(c, "") for c in CONFIG_COLUMNS}}
+        for r in records
+        if r["kind"] == "training"
+    ]
 
 
 def evaluation_rows(records: Iterable[Mapping[str, Any]]) -> list[Row]:
@@ -59,7 +65,8 @@ def write_tables(runs: Path, study: str, ids: Sequence[str]) -> None:
     """
     records = [read_record(runs / "records" / f"{name}.json") for name in ids]
     (runs / "compacted.json").unlink(missing_ok=True)
-    _write(runs / "trials.parquet", TRIAL_COLUMNS, trial_rows(study, records))
+    trial_columns = (*TRIAL_COLUMNS, *CONFIG_COLUMNS)
+    _write(runs / "trials.parquet", trial_columns, trial_rows(study, records))
     columns = (*EVALUATION_COLUMNS, *INTERVAL_COLUMNS)
     _write(runs / "evaluations.parquet", columns, evaluation_rows(records))
     write_json(runs / "compacted.json", {"schema": 1, "study": study, "ids": list(ids)})

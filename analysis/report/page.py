@@ -91,7 +91,7 @@ def _pictures(group: Group) -> dict[str, figures.Picture]:
 
 def _many(content: Content) -> bool:
     """Whether there are too many probes for a figure each."""
-    kinds = content.probes[["family", "paradigm", "task", "protocol"]].drop_duplicates()
+    kinds = content.probes[["name", "task", "protocol"]].drop_duplicates()
     return len(kinds) > PROBE_PICTURES
 
 
@@ -99,12 +99,12 @@ def _probe_pictures(content: Content) -> list[tuple[str, figures.Picture]]:
     if _many(content):
         return []
     found = []
-    by = ["family", "paradigm", "task", "protocol", "metric"]
+    by = ["name", "task", "protocol", "metric"]
     for key, part in content.probes.groupby(by, sort=True):
-        family, paradigm, task, protocol, metric = (str(k) for k in key)
+        name, task, protocol, metric = (str(k) for k in key)
         share = protocol.removeprefix("linear-probe").replace("@", ", labels ")
         picture = figures.measured(part, METRICS[metric], f"Probe {METRICS[metric].split(',')[0]}")
-        found.append((f"{family}-{paradigm.upper()} on {task}{share}, {METRICS[metric]}", picture))
+        found.append((f"{name} on {task}{share}, {METRICS[metric]}", picture))
     return found
 
 

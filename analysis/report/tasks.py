@@ -7,13 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.selection import USED
+from analysis.selection import GROUP, USED, names
 from analysis.tables import count, plain
+from analysis.uncertainty import t_quantile
 
-CONFIGURATION = (
-    "stage", "family", "paradigm", "objective", "corpus", "labels_fraction", "size", "N", "D",
-    "lr", "recipe",
-)  # fmt: skip
+CONFIGURATION = (*GROUP, "size", "N", "D", "lr", "recipe")
 SCORE = "macro_auroc"
 METRICS = {"loss": "loss, nats", "macro_auroc": "macro-AUROC"}
 PROBE = "linear-probe"  # and, with a share of the labels, linear-probe@0.1
@@ -35,20 +33,36 @@ def probe_cells(frame: pd.DataFrame) -> pd.DataFrame:
         frame: from ``load``, folds pooled.
 
     Returns:
-        Columns ``family, paradigm, task, protocol, metric, size, N, D, recipe, value, low, high,
-        seeds``: the mean over seeds and folds and its 95 % interval; ``metric`` is ``loss`` or
-        ``macro_auroc``, ``protocol`` tells the share of the labels.
+        The columns that set a configuration apart (those of the laws, so that label sets,
+        corpora or objectives are never averaged), ``task, protocol, metric, size, N, D, recipe,
+        value, low, high, seeds``: the mean over seeds and folds and its 95 % interval; and
+        ``name``: family and paradigm, with what else sets the configuration apart. ``metric`` is
+        ``loss`` or ``macro_auroc``, ``protocol`` tells the share of the labels.
     """
     rows = _finished(frame)
     rows = rows[_is_probe(rows["protocol"]) & (rows["split"] == "test")]
     rows = rows[rows["metric"].isin(METRICS)]
-    by = ["family", "paradigm", "task", "protocol", "metric", "size", "N", "D", "recipe"]
+    by = [*GROUP, "task", "protocol", "metric", "size", "N", "D", "recipe"]
     found = []
-    for key, part in rows.groupby(by, sort=True):
+    for key, part in rows.groupby(by, sort=True, dropna=False):
         value, low, high = mean_interval(part)
         found.append({**dict(zip(by, key, strict=True)), "value": value, "low": low, "high": high,
                       "seeds": part["seed"].nunique()})  # fmt: skip
-    return pd.DataFrame(found, columns=[*by, "value", "low", "high", "seeds"])
+    return named(pd.DataFrame(found, columns=[*by, "value", "low", "high", "seeds"]))
+
+
+def named(cells: pd.DataFrame) -> pd.DataFrame:
+    """With a column ``name``: family and paradigm, and what else sets a configuration apart.
+
+    Args:
+        cells: with the columns of ``GROUP``.
+    """
+    keys: list[dict[str, Any]] = [
+        {c: row[c] for c in GROUP} for row in cells[list(GROUP)].to_dict("records")
+    ]
+    distinct = {str(k): k for k in keys}
+    known = dict(zip(distinct, names(list(distinct.values())), strict=True))
+    return cells.assign(name=pd.Series([known[str(k)] for k in keys], index=cells.index, dtype=str))
 
 
 def probe_tables(cells: pd.DataFrame) -> list[dict[str, Any]]:
@@ -59,8 +73,7 @@ def probe_tables(cells: pd.DataFrame) -> list[dict[str, Any]]:
         whether a page may show it on demand only.
     """
     found = []
-    named = cells.assign(name=cells["family"] + "-" + cells["paradigm"].str.upper())
-    for (protocol, metric), part in named.groupby(["protocol", "metric"], sort=True):
+    for (protocol, metric), part in cells.groupby(["protocol", "metric"], sort=True):
         what = f"{METRICS[str(metric)]}, {protocol}"
         largest = part.sort_values(["N", "D"]).drop_duplicates(["name", "task"], keep="last")
         wide = largest.pivot_table(index="task", columns="name", values="value")
@@ -88,18 +101,22 @@ def mean_interval(rows: pd.DataFrame) -> tuple[float, float, float]:
     """Mean over seeds and folds, and its 95 % interval.
 
     Seeds share the test patients, so the error from those patients (``value_se``, averaged)
-    does not shrink with seeds; the scatter between seeds does. Folds have patients of their
-    own: the scatter of their means holds both.
+    does not shrink with seeds; the scatter between seeds does. Folds of the task have patients
+    of their own: the scatter of their means holds both, and with few folds its interval is
+    Student's. Models of several folds tested on one official split share its patients.
     """
     mean, runs = float(rows["value"].mean()), len(rows)
-    folds = rows.groupby("fold")["value"].mean() if "fold" in rows else rows["value"].iloc[:1]
+    fold = "task_fold" if "task_fold" in rows else "fold"
+    folds = rows.groupby(fold)["value"].mean() if fold in rows else rows["value"].iloc[:1]
     if len(folds) > 1:
         mean, error = float(folds.mean()), math.sqrt(float(folds.var()) / len(folds))
+        quantile = t_quantile(len(folds) - 1)
     else:
         patients = float((rows["value_se"] ** 2).mean())
         seeds = float(rows["value"].var()) / runs if runs > 1 else 0.0
         error = math.sqrt(seeds + patients) if math.isfinite(patients) else math.nan
-    return mean, mean - _Z * error, mean + _Z * error
+        quantile = _Z
+    return mean, mean - quantile * error, mean + quantile * error
 
 
 def chosen_models(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -121,15 +138,16 @@ def chosen_models(frame: pd.DataFrame) -> list[dict[str, Any]]:
         best = dict(zip(CONFIGURATION, winner, strict=True))
         same = pd.Series(True, index=part.index)
         for name, value in best.items():
-            same &= part[name] == value
+            same &= part[name].isna() if pd.isna(value) else part[name] == value
         test = part[same & (part["split"] == "test")]
         if test.empty:
             continue
         mean, low, high = mean_interval(test)
         found.append({
             "task": str(task), "protocol": str(protocol), "family": str(best["family"]),
-            "paradigm": str(best["paradigm"]), "size": str(best["size"]), "N": int(best["N"]),
-            "D": int(best["D"]), "lr": float(best["lr"]), "seeds": test["seed"].nunique(),
+            "paradigm": str(best["paradigm"]), "objective": str(best["objective"]),
+            "corpus": str(best["corpus"]), "label_set": str(best["label_set"]),
+            "size": str(best["size"]), "N": int(best["N"]), "D": int(best["D"]), "lr": float(best["lr"]), "seeds": test["seed"].nunique(),
             "considered": len(means), "validation": float(means.max()), "test": mean,
             "low": plain(low), "high": plain(min(high, 1.0)),
             "runs": [float(v) for v in test["value"]],

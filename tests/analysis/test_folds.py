@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 
 from analysis import law_rows, load
-from analysis.folds import fold_of, pooled, without_fold
+from analysis.folds import FoldError, fold_of, matched, pooled, without_fold
+from analysis.report.tasks import probe_cells, probe_tables
 from analysis.selection import groups, titles
 from tests.analysis.synthetic import CORPUS, SHIFTED
-from tests.analysis.worlds import HOLDS, write_world
+from tests.analysis.worlds import HOLDS, TASKS, write_world
 
 
 def test_a_fold_is_read_from_a_name() -> None:
@@ -107,3 +108,52 @@ def test_a_trial_that_failed_early_stays_in_its_group(tmp_path: Path) -> None:
     found: list[tuple[dict[str, Any], pd.DataFrame]] = list(groups(frame))
     assert len(found) == 1
     assert "1 trial failed and left out" in law_rows(found[0][1]).attrs["warnings"]
+
+
+def test_a_fold_that_lacks_a_data_size_keeps_the_others_apart() -> None:
+    """Ranks would join fold 3's 1,002 to the 500 of the others."""
+    pairs = [(1, 498), (1, 1000), (2, 500), (2, 1001), (3, 1002)]
+    assert matched(pairs, "cell") == {498: 499, 500: 499, 1000: 1001, 1001: 1001, 1002: 1001}
+    assert matched([(1, 185), (2, 192), (3, 180)], "cell") == {180: 185, 185: 185, 192: 185}
+    assert matched([(1, 500), (2, 1000)], "cell") == {500: 500, 1000: 1000}
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        ([(1, 1000), (1, 1100), (2, 1050)], "D = 1,000 and D = 1,050 of different folds"),
+        ([(1, 1000), (2, 1350)], "neither clearly one data size nor clearly two"),
+        ([(1, 100), (2, 117), (3, 137), (4, 160), (1, 187)], "a fold has several of the data"),
+    ],
+)
+def test_data_sizes_that_could_belong_to_either_are_refused(
+    pairs: list[tuple[int, int]], message: str
+) -> None:
+    with pytest.raises(FoldError, match=f"cell: .*{message}"):
+        matched(pairs, "cell")
+
+
+def test_a_failed_trial_does_not_move_losses_to_another_cell(made: Path) -> None:
+    frame = in_folds(load(made))
+    smallest = frame["D"].eq(256 + 3)  # of fold 3
+    frame.loc[smallest, "num_labels"] = pd.NA  # it failed before it knew
+    rows = law_rows(frame[~smallest])
+    assert sorted(rows["D"].value_counts().to_dict().items())[0] == (258, 2)
+    assert set(pooled(frame)["D"]) == {d + 2 for d in (256, 512, 1024, 2048, 4096)}
+
+
+def test_label_sets_are_never_averaged(tmp_path: Path) -> None:
+    folder = write_world(tmp_path / "w", {("resnet", "sl"): HOLDS["resnet", "sl"]}, TASKS[:1])
+    trials = pd.read_csv(folder / "trials.csv")
+    assert set(load(folder)["label_set"]) == {""}  # tables published before there were any
+    trials["label_set"] = ["dominant-0.1" if d < 2048 else "tail-0.1" for d in trials["D"]]
+    trials["D"] = [d if d < 2048 else d // 16 for d in trials["D"]]
+    trials.to_csv(folder / "trials.csv", index=False)
+    frame = pooled(load(folder))
+    assert [k["label_set"] for k, _ in groups(frame)] == ["dominant-0.1", "tail-0.1"]
+    cells = probe_cells(frame)
+    assert set(cells["name"]) == {
+        "resnet-SL (label set dominant-0.1)", "resnet-SL (label set tail-0.1)",
+    }  # fmt: skip
+    assert (cells["seeds"] == 1).all() and len(cells) == 2 * 25
+    assert any("tail-0.1" in t["title"] for t in probe_tables(cells))

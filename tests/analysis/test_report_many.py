@@ -76,7 +76,11 @@ def test_folds_are_averaged_with_their_scatter() -> None:
     rows = pd.DataFrame({"value": [0.8, 0.82, 0.9, 0.92], "value_se": 0.5, "fold": [1, 1, 2, 2]})
     mean, low, high = mean_interval(rows)
     assert mean == pytest.approx(0.86)
-    assert (high - low) / 2 == pytest.approx(1.959964 * np.std([0.81, 0.91], ddof=1) / 2**0.5)
+    student = 12.7062  # two folds leave one degree of freedom
+    assert (high - low) / 2 == pytest.approx(student * np.std([0.81, 0.91], ddof=1) / 2**0.5)
+    shared = rows.assign(task_fold=0)  # models of two folds on the patients of one split
+    mean, low, high = mean_interval(shared)
+    assert (high - low) / 2 == pytest.approx(1.959964 * (0.25 + rows["value"].var() / 4) ** 0.5)
 
 
 def test_intervals_of_values_are_read_where_there_are_any(tmp_path: Path) -> None:

@@ -128,7 +128,8 @@ def test_tables_hold_every_column(store: Store, spooled: list[Record]) -> None:
         store.compact()
     trials = pq.read_table(store.runs / "trials.parquet")
     evaluations = pq.read_table(store.runs / "evaluations.parquet")
-    assert tuple(trials.column_names) == TRIAL_COLUMNS
+    assert tuple(trials.column_names) == (*TRIAL_COLUMNS, "label_set")
+    assert trials["label_set"].to_pylist() == [""]
     assert tuple(evaluations.column_names) == EVALUATION_COLUMNS + INTERVAL_COLUMNS
     assert trials["study"].to_pylist() == ["small"]
     rows = sum(len(r["curve"] if r["kind"] == "training" else r["values"]) for r in spooled)
