@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -29,6 +29,7 @@ from analysis.certificate import (
     r_squared_log_excess,
     status_of,
 )
+from analysis.checked import Data, at_largest, checked_rows
 from analysis.laws import Law, get
 from analysis.resampling import Bootstrap, bootstrap, profile
 from analysis.result import Certificate, Fit, Status
@@ -42,8 +43,6 @@ from analysis.uncertainty import (
     robust_delta,
 )
 
-Data = pd.DataFrame | Mapping[str, npt.ArrayLike]
-
 
 def fit_law(
     data: Data,
@@ -55,6 +54,7 @@ def fit_law(
     delta: float | None = None,
     n_boot: int = 1000,
     seed: int = 0,
+    pool: Sequence[str] | None = None,
 ) -> Fit:
     """Fit ``law`` to runs and say whether to believe it.
 
@@ -70,28 +70,34 @@ def fit_law(
         delta: Huber's delta in log loss; None chooses it from the residuals.
         n_boot: bootstrap refits; 0 for none.
         seed: of the bootstrap.
+        pool: trials that resamples are drawn for, these among them; laws that are given the
+            same pool share their resamples, trial by trial. None for these trials alone.
 
     Returns:
         A fit; one that is not possible has the status ``unidentifiable`` and NaN parameters.
 
     Raises:
         ValueError: no rows, a missing column, rows of several families or recipes of training
-            mixed, a loss or scale that is not positive and finite, an unknown law.
+            mixed, a loss or scale that is not positive and finite, an unknown law, a trial that
+            is not in the pool.
     """
     if loss not in ("huber", "least_squares"):
         raise ValueError(f"loss {loss!r} is neither 'huber' nor 'least_squares'")
     if delta is not None and not delta > 0:
         raise ValueError(f"delta must be positive, not {delta}")
     chosen = get(law)
-    frame, warnings, notes = _rows(data, chosen, task, protocol)
-    frame, at = _marginal(frame, chosen, notes)
+    frame, warnings, notes = checked_rows(data, chosen, task, protocol)
+    frame, at = at_largest(frame, chosen, notes)
     rows = _Rows(
         frame=frame,
         at=at,
-        options={"loss": loss, "delta": delta, "n_boot": n_boot, "seed": seed},
+        options={
+            "loss": loss, "delta": delta, "n_boot": n_boot, "seed": seed,
+            "pool": None if pool is None else tuple(pool),
+        },
         warnings=tuple(warnings),
         notes=tuple(notes),
-    )
+    )  # fmt: skip
     return _fit(rows, chosen)
 
 
@@ -100,55 +106,6 @@ def refit(fit: Fit, keep: npt.NDArray[np.bool_]) -> Fit:
     columns = [c for c in fit.residuals.columns if c not in ("fitted", "log_residual")]
     frame = fit.residuals.loc[keep, columns].reset_index(drop=True)
     return _fit(_Rows(frame=frame, at=fit.at, options=fit.options), fit.law)
-
-
-def _rows(
-    data: Data, law: Law, task: str | None, protocol: str
-) -> tuple[pd.DataFrame, list[str], list[str]]:
-    warnings: list[str] = []
-    notes: list[str] = []
-    if isinstance(data, pd.DataFrame) and "metric" in data.columns:
-        from analysis.selection import law_rows
-
-        rows = law_rows(data, task=task, protocol=protocol)
-        warnings, notes = list(rows.attrs["warnings"]), list(rows.attrs["notes"])
-        frame = rows.rename(columns={"value": "loss"})[["trial", "N", "D", "loss"]]
-    else:
-        frame = pd.DataFrame(dict(data))
-    if missing := [c for c in (*law.axes, "loss") if c not in frame.columns]:
-        raise ValueError(f"{law.name} needs columns {', '.join(missing)}: {law.formula}")
-    keep = [c for c in ("trial", "N", "D", "loss") if c in frame.columns]
-    frame = frame[keep].reset_index(drop=True)
-    if frame.empty:
-        raise ValueError("no rows to fit")
-    for column in [c for c in keep if c != "trial"]:
-        values = frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
-        bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
-        if bad.size:
-            raise ValueError(
-                f"row {bad[0]}: {column} is {values[bad[0]]}, not a positive finite number "
-                f"({bad.size} such rows)"
-            )
-        frame[column] = values
-    if "trial" not in frame.columns:
-        frame.insert(0, "trial", [f"row {i}" for i in range(len(frame))])
-    if doubled := int(frame.drop(columns="trial").duplicated().sum()):
-        warnings.append(f"{doubled} rows repeat the scales and the loss of another exactly")
-    return frame, warnings, notes
-
-
-def _marginal(
-    frame: pd.DataFrame, law: Law, notes: list[str]
-) -> tuple[pd.DataFrame, dict[str, float]]:
-    """Rows at the largest value of an axis the law lacks, among those with most scales."""
-    at: dict[str, float] = {}
-    for other in [c for c in ("N", "D") if c in frame.columns and c not in law.axes]:
-        counts = frame.groupby(other)[law.axes[0]].nunique()
-        at[other] = float(counts[counts == counts.max()].index.max())
-        if len(counts) > 1:
-            notes.append(f"{law.name}: runs at {other} = {at[other]:,.0f} only")
-        frame = frame[frame[other] == at[other]].reset_index(drop=True)
-    return frame, at
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,11 +122,14 @@ class _Rows:
 def _fit(rows: _Rows, law: Law) -> Fit:
     """Fit checked rows: columns ``trial``, the axes, ``loss``."""
     x = rows.frame[list(law.axes)].to_numpy(dtype=np.float64)
-    runs = np.asarray(pd.factorize(rows.frame["trial"])[0], dtype=np.intp)
+    runs, names = pd.factorize(rows.frame["trial"])
     loss = rows.frame["loss"].to_numpy(dtype=np.float64)
     least = rows.options["loss"] == "least_squares"
     delta = math.inf if least else rows.options["delta"] or DELTA_SMALLEST
-    problem = Problem(law=law, x=x, loss=loss, runs=runs, delta=delta)
+    problem = Problem(
+        law=law, x=x, loss=loss, runs=np.asarray(runs, dtype=np.intp), delta=delta,
+        pool=_places(rows.options["pool"], names),
+    )  # fmt: skip
     problems = law.problems(x)
     if not problems and int(runs.max()) < len(law.parameters):
         problems = [f"{int(runs.max()) + 1} runs for {len(law.parameters)} parameters"]
@@ -179,6 +139,18 @@ def _fit(rows: _Rows, law: Law) -> Fit:
     if not least and rows.options["delta"] is None:
         problem = _with_delta(problem, problem.solve(starts).best())
     return _describe(rows, problem, problem.solve(starts))
+
+
+def _places(
+    pool: Sequence[str] | None, names: pd.Index[str]
+) -> tuple[npt.NDArray[np.intp], int] | None:
+    """Where each run stands in the pool, and how many it holds."""
+    if pool is None:
+        return None
+    index = pd.Index(pool).get_indexer(names)
+    if (index < 0).any():
+        raise ValueError(f"trial {names[index < 0][0]} is not in the pool of resamples")
+    return np.asarray(index, dtype=np.intp), len(pool)
 
 
 def _with_delta(problem: Problem, best: Solution) -> Problem:

@@ -177,12 +177,13 @@ class Resamples:
 def resamples(problem: Problem, free: FloatArray, n_boot: int, seed: int) -> Resamples:
     """Draw ``n_boot`` resamples of the runs about the fit ``free`` (1, P).
 
-    The random numbers depend on the seed, the number of runs and ``n_boot`` only. Two problems
-    with the same runs in the same order, such as the loss on the task trained on and on another,
-    get the same factors or weights, run by run, so that what the losses of a run share is kept.
+    The random numbers depend on the seed, ``n_boot`` and the runs drawn for (``problem.drawn``)
+    only. Two problems of one pool, such as the loss on the task trained on and on another, get
+    the same factors or weights, run by run, so that what the losses of a run share is kept, also
+    where one of them lacks a run. A resample drawn again for one of them is not shared.
     """
     rng = np.random.default_rng(seed)
-    if int(problem.runs.max()) + 1 < PAIRS_FROM:
+    if problem.drawn[1] < PAIRS_FROM:
         log_f, jacobian = problem.law.log_value(free, problem.x, problem.centre)
         factor = _factors(problem, n_boot, rng)
         residual = np.log(problem.loss) - log_f[0]
@@ -201,23 +202,23 @@ def corrected(residual: FloatArray, jacobian: FloatArray) -> FloatArray:
 
 def _factors(problem: Problem, n_boot: int, rng: np.random.Generator) -> FloatArray:
     """Random sign-like factors (n_boot, n), one per run: Webb's six points."""
-    runs = int(problem.runs.max()) + 1
+    index, runs = problem.drawn
     sign = rng.choice([-1.0, 1.0], size=(n_boot, runs))
-    factor: FloatArray = (sign * rng.choice(_WEBB, size=(n_boot, runs)))[:, problem.runs]
+    factor: FloatArray = (sign * rng.choice(_WEBB, size=(n_boot, runs)))[:, index]
     return factor
 
 
 def _pairs(problem: Problem, n_boot: int, rng: np.random.Generator) -> tuple[FloatArray, int]:
     """Weights of the points (n_boot, n) when runs are drawn with replacement."""
-    runs = int(problem.runs.max()) + 1
+    index, runs = problem.drawn
     share = np.full(runs, 1.0 / runs)
     counts = rng.multinomial(runs, share, size=n_boot).astype(np.float64)
     redrawn = 0
     for i in range(n_boot):
         for _ in range(_REDRAWS):
-            present = problem.x[counts[i, problem.runs] > 0]
+            present = problem.x[counts[i, index] > 0]
             if not problem.law.problems(present):
                 break
             counts[i] = rng.multinomial(runs, share)
             redrawn += 1
-    return counts[:, problem.runs], redrawn
+    return counts[:, index], redrawn

@@ -46,6 +46,8 @@ class Problem:
         loss: losses (n,), in nats.
         runs: index of the run of each point (n,), from 0.
         delta: Huber's delta, in log loss.
+        pool: runs that resamples are drawn for, of which these are a part: where each run of
+            these stands in it (an index), and how many it holds. None for these runs alone.
     """
 
     law: Law
@@ -53,6 +55,7 @@ class Problem:
     loss: FloatArray
     runs: npt.NDArray[np.intp]
     delta: float
+    pool: tuple[npt.NDArray[np.intp], int] | None = None
 
     @property
     def centre(self) -> FloatArray:
@@ -63,6 +66,13 @@ class Problem:
     def dof(self) -> int:
         """Runs less parameters, at least 1."""
         return max(1, int(self.runs.max()) + 1 - len(self.law.parameters))
+
+    @property
+    def drawn(self) -> tuple[npt.NDArray[np.intp], int]:
+        """Where each point's run stands among the runs drawn (n,), and how many are drawn."""
+        if self.pool is None:
+            return self.runs, int(self.runs.max()) + 1
+        return self.pool[0][self.runs], self.pool[1]
 
     def solve(
         self,
@@ -188,6 +198,7 @@ def extrapolation_factor(problem: Problem) -> float:
             x=problem.x[kept],
             loss=problem.loss[kept],
             runs=np.unique(problem.runs[kept], return_inverse=True)[1],
+            pool=None,
         )
         starts = part.law.to_free(part.law.guess(part.x, part.loss), part.centre)
         free = part.solve(starts).best_of(len(starts)).free

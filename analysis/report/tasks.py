@@ -147,8 +147,9 @@ def chosen_models(frame: pd.DataFrame) -> list[dict[str, Any]]:
             "task": str(task), "protocol": str(protocol), "family": str(best["family"]),
             "paradigm": str(best["paradigm"]), "objective": str(best["objective"]),
             "corpus": str(best["corpus"]), "label_set": str(best["label_set"]),
-            "size": str(best["size"]), "N": int(best["N"]), "D": int(best["D"]), "lr": float(best["lr"]), "seeds": test["seed"].nunique(),
-            "considered": len(means), "validation": float(means.max()), "test": mean,
+            "size": str(best["size"]), "N": int(best["N"]), "D": int(best["D"]),
+            "lr": float(best["lr"]), "seeds": test["seed"].nunique(), "considered": len(means),
+            "validation": float(means.max()), "test": mean,
             "low": plain(low), "high": plain(min(high, 1.0)),
             "runs": [float(v) for v in test["value"]],
         })  # fmt: skip

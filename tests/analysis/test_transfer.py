@@ -8,6 +8,7 @@ import pytest
 from analysis import fit_law
 from analysis.laws import FloatArray, get
 from analysis.loss_pairs import LossPairs
+from analysis.resampling import resamples
 from analysis.result import Fit
 from analysis.transfer import Transfer, fit_transfer
 
@@ -141,3 +142,24 @@ def test_many_runs_are_drawn_in_pairs() -> None:
     found = fit_transfer(pair[0], pair[1])
     assert found.interval.covers(1.0)
     assert 0.01 < found.interval.high - found.interval.low < 0.4
+
+
+def test_laws_of_one_pool_share_their_resamples_where_one_lacks_a_run() -> None:
+    """The means over tasks keep what the losses of a run share, with a missing evaluation too."""
+    first, _ = fits(away(1.0), 0.01)
+    rows = first.residuals.drop(columns=["fitted", "log_residual"])
+    pool = list(rows["trial"])
+    whole = fit_law(rows, n_boot=100, seed=0, pool=pool)
+    np.testing.assert_array_equal(whole.bootstrap.theta, first.bootstrap.theta)
+    short = fit_law(rows.drop(index=[3]), n_boot=100, seed=0, pool=pool)
+    drawn = [resamples(f.problem, f.law.to_free(f.theta, f.problem.centre)[None], 100, 0)
+             for f in (whole, short)]  # fmt: skip
+    assert drawn[0].factor is not None and drawn[1].factor is not None
+    np.testing.assert_array_equal(np.delete(drawn[0].factor, 3, axis=1), drawn[1].factor)
+    alone = fit_law(rows.drop(index=[3]), n_boot=100, seed=0)
+    shared = [np.corrcoef(first.bootstrap.theta[:, 4], f.bootstrap.theta[:, 4])[0, 1]
+              for f in (short, alone)]  # fmt: skip
+    assert shared[0] > 0.9 and abs(shared[1]) < 0.4
+    assert fit_transfer(whole, short).kappa == pytest.approx(1.0, abs=1e-6)
+    with pytest.raises(ValueError, match="trial t24 is not in the pool"):
+        fit_law(rows, n_boot=0, pool=pool[:-1])
