@@ -6,6 +6,7 @@ once for all probes on it. What goes wrong in one evaluation is that evaluation'
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,8 +20,9 @@ from scaling.evaluation.protocols import HELD_OUT, TRAJECTORY, protocol_name
 from scaling.evaluation.trained import Trained, load_trained, training_record
 from scaling.identity import Evaluation, Training
 from scaling.provenance import corpus_name
+from scaling.training import memory
 from scaling.training.data import open_corpus
-from scaling.training.device import pick_device
+from scaling.training.device import device_name, pick_device
 from scaling.training.weights import WeightsError
 from scaling.trial import Workspace, reraise_storage
 from scaling.trial_records import evaluation_record, failed_evaluation
@@ -38,6 +40,7 @@ def evaluate_all(
 
     Raises:
         OSError: the disk is full.
+        OutOfMemory: not even the model fits.
         WeightsError: the weights are gone, damaged or another model's.
         FileNotFoundError: the training has no record.
     """
@@ -47,8 +50,14 @@ def evaluate_all(
     if status == "diverged" and not weights.exists():
         yield from (evaluation_record(evaluation, status, []) for evaluation in evaluations)
         return
-    trained = load_trained(training, record, weights, workspace, pick_device())
-    yield from _Pass(trained, evaluations).records()
+    device = pick_device()
+    trained = load_trained(training, record, weights, workspace, device)
+    try:
+        yield from _Pass(trained, evaluations).records()
+    except Exception as error:
+        if not memory.is_out_of_memory(error):
+            raise
+        raise _explained(error, device) from error
 
 
 class _Pass:
@@ -156,13 +165,25 @@ class _Pass:
 
     def _failed(self, evaluation: Evaluation, error: Exception) -> None:
         reraise_storage(error)
-        self.failed[evaluation.id] = error
+        # What its frames hold would stay in memory as long as the error does.
+        traceback.clear_frames(error.__traceback__)
+        memory.release(self.trained.device)
+        self.failed[evaluation.id] = _explained(error, self.trained.device)
 
     def _record(self, evaluation: Evaluation) -> Record:
         if error := self.failed.get(evaluation.id):
             return failed_evaluation(evaluation, error)
         status = self.trained.record["trial"]["status"]
         return evaluation_record(evaluation, status, self.rows[evaluation.id])
+
+
+def _explained(error: Exception, device: torch.device) -> Exception:
+    """An error, or what to do about it where memory ran out."""
+    if not memory.is_out_of_memory(error):
+        return error
+    told = memory.OutOfMemory(memory.advice_on_measuring(device_name(device)))
+    told.__cause__ = error
+    return told
 
 
 def _best_test(trained: Record, evaluation: Evaluation) -> list[Row]:

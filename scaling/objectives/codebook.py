@@ -25,6 +25,7 @@ from scaling.models.vq_hbr import Reconstruction, VqHbr
 from scaling.objectives.base import Context
 from scaling.objectives.registry import OBJECTIVES
 from scaling.training.data import Batch, Split
+from scaling.training.memory import in_parts
 
 HELD_OUT_BATCH = 64  # records at once: cosines to 8,192 codes are many
 
@@ -129,13 +130,15 @@ class CodebookObjective:
         Before the codes have started it is large, as they are random then.
         """
         assert isinstance(model, CodebookModel)
+
+        def losses(batch: Batch) -> Tensor:
+            beats = tokenize(batch.x_BLT, batch.r_peaks_BP, model.tokens)
+            return _per_record(model.reconstruct(beats), model.commitment).cpu()
+
         was_training = model.training
         model.eval()
-        parts = []
         with torch.no_grad():
-            for batch in split.chunks(HELD_OUT_BATCH):
-                beats = tokenize(batch.x_BLT, batch.r_peaks_BP, model.tokens)
-                parts.append(_per_record(model.reconstruct(beats), model.commitment).cpu())
+            parts = [in_parts(losses, batch) for batch in split.chunks(HELD_OUT_BATCH)]
         model.train(was_training)
         return torch.cat(parts)
 

@@ -12,6 +12,7 @@ from scaling.models.transformer_sizes import LADDER
 from scaling.objectives.base import Context
 from scaling.objectives.registry import OBJECTIVES
 from scaling.training.data import Batch, Split
+from scaling.training.memory import in_parts
 
 PADDING = -1  # in place of a code
 
@@ -54,8 +55,11 @@ def codes_of(codebook: Codebook, split: Split) -> Tensor:
 
 
 def _codes(codebook: Codebook, batch: Batch) -> Tensor:
-    beats = tokenize(batch.x_BLT, batch.r_peaks_BP, codebook.tokens)
-    return torch.where(beats.real_BS, codebook.codes(beats), PADDING)
+    def codes(some: Batch) -> Tensor:
+        beats = tokenize(some.x_BLT, some.r_peaks_BP, codebook.tokens)
+        return torch.where(beats.real_BS, codebook.codes(beats), PADDING)
+
+    return in_parts(codes, batch)
 
 
 def check_codebook(codebook: Codebook, context: Context) -> None:

@@ -21,6 +21,7 @@ Choices where the paper and HeartLang's released code leave several, or differ:
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import NamedTuple, cast
 
@@ -34,8 +35,10 @@ from scaling.objectives.base import Context
 from scaling.objectives.heartbeat_codes import PADDING, Codebook, check_codebook, codes_of
 from scaling.objectives.registry import OBJECTIVES
 from scaling.training.data import Batch, Split
+from scaling.training.memory import in_parts
 
 CODES = "codes"  # name in ``Split.extra``
+SCORES = "scores"  # name in ``Batch.extra`` of a batch that is held out
 # Records at once when held out: 128 hidden tokens of each against 8,192 codes are 268 MB.
 HELD_OUT_BATCH = 64
 HELD_OUT_SEED = 0
@@ -173,11 +176,15 @@ class Masked:
 
 
 def _held_out(model: MaskedModel, split: Split) -> Iterator[Tensor]:
+    def losses(batch: Batch) -> Tensor:
+        return loss_per_record(model.guess(batch, batch.extra[SCORES]), len(batch.x_BLT)).cpu()
+
     generator = torch.Generator().manual_seed(HELD_OUT_SEED)
     for batch in split.chunks(HELD_OUT_BATCH):
-        records = len(batch.x_BLT)
-        guesses = model.guess(batch, _scores(model, records, generator))
-        yield loss_per_record(guesses, records).cpu()
+        # Drawn before the records may be cut into parts, which must hide the same places.
+        scores_BS = _scores(model, len(batch.x_BLT), generator)
+        known = dataclasses.replace(batch, extra=batch.extra | {SCORES: scores_BS})
+        yield in_parts(losses, known)
 
 
 def _scores(model: MaskedModel, records: int, generator: torch.Generator) -> Tensor:

@@ -29,6 +29,7 @@ class ObjectiveInfo:
         options: its settings and their defaults; what a grid sets is an ``Options`` of these.
         limits: (option, lowest, highest) of the values that make sense.
         codebook: whether it predicts the codes of a frozen codebook, which is then a parent.
+        least_batch: records that a batch must have at least.
         about: one line for listings.
     """
 
@@ -41,6 +42,7 @@ class ObjectiveInfo:
     options: Options = ()
     limits: tuple[tuple[str, float, float], ...] = ()
     codebook: bool = False
+    least_batch: int = 1
     about: str = ""
 
     def problem(self, name: str, value: object) -> str | None:
@@ -110,6 +112,7 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
             numerics="objectives.contrastive",
             options=(("temperature", 0.1),),
             limits=(("temperature", 0.001, 10.0),),
+            least_batch=2,
             about="CMSC: segments of one patient are alike (S1 Eq. S.1 and S.2)",
         ),
         ObjectiveInfo(

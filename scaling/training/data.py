@@ -18,6 +18,7 @@ from scaling.corpora.label_sets import columns
 from scaling.corpora.prepare import prepare
 from scaling.corpora.signal import lead_order
 from scaling.identity import CorpusSpec
+from scaling.training import memory
 from scaling.trial import Workspace
 
 EVAL_BATCH = 256
@@ -43,6 +44,12 @@ class Batch:
     patients_B: Tensor
     rows_B: Tensor
     extra: dict[str, Tensor] = dataclasses.field(default_factory=dict)
+
+    def part(self, places: slice) -> Self:
+        """Some of the records."""
+        own = [field.name for field in dataclasses.fields(self) if field.name != "extra"]
+        extra = {name: value[places] for name, value in self.extra.items()}
+        return type(self)(extra=extra, **{name: getattr(self, name)[places] for name in own})
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -97,14 +104,14 @@ class Split:
         return self.signals[rows.to(self.device)]
 
     def first(self, n: int) -> Self:
-        """The first ``n`` records, without what an objective added."""
+        """The first ``n`` records."""
         return dataclasses.replace(
             self,
             signals=self.signals[:n],
             labels=self.labels[:n],
             patients=self.patients[:n],
             r_peaks=self.r_peaks[:n],
-            extra={},
+            extra={name: value[:n] for name, value in self.extra.items()},
         )
 
     def chunks(self, size: int = EVAL_BATCH) -> Iterator[Batch]:
@@ -138,19 +145,23 @@ class StreamedSplit(Split):
         return torch.from_numpy(steps_BLT).to(self.device)
 
     def first(self, n: int) -> Self:
-        """The first ``n`` records, without what an objective added."""
-        few = super(StreamedSplit, self).first(n)
-        return dataclasses.replace(few, corpus_rows=self.corpus_rows[:n])
+        """The first ``n`` records."""
+        rows = self.corpus_rows[:n]
+        return dataclasses.replace(super(StreamedSplit, self).first(n), corpus_rows=rows)
 
 
 @torch.no_grad()
 def predict(model: nn.Module, split: Split) -> Tensor:
     """Outputs of ``model`` in evaluation mode on every record, (n, ...) float32 on the CPU."""
     was_training = model.training
-    model.eval()
-    parts = [model(batch.x_BLT, batch.r_peaks_BP).float().cpu() for batch in split.chunks()]
+    found = [measure(model.eval(), batch).cpu() for batch in split.chunks()]
     model.train(was_training)
-    return torch.cat(parts)
+    return torch.cat(found)
+
+
+def measure(model: nn.Module, batch: Batch) -> Tensor:
+    """Outputs on a batch, (B, ...) float32 on the device; in parts where it does not fit."""
+    return memory.in_parts(lambda some: model(some.x_BLT, some.r_peaks_BP).float(), batch)
 
 
 def open_corpus(spec: CorpusSpec, workspace: Workspace) -> Corpus:

@@ -1,4 +1,8 @@
-"""Memory: whether a corpus fits on the device, and what to do when a step does not."""
+"""Memory: whether a corpus fits on the device, and what to do when a step does not.
+
+Records that are only measured are halved until they fit. A batch of training is not: its size is
+part of what is trained, so the trial fails and says which would fit.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,31 @@ import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from scaling.corpora.corpus import Corpus
 
+if TYPE_CHECKING:
+    from scaling.training.data import Batch
+
 SHARE = 0.5  # of the free memory that records may take; the rest is for the model and its steps
 MEMINFO = Path("/proc/meminfo")
+# What a RuntimeError says when memory ran out: PyTorch's allocator on a CPU, CUDA outside of
+# PyTorch's allocator, and the libraries that take memory of their own.
+SAID = (
+    "can't allocate memory",
+    "CUDA error: out of memory",
+    "CUDA out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
 
 
 class OutOfMemory(RuntimeError):  # noqa: N818 - it names what happened
-    """A training step does not fit; the message says which batch would."""
+    """What was to be done does not fit; the message says what would."""
 
 
 def free_bytes(device: torch.device) -> int:
@@ -49,7 +67,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether ``error`` says that memory ran out, on a GPU or a CPU."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in SAID)
 
 
 def release(device: torch.device) -> None:
@@ -59,44 +77,80 @@ def release(device: torch.device) -> None:
         torch.cuda.empty_cache()
 
 
-def largest_batch(most: int, step: Callable[[int], None], device: torch.device) -> int:
-    """The largest power of two up to ``most`` that ``step`` can take; 0 when not even 1 fits.
+def in_parts(measure: Callable[[Batch], Tensor], batch: Batch) -> Tensor:
+    """``measure(batch)``, of two halves one after the other where the whole does not fit.
+
+    Args:
+        measure: from n records to (n, ...), each record by itself: no batch statistics. The last
+            digits of a record may depend on how many are measured at once.
+        batch: records.
+
+    Raises:
+        RuntimeError: not even one record fits.
+    """
+    try:
+        return measure(batch)
+    except Exception as error:
+        if len(batch.x_BLT) == 1 or not is_out_of_memory(error):
+            raise
+    # Out of the ``except`` block, since the exception holds on to what was computed.
+    release(batch.x_BLT.device)
+    middle = len(batch.x_BLT) // 2
+    halves = (batch.part(slice(middle)), batch.part(slice(middle, None)))
+    return torch.cat([in_parts(measure, half) for half in halves])
+
+
+def largest_batch(
+    most: int, attempt: Callable[[int], None], device: torch.device, least: int = 1
+) -> int:
+    """The largest power of two from ``least`` to ``most`` that ``attempt`` can take, or 0.
 
     Args:
         most: the batch that did not fit.
-        step: a forward and a backward pass of that many records.
+        attempt: trains on batches of that many records. Whatever it raises, that many do not
+            fit: after memory has run out, CUDA and its libraries fail in many ways.
         device: where it runs.
+        least: the smallest batch that makes sense, a power of two.
     """
     batch = 1 << (most.bit_length() - 1)
-    while batch:
+    while batch >= least:
         release(device)
         try:
-            step(batch)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
+            attempt(batch)
+        except Exception:
+            batch //= 2
         else:
             return batch
-        batch //= 2
     return 0
 
 
-def advice(batch: int, largest: int, where: str, checkpointing: bool) -> str:
-    """What happened and what would fit.
+def advice(batch: int, largest: int, where: str, checkpointing: bool, least: int = 1) -> str:
+    """What happened in training and what would fit.
 
     Args:
         batch: records of the step that failed.
         largest: what ``largest_batch`` found.
         where: name of the device.
         checkpointing: whether activation checkpointing is on already.
+        least: the smallest batch that makes sense.
     """
     failed = f"out of memory on {where} at batch {batch}"
     less = "" if checkpointing else " or set activation_checkpointing: true in the recipe"
     if not largest:
-        return f"{failed}, and not even 1 record fits: choose a smaller size{less}"
+        few = "1 record fits" if least == 1 else f"{least} records fit"
+        return f"{failed}, and not even {few}: choose a smaller size{less}"
     if largest == batch:
         return (
-            f"{failed}, though a step of {batch} fits when it is tried again: something else took "
-            "the memory; run fewer workers at once"
+            f"{failed}, though steps of {batch} and an evaluation fit when they are tried again: "
+            "something else took the memory; run fewer workers at once"
         )
     return f"{failed}; the largest power of two that fits is {largest}: lower the batch to it{less}"
+
+
+def advice_on_measuring(where: str) -> str:
+    """What to do when an evaluation runs out of memory."""
+    return (
+        f"out of memory on {where} while a finished training was measured. Records are measured "
+        "one at a time where more do not fit, so something else has the memory: run fewer workers "
+        "at once. The same command again measures what is missing and trains nothing"
+    )

@@ -13,11 +13,11 @@ from torch import nn
 from scaling.cost import Counts, count_training, training_flops
 from scaling.identity import Evaluation, Training
 from scaling.objectives.base import Context, Objective
-from scaling.objectives.registry import objective_of
+from scaling.objectives.registry import OBJECTIVES, objective_of
 from scaling.provenance import corpus_name, run_columns
 from scaling.training import memory
 from scaling.training.checkpoint import Checkpoint
-from scaling.training.data import Split, open_corpus
+from scaling.training.data import EVAL_BATCH, Split, open_corpus
 from scaling.training.device import bf16_note, device_name, pick_device
 from scaling.training.loop import train
 from scaling.training.parents import BACKBONE, frozen, parents_of, start_from
@@ -44,7 +44,7 @@ class TorchTrainer:
         """Train, keep the weights of the best validation step, return the record.
 
         Raises:
-            OutOfMemory: a step does not fit; the message says which batch would.
+            OutOfMemory: it does not fit; the message says which batch would.
             WeightsError: a parent's weights are absent or damaged.
             ParentError: a parent that does not go with the training.
             CorpusError: the corpus does not have what is asked for.
@@ -82,12 +82,13 @@ class _Job:
         self.selection: Selection = select(self.corpus, training, device)
         self.objective: Objective = objective_of(training)
         self.counts: Counts = count_training(training, len(self.selection.classes))
+        self.annotated = False
 
     def run(self, report: Report) -> Record:
         """Train and keep weights; the record."""
         training, splits = self.training, self.selection.splits
         checkpoint = self._checkpoint()
-        model = self._model(splits)
+        model = self._model()
         if training.paradigm == "random":
             outcome = Outcome(status="done", best_state=model.state_dict())
         else:
@@ -108,22 +109,31 @@ class _Job:
         return self._record(outcome, checkpoint)
 
     def what_fits(self) -> str:
-        """Advice after a step that ran out of memory: which batch does fit."""
-        recipe = self.training.recipe
-        fitting = memory.largest_batch(recipe.batch, self._try, self.device)
+        """Advice after a run that ran out of memory: which batch does fit."""
+        recipe, least = self.training.recipe, OBJECTIVES[self.training.objective].least_batch
+        fitting = memory.largest_batch(recipe.batch, self._try, self.device, least)
         where = device_name(self.device)
-        return memory.advice(recipe.batch, fitting, where, recipe.activation_checkpointing)
+        return memory.advice(recipe.batch, fitting, where, recipe.activation_checkpointing, least)
 
     def _try(self, batch: int) -> None:
-        """One step with ``batch`` records, of a fresh model."""
-        few = {"train": self.selection.splits["train"].first(batch)}
-        model = self._model(few)
-        recipe = dataclasses.replace(self.training.recipe, batch=batch)
-        Run(model, self.objective, few, recipe, self.counts.macs, self.training.seed).step()
+        """Steps of ``batch`` records around an evaluation, of a fresh model.
 
-    def _model(self, splits: dict[str, Split]) -> nn.Module:
+        The second step has the optimiser's moments and the best weights beside it.
+        """
+        few = {
+            name: split.first(batch if name == "train" else EVAL_BATCH)
+            for name, split in self.selection.splits.items()
+        }
+        recipe = dataclasses.replace(self.training.recipe, batch=batch)
+        model, training = self._model(), self.training
+        run = Run(model, self.objective, few, recipe, self.counts.macs, training.seed)
+        run.step()
+        run.evaluate()
+        run.step()
+
+    def _model(self) -> nn.Module:
         """The model as it starts, on the device; splits get what its objective needs."""
-        training = self.training
+        training, splits = self.training, self.selection.splits
         parents = parents_of(training, self.workspace)
         context = Context(
             training=training,
@@ -131,7 +141,9 @@ class _Job:
             parents=frozen(parents, self.device),
             device=self.device,
         )
-        self.objective.annotate(splits, context)
+        if not self.annotated:
+            self.objective.annotate(splits, context)
+            self.annotated = True
         model = initial_model(self.objective, context, splits["train"])
         if BACKBONE in parents:
             start_from(model, parents[BACKBONE])

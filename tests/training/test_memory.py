@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from scaling.evaluation.trained import Trained
 from scaling.identity import Job
+from scaling.models.resnet import ResNet1d
+from scaling.objectives.contrastive import Contrastive
+from scaling.objectives.masked import Masked
 from scaling.objectives.supervised import Supervised
 from scaling.training import memory
 from scaling.training.data import Batch
 from scaling.trial import Workspace, run_job
-from tests.training.trials import SUPERVISED
+from tests.evaluation.pieces import evaluate, held_out, probe
+from tests.training.trials import BASIC, SUPERVISED, of_objective
 
 CPU = torch.device("cpu")
 
@@ -45,40 +52,92 @@ def test_a_refused_allocation_is_told_from_other_errors() -> None:
     assert memory.is_out_of_memory(caught.value)
     assert memory.is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
     assert memory.is_out_of_memory(MemoryError())
+    assert memory.is_out_of_memory(RuntimeError("CUDA error: out of memory\nCUDA kernel errors"))
+    call = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+    assert memory.is_out_of_memory(RuntimeError(call))
     assert not memory.is_out_of_memory(RuntimeError("sizes differ"))
 
 
 @pytest.mark.parametrize(
-    ("most", "limit", "expected"), [(64, 64, 64), (64, 63, 32), (96, 70, 64), (64, 1, 1), (8, 0, 0)]
+    ("most", "limit", "least", "expected"),
+    [
+        (64, 64, 1, 64),
+        (64, 63, 1, 32),
+        (96, 70, 1, 64),
+        (64, 1, 1, 1),
+        (64, 1, 2, 0),
+        (8, 0, 1, 0),
+    ],
 )
-def test_the_largest_power_of_two_that_fits_is_found(most: int, limit: int, expected: int) -> None:
-    def step(batch: int) -> None:
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("no"), RuntimeError("CUDA is lost")])
+def test_the_largest_power_of_two_that_fits_is_found(
+    most: int, limit: int, least: int, expected: int, error: Exception
+) -> None:
+    def attempt(batch: int) -> None:
         if batch > limit:
+            raise error
+
+    assert memory.largest_batch(most, attempt, CPU, least) == expected
+
+
+def batch_of(records: int) -> Batch:
+    places = torch.arange(records)
+    return Batch(
+        x_BLT=torch.randn(records, 2, 3),
+        r_peaks_BP=places[:, None].short(),
+        labels_BC=torch.zeros(records, 1),
+        patients_B=places,
+        rows_B=places,
+        extra={"codes": 10 * places},
+    )
+
+
+@pytest.mark.parametrize("limit", [13, 12, 5, 1])
+def test_records_are_measured_in_parts_that_fit(limit: int) -> None:
+    sizes = []
+
+    def measure(batch: Batch) -> Tensor:
+        if len(batch.x_BLT) > limit:
             raise torch.OutOfMemoryError("CUDA out of memory")
+        sizes.append(len(batch.x_BLT))
+        return batch.rows_B + batch.extra["codes"] + batch.r_peaks_BP[:, 0]
 
-    assert memory.largest_batch(most, step, CPU) == expected
+    assert torch.equal(memory.in_parts(measure, batch_of(13)), 12 * torch.arange(13))
+    assert max(sizes) <= limit
 
 
-def test_another_error_while_trying_is_not_hidden() -> None:
-    def step(batch: int) -> None:
-        raise ValueError("sizes differ")
+def test_one_record_that_does_not_fit_and_other_errors_are_raised() -> None:
+    def measure(batch: Batch) -> Tensor:
+        raise MemoryError if len(batch.x_BLT) < 4 else ValueError("sizes differ")
 
+    with pytest.raises(MemoryError):
+        memory.in_parts(measure, batch_of(3))
     with pytest.raises(ValueError, match="sizes differ"):
-        memory.largest_batch(8, step, CPU)
+        memory.in_parts(measure, batch_of(4))
 
 
-def limited_to(records: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Supervised.outputs
+def limited_to(records: int, monkeypatch: pytest.MonkeyPatch, kind: type[Any] = Supervised) -> None:
+    """Steps of more than ``records`` records run out of memory."""
+    real = kind.outputs
 
-    def outputs(
-        self: Supervised, model: nn.Module, batch: Batch, generator: torch.Generator
-    ) -> Tensor:
+    def outputs(self: Any, model: nn.Module, batch: Batch, generator: torch.Generator) -> Any:
         if len(batch.x_BLT) > records:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
-        found: Tensor = real(self, model, batch, generator)
-        return found
+        return real(self, model, batch, generator)
 
-    monkeypatch.setattr(Supervised, "outputs", outputs)
+    monkeypatch.setattr(kind, "outputs", outputs)
+
+
+def measuring_limited_to(records: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ResNet in evaluation mode runs out of memory with more than ``records`` records."""
+    real = ResNet1d.forward
+
+    def forward(self: ResNet1d, x_BLT: Tensor, r_peaks_BP: Tensor | None = None) -> Tensor:
+        if not self.training and not x_BLT.is_meta and len(x_BLT) > records:
+            raise RuntimeError("CUDA error: out of memory")
+        return real(self, x_BLT, r_peaks_BP)
+
+    monkeypatch.setattr(ResNet1d, "forward", forward)
 
 
 @pytest.mark.parametrize(
@@ -122,4 +181,79 @@ def test_memory_that_was_short_for_a_moment_is_told_apart(
 
     monkeypatch.setattr(Supervised, "outputs", outputs)
     (record,) = run_job(Job(training=SUPERVISED), trials)
-    assert "a step of 8 fits when it is tried again" in record["error"]["message"]
+    assert "steps of 8 and an evaluation fit when they" in record["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("records", "said"),
+    [
+        (3, "at batch 8; the largest power of two that fits is 2"),
+        (1, "not even 2 records fit: choose a smaller size or set"),
+    ],
+)
+def test_a_contrastive_trial_is_advised_on_batches_it_can_have(
+    records: int, said: str, trials: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited_to(records, monkeypatch, Contrastive)
+    (record,) = run_job(Job(training=of_objective("contrastive")), trials)
+    assert record["error"]["type"] == "OutOfMemory"
+    assert said in record["error"]["message"]
+
+
+def test_a_masked_trial_is_advised_on_its_batch(
+    trials: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited_to(3, monkeypatch, Masked)
+    (record,) = run_job(Job(training=of_objective("masked")), trials)
+    assert "the largest power of two that fits is 2" in record["error"]["message"]
+
+
+@pytest.mark.parametrize("name", ["supervised", "contrastive"])
+def test_what_cannot_be_measured_at_once_is_measured_in_parts(
+    name: str, trials: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training, other = of_objective(name), dataclasses.replace(trials, store=tmp_path / "parts")
+    job = Job(
+        training=training, evaluations=(held_out(training), probe("", training, corpus=BASIC))
+    )
+    whole = run_job(job, trials)
+    measuring_limited_to(5, monkeypatch)
+    parts = run_job(job, other)
+    assert [record["error"] for record in parts] == [None, None, None]
+    for one, two in zip(whole, parts, strict=True):
+        rows = one.get("curve") or one["values"]
+        found = [row["value"] for row in two.get("curve") or two["values"]]
+        assert found == pytest.approx([row["value"] for row in rows], rel=1e-4, nan_ok=True)
+
+
+def test_a_model_that_cannot_be_measured_at_all_is_too_large(
+    trials: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measuring_limited_to(0, monkeypatch)
+    (record,) = run_job(Job(training=SUPERVISED), trials)
+    assert "not even 1 record fits: choose a smaller size" in record["error"]["message"]
+
+
+def test_an_evaluation_that_runs_out_of_memory_says_what_to_do(
+    trials: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_job(Job(training=SUPERVISED), trials)
+    monkeypatch.setattr(
+        "scaling.evaluation.evaluator.measure_probe", mock.Mock(side_effect=MemoryError)
+    )
+    bad, good = evaluate(trials, probe("", corpus=BASIC), held_out())
+    assert bad["error"]["type"] == "OutOfMemory"
+    assert "run fewer workers at once. The same command again" in bad["error"]["message"]
+    assert "MemoryError" in bad["error"]["traceback"]
+    assert good["error"] is None
+
+
+def test_a_model_that_no_longer_fits_says_so_in_every_evaluation(
+    trials: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_job(Job(training=SUPERVISED), trials)
+    monkeypatch.setattr(Trained, "backbone", mock.Mock(side_effect=MemoryError))
+    own, task = held_out(), probe("", corpus=BASIC)
+    records = run_job(Job(training=SUPERVISED, evaluations=(own, task)), trials)
+    (record,) = [record for record in records if record["id"] == task.id]
+    assert "while a finished training was measured" in record["error"]["message"]
