@@ -34,7 +34,7 @@ NUMERICS: dict[str, int] = {
     "objectives.supervised": 1,
     "objectives.focal": 1,
     "objectives.categorical": 1,
-    "objectives.contrastive": 1,
+    "objectives.contrastive": 2,
     "objectives.masked": 1,
     "objectives.codebook": 1,
     "objectives.untrained": 1,

@@ -271,7 +271,7 @@ GOLDEN: dict[tuple[str, int], Numbers] = {
     ("objectives.supervised", 1): [1.0735],
     ("objectives.focal", 1): [0.168244, 0.159387, 0.18411],
     ("objectives.categorical", 1): [1.18125, 1.28465, 1.31284],
-    ("objectives.contrastive", 1): [4.72172, 4.72139, 3.38425],
+    ("objectives.contrastive", 2): [4.72172, 4.72139, 3.38425],
     ("objectives.masked", 1): [1.92241, 2.02046, 1.92104],
     ("objectives.untrained", 1): [0.00440599, 0.944216, 0],
     ("training", 1): [0.601926, 0.456205, 0.419515, 0.365132],

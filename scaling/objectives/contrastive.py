@@ -125,7 +125,7 @@ class Contrastive:
         Raises:
             ValueError: a batch of one record, which has nothing to be told apart from.
         """
-        if context.training.recipe.batch < OBJECTIVES[context.training.objective].least_batch:
+        if context.training.recipe.batch < 2:
             raise ValueError(
                 "the contrastive objective needs batches of at least 2 records: the other "
                 "records of a batch are its negatives; raise recipe.batch"
@@ -160,20 +160,25 @@ class Contrastive:
     def held_out(self, model: nn.Module, split: Split) -> Tensor:
         """Loss of each record: the mean of its two anchors, (n,) in nats.
 
-        Records are compared within fixed batches of 64, cut by their place in the split, so that
-        every model has the same negatives. The last batch is filled up from the start of the
-        split (the loss of what fills it is not counted twice), so that all have equally many; a
-        split of fewer than 64 records is one smaller batch, whose loss is lower by nature.
+        Records are compared within batches of 64, drawn once from a split's places, the same for
+        every model. They are shuffled as batches of training are: records of one patient stand
+        side by side in a split, and cut in that order, most anchors would have several positives
+        and a loss that no model can bring below log q. The last batch is filled up with the first
+        records drawn (the loss of what fills it is not counted twice), so that all have equally
+        many; a split of fewer than 64 records is one smaller batch, whose loss is lower by nature.
         """
         assert isinstance(model, ContrastiveModel)
         z_NSD, patients_N = predict(model, split), torch.from_numpy(split.patients)
-        n, losses = len(split), []
+        n, losses = len(split), torch.empty(len(split))
+        order_N = torch.randperm(n, generator=torch.Generator().manual_seed(0))
         for first in range(0, n, HELD_OUT_RECORDS):
-            rows = (first + torch.arange(min(HELD_OUT_RECORDS, n))) % n
+            places = (first + torch.arange(min(HELD_OUT_RECORDS, n))) % n
+            rows = order_N[places]
             patients_V = patients_N[rows].repeat_interleave(SEGMENTS)
             each_V, _ = loss_per_anchor(z_NSD[rows].flatten(0, 1), patients_V, model.temperature)
-            losses.append(each_V.view(-1, SEGMENTS).mean(dim=1)[: n - first])
-        return torch.cat(losses)
+            fresh = min(n - first, HELD_OUT_RECORDS)
+            losses[rows[:fresh]] = each_V.view(-1, SEGMENTS).mean(dim=1)[:fresh]
+        return losses
 
 
 OBJECTIVE = Contrastive()

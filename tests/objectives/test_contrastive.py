@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -125,15 +126,37 @@ def held_out_by_hand(built: ContrastiveModel, split: Split, rows: list[int]) -> 
     return [(a + b) / 2 for a, b in zip(each[::2], each[1::2], strict=True)]
 
 
-def test_held_out_batches_are_filled_up_from_the_start_of_the_split() -> None:
+def drawn(n: int) -> list[int]:
+    """The order in which held-out records are put into batches."""
+    order: list[int] = torch.randperm(n, generator=torch.Generator().manual_seed(0)).tolist()
+    return order
+
+
+def test_held_out_batches_are_shuffled_and_the_last_is_filled_up() -> None:
     built, split = model(), tiny_split(HELD_OUT_RECORDS + 10, 3)
     n = len(split)
-    found = OBJECTIVE.held_out(built, split).tolist()
-    assert len(found) == n
-    first = held_out_by_hand(built, split, list(range(HELD_OUT_RECORDS)))
-    last = [*range(HELD_OUT_RECORDS, n), *range(2 * HELD_OUT_RECORDS - n)]
-    second = held_out_by_hand(built, split, last)[: n - HELD_OUT_RECORDS]
-    assert found == pytest.approx(first + second, rel=1e-3)
+    found = OBJECTIVE.held_out(built, split)
+    assert found.shape == (n,)
+    order = drawn(n)
+    first, last = order[:HELD_OUT_RECORDS], order[HELD_OUT_RECORDS:]
+    expected = held_out_by_hand(built, split, first)
+    filled_up = held_out_by_hand(built, split, last + first[: HELD_OUT_RECORDS - len(last)])
+    assert found[first].tolist() == pytest.approx(expected, rel=1e-3)
+    assert found[last].tolist() == pytest.approx(filled_up[: len(last)], rel=1e-3)
+
+
+def test_neighbours_of_one_patient_do_not_raise_the_held_out_floor() -> None:
+    """Four records a patient, side by side: in that order each anchor has 7 positives."""
+    split = tiny_split(16 * HELD_OUT_RECORDS, 3)
+    split = dataclasses.replace(split, patients=np.arange(len(split)) // 4)
+    order = drawn(len(split))
+    batches = split.patients[order].reshape(-1, HELD_OUT_RECORDS)
+    positives = (batches[:, :, None] == batches[:, None, :]).sum(axis=2) * 2 - 1
+    assert float(np.log(positives).mean()) < 0.25 * math.log(7)
+    one_batch = order[:HELD_OUT_RECORDS]
+    built = model()
+    expected = held_out_by_hand(built, split, one_batch)
+    assert OBJECTIVE.held_out(built, split)[one_batch].tolist() == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_small_split_is_one_batch_without_repeats() -> None:
