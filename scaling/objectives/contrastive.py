@@ -125,7 +125,7 @@ class Contrastive:
         Raises:
             ValueError: a batch of one record, which has nothing to be told apart from.
         """
-        if context.training.recipe.batch < 2:
+        if context.training.recipe.batch < OBJECTIVES[context.training.objective].least_batch:
             raise ValueError(
                 "the contrastive objective needs batches of at least 2 records: the other "
                 "records of a batch are its negatives; raise recipe.batch"
