@@ -23,6 +23,7 @@ from scaling.provenance import corpus_name
 from scaling.training import memory
 from scaling.training.data import open_corpus
 from scaling.training.device import device_name, pick_device
+from scaling.training.run import evaluated_steps
 from scaling.training.weights import WeightsError
 from scaling.trial import Workspace, reraise_storage
 from scaling.trial_records import evaluation_record, failed_evaluation
@@ -116,17 +117,19 @@ class _Pass:
             yield self._record(probe.evaluation)
 
     def _along(self, probes: Sequence[Probe]) -> Iterator[Record]:
-        """Probes at every kept step."""
+        """Probes at every evaluated step."""
         training = self.trained.training
-        steps = self.workspace.trajectory(training.id)
-        if not steps:
+        kept = self.workspace.trajectory(training.id)
+        steps = evaluated_steps(self.trained.record["curve"])
+        if lost := [step for step in steps if step not in kept]:
             error = WeightsError(
-                f"{self.workspace.weights_of(training.id)}: the weights of its steps were not "
-                "kept; delete the training's record to train it again"
+                f"{self.workspace.weights_of(training.id)}: the weights of its steps "
+                f"{', '.join(map(str, lost))} were not kept; delete the training's record to "
+                "train it again"
             )
             for probe in probes:
                 self._failed(probe.evaluation, error)
-        for path in steps.values():
+        for path in [kept[step] for step in steps if not lost]:
             trained = load_trained(
                 training, self.trained.record, path, self.workspace, self.trained.device
             )

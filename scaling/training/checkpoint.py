@@ -1,5 +1,7 @@
 """Checkpoints: what a training that was killed goes on from, with the same numbers.
 
+Bit for bit they are the same with the same number of threads: sums are cut by it.
+
 One safetensors file (JSON in its metadata, never a pickle) holds everything a run's next step
 depends on, and a hash of it all. It is replaced atomically, so that a kill at any moment leaves
 the one before.
@@ -45,6 +47,8 @@ class Checkpoint:
         path: where it is kept.
         every_s: least seconds between two of them.
         made_for: what must be the same for its numbers to be: training id, library, device.
+        made_with: what may differ, though the last digits of numbers then may as well: threads.
+        lacks: says what keeps a run from going on from a state; empty where nothing does.
         clock: seconds, monotonic.
 
     Attributes:
@@ -58,9 +62,14 @@ class Checkpoint:
         every_s: float,
         made_for: dict[str, str],
         clock: Callable[[], float] = time.monotonic,
+        *,
+        made_with: dict[str, str] | None = None,
+        lacks: Callable[[State], str] = lambda state: "",
     ) -> None:
         self.path, self.every_s = path, every_s
         self.made_for = {"format": str(FORMAT)} | made_for
+        self.made_with = dict(made_with or {})
+        self.lacks = lacks
         self.clock = clock
         self.began = self.last = clock()
         self.spent_s = 0.0
@@ -74,6 +83,7 @@ class Checkpoint:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             made_for, values = json.loads(about["made_for"]), json.loads(about["values"])
             intact = about["sha256"] == _digest(tensors, about["made_for"] + about["values"])
+            made_with = json.loads(about.get("made_with", "{}"))
             spent_s = float(about["spent_s"])
         except FileNotFoundError:
             return None
@@ -83,12 +93,15 @@ class Checkpoint:
         if not intact:
             self.note = self._unusable("is damaged (its hash differs)")
             return None
-        if differences := self._differences(made_for):
-            self.note = self._unusable(f"is another run's: {differences}")
+        state = State(tensors=tensors, values=values)
+        why = self._differences(made_for)
+        if why := f"is another run's: {why}" if why else self.lacks(state):
+            self.note = self._unusable(why)
             return None
         self.spent_s = spent_s
         self.note = f"went on at step {values['steps']} from the checkpoint of an earlier attempt"
-        return State(tensors=tensors, values=values)
+        self.note += self._mixed(made_with)
+        return state
 
     def save_if_due(self, state: Callable[[], State]) -> None:
         """Write ``state()`` when ``every_s`` have gone by since the last.
@@ -103,6 +116,7 @@ class Checkpoint:
         made_for, values = json.dumps(self.made_for), json.dumps(found.values)
         about = {
             "made_for": made_for,
+            "made_with": json.dumps(self.made_with),
             "values": values,
             "spent_s": repr(self.seconds()),
             "sha256": _digest(tensors, made_for + values),
@@ -122,6 +136,17 @@ class Checkpoint:
             for name in names
             if found.get(name) != self.made_for.get(name)
         )
+
+    def _mixed(self, found: dict[str, str]) -> str:
+        """What earlier attempts were made with, where it differs; later checkpoints keep it."""
+        differ = []
+        for name, ours in self.made_with.items():
+            theirs = found.get(name, ours)
+            if theirs != ours:
+                differ.append(f"with {name} {theirs} instead of {ours}")
+                known = theirs.split(", ")
+                self.made_with[name] = ", ".join(known if ours in known else [*known, ours])
+        return f", made {' and '.join(differ)}: last digits may differ" if differ else ""
 
     def _unusable(self, why: str) -> str:
         return f"the checkpoint {self.path} {why}; the training started over"

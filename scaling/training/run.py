@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -214,6 +215,11 @@ class Run:
         outcome.curve = values["curve"]
         self.best, self.reference = values["best"], values["reference"]
         self.stale, self.first = values["stale"], values["first"]
+
+
+def evaluated_steps(curve: Iterable[Mapping[str, Any]]) -> list[int]:
+    """Steps at which the validation loss was measured; a trajectory has the weights of each."""
+    return [row["step"] for row in curve if row["split"] == "validation"]
 
 
 def _below(prefix: str, tensors: Weights) -> Weights:

@@ -16,12 +16,12 @@ from scaling.objectives.base import Context, Objective
 from scaling.objectives.registry import OBJECTIVES, objective_of
 from scaling.provenance import corpus_name, run_columns
 from scaling.training import memory
-from scaling.training.checkpoint import Checkpoint
+from scaling.training.checkpoint import Checkpoint, State
 from scaling.training.data import EVAL_BATCH, Split, open_corpus
 from scaling.training.device import bf16_note, device_name, pick_device
 from scaling.training.loop import train
 from scaling.training.parents import BACKBONE, frozen, parents_of, start_from
-from scaling.training.run import Outcome, Run, Weights
+from scaling.training.run import Outcome, Run, Weights, evaluated_steps
 from scaling.training.selection import Selection, select
 from scaling.training.weights import save_weights
 from scaling.trial import Workspace
@@ -160,7 +160,17 @@ class _Job:
             "test records": str(len(self.selection.splits["test"])),
         }
         path = self.workspace.checkpoint_of(self.training.id)
-        return Checkpoint(path, self.workspace.checkpoint_s, made_for)
+        with_threads = {"threads": str(torch.get_num_threads())}
+        every_s = self.workspace.checkpoint_s
+        return Checkpoint(path, every_s, made_for, made_with=with_threads, lacks=self._lost)
+
+    def _lost(self, state: State) -> str:
+        """Evaluated steps behind a checkpoint that the trajectory has no weights of, in words."""
+        kept = self.workspace.trajectory(self.training.id)
+        steps = [step for step in evaluated_steps(state.values["curve"]) if step not in kept]
+        if not self.trajectory or not steps:
+            return ""
+        return f"comes after steps whose weights were not kept ({', '.join(map(str, steps))})"
 
     def _keep(self, step: int, state: Weights) -> None:
         save_weights(self.workspace.weights_at(self.training.id, step), state, self._about(step))

@@ -201,6 +201,13 @@ def test_steps_that_were_not_kept_say_what_to_do(place: Workspace) -> None:
     assert good["values"]
 
 
+def test_a_trajectory_with_a_gap_names_the_step(place: Workspace) -> None:
+    place.trajectory(SUPERVISED.id)[6].unlink()
+    failed, good = evaluate(place, probe(checkpoint="trajectory"), probe())
+    assert "the weights of its steps 6 were not kept" in failed["error"]["message"]
+    assert good["values"]
+
+
 def test_weights_of_another_architecture_are_named(place: Workspace) -> None:
     other = dataclasses.replace(SUPERVISED, size="d2w12")
     run_job(Job(training=other), place)

@@ -204,6 +204,22 @@ def test_time_of_earlier_attempts_is_counted(path: Path) -> None:
     assert second.seconds() == 100.0
 
 
+def test_a_checkpoint_remembers_every_number_of_threads(path: Path) -> None:
+    state = State(tensors={"w": torch.ones(2)}, values={"steps": 5})
+    notes = []
+    for threads in ("1", "2", "2", "1"):
+        one = Checkpoint(path, 0.0, MADE_FOR, made_with={"threads": threads})
+        one.load()
+        notes.append(one.note.partition("attempt")[2])
+        one.save_if_due(lambda: state)
+    assert notes == [
+        "",
+        ", made with threads 1 instead of 2: last digits may differ",
+        ", made with threads 1, 2 instead of 2: last digits may differ",
+        ", made with threads 1, 2 instead of 1: last digits may differ",
+    ]
+
+
 def test_floats_that_are_not_finite_survive(path: Path) -> None:
     first = Checkpoint(path, 0.0, MADE_FOR)
     value = {"steps": 1, "best": float("inf"), "third": 0.1 + 0.2}

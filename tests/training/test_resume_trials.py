@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from scaling.identity import Job, Training
+from scaling.identity import Evaluation, Job, Training
 from scaling.record import read_record
 from scaling.training import data
 from scaling.training.data import Split
@@ -141,3 +142,64 @@ def test_streamed_records_give_the_same_numbers_bit_for_bit(
     first, weights = outcome(SUPERVISED, resident)
     assert record["curve"] == first["curve"]
     assert streamed.weights_of(SUPERVISED.id).read_bytes() == weights
+
+
+PROBE = Evaluation(
+    training=SUPERVISED.id,
+    corpus=SUPERVISED.corpus,
+    task="",
+    protocol="linear-probe",
+    checkpoint="trajectory",
+)
+PLAIN, ALONG = Job(training=SUPERVISED), Job(training=SUPERVISED, evaluations=(PROBE,))
+
+
+def killed_at_two_thirds(job: Job, place: Workspace) -> None:
+    def report(share: float) -> None:
+        if share > 0.5:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run_job(job, place, report)
+    assert place.checkpoint_of(job.training.id).exists()
+
+
+def test_other_threads_are_said_and_not_taken_for_another_run(
+    tmp_path: Path, trials_cache: Path
+) -> None:
+    place = workspace(tmp_path / "store", trials_cache)
+    killed_at_two_thirds(PLAIN, place)
+    threads = torch.get_num_threads()
+    try:
+        (record,) = run_job(PLAIN, dataclasses.replace(place, threads=2))
+    finally:
+        torch.set_num_threads(threads)
+    note = record["notes"][0]
+    assert note.startswith("went on at step 3 ")
+    assert note.endswith(", made with threads 1 instead of 2: last digits may differ")
+
+
+def test_a_trajectory_that_lacks_its_first_steps_starts_over(
+    tmp_path: Path, trials_cache: Path
+) -> None:
+    whole, killed = (
+        workspace(tmp_path / "whole", trials_cache),
+        workspace(tmp_path / "killed", trials_cache),
+    )
+    run_job(ALONG, whole)
+    killed_at_two_thirds(PLAIN, killed)  # without a trajectory
+    trained, probed = run_job(ALONG, killed)
+    note = trained["notes"][0]
+    assert "comes after steps whose weights were not kept (3)" in note
+    assert note.endswith("the training started over")
+    assert list(killed.trajectory(SUPERVISED.id)) == [3, 6, 9]
+    assert {row["step"] for row in probed["values"]} == {3, 6, 9}
+    assert_same(SUPERVISED, whole, killed)
+
+
+def test_a_trajectory_that_has_its_first_steps_goes_on(tmp_path: Path, trials_cache: Path) -> None:
+    place = workspace(tmp_path / "store", trials_cache)
+    killed_at_two_thirds(ALONG, place)
+    trained, probed = run_job(ALONG, place)
+    assert "went on at step 3" in trained["notes"][0]
+    assert {row["step"] for row in probed["values"]} == {3, 6, 9}
