@@ -38,7 +38,7 @@ def read_released(path: Path) -> Released:
             f"{sidecar}: stage {stage!r}, size {size!r}, id {name!r} is no converted codebook; "
             f"{how}"
         )
-    return Released(id=name, path=path.resolve(), size=size)
+    return Released(id=name, path=path.resolve(), size=size, training=training)
 
 
 def keep_released(released: Released, workspace: Workspace) -> None:

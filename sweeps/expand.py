@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from scaling.identity import CorpusSpec, Evaluation, Job, Training, Versions
 from scaling.numerics import versions
@@ -19,7 +19,8 @@ from sweeps.parents import (
     slots_differ,
 )
 from sweeps.points import UNTRAINED, Point, Start, points
-from sweeps.readable import unreadable
+from sweeps.readable import unlike_parents, unlike_tasks, unreadable
+from sweeps.resolve import task_loc
 from sweeps.starts import place_of, starts
 from sweeps.yaml_source import Loc, Problem
 
@@ -87,12 +88,29 @@ class _Stage:
         for training, message in unreadable(jobs):
             loc = (*self.here, *place_of(self.stage, training))
             self.problems.append(Problem(loc=loc, message=message))
+        self.problems += self._other_signals(jobs)
         return Done(
             name=self.stage.name,
             jobs=jobs,
             continued=rule is not None,
             waiting=chosen.waiting,
         )
+
+    def _other_signals(self, jobs: Sequence[Job]) -> Iterator[Problem]:
+        """Signals that differ between what is trained on, what it starts from and its tasks."""
+        for case in self.cases:
+            for task, message in unlike_tasks(case):
+                yield Problem(loc=task_loc(self.here, self.stage, task), message=message)
+        for what, message in unlike_parents(jobs, self._config_of):
+            loc: Loc = (*self.here, "corpus")
+            if self.stage.settings.corpus is None:
+                loc = self._codebook_loc() if what == "codebook" else (*self.here, "parents")
+            yield Problem(loc=loc, message=message)
+
+    def _config_of(self, parent: str) -> Mapping[str, Any]:
+        if self.released is not None and parent == self.released.id:
+            return self.released.training
+        return self.lineage.config_of(parent)
 
     def _of_case(self, case: Case, parents: Mapping[str, Training]) -> Iterator[Job]:
         fitting = {i: t for i, t in parents.items() if self.lineage.fits(t, case.corpus.spec)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scaling.identity import CorpusSpec, Job, Training
 from scaling.models import transformer_sizes, vq_sizes
@@ -68,6 +68,10 @@ class Lineage:
     def add(self, jobs: Iterable[Job]) -> None:
         """Remember trainings that may become ancestors."""
         self._trainings |= {job.training.id: job.training for job in jobs}
+
+    def config_of(self, name: str) -> Mapping[str, Any]:
+        """The configuration of a training that was remembered; empty for any other."""
+        return self._trainings[name].to_dict() if name in self._trainings else {}
 
     def specs(self, training: Training) -> Iterator[CorpusSpec]:
         """The corpora of a training and of all its ancestors."""

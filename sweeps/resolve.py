@@ -206,7 +206,7 @@ def _ambiguous(study: Study, stages: tuple[tuple[Case, ...], ...]) -> list[Probl
         own = stage.settings.corpus is not None
         here: Loc = ("stages", i, stage.name)
         named = [((*here, "corpus") if own else ("corpus",), case.corpus) for case in cases]
-        named += [(_task_loc(here, stage, task), task) for case in cases for task in case.tasks]
+        named += [(task_loc(here, stage, task), task) for case in cases for task in case.tasks]
         for loc, target in named:
             if first.setdefault(target.name, target.spec) != target.spec:
                 message = (
@@ -218,7 +218,7 @@ def _ambiguous(study: Study, stages: tuple[tuple[Case, ...], ...]) -> list[Probl
     return problems
 
 
-def _task_loc(here: Loc, stage: Stage, target: Target) -> Loc:
+def task_loc(here: Loc, stage: Stage, target: Target) -> Loc:
     """Where a task stands: the last item of its name, which is the one that differs."""
     from scaling.corpora.catalogue import SOURCES
 

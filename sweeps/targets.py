@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scaling.identity import CorpusSpec
 from scaling.provenance import corpus_name
@@ -51,11 +52,13 @@ class Released:
         id: its content id, the parent of the trials that use it.
         path: the safetensors file; its sidecar lies beside it.
         size: of the family ``vq-hbr``.
+        training: what its sidecar says of its training.
     """
 
     id: str
     path: Path
     size: str
+    training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

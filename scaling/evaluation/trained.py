@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from scaling.alike import differences, signal_differences
 from scaling.cost import training_flops
 from scaling.identity import CorpusSpec, Training
 from scaling.models import families
@@ -16,7 +17,7 @@ from scaling.objectives.base import Context, Objective
 from scaling.objectives.registry import objective_of
 from scaling.provenance import corpus_name
 from scaling.record import read_record
-from scaling.training.parents import BACKBONE, SAME_SIGNALS, differences, frozen_parents
+from scaling.training.parents import BACKBONE, frozen_parents
 from scaling.training.weights import WeightsError, load_weights
 from scaling.trial import Workspace
 
@@ -100,19 +101,15 @@ class Trained:
         Raises:
             WeightsError: names each difference, or what keeps the family from reading them.
         """
-        training, ours, theirs = self.training, self.training.corpus.to_dict(), spec.to_dict()
-        differences = [
-            f"{name} {theirs[name]} instead of {ours[name]}"
-            for name in SAME_SIGNALS
-            if theirs[name] != ours[name]
-        ]
+        training = self.training
+        unlike = signal_differences(spec, training.corpus)
         size = (training.family, training.size, spec.fs_hz, spec.samples, len(training.leads))
         if problem := families.problem(*size):
-            differences.append(problem)
-        if differences:
+            unlike.append(problem)
+        if unlike:
             name = corpus_name(spec.source, task, spec.fold)
             raise WeightsError(
-                f"{training.id} cannot be measured on {name}, which has {'; '.join(differences)}"
+                f"{training.id} cannot be measured on {name}, which has {'; '.join(unlike)}"
             )
 
     def _filled(self, model: nn.Module, state: dict[str, Tensor]) -> nn.Module:

@@ -7,19 +7,18 @@ parent of stage ``codebook`` is the codebook, any other the backbone to start fr
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from scaling.alike import SAME_MODEL, differences
 from scaling.identity import Training
 from scaling.training.weights import WeightsError, load_weights
 from scaling.trial import Workspace
 
 CODEBOOK, BACKBONE = "codebook", "backbone"
-SAME_MODEL = ("family", "size", "leads")
-SAME_SIGNALS = ("fs_hz", "preprocessing")
 
 
 class ParentError(ValueError):
@@ -93,26 +92,6 @@ def check_goes_with(training: Training, parent: Parent) -> None:
         )
 
 
-def differences(
-    config: Mapping[str, Any], training: Training, names: Iterable[str] = SAME_MODEL
-) -> list[str]:
-    """How a sidecar's training configuration differs from ``training``, one entry a field.
-
-    Args:
-        config: what the sidecar says; a field it does not say is not compared.
-        training: what is wanted.
-        names: fields compared besides those of ``SAME_SIGNALS``.
-    """
-    ours, corpus = training.to_dict(), config.get("corpus") or {}
-    pairs = [(name, config.get(name), ours[name]) for name in names]
-    pairs += [(name, corpus.get(name), ours["corpus"][name]) for name in SAME_SIGNALS]
-    return [
-        f"{name} {_text(theirs)} instead of {_text(own)}"
-        for name, theirs, own in pairs
-        if theirs is not None and theirs != own
-    ]
-
-
 def frozen_parents(
     training: Training, workspace: Workspace, device: torch.device
 ) -> dict[str, nn.Module]:
@@ -156,7 +135,3 @@ def _load(model: nn.Module, state: dict[str, Tensor], parent: Parent) -> None:
         model.load_state_dict(state)
     except RuntimeError as error:
         raise ParentError(f"parent {parent.id}: its weights do not fit ({error})") from None
-
-
-def _text(value: Any) -> str:
-    return ",".join(value) if isinstance(value, list) else str(value)

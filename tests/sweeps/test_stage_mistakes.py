@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from scaling.identity import LEADS
 from scaling.trial import Workspace
 from sweeps.codebooks import keep_released, read_released
 from sweeps.errors import ConfigurationError
@@ -109,6 +110,51 @@ def test_what_cannot_go_together(
         line.startswith(f"{path}:{place}: ") and words in line
         for line in str(caught.value).splitlines()
     ), str(caught.value)
+
+
+TASK = "[virtual/shifted]"
+S1 = "corpus: {source: virtual/code, records: 64, preprocessing: s1}\n      "
+MASKED = GRID[GRID.index("families: {transformer") : GRID.index("data: [32]\n      tasks")]
+SIGNALS = {
+    "task": (TASK, "[{source: virtual/shifted, preprocessing: s1}]", "12:15",
+             "virtual/shifted has preprocessing s1 instead of none"),
+    "task's rate": (TASK, "[{source: virtual/shifted, preprocessing: s1, fs_hz: 250}]", "12:15",
+                    "has fs_hz 250 instead of 100; preprocessing s1 instead of none"),
+    "finetune": ("parents: {best", S1 + "parents: {best", "14:15",
+                 "virtual/code start from a model that was trained with preprocessing none"),
+    "codebook of a stage": ("tasks", S1 + "tasks", "12:15",
+                            "predict codes of a codebook that was trained with preprocessing none"),
+    "parents": (MASKED, S1 + "families: {resnet: [d2w6]}\n      ", "13:16",
+                "virtual/basic start from a model that was trained with preprocessing s1 instead"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_other_signals_are_refused_before_anything_runs(name: str, write_grid: WriteGrid) -> None:
+    old, new, place, words = SIGNALS[name]
+    assert old in GRID
+    path = write_grid(GRID.replace(old, new))
+    with pytest.raises(ConfigurationError) as caught:
+        plan_of(path)
+    lines = [line for line in str(caught.value).splitlines() if words in line]
+    assert lines, str(caught.value)
+    assert lines[0].startswith(f"{path}:{place}: "), lines
+
+
+def test_a_converted_codebook_of_other_signals_is_refused(
+    write_grid: WriteGrid, tmp_path: Path
+) -> None:
+    known = {"stage": "codebook", "size": "l4d768k8192", "leads": list(LEADS)}
+    known |= {"corpus": {"source": "mimic", "fs_hz": 100, "preprocessing": "heartlang"}}
+    path = released(tmp_path, training=known)
+    text = GRID.replace("tasks", f"codebook: {path.name}\n      tasks").replace(CODEBOOK, "")
+    grid = write_grid(text.replace("l1d8h1t128", "l1d24h1"))
+    words = "9:17: .* trained with preprocessing heartlang instead of none"
+    with pytest.raises(ConfigurationError, match=words):
+        plan_of(grid)
+    known["corpus"] = {"preprocessing": "none"}
+    released(tmp_path, training=known)
+    assert plan_of(grid).trials
 
 
 def test_smoke_has_a_part_for_each_stage_of_a_name(write_grid: WriteGrid) -> None:

@@ -1,0 +1,48 @@
+"""Whether two configurations mean the same: models that can share weights, signals that compare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from scaling.identity import CorpusSpec, Training
+
+SAME_MODEL = ("family", "size", "leads")
+SAME_SIGNALS = ("fs_hz", "preprocessing")
+
+
+def differences(
+    config: Mapping[str, Any], training: Training, names: Iterable[str] = SAME_MODEL
+) -> list[str]:
+    """How a sidecar's training configuration differs from ``training``, one entry a field.
+
+    Args:
+        config: what the sidecar says; a field it does not say is not compared.
+        training: what is wanted.
+        names: fields compared besides those of ``SAME_SIGNALS``.
+    """
+    ours, corpus = training.to_dict(), config.get("corpus") or {}
+    found = _differences(config, ours, names)
+    return found + _differences(corpus, ours["corpus"], SAME_SIGNALS)
+
+
+def signal_differences(found: CorpusSpec, wanted: CorpusSpec) -> list[str]:
+    """How the signals of a corpus differ from those wanted, one entry a field.
+
+    The window is not among them: it may differ where a family can read the other length.
+    """
+    return _differences(found.to_dict(), wanted.to_dict(), SAME_SIGNALS)
+
+
+def _differences(
+    found: Mapping[str, Any], wanted: Mapping[str, Any], names: Iterable[str]
+) -> list[str]:
+    return [
+        f"{name} {_text(found[name])} instead of {_text(wanted[name])}"
+        for name in names
+        if found.get(name) is not None and found[name] != wanted[name]
+    ]
+
+
+def _text(value: Any) -> str:
+    return ",".join(value) if isinstance(value, list) else str(value)
