@@ -151,7 +151,9 @@ class _Stage:
             seed=point.seed,
             labels_fraction=point.labels,
             parents=tuple(parents),
-            numerics=_training_numerics(corpus.spec, start.family, point),
+            numerics=_training_numerics(
+                corpus.spec, start.family, point, converted=self.released is not None
+            ),
             options=tuple(sorted(options.items())),
             label_set=point.label_set,
         )
@@ -210,7 +212,12 @@ def _evaluation(
     )
 
 
-def _training_numerics(spec: CorpusSpec, family: str, point: Point) -> Versions:
+def _training_numerics(spec: CorpusSpec, family: str, point: Point, *, converted: bool) -> Versions:
+    """Versions of all that can change the weights.
+
+    A codebook of the study has the version of its model in its own id, which is that of a
+    parent; the id of a converted one is its content alone.
+    """
     from scaling.models.families import FAMILIES
 
     modules = [
@@ -222,6 +229,8 @@ def _training_numerics(spec: CorpusSpec, family: str, point: Point) -> Versions:
     ]
     if point.label_set:
         modules.append("label_sets")
+    if converted and OBJECTIVES[point.objective].codebook:
+        modules.append(FAMILIES["vq-hbr"].numerics)
     return _numerics(spec, *modules)
 
 

@@ -85,6 +85,7 @@ def test_masked_trials_share_the_codebook_and_know_its_size(write_grid: WriteGri
     for training in masked:
         assert training.parents == (codebook.id,)
         assert training.options == (("codes", 256),)
+        assert "models.vq_hbr" not in dict(training.numerics)  # it is in the codebook's id
     assert all(not t.parents for t in trainings(plan) if t.objective != "masked")
 
 
