@@ -12,6 +12,8 @@ of records it is measured among: without any knowledge it is about log(2 B - 1).
 Choices where S1 is silent:
 
 - temperature 0.1, the value of both public implementations (S1's figure is lost in print);
+- a record that a batch has twice (where one epoch ends and the next begins, and wherever data are
+  fewer than a batch) counts once: its copy would be a positive that is recognised for nothing;
 - the halves are equally long; the last sample of an odd window is dropped;
 - the hidden layer of the MLP is as wide as the features, as in SimCLR (Chen et al. 2020);
 - both halves go through the backbone as one batch, so batch normalisation sees 2 B segments at
@@ -74,28 +76,36 @@ class ContrastiveModel(nn.Module):
         return z.view(records, SEGMENTS, PROJECTION)
 
 
-def loss_per_anchor(z_VD: Tensor, patients_V: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+def loss_per_anchor(
+    z_VD: Tensor, patients_V: Tensor, temperature: float, again_V: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """S1 Eq. S.2 for each anchor.
 
     Args:
         z_VD: (V, D) projections, normalised here, in float32.
         patients_V: (V,) patient of each.
         temperature: of the softmax, above 0.
+        again_V: (V,) bool, vectors that stand in for nothing new: no anchors, no positives and
+            no negatives. Where none is, the loss is the same bit for bit as without the word.
 
     Returns:
         Loss of each vector as an anchor, (V,) in nats, 0 where it has no positive; and whether
-        it has one, (V,) bool.
+        it is an anchor that has one, (V,) bool.
     """
     z = normalize(z_VD.float(), dim=1)
     similarity_VV = z @ z.T / temperature
-    itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
-    positive_VV = (patients_V[:, None] == patients_V[None, :]) & ~itself
+    excluded = torch.eye(len(z), dtype=torch.bool, device=z.device)
+    if again_V is not None:
+        excluded = excluded | again_V[None, :]
+    positive_VV = (patients_V[:, None] == patients_V[None, :]) & ~excluded
     positives_V = positive_VV.sum(dim=1)
-    among_V = similarity_VV.masked_fill(itself, -torch.inf).logsumexp(dim=1)
+    among_V = similarity_VV.masked_fill(excluded, -torch.inf).logsumexp(dim=1)
     # clamp: an anchor without positives has a mean over nothing, which must not become NaN
     # (CLOCS's own code does) even where it is left out, or its gradient would be NaN as well.
     mean_V = (similarity_VV * positive_VV).sum(dim=1) / positives_V.clamp_min(1)
     has_positive_V = positives_V > 0
+    if again_V is not None:
+        has_positive_V = has_positive_V & ~again_V
     return torch.where(has_positive_V, among_V - mean_V, 0.0), has_positive_V
 
 
@@ -153,9 +163,20 @@ class Contrastive:
         return Views(model(batch.x_BLT, batch.r_peaks_BP), model.temperature)
 
     def loss(self, outputs: Views, batch: Batch) -> Tensor:
-        """S1 Eq. S.2 over the halves of the batch."""
-        patients_V = batch.patients_B.repeat_interleave(SEGMENTS)
-        return loss(outputs.z_BSD.flatten(0, 1), patients_V, outputs.temperature)
+        """S1 Eq. S.2 over the halves of the batch's records, each record once.
+
+        Every record has its other half for a positive. That is not looked at here, as it is in
+        ``loss``: a GPU would have to be waited for.
+        """
+        rows_B = batch.rows_B
+        again_B = (rows_B[:, None] == rows_B[None, :]).tril(-1).any(dim=1)
+        patients_V, again_V = (
+            each_B.repeat_interleave(SEGMENTS) for each_B in (batch.patients_B, again_B)
+        )
+        each_V, counts_V = loss_per_anchor(
+            outputs.z_BSD.flatten(0, 1), patients_V, outputs.temperature, again_V
+        )
+        return each_V.sum() / counts_V.sum()
 
     def held_out(self, model: nn.Module, split: Split) -> Tensor:
         """Loss of each record: the mean of its two anchors, (n,) in nats.

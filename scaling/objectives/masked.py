@@ -119,9 +119,10 @@ def choose_masked(real_BS: Tensor, score_BS: Tensor, ratio: float) -> Tensor:
 def loss_per_record(guesses: Guesses, records: int) -> Tensor:
     """Mean over its hidden tokens of the cross-entropy of each record, (B,) in nats."""
     each_M = cross_entropy(guesses.logits_MK.float(), guesses.codes_M, reduction="none")
-    hidden_B = torch.bincount(guesses.record_M, minlength=records).clamp_min(1)
-    summed_B = each_M.new_zeros(records).index_add(0, guesses.record_M, each_M)
-    return summed_B / hidden_B
+    record_M = guesses.record_M  # counted by adding up: bincount makes a GPU wait
+    hidden_B = record_M.new_zeros(records).index_add(0, record_M, torch.ones_like(record_M))
+    summed_B = each_M.new_zeros(records).index_add(0, record_M, each_M)
+    return summed_B / hidden_B.clamp_min(1)
 
 
 class Masked:

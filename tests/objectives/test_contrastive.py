@@ -19,10 +19,12 @@ from scaling.objectives.contrastive import (
     OBJECTIVE,
     PROJECTION,
     ContrastiveModel,
+    Views,
     loss,
     loss_per_anchor,
 )
-from scaling.training.data import Split
+from scaling.training.data import Batch, Split
+from scaling.training.order import Order
 from tests.objectives.data import tiny_case, tiny_split, tiny_training
 
 NAME = "contrastive"
@@ -173,6 +175,57 @@ def test_the_temperature_is_the_trainings() -> None:
     assert views.temperature == 0.5
     expected = loss(views.z_BSD.flatten(0, 1), batch.patients_B.repeat_interleave(2), 0.5)
     assert torch.equal(OBJECTIVE.loss(views, batch), expected)
+
+
+def views_of(rows: list[int]) -> tuple[Tensor, Tensor]:
+    """The training loss of a batch of these records, and its gradient on the projections."""
+    batch = tiny_split(16, 0).batch(torch.tensor(rows))
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(16, 2, PROJECTION, generator=generator)[rows].requires_grad_()
+    value = OBJECTIVE.loss(Views(z, 0.1), batch)
+    value.backward()  # type: ignore[no-untyped-call]
+    assert z.grad is not None
+    return value.detach(), z.grad
+
+
+def test_a_record_that_a_batch_has_twice_counts_once() -> None:
+    rows = [3, 8, 9, 4, 8, 3, 8]
+    once, gradient = views_of([3, 8, 9, 4])
+    found, with_copies = views_of(rows)
+    torch.testing.assert_close(found, once)
+    torch.testing.assert_close(with_copies[:4], gradient)
+    assert not with_copies[4:].any()
+
+
+def test_data_smaller_than_a_batch_has_no_perfect_pairs() -> None:
+    split = tiny_split(4, 0)
+    rows = next(Order(len(split), 16, seed=0))
+    once = views_of(sorted(set(rows.tolist())))[0]
+    assert views_of(rows.tolist())[0].item() == pytest.approx(once.item(), rel=1e-5)
+
+
+def test_a_batch_without_copies_is_the_formula_bit_for_bit() -> None:
+    split = tiny_split(16, 0)
+    rows = next(Order(len(split), 16, seed=0))
+    z = torch.randn(32, PROJECTION, generator=torch.Generator().manual_seed(0))
+    batch = split.batch(rows)
+    whole = loss(z, batch.patients_B.repeat_interleave(2), 0.1)
+    assert torch.equal(OBJECTIVE.loss(Views(z.view(16, 2, PROJECTION), 0.1), batch), whole)
+
+
+def test_a_step_never_asks_what_a_number_is() -> None:
+    """On the meta device there are no numbers; asking for one is what makes a GPU wait."""
+    rows = torch.arange(8, device="meta")
+    batch = Batch(
+        x_BLT=torch.empty(8, 12, 300, device="meta"),
+        r_peaks_BP=torch.empty(8, 1, device="meta"),
+        labels_BC=torch.empty(8, 0, device="meta"),
+        patients_B=rows,
+        rows_B=rows,
+    )
+    built = model().to("meta").train()
+    views = OBJECTIVE.outputs(built, batch, torch.Generator())
+    assert OBJECTIVE.loss(views, batch).shape == ()
 
 
 def test_macs_are_those_of_both_halves() -> None:
