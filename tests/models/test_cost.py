@@ -14,6 +14,7 @@ from scaling.models import resnet_sizes, transformer_sizes, vq_sizes
 from scaling.objectives.base import Context
 from scaling.objectives.registry import OBJECTIVES, objective_of
 from tests.models import test_resnet, test_transformer
+from tests.models.weights import zeros
 from tests.test_identity import TRAINING
 
 LABELS = 6
@@ -108,6 +109,27 @@ def test_every_size_under_self_supervision(objective: str, family: str, samples:
         counts = count_training(training(objective, family, size, samples), LABELS)
         assert counts.macs == closed_form(objective, family, size, samples)
         assert counts.N == count(family, size, 12, samples, LABELS).N
+
+
+EVERY = [
+    (objective, family, size)
+    for objective, family, ladder in (
+        ("contrastive", "resnet", resnet_sizes.LADDER),
+        ("masked", "transformer", transformer_sizes.LADDER),
+        ("codebook", "vq-hbr", vq_sizes.LADDER),
+    )
+    for size in ladder
+]
+
+
+@pytest.mark.parametrize(("objective", "family", "size"), EVERY)
+def test_fvcore_agrees_at_every_size(objective: str, family: str, size: str) -> None:
+    """It traces a real pass: on the meta device PyTorch refuses to be traced."""
+    wanted = training(objective, family, size, 1000)
+    with torch.device("meta"):
+        model = objective_of(wanted).build(Context(training=wanted, outputs=LABELS))
+    found = count_macs_fvcore(zeros(model), (1, 12, 1000))
+    assert found == pytest.approx(closed_form(objective, family, size, 1000), rel=5e-3)
 
 
 @pytest.mark.parametrize("size", vq_sizes.LADDER)

@@ -12,6 +12,11 @@ def without_weights(family: str, size: str, num_labels: int = 6) -> nn.Module:
     """A classifier on real memory, all zeros."""
     with torch.device("meta"):
         model = Classifier(family, size, 12, num_labels)
+    return zeros(model)
+
+
+def zeros(model: nn.Module) -> nn.Module:
+    """A model of the meta device on real memory, all zeros."""
     model.to_empty(device="cpu")
     with torch.no_grad():
         for value in (*model.parameters(), *model.buffers()):
