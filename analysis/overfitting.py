@@ -22,7 +22,8 @@ def gap_cells(frame: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row per cell, means over seeds and folds: the columns that set a configuration apart,
-        ``size, N, D, train, validation`` (nats), ``gap`` (validation less train, nats),
+        ``size, N, D, train, validation`` (in the unit of the objective), ``gap`` (validation less
+        train),
         ``relative`` (gap over train) and ``runs``. Empty where no training loss was measured.
     """
     frame = frame if "fold" in frame.columns else pooled(frame)

@@ -164,3 +164,17 @@ def told_apart(keys: Sequence[dict[str, Any]], plain: Sequence[str]) -> list[str
         ]
         found.append(f"{name} ({', '.join(apart)})" if apart else name)
     return found
+
+
+def with_names(cells: pd.DataFrame) -> pd.DataFrame:
+    """With a column ``name``: family and paradigm, and what else sets a configuration apart.
+
+    Args:
+        cells: with the columns of ``GROUP``.
+    """
+    keys: list[dict[str, Any]] = [
+        {c: row[c] for c in GROUP} for row in cells[list(GROUP)].to_dict("records")
+    ]
+    distinct = {str(k): k for k in keys}
+    known = dict(zip(distinct, names(list(distinct.values())), strict=True))
+    return cells.assign(name=pd.Series([known[str(k)] for k in keys], index=cells.index, dtype=str))

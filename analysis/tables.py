@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from analysis.result import Fit, Holdout
 
 
-LOSSES = {  # what each objective's held-out loss is, in nats
+LOSSES = {  # what each objective's held-out loss is
     "supervised": "binary cross-entropy",
     "focal": "focal loss",
     "categorical": "categorical cross-entropy",
@@ -20,6 +20,7 @@ LOSSES = {  # what each objective's held-out loss is, in nats
     "masked": "cross-entropy of masked codes",
     "codebook": "reconstruction and commitment",
 }
+UNITS = {"codebook": "mV²"}  # of those losses that are not in nats
 
 
 def plain(value: float | None) -> float | None:
@@ -33,10 +34,11 @@ def number(value: float | None, digits: int = 3) -> str:
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    if value != 0 and not 1e-4 <= abs(value) < 1e6:
+    shown = abs(float(f"{value:.{digits - 1}e}"))  # 0.00009999 reads 0.000100
+    if value != 0 and not 1e-4 <= shown < 1e6:
         mantissa, power = f"{value:.{digits - 1}e}".split("e")
         return f"{mantissa}e{int(power)}"
-    places = digits - 1 - math.floor(math.log10(abs(value))) if value else 0
+    places = digits - 1 - math.floor(math.log10(shown)) if value else 0
     return f"{round(value, places):,.{max(0, places)}f}"
 
 

@@ -71,7 +71,16 @@ class Transfer:
     @property
     def at_bound(self) -> bool:
         """Whether the estimate is a limit of the search and not a measurement."""
-        return not EXPONENT[0] * 1.001 < self.kappa < EXPONENT[1] * 0.999
+        return _at_bound(self.kappa)
+
+    @property
+    def free_at_bound(self) -> bool:
+        """The same of ``kappa_free``."""
+        return _at_bound(self.kappa_free)
+
+
+def _at_bound(kappa: float) -> bool:
+    return not EXPONENT[0] * 1.001 < kappa < EXPONENT[1] * 0.999
 
 
 def fit_transfer(trained_on: Fit, other: Fit) -> Transfer:
@@ -146,7 +155,7 @@ def _matched(trained_on: Fit, other: Fit) -> tuple[Fit, Fit]:
 
 def _warnings(pair: tuple[Fit, Fit], kappa: float) -> tuple[str, ...]:
     found = []
-    if not EXPONENT[0] * 1.001 < kappa < EXPONENT[1] * 0.999:
+    if _at_bound(kappa):
         found.append(f"kappa ran to a bound ({kappa:.3g}): the data do not determine it")
     for fit, name in zip(pair, ("E_id", "E_ood"), strict=True):
         if "E" in fit.certificate.bounds_hit:

@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     from analysis.files import write_whole
     from analysis.findings.content import study_findings
     from analysis.findings.page import markdown
-    from analysis.findings.pictures import pictures
+    from analysis.findings.pictures import CAPTIONS, pictures
     from analysis.records import ResultsError
 
     folder: Path = options.folder
@@ -41,12 +41,12 @@ def main(arguments: list[str] | None = None) -> int:
             print(findings.to_json())  # noqa: T201
             return 0
         page: Path = options.out or folder / "findings.md"
-        names = []
+        captions = {}
         for name, picture in pictures(findings).items():
             write_whole(page.parent / "figures" / f"{name}.png", figures.png(picture))
-            names.append(f"figures/{name}.png")
+            captions[f"figures/{name}.png"] = CAPTIONS[name]
         write_whole(page.with_suffix(".json"), (findings.to_json() + "\n").encode())
-        write_whole(page, markdown(findings, names).encode())
+        write_whole(page, markdown(findings, captions).encode())
         print(f"{page}: written")  # noqa: T201
     except ResultsError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201

@@ -26,8 +26,9 @@ class Verdict(enum.StrEnum):
 
 RULE = (
     "A claim *holds* where the 95 % interval lies wholly on S1's side of the line, *does not "
-    "hold* where it lies wholly on the other side, and else *cannot be told here*; nor can it "
-    "where the other way of finding kappa puts the estimate on the other side."
+    "hold* where it lies wholly on the other side, and else *cannot be told here*. Nor can it "
+    "where a law behind it does not determine what is used of it, or where a second interval "
+    "(kappa with E_ood fitted, compute with the measured MACs) does not lie on the same side."
 )
 
 
@@ -62,6 +63,13 @@ class Quantity:
         low, high = widened(drawn, self.values[0], self.dof)
         return Interval(low=max(float(low), self.lower), high=min(float(high), self.upper))
 
+    def less(self, other: Quantity) -> Quantity:
+        """Difference, resample by resample."""
+        return Quantity(
+            values=self.values - other.values, dof=min(self.dof, other.dof),
+            lower=self.lower - other.upper, upper=self.upper - other.lower,
+        )  # fmt: skip
+
 
 def mean(parts: Iterable[Quantity]) -> Quantity:
     """Mean over parts, resample by resample; NaN without parts."""
@@ -88,7 +96,8 @@ class Claim:
         line: value that divides holding from not.
         side: side of the line on which the claim holds.
         note: what else a reader must know.
-        check: the same quantity found in another way; the verdict needs it on the same side.
+        check: 95 % interval of the same found in another way; None where there is no other way.
+        doubt: why no verdict can rest on the laws behind it; "" where one can.
     """
 
     finding: str
@@ -100,15 +109,38 @@ class Claim:
     line: float
     side: Literal["above", "below"]
     note: str = ""
-    check: float | None = None
+    check: Interval | None = None
+    doubt: str = ""
 
     @property
     def verdict(self) -> Verdict:
         """By ``RULE``."""
-        low, high = self.interval.low, self.interval.high
-        if not (math.isfinite(low) and math.isfinite(high)) or low <= self.line <= high:
+        if self.why_unknown:
             return Verdict.UNKNOWN
-        above = low > self.line
-        if self.check is not None and (self.check > self.line) != above:
-            return Verdict.UNKNOWN
+        above = self._side(self.interval) == "above"
         return Verdict.HOLDS if above == (self.side == "above") else Verdict.DOES_NOT_HOLD
+
+    @property
+    def why_unknown(self) -> str:
+        """Why it cannot be told; "" where it can."""
+        if self.doubt:
+            return self.doubt
+        side = self._side(self.interval)
+        if side is None:
+            return "no interval"
+        if side == "across":
+            return "the interval holds the line"
+        if self.check is None:
+            return ""
+        other = self._side(self.check)
+        if other is None:
+            return "no second interval"
+        return "" if other == side else "the second interval is not on the same side"
+
+    def _side(self, interval: Interval) -> Literal["above", "below", "across"] | None:
+        low, high = interval.low, interval.high
+        if not (math.isfinite(low) and math.isfinite(high)):
+            return None
+        if low <= self.line <= high:
+            return "across"
+        return "above" if low > self.line else "below"

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from analysis.findings.compute import Compute, compute_of
+from analysis.findings.groups import Group, Kind, chosen_groups
+from analysis.findings.trust import law_doubt, transfer_doubt
 from analysis.fit import fit_law
 from analysis.laws import FloatArray
 from analysis.result import Fit
-from analysis.selection import groups
+from analysis.selection import USED
 from analysis.transfer import Transfer, fit_transfer
 
 PROBE = "linear-probe"
+_STATUSES = ("done", "budget_limited", "diverged", "failed")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,16 +31,17 @@ class TaskFit:
         task: corpus and task.
         fit: joint law of the probe's test loss.
         transfer: loss-to-loss law; None where a floor is missing.
+        doubt: why kappa cannot be used; "" where it can.
     """
 
     task: str
     fit: Fit
     transfer: Transfer | None
+    doubt: str
 
     def identified(self, axis: str) -> bool:
         """Whether the law determines the exponent of ``axis`` (``N`` or ``D``) at all."""
-        names = {"N": ("A", "alpha"), "D": ("B", "beta")}[axis]
-        return self.fit.ok and not set(names) & set(self.fit.certificate.bounds_hit)
+        return not law_doubt(self.fit, terms=axis)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,16 +50,24 @@ class Configuration:
 
     Attributes:
         key: what sets its runs apart.
+        title: the same in words.
         fit: joint law of the held-out loss on the task trained on, in that objective's unit.
         tasks: laws on other tasks.
+        compute: how training compute depends on N and D.
+        alike: whether it may be compared with the others that are.
+        statuses: trials by status.
     """
 
     key: dict[str, Any]
+    title: str
     fit: Fit
     tasks: tuple[TaskFit, ...]
+    compute: Compute
+    alike: bool
+    statuses: dict[str, int]
 
     @property
-    def kind(self) -> tuple[str, str]:
+    def kind(self) -> Kind:
         """Family and paradigm."""
         return str(self.key["family"]), str(self.key["paradigm"])
 
@@ -74,62 +88,86 @@ class Configuration:
         raise KeyError(name)
 
 
+By = Mapping[Kind, Configuration]
+
+
+def alike(by: By) -> By:
+    """Configurations that may be compared with each other."""
+    return {kind: c for kind, c in by.items() if c.alike}
+
+
+def shared_tasks(*found: Configuration) -> list[str]:
+    """Tasks that all of them were probed on."""
+    names = [{t.task for t in c.tasks} for c in found]
+    return sorted(set.intersection(*names)) if names else []
+
+
 def configurations(frame: pd.DataFrame, n_boot: int) -> tuple[list[Configuration], list[str]]:
     """Fit everything.
 
-    Runs of one configuration share their resamples, in distribution and on every task, so that
-    differences between their laws are of the same runs; configurations have their own.
+    Runs of one configuration share their resamples, in distribution and on every task, trial by
+    trial, so that differences between their laws are of the same runs; configurations have
+    their own.
 
     Args:
         frame: from ``load``.
         n_boot: bootstrap refits of each law.
 
     Returns:
-        Configurations, one for each family and paradigm (where several groups of runs share
-        both, the one with most runs), and notes on what was left out.
+        Configurations, one for each family and paradigm, and notes on what was left out.
     """
     frame = frame[frame["metric"].isin(("loss", ""))].copy()  # "": trials without a value
     frame.attrs = {}  # pandas copies them deeply at every step
-    chosen: dict[tuple[str, str], tuple[dict[str, Any], pd.DataFrame]] = {}
-    notes = []
-    for key, part in groups(frame):
-        kind = (str(key["family"]), str(key["paradigm"]))
-        if kind in chosen:
-            old = chosen[kind][1]["trial"].nunique()
-            notes.append(
-                f"{kind[0]}-{kind[1].upper()}: several groups of runs; the one with most is used"
-            )
-            if part["trial"].nunique() <= old:
-                continue
-        chosen[kind] = key, part
+    chosen, notes = chosen_groups(frame)
     found = []
-    for seed, kind in enumerate(sorted(chosen)):
-        key, part = chosen[kind]
+    for seed, group in enumerate(chosen):
         try:
-            fit = fit_law(part, n_boot=n_boot, seed=seed)
+            found.append(_configuration(group, n_boot, seed, notes))
         except ValueError as error:
-            notes.append(f"{kind[0]}-{kind[1].upper()}: no law ({error})")
-            continue
-        tasks = [_task(part, fit, task, n_boot, seed) for task in _tasks(part, str(key["corpus"]))]
-        found.append(Configuration(key=key, fit=fit, tasks=tuple(t for t in tasks if t)))
+            notes.append(f"{group.title}: no law ({error})")
     return found, notes
+
+
+def _configuration(group: Group, n_boot: int, seed: int, notes: list[str]) -> Configuration:
+    """Fit a group; appends to ``notes`` what its tasks lack.
+
+    Raises:
+        ValueError: no trial has a held-out loss.
+    """
+    rows = group.rows
+    pool = sorted(
+        rows.loc[rows["status"].isin(USED) & (rows["metric"] == "loss"), "trial"].unique()
+    )
+    fit = fit_law(rows, n_boot=n_boot, seed=seed, pool=pool)
+    trials = rows.drop_duplicates("trial")
+    tasks = []
+    for task in _tasks(rows, str(group.key["corpus"])):
+        try:
+            law = fit_law(rows, task=task, protocol=PROBE, n_boot=n_boot, seed=seed, pool=pool)
+        except ValueError as error:
+            notes.append(f"{group.title}: {task} dropped ({error})")
+            continue
+        if lacking := len(set(fit.residuals["trial"]) - set(law.residuals["trial"])):
+            runs = "1 run lacks" if lacking == 1 else f"{lacking} runs lack"
+            notes.append(f"{group.title}: {runs} a probe of {task}")
+        transfer = None
+        try:
+            transfer = fit_transfer(fit, law)
+        except ValueError as error:
+            notes.append(f"{group.title}: no loss-to-loss law on {task} ({error})")
+        doubt = transfer_doubt(transfer, fit, law)
+        tasks.append(TaskFit(task=task, fit=law, transfer=transfer, doubt=doubt))
+    counts = trials["status"].value_counts()
+    return Configuration(
+        key=group.key, title=group.title, fit=fit, tasks=tuple(tasks),
+        compute=compute_of(trials), alike=group.alike,
+        statuses={s: int(counts.get(s, 0)) for s in _STATUSES if counts.get(s, 0)},
+    )  # fmt: skip
 
 
 def _tasks(part: pd.DataFrame, own: str) -> list[str]:
     probed = part.loc[(part["protocol"] == PROBE) & (part["metric"] == "loss"), "task"]
     return sorted(str(t) for t in probed.unique() if t != own)
-
-
-def _task(part: pd.DataFrame, own: Fit, task: str, n_boot: int, seed: int) -> TaskFit | None:
-    try:
-        fit = fit_law(part, task=task, protocol=PROBE, n_boot=n_boot, seed=seed)
-    except ValueError:  # probed, but by no trial that finished
-        return None
-    try:
-        transfer = fit_transfer(own, fit)
-    except ValueError:
-        transfer = None
-    return TaskFit(task=task, fit=fit, transfer=transfer)
 
 
 def thetas(fit: Fit) -> FloatArray:

@@ -1,21 +1,17 @@
-"""The findings as Markdown."""
+"""The findings as Markdown: verdicts first, then what they rest on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from analysis.findings.claims import RULE, Claim, Quantity, Verdict
-from analysis.findings.configurations import Configuration, TaskFit
+from analysis.findings.claims import RULE, Claim, Verdict
+from analysis.findings.configurations import Configuration
 from analysis.findings.content import S1_SAYS, TITLES, Findings
-from analysis.findings.generalisation import mean_kappa
-from analysis.findings.scaling import data_share, mean_exponent, mean_to_data, used_up
-from analysis.tables import LOSSES, count, interval, number
+from analysis.findings.law_tables import distribution, gaps, other_tasks, table
+from analysis.findings.limits import SATURATED
+from analysis.findings.trust import R2_SMALLEST, SHARE_OF_TASKS
+from analysis.tables import LOSSES, interval, number
 
-_INTRO = (
-    'Our numbers beside the findings of S1, "How Do Electrocardiogram Models Scale?". Intervals '
-    "are 95 %, from refits to resampled runs; they hold the noise of the runs, not the choice of "
-    "the law, and the test records shared by all runs are not resampled. " + RULE
-)
 _VIRTUAL = (
     "**These are virtual patients and models of laptop size, not CODE and models of up to "
     "hundreds of millions of parameters.** A claim that does not hold here is not refuted there; "
@@ -25,32 +21,66 @@ _REAL = (
     "**These are our records and sizes, not CODE and models of up to hundreds of millions of "
     "parameters.** A claim that does not hold here is not refuted there."
 )
+_METHOD = (
+    "Intervals are 95 %, from refits to resampled runs. They hold the noise of the runs, not the "
+    "choice of the law; the test records, shared by all runs, are not resampled. "
+    + RULE
+    + f" A law needs an R² of {R2_SMALLEST:g} and every term used away from its bounds; a mean "
+    f"over tasks needs laws on {100 * SHARE_OF_TASKS:.0f} % of them. An axis counts as saturated "
+    f"where {100 * SATURATED:.0f} % of what it can give, from its smallest value on, is used up; "
+    "how much is used up grows with the range of an axis, and S1 judges by eye. Were the "
+    "quantity of a claim exactly at its line, a verdict would come out in about one of twenty "
+    "studies, half of them on each side; further from the line a wrong one is rarer. The verdicts "
+    "are not independent: they share laws and runs."
+)
 
 
-def markdown(findings: Findings, pictures: Sequence[str] = ()) -> str:
+def markdown(findings: Findings, captions: Mapping[str, str] | None = None) -> str:
     """The page.
 
     Args:
         findings: what it says.
-        pictures: paths of figures, relative to the page.
+        captions: of figures, by path relative to the page.
     """
-    study = findings.frame.attrs["study"]
-    verdicts = [c.verdict for c in findings.claims]
-    counts = "; ".join(f"{verdict}: {verdicts.count(verdict)}" for verdict in Verdict)
+    found = findings.configurations
     lines = [
-        f"# Findings of {study}", "", _INTRO, "",
-        _VIRTUAL if findings.virtual else _REAL, "",
-        f"{len(verdicts)} claims ({counts}). About one true claim in forty would be called "
-        "false by chance, and one false claim in forty true.", "",
-        *_units(findings.configurations),
+        f"# Findings of {findings.frame.attrs['study']}", "",
+        'Our numbers beside the findings of S1, "How Do Electrocardiogram Models Scale?". '
+        + (_VIRTUAL if findings.virtual else _REAL), "",
+        *_verdicts(findings.claims),
+        "## How to read this", "", _METHOD, "",
+        *_units(found),
+        *_runs(found),
         *[line for key in TITLES for line in _finding(findings, key)],
-        *_distribution(findings.configurations),
-        *_tasks(findings.configurations),
-        *_gaps(findings),
-        *[f"![{p.rsplit('/', 1)[-1].removesuffix('.png')}]({p})\n" for p in pictures],
-        *(["## Left out", "", *(f"- {n}" for n in findings.notes), ""] if findings.notes else []),
+        *distribution(found),
+        *other_tasks(found),
+        *gaps(findings.gaps),
+        *_pictures(captions or {}),
+        *(["## Left out and noted", "", *(f"- {n}" for n in findings.notes), ""]
+          if findings.notes else []),
     ]  # fmt: skip
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _verdicts(claims: Sequence[Claim]) -> list[str]:
+    """The short table."""
+    verdicts = [c.verdict for c in claims]
+    counts = "; ".join(f"{verdict}: {verdicts.count(verdict)}" for verdict in Verdict)
+    head = ("", "claim of S1", "here", "value", "95 % interval", "line")
+    rows = (
+        (c.finding, c.claim, f"**{c.verdict}**", number(c.estimate), interval(c.interval), _line(c))
+        for c in claims
+    )
+    return ["## Verdicts", "", f"{_count(len(claims), 'claim')} ({counts}).", "",
+            *table(head, rows), ""]  # fmt: skip
+
+
+def _count(value: int, word: str) -> str:
+    return f"{value} {word}{'s' * (value != 1)}"
+
+
+def _line(c: Claim) -> str:
+    return f"{'>' if c.side == 'above' else '<'} {c.line:g}"
 
 
 def _units(found: Iterable[Configuration]) -> list[str]:
@@ -64,6 +94,23 @@ def _units(found: Iterable[Configuration]) -> list[str]:
     ]  # fmt: skip
 
 
+def _runs(found: Sequence[Configuration]) -> list[str]:
+    """Trials by status, and what the fits warn of."""
+    head = ("configuration", "trials", "warnings of the law in distribution", "of laws on tasks")
+    rows = []
+    for c in found:
+        statuses = ", ".join(f"{n} {status}" for status, n in c.statuses.items())
+        warned: dict[str, int] = {}
+        for t in c.tasks:
+            for w in dict.fromkeys(t.fit.warnings):
+                warned[w] = warned.get(w, 0) + 1
+        texts = [f"{w} ({n} of {len(c.tasks)})" for w, n in warned.items()
+                 if w not in c.fit.warnings]  # fmt: skip
+        rows.append((c.title, statuses, "; ".join(c.fit.warnings) or "none",
+                     "; ".join(texts) or "no others"))  # fmt: skip
+    return ["## Runs and warnings", "", *table(head, rows), ""]
+
+
 def _finding(findings: Findings, key: str) -> list[str]:
     claims = [c for c in findings.claims if c.finding == key]
     lines = [f"## {key}. {TITLES[key]}", "", f"S1: {S1_SAYS[key]}", ""]
@@ -75,108 +122,16 @@ def _finding(findings: Findings, key: str) -> list[str]:
 
 def _claim(c: Claim) -> tuple[str, ...]:
     measured = f"{c.measured} ({c.note})" if c.note else c.measured
-    line = f"{'>' if c.side == 'above' else '<'} {c.line:g}"
+    why = f": {c.why_unknown}" if c.verdict is Verdict.UNKNOWN else ""
     return (
-        c.claim, c.printed or "–", measured, number(c.estimate), interval(c.interval), line,
-        f"**{c.verdict}**",
+        c.claim, c.printed or "–", measured, number(c.estimate), interval(c.interval), _line(c),
+        f"**{c.verdict}**{why}",
     )  # fmt: skip
 
 
-def _distribution(found: Iterable[Configuration]) -> list[str]:
-    head = ("configuration", "runs", "R²", "E", "alpha", "beta", "data's share at the largest "
-            "cell", "used up, N", "used up, D")  # fmt: skip
-    rows = [
-        (
-            c.name, str(len(c.fit.residuals)), number(c.fit.r2),
-            *(_value(c.fit.params[p], interval(c.fit.intervals[p]))
-              for p in ("E", "alpha", "beta")),
-            *(_quantity(q) for q in (data_share(c.fit), used_up(c.fit, "N"), used_up(c.fit, "D"))),
-        )
-        for c in found
-    ]  # fmt: skip
-    return [
-        "## Joint laws in distribution", "",
-        "`L(N, D) = E + A / N^alpha + B / D^beta`. *Used up*: share of all that more N (or D) can "
-        "give, from the smallest on, that the largest has given; near 1 the loss has stopped "
-        "falling along it.", "",
-        *table(head, rows), "",
-    ]  # fmt: skip
-
-
-def _tasks(found: Iterable[Configuration]) -> list[str]:
-    lines = [
-        "## Laws on other tasks", "",
-        "Joint laws of the probes' test losses, and loss-to-loss laws "
-        "`L_ood - E_ood = K (L_id - E_id)^kappa` with both floors from the joint laws (S1, Eq. 4) "
-        "or with E_ood fitted to the pairs. An exponent that a law does not determine (it or its "
-        "term ran to a bound) is in brackets and left out of means; kappa at a bound of the search "
-        "is in brackets and stays in.", "",
-    ]  # fmt: skip
-    head = ("task", "R²", "E", "alpha", "beta", "kappa", "kappa, E_ood fitted")
-    for c in found:
-        if not c.tasks:
-            continue
-        summary = (
-            "**mean**", "", "", _quantity(mean_exponent(c, "alpha")),
-            _quantity(mean_exponent(c, "beta")), _quantity(mean_kappa(c)),
-            _quantity(mean_kappa(c, free=True)),
-        )  # fmt: skip
-        share = _quantity(mean_to_data(c))
-        lines += [
-            f"### {c.name}", "", *table(head, [*(_task(t) for t in c.tasks), summary]), "",
-            f"Marginal compute to data, alpha / (alpha + beta), mean over tasks: {share}.", "",
-        ]  # fmt: skip
+def _pictures(captions: Mapping[str, str]) -> list[str]:
+    lines = ["## Figures", ""] if captions else []
+    for path, caption in captions.items():
+        name = path.rsplit("/", 1)[-1].removesuffix(".png")
+        lines += [f"![{name}]({path})", "", f"*{caption}*", ""]
     return lines
-
-
-def _task(found: TaskFit) -> tuple[str, ...]:
-    fit, transfer = found.fit, found.transfer
-    if not fit.ok:
-        return (found.task, "not fitted: " + "; ".join(fit.warnings), *[""] * 5)
-    exponents = [
-        _value(fit.params[p], interval(fit.intervals[p]), doubtful=not found.identified(axis))
-        for p, axis in (("alpha", "N"), ("beta", "D"))
-    ]
-    kappas = ("–", "–")
-    if transfer:
-        kappas = (
-            _value(transfer.kappa, interval(transfer.interval), doubtful=transfer.at_bound),
-            _value(transfer.kappa_free, interval(transfer.interval_free)),
-        )
-    floor = _value(fit.params["E"], interval(fit.intervals["E"]))
-    return (found.task, number(fit.r2), floor, *exponents, *kappas)
-
-
-def _gaps(findings: Findings) -> list[str]:
-    if findings.gaps.empty:
-        return []
-    lines = [
-        "## Train-validation gap", "",
-        "Validation loss less the loss on records trained on, at the best validation step, in "
-        "nats of each objective; means over seeds.", "",
-    ]  # fmt: skip
-    for key, part in findings.gaps.groupby(["stage", "family", "paradigm"], sort=True):
-        stage, family, paradigm = (str(k) for k in key)
-        wide = part.pivot_table(index="N", columns="D", values="gap", aggfunc="mean")
-        name = f"{family}-{paradigm.upper()}" + ("" if stage == "pretrain" else f", {stage}")
-        head = ("N", *(f"D = {count(float(d))}" for d in wide.columns))
-        rows = [
-            (count(float(n)), *(number(float(v)) for v in row))
-            for n, row in zip(wide.index, wide.to_numpy(), strict=True)
-        ]
-        lines += [f"### {name}", "", *table(head, rows), ""]
-    return lines
-
-
-def _quantity(value: Quantity) -> str:
-    return _value(value.estimate, interval(value.interval))
-
-
-def _value(estimate: float, spread: str, *, doubtful: bool = False) -> str:
-    text = number(estimate) if spread == "–" else f"{number(estimate)} {spread}"
-    return f"({text})" if doubtful else text
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A Markdown table."""
-    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.selection import GROUP, USED, names
+from analysis.selection import GROUP, USED, with_names
 from analysis.tables import count, plain
 from analysis.uncertainty import t_quantile
 
@@ -48,21 +48,7 @@ def probe_cells(frame: pd.DataFrame) -> pd.DataFrame:
         value, low, high = mean_interval(part)
         found.append({**dict(zip(by, key, strict=True)), "value": value, "low": low, "high": high,
                       "seeds": part["seed"].nunique()})  # fmt: skip
-    return named(pd.DataFrame(found, columns=[*by, "value", "low", "high", "seeds"]))
-
-
-def named(cells: pd.DataFrame) -> pd.DataFrame:
-    """With a column ``name``: family and paradigm, and what else sets a configuration apart.
-
-    Args:
-        cells: with the columns of ``GROUP``.
-    """
-    keys: list[dict[str, Any]] = [
-        {c: row[c] for c in GROUP} for row in cells[list(GROUP)].to_dict("records")
-    ]
-    distinct = {str(k): k for k in keys}
-    known = dict(zip(distinct, names(list(distinct.values())), strict=True))
-    return cells.assign(name=pd.Series([known[str(k)] for k in keys], index=cells.index, dtype=str))
+    return with_names(pd.DataFrame(found, columns=[*by, "value", "low", "high", "seeds"]))
 
 
 def probe_tables(cells: pd.DataFrame) -> list[dict[str, Any]]:

@@ -89,7 +89,8 @@ def test_png_and_svg_are_what_they_say(fit: Fit) -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [(0.123456, "0.123"), (123456.0, "123,000"), (1.5e-7, "1.50e-7"), (0.0, "0"),
-     (None, "–"), (float("nan"), "–"), (float("inf"), "∞"), (2.5e9, "2.50e9"), (-12.34, "-12.3")],
+     (None, "–"), (float("nan"), "–"), (float("inf"), "∞"), (2.5e9, "2.50e9"), (-12.34, "-12.3"),
+     (0.00009999999, "0.000100"), (0.9999, "1.00"), (0.0, "0")],
 )  # fmt: skip
 def test_numbers_read_well(value: float | None, text: str) -> None:
     assert number(value) == text
