@@ -59,9 +59,10 @@ class CorpusSpec:
         source: registered source, such as ``virtual/code`` or ``ptbxl``.
         fs_hz: sampling rate in hertz after preparation.
         window_s: seconds of signal per record.
-        records: training records of a virtual cohort; None takes all of a file source.
-        validation: validation records of a virtual cohort; None for a file source.
-        test: test records of a virtual cohort; None for a file source.
+        records: training records of a virtual cohort; of a source of files at most so many are
+            prepared, the first by patient, and None takes all.
+        validation: the same for validation records.
+        test: the same for test records.
         preprocessing: name of a preset of ``scaling.corpora.signal``.
         seed: seed of a virtual cohort.
         fingerprint: content id of the source's tables and record headers (which hold a

@@ -39,10 +39,12 @@ class Study:
     Attributes:
         grid: its content, with the ``smoke`` section merged when that was asked for.
         source: where each value stands in the file.
+        at_most: records taken of each split of a source of files; None for all.
     """
 
     grid: Grid
     source: YamlSource
+    at_most: int | None = None
 
     @property
     def name(self) -> str:
@@ -76,7 +78,9 @@ def load_grid(path: Path, smoke: bool = False) -> Study:
             raise ConfigurationError(f"{path}: --smoke needs a smoke: section in the grid")
         return Study(grid=plain, source=source)
     tiny = _validated(source.as_smoke(), source.smoke_data())
-    return Study(grid=tiny, source=source.as_smoke()) if smoke else Study(grid=plain, source=source)
+    if not smoke:
+        return Study(grid=plain, source=source)
+    return Study(grid=tiny, source=source.as_smoke(), at_most=plain.smoke.at_most)
 
 
 def _without_folders(value: Any) -> Any:

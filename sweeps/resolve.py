@@ -110,6 +110,8 @@ class _Finder:
             root = self._root(items)
             if info.kind != "files":
                 spec = with_defaults(spec)
+            elif (most := self.study.at_most) is not None:
+                spec = dataclasses.replace(spec, records=most, validation=most, test=most)
             summary = self.summaries.of(spec, task, root)
         except (CorpusError, ConfigurationError) as error:
             self._report(Problem(loc=loc, message=str(error)))

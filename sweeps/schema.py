@@ -208,8 +208,10 @@ class Smoke(_Model):
     """What ``--smoke`` changes: mappings are merged over the grid, other values replace.
 
     A stage's part is one mapping for all stages of that name, or a list with one for each.
+    ``at_most`` is the number of records that are taken of each split of a source of files.
     """
 
+    at_most: Count | None = None
     corpus: dict[str, Any] = Field(default_factory=dict)
     codebook: SmokeStage = Field(default_factory=list)
     pretrain: SmokeStage = Field(default_factory=list)

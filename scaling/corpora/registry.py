@@ -39,7 +39,7 @@ def resolve(spec: CorpusSpec, root: Path | None) -> CorpusSpec:
 
     Raises:
         CorpusError: unknown source or preprocessing, a missing root, files that are not those
-            the spec was made for, or sizes given for a source of files.
+            the spec was made for.
     """
     return open_resolved(spec, root)[0]
 
@@ -70,19 +70,30 @@ def open_resolved(spec: CorpusSpec, root: Path | None) -> tuple[CorpusSpec, Sour
         spec = with_defaults(spec)
         root = None
     else:
-        if given := [name for name in _SPLIT_FIELDS if getattr(spec, name) is not None]:
-            raise CorpusError(
-                f"{spec.source}: {', '.join(given)} belong to virtual cohorts; all records of a "
-                "source of files are prepared, and the data axis of the grid chooses among them"
-            )
         root = find_root(info, root)
-    source: Source = importlib.import_module(info.reader).open_source(spec, root)
+    source = _opened(info, spec, root)
     if spec.fingerprint not in ("", source.fingerprint):
         raise CorpusError(
             f"{spec.source}: the files under {root} are not those this study was planned for "
             f"({source.fingerprint}, not {spec.fingerprint}): plan again, or restore the files"
         )
     return dataclasses.replace(spec, fingerprint=source.fingerprint), source
+
+
+def _opened(info: SourceInfo, spec: CorpusSpec, root: Path | None) -> Source:
+    """The source; of files only as much as the spec asks for, the same for every fold."""
+    reader = importlib.import_module(info.reader)
+    asked = {"train": spec.records, "validation": spec.validation, "test": spec.test}
+    sizes = {split: size for split, size in asked.items() if size is not None}
+    if info.kind != "files" or not sizes:
+        source: Source = reader.open_source(spec, root)
+        return source
+    from scaling.corpora.sources.listed import ListedSource
+
+    found = reader.open_source(dataclasses.replace(spec, fold=0), root)
+    assert isinstance(found, ListedSource), f"{spec.source} lists no records to choose among"
+    few = found.at_most(sizes)
+    return few.tested_on(spec.fold, info.folds) if spec.fold else few
 
 
 def with_defaults(spec: CorpusSpec) -> CorpusSpec:

@@ -86,7 +86,7 @@ def test_a_root_comes_from_the_call_or_the_environment(
         ({}, "superclas", r"no task 'superclas'.*did you mean 'superclass'\?"),
         ({"source": "virtual/code"}, "all", "has only one task, without a name; not 'all'"),
         ({"preprocessing": "s9"}, "all", "unknown preprocessing 's9'"),
-        ({"records": 5}, "all", "records belong to virtual cohorts"),
+        ({"records": 0}, "all", "a subset of 0 records"),
         ({"window_s": 0.0}, "all", "is empty"),
         ({"window_s": math.nan}, "all", "window_s nan is not a number of seconds"),
         ({"window_s": math.inf}, "all", "window_s inf is not a number of seconds"),

@@ -140,3 +140,22 @@ def test_an_empty_stage_is_refused(tmp_path: Path) -> None:
     path.write_text("study: empty\ncorpus: {source: virtual/code}\nstages:\n  - pretrain: {}\n")
     with pytest.raises(ConfigurationError, match=r"empty\.yaml:4:"):
         load_grid(path)
+
+
+def test_smoke_takes_only_some_records_of_files(
+    write_grid: WriteGrid, folders: dict[str, Path]
+) -> None:
+    text = PTBXL.replace('"ptbxl:form"', '"ptbxl:form", virtual/basic')
+    path = write_grid(text + "smoke: {at_most: 12}\n")
+    roots = {"ptbxl": folders["line"]}
+    whole, few = resolved(path, **roots), resolve(load_grid(path, smoke=True), roots)
+    for target in few.all():
+        counts = (target.summary.train, target.summary.validation, target.summary.test)
+        if target.spec.source == "ptbxl":
+            assert max(counts) <= 12
+            assert (target.spec.records, target.spec.validation, target.spec.test) == (12,) * 3
+    of = {target.name: target for target in whole.all()}
+    assert of["ptbxl:superclass"].spec.records is None
+    assert of["ptbxl:superclass"].summary.train > 12
+    same = next(target for target in few.all() if target.name == "virtual/basic")
+    assert same.spec == of["virtual/basic"].spec

@@ -7,11 +7,13 @@ signal is read is a small picklable callable that travels to the workers.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Self
 
 from scaling.corpora.errors import CorpusError, shown
 from scaling.corpora.sources.base import CHUNK, Chunk, Order, Recording, Rows, Summary
+
+BEYOND = "records beyond the number that was asked for"
 
 Reader = Callable[["Entry"], Recording]
 
@@ -75,6 +77,29 @@ class ListedSource:
             for entry in self.entries
         )
         return dataclasses.replace(self, entries=entries)
+
+    def at_most(self, sizes: Mapping[str, int]) -> Self:
+        """The first records of each split, by patient as ``splits.nested_subset`` takes them.
+
+        Args:
+            sizes: split -> records; a split that is not named is kept whole.
+        """
+        import numpy as np
+
+        from scaling.corpora.splits import nested_subset
+
+        patients = np.array([entry.patient for entry in self.entries], np.int64)
+        splits = np.array([entry.split for entry in self.entries])
+        kept = ~np.isin(splits, list(sizes))
+        for split, size in sizes.items():
+            rows = np.flatnonzero(splits == split)
+            if len(rows):
+                kept[nested_subset(patients, rows, min(size, len(rows)))] = True
+        entries = tuple(entry for entry, keep in zip(self.entries, kept, strict=True) if keep)
+        left_out = dict(self.left_out)
+        if beyond := len(self.entries) - len(entries):
+            left_out[BEYOND] = beyond
+        return dataclasses.replace(self, entries=entries, left_out=left_out)
 
     @property
     def order(self) -> Order:
