@@ -179,6 +179,8 @@ class _Driver:
             self._ended(event)
 
     def _ended(self, event: JobEvent) -> None:
+        from scaling.models.slots import LOSE_SOME
+
         training = event.job.training
         records = list(event.records)
         if event.kind == "crashed" and not self._trained(event.job):
@@ -188,6 +190,8 @@ class _Driver:
         for record in bad:
             self._complain(event.job, record)
         for note in [note for record in kept for note in record.get("notes", ())]:
+            if LOSE_SOME in note:  # said of each corpus before the first trial
+                continue
             self.progress.say(f"trial {training.id} ({describe_training(training)}): {note}")
         if event.kind == "crashed" and not bad:
             self._complain_line(event.job, f"evaluating it: {event.error}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from scaling.models import transformer_sizes, vq_sizes
 from sweeps.plan import Plan
 from sweeps.targets import Target, Targets
 
@@ -51,22 +50,16 @@ def leaks(targets: Targets, cache: Path) -> list[str]:
 
 def lost_heartbeats(plan: Plan, cache: Path) -> Iterator[str]:
     """Records with more heartbeats than the Transformers of the plan have slots."""
-    ladders = {
-        "transformer": {name: shape.tokens for name, shape in transformer_sizes.LADDER.items()},
-        "vq-hbr": {name: shape.tokens for name, shape in vq_sizes.LADDER.items()},
-    }
-    read = {
-        (spec, ladders[job.training.family][job.training.size])
-        for job in (planned.job for planned in plan.trials)
-        if job.training.family in ladders
-        for spec in (job.training.corpus, *(e.corpus for e in job.evaluations))
-    }
-    if not read:
-        return
     from scaling.corpora.corpus import Corpus
     from scaling.corpora.prepare import corpus_folder
-    from scaling.models.slots import describe, heartbeats_lost
+    from scaling.models.slots import describe, heartbeats_lost, slots_of
 
+    read = {
+        (spec, tokens)
+        for job in (planned.job for planned in plan.trials)
+        if (tokens := slots_of(job.training.family, job.training.size)) is not None
+        for spec in (job.training.corpus, *(e.corpus for e in job.evaluations))
+    }
     lines: dict[str, None] = {}
     for spec, tokens in sorted(read, key=lambda pair: (pair[0].source, pair[1])):
         corpus = Corpus.open(corpus_folder(spec, cache))

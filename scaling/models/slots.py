@@ -8,7 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.corpora.corpus import Corpus
+from scaling.models import transformer_sizes, vq_sizes
 from scaling.models.transformer_sizes import TOKEN_WIDTH
+
+LOSE_SOME = "heartbeats over all leads and lose some"
+
+
+def slots_of(family: str, size: str) -> int | None:
+    """Slots for heartbeats of a model; None for a family that does not cut records into them."""
+    if family == "transformer":
+        return transformer_sizes.LADDER[size].tokens
+    return vq_sizes.LADDER[size].tokens if family == "vq-hbr" else None
 
 
 def heartbeats_lost(
@@ -50,5 +60,5 @@ def describe(lost: Mapping[str, int], records: int, tokens: int) -> str:
     most = max(lost.values())
     return (
         f"{most:,} of {records:,} records ({most / records:.1%}) have more than {tokens} "
-        f"heartbeats over all leads and lose some: {leads}"
+        f"{LOSE_SOME}: {leads}"
     )

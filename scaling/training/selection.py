@@ -12,6 +12,7 @@ from scaling.corpora.corpus import Corpus
 from scaling.corpora.label_sets import choose
 from scaling.corpora.splits import labelled_subset
 from scaling.identity import Training
+from scaling.models.slots import describe, heartbeats_lost, slots_of
 from scaling.objectives.labels import empty_classes
 from scaling.training import memory
 from scaling.training.data import Split, split_of
@@ -70,7 +71,18 @@ def select(corpus: Corpus, training: Training, device: torch.device) -> Selectio
         notes.append(f"the records ({gib:.1f} GiB) do not fit on {device.type}: read from disk")
     if training.paradigm == "sl" and (empty := empty_classes(splits["train"], classes)):
         notes.append(f"no positive training record of {', '.join(empty)}")
+    if lost := _lost_heartbeats(corpus, training, rows):
+        notes.append(lost)
     return Selection(splits=splits, rows=rows, classes=classes, core=core, notes=tuple(notes))
+
+
+def _lost_heartbeats(corpus: Corpus, training: Training, rows: NDArray[np.int64]) -> str:
+    """Training records with more heartbeats than the model has slots, in words."""
+    tokens = slots_of(training.family, training.size)
+    if tokens is None:
+        return ""
+    text = describe(heartbeats_lost(corpus, tokens, rows, training.leads), len(rows), tokens)
+    return f"{corpus.spec.source}, training: {text}" if text else ""
 
 
 def training_rows(corpus: Corpus, training: Training) -> NDArray[np.int64]:

@@ -144,7 +144,7 @@ def test_other_signals_are_refused_before_anything_runs(name: str, write_grid: W
 def test_a_converted_codebook_of_other_signals_is_refused(
     write_grid: WriteGrid, tmp_path: Path
 ) -> None:
-    known = {"stage": "codebook", "size": "l4d768k8192", "leads": list(LEADS)}
+    known: dict[str, object] = {"stage": "codebook", "size": "l4d768k8192", "leads": list(LEADS)}
     known |= {"corpus": {"source": "mimic", "fs_hz": 100, "preprocessing": "heartlang"}}
     path = released(tmp_path, training=known)
     text = GRID.replace("tasks", f"codebook: {path.name}\n      tasks").replace(CODEBOOK, "")

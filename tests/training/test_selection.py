@@ -12,6 +12,7 @@ import torch
 
 from scaling.corpora.corpus import Corpus
 from scaling.identity import LEADS, Evaluation, Job, Recipe, Training
+from scaling.models.slots import LOSE_SOME
 from scaling.training.data import open_corpus
 from scaling.training.device import bf16_note
 from scaling.training.selection import select, training_classes, training_rows
@@ -170,3 +171,21 @@ def test_notes_survive_in_the_record(trials: Workspace) -> None:
     run(dataclasses.replace(SUPERVISED, data=1), trials)
     (path,) = trials.spool.glob("t*.json")
     assert json.loads(path.read_text())["notes"]
+
+
+@pytest.mark.parametrize("objective", ["masked", "codebook", "supervised"])
+def test_heartbeats_that_do_not_fit_are_in_the_record(
+    objective: str, trials: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "scaling.training.selection.slots_of",
+        lambda family, size: None if family == "resnet" else 11,
+    )
+    notes = run(of_objective(objective), trials).get("notes", [])
+    found = [note for note in notes if LOSE_SOME in note]
+    if objective == "supervised":
+        assert not found
+        return
+    (note,) = found
+    assert note.startswith("virtual/basic, training: 24 of 24 records (100.0%) have more than 11 ")
+    assert "V6 in 24" in note
