@@ -11,6 +11,8 @@ import argparse
 import dataclasses
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,12 +68,17 @@ def compare(
         )
     chosen: list[Chosen] = []
     pairs: list[Pair] = []
+    notes: list[str] = []
     for name, way in there.sort_values(["task", "protocol"]).itertuples(index=False):
         part = rows[(rows["task"] == name) & (rows["protocol"] == way)]
-        folds = folds_of(part, str(name))
-        for _, kind in part[part["paradigm"] != "random"].groupby(["family", "paradigm"]):
-            chosen.append(best(kind, folds, store, options))
-        pairs += _pairs(part, folds, store, options)
+        with _skipping(notes):
+            folds = folds_of(part, str(name))
+            for _, kind in part[part["paradigm"] != "random"].groupby(["family", "paradigm"]):
+                with _skipping(notes):
+                    chosen.append(best(kind, folds, store, options))
+            pairs += _pairs(part, folds, store, options, notes)
+    if not chosen and not pairs:
+        raise ResultsError("; ".join(notes) or f"{store}: nothing to compare")
     return {
         "schema": SCHEMA,
         "study": frame.attrs["study"],
@@ -79,21 +86,40 @@ def compare(
         "seed": options.seed,
         "chosen": [dataclasses.asdict(c) for c in chosen],
         "pairs": [dataclasses.asdict(p) for p in pairs],
+        "notes": notes,
     }
 
 
-def _pairs(part: pd.DataFrame, folds: tuple[int, ...], store: Path, options: Options) -> list[Pair]:
+@contextmanager
+def _skipping(notes: list[str]) -> Iterator[None]:
+    """Leave out, with a note, what lacks a result."""
+    from analysis.tested import MissingResultError
+
+    try:
+        yield
+    except MissingResultError as error:
+        notes.append(f"left out: {error}")
+
+
+def _pairs(
+    part: pd.DataFrame,
+    folds: tuple[int, ...],
+    store: Path,
+    options: Options,
+    notes: list[str],
+) -> list[Pair]:
     """Every configuration that has random twins."""
     from analysis.comparison import against_twins
     from analysis.tested import CONFIGURATION
 
-    found = []
+    found: list[Pair] = []
     trained = part[part["paradigm"] != "random"]
     for _, rows in trained.groupby(list(CONFIGURATION), dropna=False, sort=True):
         same = (part["family"] == rows["family"].iloc[0]) & (part["size"] == rows["size"].iloc[0])
         twins = part[same & (part["paradigm"] == "random")]
         if len(twins):
-            found.append(against_twins(rows, twins, folds, store, options))
+            with _skipping(notes):
+                found.append(against_twins(rows, twins, folds, store, options))
     return found
 
 
@@ -123,6 +149,8 @@ def as_text(numbers: dict[str, Any]) -> str:
             f"folds together, {_estimate(p['difference_by_fold'], sign=True)} mean of folds; "
             f"{p['patients']} patients",
         ]
+    if numbers["notes"]:
+        lines += ["", *numbers["notes"]]
     return "\n".join(lines)
 
 

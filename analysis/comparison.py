@@ -14,9 +14,16 @@ import pandas as pd
 
 from analysis.paired import Estimate, Scores, scores
 from analysis.predictions import Predictions, check_same_records
-from analysis.tested import gather
+from analysis.tested import MissingResultError, gather
 
-RULE = "in each fold the training with the lowest loss on the validation split of that fold"
+# Losses of different objectives are not ranked together: a focal loss is smaller than the binary
+# cross-entropy of the same model. By column of ``evaluations``, whether the smallest is best.
+RULES = {
+    "bce": (True, "in each fold the training with the lowest binary cross-entropy on the "
+            "validation split of that fold"),
+    "auroc": (False, "in each fold the training with the highest macro-AUROC on the validation "
+              "split of that fold, as not all were measured by binary cross-entropy"),
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +47,7 @@ class Chosen:
         kind: task, protocol, family and paradigm.
         rule: how it was chosen.
         considered: trainings chosen from, in the fold with most.
-        folds: what was chosen in each fold: ``fold, size, D, seed, validation``.
+        folds: what was chosen in each fold: ``fold, size, objective, D, seed, validation``.
         pooled: macro-AUROC over the records of all folds together.
         by_fold: mean over folds of the macro-AUROC within each.
         records: tested.
@@ -58,30 +65,41 @@ class Chosen:
 
 
 def best(rows: pd.DataFrame, folds: tuple[int, ...], store: Path, options: Options) -> Chosen:
-    """Choose in each fold the training with the lowest validation loss, and test it.
+    """Choose in each fold the training that is best on validation, and test it.
 
     Args:
         rows: of ``evaluations``: one task, protocol, family and paradigm.
         folds: of the task.
         store: folder of the predictions.
         options: of the resamples.
+
+    Raises:
+        MissingResultError: a fold has no result, or no measure on validation is there for all.
+        ResultsError: the predictions are unusable.
     """
     kind = {k: str(rows[k].iloc[0]) for k in ("task", "protocol", "family", "paradigm")}
     name = f"{kind['family']}-{kind['paradigm'].upper()} on {kind['task']}, {kind['protocol']}"
-    ordered = rows.dropna(subset=["validation"]).sort_values(["validation", "N"], kind="stable")
+    by = next((column for column in RULES if rows[column].notna().all()), None)
+    if by is None:
+        raise MissingResultError(
+            f"{name}: neither binary cross-entropy nor macro-AUROC on validation was measured for "
+            "all trainings"
+        )
+    smallest, rule = RULES[by]
+    ordered = rows.sort_values([by, "N"], ascending=[smallest, True], kind="stable")
     winners = ordered.drop_duplicates("fold")
     found = gather(winners, folds, store, name)
     score = scores(found, options.resamples, options.seed)
     winners = winners[winners["fold"].isin(folds)].sort_values("fold")
     return Chosen(
         kind=kind,
-        rule=RULE,
+        rule=rule,
         considered=int(ordered.groupby("fold").size().max()),
         folds=tuple(
             {
                 "fold": int(row["fold"]), "size": str(row["size"]), "stage": str(row["stage"]),
-                "D": int(row["D"]), "seed": int(row["seed"]),
-                "validation": float(row["validation"]),
+                "objective": str(row["objective"]), "D": int(row["D"]), "seed": int(row["seed"]),
+                "validation": float(row[by]),
             }
             for row in winners.to_dict("records")
         ),
@@ -100,7 +118,7 @@ class Pair:
         configuration: what sets it apart.
         pooled: its macro-AUROC, mean over its seeds, folds together.
         by_fold: the same within folds.
-        twins: macro-AUROC of each twin by seed, folds together.
+        twins: macro-AUROC of each twin by seed (and fold trained on), folds together.
         difference: macro-AUROC less the mean of the twins', folds together.
         difference_by_fold: the same within folds.
         seeds: of the configuration.
@@ -111,7 +129,7 @@ class Pair:
     configuration: dict[str, Any]
     pooled: Estimate
     by_fold: Estimate
-    twins: dict[int, float]
+    twins: dict[str, float]
     difference: Estimate
     difference_by_fold: Estimate
     seeds: int
@@ -136,15 +154,16 @@ def against_twins(
         options: of the resamples.
 
     Raises:
-        ResultsError: a fold is missing, or the models were not tested on the same records.
+        MissingResultError: a fold is missing.
+        ResultsError: the models were not tested on the same records.
     """
     first = rows.iloc[0]
     name = f"{first['family']} {first['size']} {str(first['paradigm']).upper()} (D {first['D']})"
-    ours, theirs = _by_seed(rows, folds, store, name), _by_seed(twins, folds, store, "random twin")
+    ours, theirs = _by_run(rows, folds, store, name), _by_run(twins, folds, store, "random twin")
     reference = next(iter(ours.values()))
     for group, label in ((ours, name), (theirs, "random twin")):
-        for seed, found in group.items():
-            check_same_records(reference, found, (name, f"{label}, seed {seed}"))
+        for run, found in group.items():
+            check_same_records(reference, found, (name, f"{label}, seed {run}"))
     own, random = (
         {s: scores(p, options.resamples, options.seed) for s, p in group.items()}
         for group in (ours, theirs)
@@ -159,19 +178,19 @@ def against_twins(
         },
         pooled=Estimate.of(mine.pooled),
         by_fold=Estimate.of(mine.by_fold),
-        twins={seed: float(score.pooled[0]) for seed, score in random.items()},
+        twins={run: float(score.pooled[0]) for run, score in random.items()},
         difference=Estimate.of(difference.pooled),
         difference_by_fold=Estimate.of(difference.by_fold),
-        seeds=len(ours),
+        seeds=rows["seed"].nunique(),
         records=len(reference.record),
         patients=len(set(reference.patient.tolist())),
     )  # fmt: skip
 
 
-def _by_seed(
+def _by_run(
     rows: pd.DataFrame, folds: tuple[int, ...], store: Path, name: str
-) -> dict[int, Predictions]:
+) -> dict[str, Predictions]:
     return {
-        seed: gather(rows[rows["seed"] == seed], folds, store, f"{name}, seed {seed}")
-        for seed in sorted({int(s) for s in rows["seed"]})
+        run: gather(rows[rows["run"] == run], folds, store, f"{name}, seed {run}")
+        for run in sorted({str(r) for r in rows["run"]})
     }

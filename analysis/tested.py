@@ -14,17 +14,28 @@ from analysis.selection import USED
 
 CONFIGURATION = (
     "stage", "family", "paradigm", "objective", "corpus", "preprocessing", "labels_fraction",
-    "leads", "num_labels", "size", "N", "D", "recipe",
+    "leads", "num_labels", "label_set", "size", "N", "D", "recipe",
 )  # fmt: skip
-_EVALUATION = (*CONFIGURATION, "task", "protocol", "fold", "seed", "trial", "evaluation", "parents")
+_EVALUATION = (
+    *CONFIGURATION, "task", "protocol", "corpus_fold", "task_fold", "seed", "trial", "evaluation",
+    "parents",
+)  # fmt: skip
+_BCE = ("supervised",)  # objectives whose own loss is binary cross-entropy
+
+
+class MissingResultError(ResultsError):
+    """Models without a result that a comparison needs; the others can still be compared."""
 
 
 def evaluations(frame: pd.DataFrame) -> pd.DataFrame:
     """One row per evaluation that has a macro-AUROC on a test split.
 
     Returns:
-        The columns of a configuration, ``task, protocol, fold, seed, trial, evaluation`` and
-        ``validation``: the loss on the validation split.
+        The columns of a configuration, ``task, protocol, seed, trial, evaluation``; ``fold`` of
+        the test records (0 for an official split); ``run``, which tells apart models that were
+        tested on the same records: the seed, with the fold trained on where the test records are
+        an official split; and by what a model may be chosen: ``bce`` and ``auroc``, binary
+        cross-entropy and macro-AUROC on the validation split (NaN where not measured).
 
     Raises:
         ResultsError: a model was tested on a fold other than the one it was trained for.
@@ -32,17 +43,29 @@ def evaluations(frame: pd.DataFrame) -> pd.DataFrame:
     frame = pooled(frame)
     rows = frame[frame["status"].isin(USED) & frame["value"].notna()]
     test = rows[(rows["metric"] == "macro_auroc") & (rows["split"] == "test")]
-    # The loss a probe or a head was trained with; a focal loss orders models of one objective.
-    loss = rows[(rows["metric"] == "loss") & (rows["split"] == "validation")]
-    validation = loss.drop_duplicates("evaluation").set_index("evaluation")["value"]
-    found = test.drop_duplicates("evaluation")[[*_EVALUATION, "corpus_fold"]]
-    found = found.assign(validation=found["evaluation"].map(validation))
+    found = test.drop_duplicates("evaluation")[[*_EVALUATION]]
     _check_folds(frame, found)
-    return found.drop(columns="corpus_fold").reset_index(drop=True)
+    trained = found["corpus_fold"].where(found["task_fold"] == 0, 0)
+    run = found["seed"].astype("string")
+    run = run.where(trained == 0, run + " of fold " + trained.astype("string"))
+    validation = rows[rows["split"] == "validation"].drop_duplicates(["evaluation", "metric"])
+    by = validation.pivot_table(index="evaluation", columns="metric", values="value")
+    known = by.reindex(columns=["bce", "loss", "macro_auroc"])
+    own = found["evaluation"].map(known["loss"])
+    plain = found["objective"].isin(_BCE) | (found["protocol"] != "held-out")  # probes are BCE
+    return found.assign(
+        fold=found["task_fold"], run=run,
+        bce=found["evaluation"].map(known["bce"]).fillna(own.where(plain)),
+        auroc=found["evaluation"].map(known["macro_auroc"]),
+    ).drop(columns=["corpus_fold", "task_fold"]).reset_index(drop=True)  # fmt: skip
 
 
 def _check_folds(frame: pd.DataFrame, found: pd.DataFrame) -> None:
-    """Refuse models that, or whose parents, were trained on records they are tested on."""
+    """Refuse models that, or whose parents, were trained on records they are tested on.
+
+    Within one corpus the split tested on must be the one trained for: a fold's training records
+    hold those of other folds, and of the official test split.
+    """
     trials = frame.drop_duplicates("trial").set_index("trial")
     learnt = trials[trials["paradigm"] != "random"]
     trained_on = {
@@ -51,33 +74,39 @@ def _check_folds(frame: pd.DataFrame, found: pd.DataFrame) -> None:
             learnt.index, learnt["corpus"], learnt["corpus_fold"], learnt["parents"], strict=True
         )
     }
-    for row in found[found["fold"] > 0].to_dict("records"):
+    for row in found.to_dict("records"):
         source, todo = str(row["task"]).split(":", maxsplit=1)[0], [str(row["trial"])]
         while todo:
             trial = todo.pop()
             if trial not in trained_on:
                 continue
             corpus, fold, parents = trained_on[trial]
-            if corpus == source and fold != row["fold"]:
+            if corpus == source and fold != row["task_fold"]:
                 raise ResultsError(
-                    f"trial {trial} was trained on {corpus} for fold {fold} "
-                    f"(0: the official split) but is tested on fold {row['fold']} of it "
-                    f"(evaluation {row['evaluation']}): it may have seen those records"
+                    f"trial {trial} was trained on {corpus} for {_split(fold)} but is tested on "
+                    f"{_split(int(row['task_fold']))} of it (evaluation {row['evaluation']}): it "
+                    "may have seen those records"
                 )
             todo += [p for p in parents.split(";") if p]
+
+
+def _split(fold: int) -> str:
+    return f"fold {fold}" if fold else "the official split"
 
 
 def folds_of(found: pd.DataFrame, task: str) -> tuple[int, ...]:
     """The folds of a task in a study, or (0,) for the official split.
 
     Raises:
-        ResultsError: some are missing between 1 and the largest.
+        MissingResultError: some are missing between 1 and the largest.
     """
     folds = sorted(int(f) for f in found.loc[found["task"] == task, "fold"].unique())
     if folds != [0]:
         missing = sorted(set(range(1, folds[-1] + 1)) - set(folds))
         if missing:
-            raise ResultsError(f"{task}: no result of {_names(missing)}: run the study to its end")
+            raise MissingResultError(
+                f"{task}: no result of {_names(missing)}: run the study to its end"
+            )
     return tuple(f for f in folds if f > 0) or (0,)
 
 
@@ -96,11 +125,14 @@ def gather(rows: pd.DataFrame, folds: tuple[int, ...], store: Path, name: str) -
         name: for messages.
 
     Raises:
-        ResultsError: a fold is missing or there twice, or a file of predictions is unusable.
+        MissingResultError: a fold is missing.
+        ResultsError: a fold is there twice, or a file of predictions is unusable.
     """
     have = [int(f) for f in rows["fold"]]
     if missing := sorted(set(folds) - set(have)):
-        raise ResultsError(f"{name}: no result of {_names(missing)}: run the study to its end")
+        raise MissingResultError(
+            f"{name}: no result of {_names(missing)}: run the study to its end"
+        )
     wanted = rows[rows["fold"].isin(folds)].sort_values("fold")
     if wanted["fold"].duplicated().any():
         again = wanted.loc[wanted["fold"].duplicated(), "fold"].iloc[0]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.analysis.compared import write_cv
 from tests.analysis.synthetic import Plan, write_study
 
 STATUSES = {("d2w8", 512): "failed", ("d2w16", 256): "budget_limited", ("d1w8", 256): "diverged"}
@@ -28,3 +29,9 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copy(mixed: Path, tmp_path: Path) -> Path:
     """A copy of ``mixed`` that a test may spoil."""
     return Path(shutil.copytree(mixed, tmp_path / "copy"))
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    """Three folds with predictions; see ``write_cv``."""
+    return write_cv(tmp_path)

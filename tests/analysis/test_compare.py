@@ -15,11 +15,9 @@ from analysis.compare import main
 from analysis.overfitting import gap_cells
 from analysis.paired import Estimate, auroc, macro_auroc, patient_weights, scores
 from analysis.predictions import Predictions, read_test
-from analysis.records import EVALUATION_COLUMNS, TRIAL_COLUMNS, ResultsError, load
+from analysis.records import ResultsError, load
+from tests.analysis.compared import PER_FOLD, TASK, made, run
 from tests.analysis.worlds import HOLDS, write_world
-
-FOLDS, PER_FOLD, TASK = 3, 60, "ptbxl:superclass"
-CLASSES = np.array(["NORM", "MI"])
 
 
 def counted(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> float:
@@ -40,22 +38,6 @@ def test_auroc_agrees_with_counting_pairs() -> None:
     np.testing.assert_allclose(auroc(score, positive, weights), expected, rtol=1e-12)
     none = np.zeros(40, dtype=bool)
     assert np.isnan(auroc(score, none, weights)).all()
-
-
-def made(quality: float, fold: int, seed: int) -> dict[str, np.ndarray]:
-    """Predictions of a model of this quality; labels and patients depend on the fold only."""
-    rng = np.random.default_rng(fold)
-    rows = np.arange(PER_FOLD) + PER_FOLD * fold
-    patient = 1000 * fold + np.arange(PER_FOLD) // 2
-    labels = (rng.random((PER_FOLD, 2)) < 0.4).astype(np.uint8)
-    noise = np.random.default_rng([fold, seed]).standard_normal((PER_FOLD, 2))
-    split = np.ones(PER_FOLD, dtype=np.int8)
-    split[:10] = 0
-    return {
-        "split": split, "row": rows, "record": np.array([f"r{r:05d}" for r in rows]),
-        "patient": patient, "labels": labels, "classes": CLASSES,
-        "logits": (quality * labels + noise).astype(np.float32),
-    }  # fmt: skip
 
 
 def predictions(quality: float = 1.0) -> Predictions:
@@ -94,57 +76,6 @@ def test_folds_are_averaged_or_put_together() -> None:
     )  # fmt: skip
     assert scores(moved, 5, 0).by_fold[0] == pytest.approx(np.mean(folds))
     assert scores(moved, 5, 0).pooled[0] < score.pooled[0]
-
-
-def row(name: str, paradigm: str, fold: int, size: str, seed: int) -> dict[str, Any]:
-    trial: dict[str, Any] = dict.fromkeys(TRIAL_COLUMNS)
-    return trial | {
-        "study": "cv", "stage": "pretrain", "trial": f"t{name}", "family": "resnet", "size": size,
-        "paradigm": paradigm, "objective": "supervised", "corpus": f"{TASK}@fold{fold}",
-        "preprocessing": "none", "recipe": "{}", "labels_fraction": 1.0, "num_labels": 2,
-        "leads": 12, "N": 5000 + 10 * int(size[1]), "D": 120 + fold, "lr": 0.01, "batch": 64,
-        "seed": seed, "status": "done", "C": 1e9,
-    }  # fmt: skip
-
-
-@pytest.fixture
-def study(tmp_path: Path) -> Path:
-    """Three folds: an SSL model, two supervised sizes and two random twins, with predictions."""
-    store = tmp_path / "cv" / ".runs"
-    (store / "predictions").mkdir(parents=True)
-    models = [("ssl", "s1", 0, 2.0), ("random", "s1", 0, 0.3), ("random", "s1", 1, 0.3),
-              ("sl", "s1", 0, 1.0), ("sl", "s2", 0, 1.5)]  # fmt: skip
-    trials, values = [], []
-    for i, (paradigm, size, seed, quality) in enumerate(models):
-        for fold in range(1, FOLDS + 1):
-            name = f"{i}f{fold}"
-            trials.append(row(name, paradigm, fold, size, seed))
-            best = (quality if fold != 2 else 2.5 - quality) if paradigm == "sl" else 1.0
-            for metric, split, value in (
-                ("loss", "validation", 1 / best), ("macro_auroc", "test", 0.8)
-            ):  # fmt: skip
-                values.append({
-                    "evaluation": f"e{name}", "trial": f"t{name}", "step": 1, "C": 1e9,
-                    "task": f"{TASK}@fold{fold}", "split": split, "metric": metric, "n": 50,
-                    "protocol": "held-out" if paradigm == "sl" else "linear-probe",
-                    "value": value, "value_se": 0.01,
-                })  # fmt: skip
-            np.savez(store / "predictions" / f"e{name}.npz", **made(quality, fold, 7 * i))  # type: ignore[arg-type]
-    pd.DataFrame(trials)[[*TRIAL_COLUMNS]].to_parquet(store / "trials.parquet")
-    pd.DataFrame(values)[[*EVALUATION_COLUMNS]].to_parquet(store / "evaluations.parquet")
-    ids = [t["trial"] for t in trials]
-    (store / "compacted.json").write_text(json.dumps([*ids, *(v["evaluation"] for v in values)]))
-    stage = {"stage": "pretrain", "trials": ids, "evaluations": [v["evaluation"] for v in values]}
-    (store / "study.json").write_text(
-        json.dumps({"study": "cv", "schema": 1, "grid": {}, "stages": [stage]})
-    )
-    return tmp_path / "cv"
-
-
-def run(study: Path, capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
-    assert main([str(study), "--bootstrap", "200", "--json", *words]) == 0
-    found: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return found
 
 
 def test_trained_features_are_compared_with_the_mean_of_twins(
@@ -247,7 +178,13 @@ def test_missing_files_and_folds_are_named(study: Path, capsys: pytest.CaptureFi
     table = study / ".runs/evaluations.parquet"
     values = pd.read_parquet(table)
     values[values["evaluation"] != "e0f2"].to_parquet(table)
-    assert main([str(study), "--bootstrap", "5"]) == 2
+    found = run(study, capsys)
+    assert [c["kind"]["paradigm"] for c in found["chosen"]] == ["sl"] and not found["pairs"]
+    assert len(found["notes"]) == 2 and all(
+        n.startswith("left out: resnet") and n.endswith("of fold 2: run the study to its end")
+        for n in found["notes"]
+    )
+    assert main([str(study), "--bootstrap", "5", "--protocol", "linear-probe"]) == 2
     assert "no result of fold 2: run the study to its end" in capsys.readouterr().err
     assert main([str(study), "--task", "elsewhere"]) == 2
     assert "no predictions of elsewhere" in capsys.readouterr().err
