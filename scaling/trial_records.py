@@ -52,10 +52,21 @@ def evaluation_record(
     status: str,
     values: Sequence[Mapping[str, Any]],
     error: BaseException | None = None,
+    thresholds: Mapping[str, float] | None = None,
 ) -> Record:
-    """The record of an evaluation with its ``values``, rows of the *evaluations* table."""
+    """The record of an evaluation with its ``values``, rows of the *evaluations* table.
+
+    Args:
+        evaluation: what was measured.
+        status: that of the training, or ``failed``.
+        values: rows.
+        error: what ended it, for a failed one.
+        thresholds: class -> log-odds from which it was predicted, where there are any. They are
+            kept under ``provenance``: what the values were made with.
+    """
     from scaling.provenance import provenance
 
+    made_with = provenance() | ({"thresholds": dict(thresholds)} if thresholds else {})
     return {
         "kind": "evaluation",
         "schema": SCHEMA,
@@ -65,7 +76,7 @@ def evaluation_record(
         "config": evaluation.to_dict(),
         "values": list(values),
         "error": describe_error(error) if error else None,
-        "provenance": provenance(),
+        "provenance": made_with,
     }
 
 

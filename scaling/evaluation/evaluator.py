@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from scaling.evaluation.measure import Row
+from scaling.evaluation.measure import Row, thresholds_of
 from scaling.evaluation.own_head import measure_own_head
 from scaling.evaluation.predictions import predictions_of, save_predictions
 from scaling.evaluation.probe import FeatureStore, Probe, measure_probe, prepare_probe
@@ -70,6 +70,7 @@ class _Pass:
         self.evaluations = sorted(evaluations, key=lambda e: e.corpus.key)
         self.failed: dict[str, Exception] = {}
         self.rows: dict[str, list[Row]] = {e.id: [] for e in evaluations}
+        self.thresholds: dict[str, dict[str, float]] = {}
 
     def records(self) -> Iterator[Record]:
         """Held-out first, then probes at the best step, then probes along the trajectory."""
@@ -102,6 +103,8 @@ class _Pass:
                 raise ValueError(f"{evaluation.id}: objective {name} predicts no labels to keep")
             path = predictions_of(self.workspace, evaluation.id)
             save_predictions(path, corpus, scored, trained.classes)
+        if scored:
+            self.thresholds[evaluation.id] = thresholds_of(scored, trained.classes)
         self._add(evaluation, trained, rows)
         self.rows[evaluation.id] += _best_test(trained.record, evaluation)
 
@@ -177,7 +180,10 @@ class _Pass:
         if error := self.failed.get(evaluation.id):
             return failed_evaluation(evaluation, error)
         status = self.trained.record["trial"]["status"]
-        return evaluation_record(evaluation, status, self.rows[evaluation.id])
+        thresholds = self.thresholds.get(evaluation.id)
+        return evaluation_record(
+            evaluation, status, self.rows[evaluation.id], thresholds=thresholds
+        )
 
 
 def _explained(error: Exception, device: torch.device) -> Exception:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -97,6 +97,13 @@ def label_rows(scored: Mapping[str, Scored], core: NDArray[np.int64] | None = No
             )
         rows += [estimate_row(split, name, value, records) for name, value in metrics.items()]
     return rows
+
+
+def thresholds_of(scored: Mapping[str, Scored], classes: Sequence[str]) -> dict[str, float]:
+    """Class -> log-odds from which ``label_rows`` predicts it, for whoever uses the model."""
+    validation = scored["validation"]
+    found = f1_thresholds(validation.scores_NC, validation.labels_NC)
+    return dict(zip(classes, found.tolist(), strict=True))
 
 
 def estimate_row(split: str, metric: str, found: Estimate, n: int) -> Row:

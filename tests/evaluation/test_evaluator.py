@@ -278,6 +278,26 @@ def test_predictions_are_those_that_were_measured(place: Workspace, make: type) 
     assert value(record, split="test", metric="classes_used") == len(both)
 
 
+def test_a_held_out_record_has_the_thresholds_of_its_classes(place: Workspace) -> None:
+    evaluation = held_out(predictions=True)
+    record, task = evaluate(place, evaluation, probe())
+    thresholds = record["provenance"]["thresholds"]
+    assert tuple(thresholds) == open_corpus(BASIC, place).classes("")
+    arrays = kept(place, evaluation)
+    test = arrays["split"] == 1
+    labels = arrays["labels"][test].astype(bool)
+    predicted = arrays["logits"][test] >= np.array(list(thresholds.values()), np.float64)
+    f1 = [
+        2 * (p & y).sum() / (p.sum() + y.sum())
+        for p, y in zip(predicted.T, labels.T, strict=True)
+        if 0 < y.sum() < len(y)
+    ]
+    assert value(record, protocol="held-out", split="test", metric="macro_f1") == pytest.approx(
+        np.mean(f1)
+    )
+    assert "thresholds" not in task["provenance"]
+
+
 def test_no_predictions_are_written_unless_asked_for(place: Workspace) -> None:
     evaluate(place, held_out(), probe())
     assert not (place.store / "predictions").exists()
