@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 GRID ?= grid.yaml
 STUDY ?= $(shell sed -n 's/^study: *\([^ #]*\).*/\1/p' $(GRID))
 
-.PHONY: env study test lint bench publish report dry-run clean
+.PHONY: env study findings test lint bench publish report dry-run clean
 
 env: $(VENV)/.installed
 
@@ -19,6 +19,10 @@ study: env
 	@$(BIN)/python -m sweeps.run $(GRID); code=$$?; \
 	if [ $$code -le 1 ]; then $(BIN)/python -m analysis.report results/$(STUDY) || exit $$?; fi; \
 	exit $$code
+
+# The study of S1 on virtual patients, from nothing to its page of findings.
+findings: env
+	$(MAKE) study publish GRID=sweeps/grids/ecg-scaling-virtual.yaml
 
 test: env
 	$(BIN)/python -m pytest

@@ -1,8 +1,8 @@
 """``python -m sweeps.publish results/<study>``: the tables, figures and README that are kept.
 
 Beside the live store, which git ignores: ``trials.csv``, ``evaluations.csv``, ``study.json``,
-``ladder.json``, ``corpora.json``, ``provenance.json``, ``figures/`` and ``README.md``. No
-weights.
+``ladder.json``, ``corpora.json``, ``provenance.json``, ``figures/`` and ``README.md``; where
+several configurations were trained, ``findings.md`` and ``findings.json`` as well. No weights.
 """
 
 from __future__ import annotations
@@ -52,14 +52,19 @@ def publish(folder: Path) -> Path:
     if tables["trials"].empty:
         raise ConfigurationError(f"{folder}: no trial of this study is finished yet")
     try:
+        for old in (folder / "figures").glob("*.png"):
+            old.unlink()
         for name, table in tables.items():
             write_atomically(folder / f"{name}.csv", table.to_csv(index=False).encode())
         for name in COPIED:
             write_atomically(folder / name, (store.runs / name).read_bytes())
         write_json(folder / "provenance.json", origins)
-        numbers = _report(folder)
+        numbers = json.loads(_analysis("report", folder, "--json", "--figures"))
         figures = [path.name for path in (folder / "figures").glob("*.png")]
-        write_atomically(folder / "README.md", readme(study, numbers, figures).encode())
+        compared = _configurations(tables["trials"]) > 1
+        if compared:
+            _analysis("findings", folder)
+        write_atomically(folder / "README.md", readme(study, numbers, figures, compared).encode())
     except OSError as error:
         raise StorageError(error.errno, f"{folder}: {error.strerror or error}") from None
     return folder / "README.md"
@@ -97,16 +102,19 @@ def _provenance(store: Store, study: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(found.values(), key=lambda entry: -entry["trials"])
 
 
-def _report(folder: Path) -> dict[str, Any]:
-    """Let the analysis write the figures and print its numbers; it runs on its own."""
-    for old in (folder / "figures").glob("*.png"):
-        old.unlink()
-    command = [sys.executable, "-m", "analysis.report", str(folder), "--json", "--figures"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _configurations(trials: pd.DataFrame) -> int:
+    """How many (family, paradigm) were trained, codebooks and untrained models apart."""
+    trained = trials[(trials["stage"] == "pretrain") & (trials["paradigm"] != "random")]
+    return len(trained[["family", "paradigm"]].drop_duplicates())
+
+
+def _analysis(command: str, folder: Path, *flags: str) -> str:
+    """Let the analysis write its figures and pages; what it prints. It runs on its own."""
+    words = [sys.executable, "-m", f"analysis.{command}", str(folder), *flags]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ConfigurationError(f"{' '.join(command[1:])} failed:\n{done.stderr.strip()}")
-    numbers: dict[str, Any] = json.loads(done.stdout)
-    return numbers
+        raise ConfigurationError(f"{' '.join(words[1:])} failed:\n{done.stderr.strip()}")
+    return done.stdout
 
 
 def main(words: Sequence[str] | None = None) -> int:

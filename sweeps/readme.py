@@ -22,16 +22,21 @@ FIGURES = ("loss", "residuals", "uncertainty")  # then the linear probes
 Numbers = Mapping[str, Any]
 
 
-def readme(study: Numbers, numbers: Numbers, figures: Sequence[str]) -> str:
+def readme(
+    study: Numbers, numbers: Numbers, figures: Sequence[str], compared: bool = False
+) -> str:
     """The text of a published study's README.
 
     Args:
         study: content of ``study.json``.
         numbers: what ``python -m analysis.report <folder> --json`` prints.
-        figures: file names in ``figures/``.
+        figures: file names in ``figures/`` that are shown.
+        compared: whether ``findings.md`` was written.
     """
+    found = "What holds of S1's findings, with intervals: [findings.md](findings.md)."
     blocks = [
         [f"# {study['study']}", "", _about(study, numbers), ""],
+        [found, ""] if compared else [],
         _facts(study, numbers),
         _warnings(numbers),
         *(_group(group) for group in numbers["groups"]),

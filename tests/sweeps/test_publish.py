@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from sweeps.errors import ConfigurationError
-from sweeps.publish import main, publish
+from sweeps.publish import _configurations, main, publish
 from tests.sweeps.conftest import GRID, WriteGrid
 from tests.sweeps.study import run, store_of
 
@@ -46,6 +46,38 @@ def test_curves_are_left_out_of_a_large_table(grid: Path, monkeypatch: pytest.Mo
     folder = grid.parent / "results" / "small"
     publish(folder)
     assert "curve" not in set(pd.read_csv(folder / "evaluations.csv")["protocol"])
+
+
+def test_configurations_are_families_and_paradigms_that_were_trained() -> None:
+    rows = [
+        ("codebook", "vq-hbr", "ssl"),
+        ("pretrain", "resnet", "sl"),
+        ("pretrain", "resnet", "sl"),
+        ("pretrain", "resnet", "random"),
+        ("finetune", "transformer", "sl"),
+    ]
+    trials = pd.DataFrame(rows, columns=["stage", "family", "paradigm"])
+    assert _configurations(trials) == 1
+    assert _configurations(pd.concat([trials, trials.assign(paradigm="ssl")])) == 2
+
+
+def test_several_configurations_have_a_page_of_findings(
+    grid: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(grid) == 0
+    folder = grid.parent / "results" / "small"
+    assert "findings" not in publish(folder).read_text()
+    monkeypatch.setattr("sweeps.publish._configurations", lambda trials: 2)
+    readme = publish(folder).read_text()
+    assert "(findings.md)" in readme
+    assert "figures/findings" not in readme
+    page = (folder / "findings.md").read_text()
+    shown = sorted((folder / "figures").glob("findings-*.png"))
+    assert shown
+    assert all(f"(figures/{path.name})" in page for path in shown)
+    monkeypatch.undo()
+    publish(folder)  # figures that no page shows any more are gone
+    assert not list((folder / "figures").glob("findings-*.png"))
 
 
 def test_trials_that_are_no_longer_planned_are_not_published(
