@@ -58,7 +58,10 @@ EVALUATION_KEYS = (
     "provenance",
 )
 VALUE_KEYS = EVALUATION_COLUMNS[2:]
-OPTIONAL_KEYS = ("notes",)  # sentences about a run that its user should read
+OPTIONAL_KEYS = {
+    "training": ("notes",),  # sentences about a run that its user should read
+    "evaluation": ("thresholds",),  # class -> log-odds from which a trained head predicts it
+}
 
 
 class RecordError(ValueError):
@@ -80,7 +83,7 @@ def validate(record: Mapping[str, Any]) -> None:
     if record.get("schema") != SCHEMA:
         raise RecordError(f"{name}: schema {record.get('schema')!r}, this version reads {SCHEMA}")
     expected = TRAINING_KEYS if kind == "training" else EVALUATION_KEYS
-    _same_keys(str(name), record, expected, OPTIONAL_KEYS if kind == "training" else ())
+    _same_keys(str(name), record, expected, OPTIONAL_KEYS[kind])
     if kind == "training":
         _same_keys(f"{name}.trial", record["trial"], TRIAL_COLUMNS[1:])
         status = record["trial"]["status"]

@@ -61,12 +61,10 @@ def evaluation_record(
         status: that of the training, or ``failed``.
         values: rows.
         error: what ended it, for a failed one.
-        thresholds: class -> log-odds from which it was predicted, where there are any. They are
-            kept under ``provenance``: what the values were made with.
+        thresholds: class -> log-odds from which it was predicted, where there are any.
     """
     from scaling.provenance import provenance
 
-    made_with = provenance() | ({"thresholds": dict(thresholds)} if thresholds else {})
     return {
         "kind": "evaluation",
         "schema": SCHEMA,
@@ -76,7 +74,8 @@ def evaluation_record(
         "config": evaluation.to_dict(),
         "values": list(values),
         "error": describe_error(error) if error else None,
-        "provenance": made_with,
+        "provenance": provenance(),
+        **({"thresholds": dict(thresholds)} if thresholds else {}),
     }
 
 

@@ -281,7 +281,7 @@ def test_predictions_are_those_that_were_measured(place: Workspace, make: type) 
 def test_a_held_out_record_has_the_thresholds_of_its_classes(place: Workspace) -> None:
     evaluation = held_out(predictions=True)
     record, task = evaluate(place, evaluation, probe())
-    thresholds = record["provenance"]["thresholds"]
+    thresholds = record["thresholds"]
     assert tuple(thresholds) == open_corpus(BASIC, place).classes("")
     arrays = kept(place, evaluation)
     test = arrays["split"] == 1
@@ -295,7 +295,7 @@ def test_a_held_out_record_has_the_thresholds_of_its_classes(place: Workspace) -
     assert value(record, protocol="held-out", split="test", metric="macro_f1") == pytest.approx(
         np.mean(f1)
     )
-    assert "thresholds" not in task["provenance"]
+    assert "thresholds" not in task
 
 
 def test_no_predictions_are_written_unless_asked_for(place: Workspace) -> None:
