@@ -22,9 +22,7 @@ FIGURES = ("loss", "residuals", "uncertainty")  # then the linear probes
 Numbers = Mapping[str, Any]
 
 
-def readme(
-    study: Numbers, numbers: Numbers, figures: Sequence[str], compared: bool = False
-) -> str:
+def readme(study: Numbers, numbers: Numbers, figures: Sequence[str], compared: bool = False) -> str:
     """The text of a published study's README.
 
     Args:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from analysis.findings.claims import RULE, Claim, Verdict
@@ -100,15 +102,18 @@ def _runs(found: Sequence[Configuration]) -> list[str]:
     rows = []
     for c in found:
         statuses = ", ".join(f"{n} {status}" for status, n in c.statuses.items())
-        warned: dict[str, int] = {}
-        for t in c.tasks:
-            for w in dict.fromkeys(t.fit.warnings):
-                warned[w] = warned.get(w, 0) + 1
-        texts = [f"{w} ({n} of {len(c.tasks)})" for w, n in warned.items()
-                 if w not in c.fit.warnings]  # fmt: skip
+        own = {_kind(w) for w in c.fit.warnings}
+        kinds = [{_kind(w) for w in t.fit.warnings} - own for t in c.tasks]
+        warned = collections.Counter(kind for found_in in kinds for kind in sorted(found_in))
+        texts = [f"{kind} ({n} of {len(c.tasks)})" for kind, n in warned.most_common()]
         rows.append((c.title, statuses, "; ".join(c.fit.warnings) or "none",
                      "; ".join(texts) or "no others"))  # fmt: skip
     return ["## Runs and warnings", "", *table(head, rows), ""]
+
+
+def _kind(warning: str) -> str:
+    """A warning without its numbers, so that those of several tasks can be counted."""
+    return re.sub(r"^\d+ ", "some ", re.sub(r" \([^)]*\)", "", warning))
 
 
 def _finding(findings: Findings, key: str) -> list[str]:

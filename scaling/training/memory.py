@@ -6,8 +6,11 @@ part of what is trained, so the trial fails and says which would fit.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,10 +74,17 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def release(device: torch.device) -> None:
-    """Give back what nothing refers to any more."""
+    """Give back what nothing refers to any more.
+
+    On a CPU the C library keeps freed memory in pieces: batches that hide ever other numbers of
+    heartbeats let a worker of 25 masked trials grow from 0.8 to 3.9 GB.
+    """
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
+    elif sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library has no such call
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def in_parts(measure: Callable[[Batch], Tensor], batch: Batch) -> Tensor:

@@ -51,6 +51,19 @@ class TorchTrainer:
         """
         torch.set_num_threads(workspace.threads)
         device = pick_device()
+        try:
+            return self._train(training, workspace, report, keep_trajectory, device)
+        finally:
+            memory.release(device)
+
+    def _train(
+        self,
+        training: Training,
+        workspace: Workspace,
+        report: Report,
+        keep_trajectory: bool,
+        device: torch.device,
+    ) -> Record:
         job = _Job(training, workspace, device, keep_trajectory)
         try:
             return job.run(report)

@@ -257,3 +257,18 @@ def test_a_model_that_no_longer_fits_says_so_in_every_evaluation(
     records = run_job(Job(training=SUPERVISED, evaluations=(own, task)), trials)
     (record,) = [record for record in records if record["id"] == task.id]
     assert "while a finished training was measured" in record["error"]["message"]
+
+
+def test_a_training_gives_its_memory_back(
+    trials: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = mock.Mock()
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: library)
+    monkeypatch.setattr(memory.sys, "platform", "linux")
+    run_job(Job(training=SUPERVISED), trials)
+    library.malloc_trim.assert_called_once_with(0)
+
+
+def test_another_c_library_is_none_of_our_business(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory.ctypes, "CDLL", mock.Mock(side_effect=OSError("no libc.so.6")))
+    memory.release(CPU)
