@@ -19,7 +19,9 @@ def test_the_first_notebook_runs(made: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("STUDY", str(made))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     notebook = jupytext.read(NOTEBOOK)
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(ROOT)}}).execute()
+    NotebookClient(
+        notebook, timeout=600, startup_timeout=300, resources={"metadata": {"path": str(ROOT)}}
+    ).execute()
     outputs = [o for c in notebook.cells if c.cell_type == "code" for o in c.outputs]
     kinds = [kind for o in outputs for kind in o.get("data", {})]
     assert "image/png" in kinds

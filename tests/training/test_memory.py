@@ -263,12 +263,12 @@ def test_a_training_gives_its_memory_back(
     trials: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library = mock.Mock()
-    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: library)
-    monkeypatch.setattr(memory.sys, "platform", "linux")
+    monkeypatch.setattr("ctypes.CDLL", lambda name: library)
+    monkeypatch.setattr("sys.platform", "linux")
     run_job(Job(training=SUPERVISED), trials)
     library.malloc_trim.assert_called_once_with(0)
 
 
 def test_another_c_library_is_none_of_our_business(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory.ctypes, "CDLL", mock.Mock(side_effect=OSError("no libc.so.6")))
+    monkeypatch.setattr("ctypes.CDLL", mock.Mock(side_effect=OSError("no libc.so.6")))
     memory.release(CPU)
