@@ -7,7 +7,7 @@ HeartLang's mean runs over padding too, which rewards records with few heartbeat
 
 The codes start when the learning rate has warmed up. Until then encoder and decoder are a plain
 autoencoder: started on what an untrained encoder makes of heartbeats, as in HeartLang, codes and
-encoder follow each other into a small part of the sphere (``docs/codebook.md`` has figures).
+encoder follow each other into a small part of the sphere.
 """
 
 from __future__ import annotations
