@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator
 
 from analysis import figures
 from analysis.findings.configurations import Configuration, TaskFit
 from analysis.findings.content import Findings
 from analysis.findings.trust import law_doubt
 from analysis.published import s1
-from analysis.tables import count
 
 CAPTIONS = {
     "findings-exponents": "Exponents of the joint laws on each task and transfer exponents, with "
@@ -25,10 +25,12 @@ CAPTIONS = {
     "line: kappa = 1, in proportion.",
     "findings-transfer": "Excess loss on each task against excess loss in distribution, one marker "
     "a run, with the loss-to-loss law (floors from the joint laws). In distribution each paradigm "
-    "has its own loss, so that slopes compare and positions along the horizontal axis do not.",
+    "has its own loss, so that slopes compare and positions along the horizontal axis do not. Runs "
+    "at a floor, with less than a thousandth of the largest excess, are not shown.",
     "findings-loss": "Probe loss of each task against N at the largest D, and beside it against D "
     "at the largest N. Markers: means over runs; lines: the joint law.",
 }
+AT_FLOOR = 1e-3  # of the largest excess: below, a run shows where the floor was put, and no slope
 # Hue and lightness tell the families apart; marker and line tell all four.
 COLOURS = {"resnet": "#12436D", "transformer": "#E69F00"}
 _OTHER = "#22303c"
@@ -181,7 +183,7 @@ def _against(axis: str) -> Draw:
         x = np.stack([scales[a] for a in found.fit.law.axes], axis=1)
         axes.plot(grid, found.fit.law.value(found.fit.theta, x), ls=line, color=colour, lw=1.3)
         figures.scale(axes, axis)
-        axes.set_xlabel(f"{axis}, at {other} = {count(at)}")
+        axes.set_xlabel(f"{axis}, at the largest {other}")
         axes.set_ylabel("probe loss, nats")
 
     return draw
@@ -193,12 +195,16 @@ def _against_excess(axes: Axes, c: Configuration, found: TaskFit) -> None:
     if transfer is None:
         return
     colour, marker, line = _look(c)
-    excess = transfer.excess[(transfer.excess > 0).all(axis=1)]
+    excess = transfer.excess
+    excess = excess[(excess > AT_FLOOR * excess.max(axis=0, initial=0.0)).all(axis=1)]
     axes.plot(excess[:, 0], excess[:, 1], marker, color=colour, ms=3.5, mec="white", mew=0.4)
     if len(excess):
         grid = np.geomspace(excess[:, 0].min(), excess[:, 0].max(), 40)
         axes.plot(grid, transfer.K * grid**transfer.kappa, ls=line, color=colour, lw=1.3)
     figures.decimal(axes, "x")
     figures.decimal(axes, "y")
+    low, high = axes.get_xlim()
+    if high > 100 * low:  # labels at 1, 2 and 5 would touch
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0,)))
     axes.set_xlabel("excess loss trained on, nats")
     axes.set_ylabel("excess probe loss, nats")
