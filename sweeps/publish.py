@@ -52,13 +52,13 @@ def publish(folder: Path) -> Path:
     if tables["trials"].empty:
         raise ConfigurationError(f"{folder}: no trial of this study is finished yet")
     try:
-        for old in (folder / "figures").glob("*.png"):
-            old.unlink()
         for name, table in tables.items():
             write_atomically(folder / f"{name}.csv", table.to_csv(index=False).encode())
         for name in COPIED:
             write_atomically(folder / name, (store.runs / name).read_bytes())
         write_json(folder / "provenance.json", origins)
+        for old in (folder / "figures").glob("*.png"):
+            old.unlink()
         numbers = json.loads(_analysis("report", folder, "--json", "--figures"))
         figures = [path.name for path in (folder / "figures").glob("*.png")]
         compared = _configurations(tables["trials"]) > 1
