@@ -1,8 +1,9 @@
 """``python -m sweeps.publish results/<study>``: the tables, figures and README that are kept.
 
 Beside the live store, which git ignores: ``trials.csv``, ``evaluations.csv``, ``study.json``,
-``ladder.json``, ``corpora.json``, ``provenance.json``, ``figures/`` and ``README.md``; where
-several configurations were trained, ``findings.md`` and ``findings.json`` as well. No weights.
+``ladder.json``, ``corpora.json``, ``provenance.json``, ``figures/`` and ``README.md``; where laws
+were fitted to several configurations, ``findings.md`` and ``findings.json``; where predictions
+were kept, ``comparison.json``. No weights.
 """
 
 from __future__ import annotations
@@ -61,10 +62,14 @@ def publish(folder: Path) -> Path:
             old.unlink()
         numbers = json.loads(_analysis("report", folder, "--json", "--figures"))
         figures = [path.name for path in (folder / "figures").glob("*.png")]
-        compared = _configurations(tables["trials"]) > 1
-        if compared:
+        findings = _configurations(tables["trials"]) > 1 and any(
+            law["params"] for group in numbers["groups"] for law in group["laws"].values()
+        )
+        if findings:
             _analysis("findings", folder)
-        write_atomically(folder / "README.md", readme(study, numbers, figures, compared).encode())
+        comparison = _comparison(folder)
+        page = readme(study, numbers, figures, findings=findings, comparison=comparison)
+        write_atomically(folder / "README.md", page.encode())
     except OSError as error:
         raise StorageError(error.errno, f"{folder}: {error.strerror or error}") from None
     return folder / "README.md"
@@ -106,6 +111,15 @@ def _configurations(trials: pd.DataFrame) -> int:
     """How many (family, paradigm) were trained, codebooks and untrained models apart."""
     trained = trials[(trials["stage"] == "pretrain") & (trials["paradigm"] != "random")]
     return len(trained[["family", "paradigm"]].drop_duplicates())
+
+
+def _comparison(folder: Path) -> str:
+    """Models on the same patients, as text; empty without predictions of tasks."""
+    from sweeps.store import RUNS
+
+    if not any((folder / RUNS / "predictions").glob("*.npz")):
+        return ""
+    return _analysis("compare", folder, "--out", str(folder / "comparison.json"))
 
 
 def _analysis(command: str, folder: Path, *flags: str) -> str:

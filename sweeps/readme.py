@@ -22,22 +22,31 @@ FIGURES = ("loss", "residuals", "uncertainty")  # then the linear probes
 Numbers = Mapping[str, Any]
 
 
-def readme(study: Numbers, numbers: Numbers, figures: Sequence[str], compared: bool = False) -> str:
+def readme(
+    study: Numbers,
+    numbers: Numbers,
+    figures: Sequence[str],
+    *,
+    findings: bool = False,
+    comparison: str = "",
+) -> str:
     """The text of a published study's README.
 
     Args:
         study: content of ``study.json``.
         numbers: what ``python -m analysis.report <folder> --json`` prints.
         figures: file names in ``figures/`` that are shown.
-        compared: whether ``findings.md`` was written.
+        findings: whether ``findings.md`` was written.
+        comparison: what ``python -m analysis.compare <folder>`` prints, if it was run.
     """
     found = "What holds of S1's findings, with intervals: [findings.md](findings.md)."
     blocks = [
         [f"# {study['study']}", "", _about(study, numbers), ""],
-        [found, ""] if compared else [],
+        [found, ""] if findings else [],
         _facts(study, numbers),
         _warnings(numbers),
-        *(_group(group) for group in numbers["groups"]),
+        _compared(study, comparison),
+        *(_group(group) for group in numbers["groups"] if _fitted(group)),
         _models(numbers["models"]),
         _figures(figures),
     ]
@@ -47,11 +56,17 @@ def readme(study: Numbers, numbers: Numbers, figures: Sequence[str], compared: b
 def _about(study: Numbers, numbers: Numbers) -> str:
     plan, corpus = numbers["plan"], study["grid"]["corpus"]
     titles = " and ".join(group["title"] for group in numbers["groups"])
-    return (
-        f"How the held-out loss of {titles} ({corpus['fs_hz']} Hz, {corpus['window_s']:g} s) "
-        f"falls with {_axis('N', [s['N'] for s in plan['sizes']], 'backbone parameters')} and "
-        f"{_axis('D', plan['data'], 'unique training records')}."
-    )
+    signals = f"{corpus['fs_hz']} Hz, {corpus['window_s']:g} s"
+    n = _axis("N", [s["N"] for s in plan["sizes"]], "backbone parameters")
+    d = _axis("D", plan["data"], "unique training records")
+    if any(_fitted(group) for group in numbers["groups"]):
+        return f"How the held-out loss of {titles} ({signals}) falls with {n} and {d}."
+    return f"{titles or 'Models'} ({signals}), at {n} and {d}: too few to fit laws to."
+
+
+def _fitted(group: Numbers) -> bool:
+    law = group["laws"].get("chinchilla")
+    return bool(law and law["params"])
 
 
 def _axis(name: str, values: Sequence[int], meaning: str) -> str:
@@ -92,18 +107,25 @@ def _warnings(numbers: Numbers) -> list[str]:
     warnings = list(numbers["warnings"])
     for group in groups:
         title = f"{group['title']}: " if len(groups) > 1 else ""
-        warnings += [title + warning for warning in group["warnings"]]
+        own = group["warnings"]  # without a law they are its reasons, in one line
+        warnings += [title + w for w in (own if _fitted(group) or not own else ["; ".join(own)])]
     return ["## Warnings", "", *(f"- {w}" for w in warnings), ""] if warnings else []
+
+
+def _compared(study: Numbers, comparison: str) -> list[str]:
+    if not comparison:
+        return []
+    command = f"`python -m analysis.compare results/{study['study']}`"
+    head = f"{command}, where the predictions are kept; all numbers are in `comparison.json`."
+    return ["## On the same patients", "", head, "", "```text", comparison.strip(), "```", ""]
 
 
 def _group(group: Numbers) -> list[str]:
     """The joint law of one group of runs, and what it was checked against."""
-    law = group["laws"].get("chinchilla")
-    lines = [f"## {group['title']}", ""]
-    if law is None or not law["params"]:
-        status = f" (status {law['status']})" if law else ""
-        return [*lines, f"The joint law could not be fitted{status}.", ""]
-    lines += [
+    law = group["laws"]["chinchilla"]
+    lines = [
+        f"## {group['title']}",
+        "",
         f"`{law['formula']}` fitted to {law['points']} runs: status {law['status']}, "
         f"R² of the loss {number(law['r2'])}, of the log excess loss "
         f"{number(law['r2_log_excess'])}.",

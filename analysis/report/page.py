@@ -17,6 +17,7 @@ from analysis.selection import trial_rows
 from analysis.tables import LOSSES, certificate, count, estimates, interval, number
 
 PROBE_PICTURES = 4  # families, paradigms and tasks that get figures; more get tables
+DRAWN_CELLS = 3  # fewer model and data sizes together make no curve: they are in the tables
 
 
 def write_report(content: Content, path: Path) -> None:
@@ -49,7 +50,7 @@ def write_report(content: Content, path: Path) -> None:
             {"title": title, "figure": figures.svg(picture, f"probe{i}")}
             for i, (title, picture) in enumerate(_probe_pictures(content))
         ],
-        probe_tables=probe_tables(content.probes) if _many(content) else [],
+        probe_tables=[] if _drawn(content) else probe_tables(content.probes),
         others=content.others,
         models=content.models,
         trials=_trials(content),
@@ -79,7 +80,7 @@ def write_figures(content: Content, folder: Path) -> list[Path]:
 
 def _pictures(group: Group) -> dict[str, figures.Picture]:
     fit = group.joint
-    if fit is None:
+    if fit is None or len(group.rows[["N", "D"]].drop_duplicates()) < DRAWN_CELLS:
         return {}
     bayes = float(group.bayes["value"]) if group.bayes else None
     found = {"loss": figures.curves(fit, bayes)}
@@ -89,14 +90,15 @@ def _pictures(group: Group) -> dict[str, figures.Picture]:
     return found
 
 
-def _many(content: Content) -> bool:
-    """Whether there are too many probes for a figure each."""
-    kinds = content.probes[["name", "task", "protocol"]].drop_duplicates()
-    return len(kinds) > PROBE_PICTURES
+def _drawn(content: Content) -> bool:
+    """Whether probes are figures: few enough for one each, with points enough in each."""
+    kinds = content.probes.groupby(["name", "task", "protocol"])
+    cells = [len(part[["N", "D"]].drop_duplicates()) for _, part in kinds]
+    return 0 < len(cells) <= PROBE_PICTURES and min(cells) >= DRAWN_CELLS
 
 
 def _probe_pictures(content: Content) -> list[tuple[str, figures.Picture]]:
-    if _many(content):
+    if not _drawn(content):
         return []
     found = []
     by = ["name", "task", "protocol", "metric"]

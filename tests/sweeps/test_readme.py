@@ -40,20 +40,22 @@ def group(**changes: Any) -> dict[str, Any]:
     return found | changes
 
 
+NUMBERS: dict[str, Any] = {
+    "warnings": [], "models": [MODEL],
+    "plan": {
+        "sizes": [{"N": 1896}, {"N": 148288}], "data": [512, 8192], "planned": 25,
+        "counts": {"done": 19, "budget_limited": 6, "failed": 0}, "flops": 3.94e13,
+        "trial_seconds": 622.6,
+    },
+    "provenance": {
+        "trial_commits": ["57a2df089728"], "dirty_trials": 0, "devices": ["cpu x1"],
+        "versions": {"torch": "2.13.0"},
+    },
+}  # fmt: skip
+
+
 def text(*groups: dict[str, Any], figures: tuple[str, ...] = (), **changes: Any) -> str:
-    numbers = {
-        "warnings": [], "groups": list(groups), "models": [MODEL],
-        "plan": {
-            "sizes": [{"N": 1896}, {"N": 148288}], "data": [512, 8192], "planned": 25,
-            "counts": {"done": 19, "budget_limited": 6, "failed": 0}, "flops": 3.94e13,
-            "trial_seconds": 622.6,
-        },
-        "provenance": {
-            "trial_commits": ["57a2df089728"], "dirty_trials": 0, "devices": ["cpu x1"],
-            "versions": {"torch": "2.13.0"},
-        },
-    }  # fmt: skip
-    return readme(STUDY, numbers | changes, figures)
+    return readme(STUDY, NUMBERS | {"groups": list(groups)} | changes, figures)
 
 
 @pytest.mark.parametrize(
@@ -86,9 +88,19 @@ def test_bad_news_is_said_too() -> None:
     unknown = text(group(bayes={"value": 0.13827, "covered": None}))
     assert "E's 95 % interval is unknown" in unknown
     unfitted = LAW | {"params": {}, "status": "unidentifiable"}
-    bad = text(group(laws={"chinchilla": unfitted}, holdout=None, bayes=None))
-    assert "could not be fitted (status unidentifiable)" in bad
-    assert "could not be fitted." in text(group(laws={}, holdout=None, bayes=None))
+    for laws in ({"chinchilla": unfitted}, {}):
+        reasons = ["no law", "one value of N"]
+        bad = text(group(laws=laws, holdout=None, bayes=None, warnings=reasons))
+        assert "- no law; one value of N\n" in bad
+        assert "too few to fit laws to." in bad
+        assert "## resnet-SL" not in bad
+
+
+def test_models_compared_on_the_same_patients_are_shown_as_printed() -> None:
+    page = readme(STUDY, NUMBERS | {"groups": []}, (), comparison="resnet-SL: 0.9 [0.8, 1.0]\n")
+    assert "```text\nresnet-SL: 0.9 [0.8, 1.0]\n```" in page
+    assert "analysis.compare results/made-up" in page
+    assert "On the same patients" not in text(group())
 
 
 def test_what_is_not_there_leaves_no_heading() -> None:
