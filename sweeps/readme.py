@@ -123,7 +123,7 @@ def _compared(study: Numbers, comparison: str) -> list[str]:
 def _group(group: Numbers) -> list[str]:
     """The joint law of one group of runs, and what it was checked against."""
     law = group["laws"]["chinchilla"]
-    lines = [
+    return [
         f"## {group['title']}",
         "",
         f"`{law['formula']}` fitted to {law['points']} runs: status {law['status']}, "
@@ -135,7 +135,6 @@ def _group(group: Numbers) -> list[str]:
         *(f"- {line}" for line in _checks(group)),
         "",
     ]
-    return lines
 
 
 def _estimates(law: Numbers) -> Iterable[tuple[str, str, str]]:
