@@ -107,7 +107,7 @@ def decimal(axes: Axes, which: Literal["x", "y"]) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _colours(values: Sequence[float]) -> dict[float, tuple[Any, str]]:
+def colours(values: Sequence[float]) -> dict[float, tuple[Any, str]]:
     """Colour and marker by value, dark for small."""
     ordered = sorted(set(values))
     shades = mpl.colormaps["cividis"](np.linspace(0.0, 0.82, max(2, len(ordered))))
@@ -146,7 +146,7 @@ def _curve_panel(axes: Axes, fit: Fit, axis: str) -> None:
     keys = rows[other] if other else pd.Series(1.0, index=rows.index)
     low, high = fit.ranges[axis]
     grid = np.geomspace(low, high, 60)
-    for value, (colour, marker) in _colours(list(keys)).items():
+    for value, (colour, marker) in colours(list(keys)).items():
         part = rows[keys == value]
         label = count(value) if other else None
         axes.plot(part[axis], part["loss"], marker, color=colour, ms=5, label=label,
@@ -196,7 +196,7 @@ def residuals(fit: Fit) -> Picture:
         band = 200 * fit.scatter
         for axes, axis in zip(panels, axes_of_law, strict=False):
             other = next((a for a in axes_of_law if a != axis), axis)
-            for value, (colour, marker) in _colours(list(rows[other])).items():
+            for value, (colour, marker) in colours(list(rows[other])).items():
                 part = rows[rows[other] == value]
                 axes.plot(part[axis], 100 * part["log_residual"], marker, color=colour, ms=5,
                           mec="white", mew=0.6)  # fmt: skip
@@ -271,7 +271,7 @@ def measured(rows: pd.DataFrame, label: str, title: str) -> Picture:
     with style():
         figure, panels = picture(2)
         for axes, (axis, other) in zip(panels, (("N", "D"), ("D", "N")), strict=True):
-            for value, (colour, marker) in _colours([float(v) for v in rows[other]]).items():
+            for value, (colour, marker) in colours([float(v) for v in rows[other]]).items():
                 part = rows[rows[other] == value].groupby(axis)["value"].mean()
                 x = part.index.to_numpy(dtype=np.float64)
                 axes.plot(x, part.to_numpy(), marker + "-", color=colour, ms=5, lw=1.1,

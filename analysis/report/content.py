@@ -14,6 +14,7 @@ import pandas as pd
 from analysis.fit import fit_law
 from analysis.folds import pooled
 from analysis.records import load
+from analysis.report.labels import label_cells
 from analysis.report.others import other_tables
 from analysis.report.plan import plan_numbers, provenance
 from analysis.report.tasks import chosen_models, probe_cells
@@ -60,6 +61,7 @@ class Content:
         groups: one per law; pretrained models only.
         others: tables of the trainings that no law describes.
         probes: cells by task and metric: linear probes, averaged over seeds.
+        labels: scores by the amount of labels, by the name of their figure.
         models: by task, the configuration chosen on validation and its test score.
         study_warnings: of the whole study; each group has its own.
     """
@@ -68,6 +70,7 @@ class Content:
     groups: tuple[Group, ...]
     others: list[dict[str, Any]]
     probes: pd.DataFrame
+    labels: dict[str, pd.DataFrame]
     models: list[dict[str, Any]]
     study_warnings: tuple[str, ...]
 
@@ -90,6 +93,7 @@ class Content:
             "groups": [_group_numbers(g) for g in self.groups],
             "others": self.others,
             "probes": _rows(self.probes),
+            "labels": {name: _rows(cells) for name, cells in self.labels.items()},
             "models": self.models,
             "trials": _rows(trial_rows(frame).drop(columns=["recipe", "parents"])),
             "provenance": provenance(frame),
@@ -119,6 +123,7 @@ def study_content(folder: str | Path, n_boot: int = 1000) -> Content:
         groups=tuple(found),
         others=other_tables(frame),
         probes=probe_cells(frame),
+        labels=label_cells(frame),
         models=chosen_models(frame),
         study_warnings=tuple(_study_warnings(frame)),
     )

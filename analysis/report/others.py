@@ -24,16 +24,8 @@ def other_tables(frame: pd.DataFrame) -> list[dict[str, Any]]:
         the metrics) and ``rows``. Random weights have no head and so no row: they are among the
         probes.
     """
-    rows = frame[
-        (frame["stage"] != LAW_STAGE)
-        & (frame["protocol"] == "held-out")
-        & (frame["split"] == "test")
-        & frame["status"].isin(USED)
-        & frame["value"].notna()
-    ]
-    if rows.empty:
-        return []
-    rows = rows.assign(origin=rows["parents"].map(_origins(frame)))
+    rows = other_rows(frame)
+    rows = rows[rows["split"] == "test"]
     found = []
     for (stage, objective), part in rows.groupby(["stage", "objective"], sort=True):
         wide = part.pivot_table(index=_CELL, columns="metric", values="value", aggfunc="mean")
@@ -51,6 +43,17 @@ def other_tables(frame: pd.DataFrame) -> list[dict[str, Any]]:
             }
         )  # fmt: skip
     return found
+
+
+def other_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """Held-out scores of stages without laws; ``origin`` is what a model began with."""
+    rows = frame[
+        (frame["stage"] != LAW_STAGE)
+        & (frame["protocol"] == "held-out")
+        & frame["status"].isin(USED)
+        & frame["value"].notna()
+    ]
+    return rows.assign(origin=rows["parents"].map(_origins(frame)))
 
 
 def _origins(frame: pd.DataFrame) -> dict[str, str]:

@@ -11,6 +11,7 @@ import pandas as pd
 from analysis import figures
 from analysis.files import write_whole
 from analysis.report.content import Content, Group
+from analysis.report.labels import CAPTIONS, label_pictures
 from analysis.report.plan import plan_numbers, provenance
 from analysis.report.tasks import METRICS, probe_tables
 from analysis.selection import trial_rows
@@ -51,6 +52,10 @@ def write_report(content: Content, path: Path) -> None:
             for i, (title, picture) in enumerate(_probe_pictures(content))
         ],
         probe_tables=[] if _drawn(content) else probe_tables(content.probes),
+        labels=[
+            {"caption": CAPTIONS[name], "figure": figures.svg(picture, name)}
+            for name, picture in label_pictures(content.labels).items()
+        ],
         others=content.others,
         models=content.models,
         trials=_trials(content),
@@ -71,6 +76,7 @@ def write_figures(content: Content, folder: Path) -> list[Path]:
         pictures |= {f"{prefix}{k}": v for k, v in _pictures(group).items()}
     for title, picture in _probe_pictures(content):
         pictures["probe-" + "".join(c if c.isalnum() else "-" for c in title).lower()] = picture
+    pictures |= label_pictures(content.labels)
     paths = []
     for name, picture in pictures.items():
         paths.append(folder / f"{name}.png")

@@ -26,6 +26,12 @@ def _is_probe(protocol: pd.Series[str]) -> pd.Series[bool]:
     return (protocol == PROBE) | protocol.str.startswith(f"{PROBE}@")
 
 
+def probe_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows of linear probes, with all of the labels or a share, of trials that finished."""
+    rows = _finished(frame)
+    return rows[_is_probe(rows["protocol"])]
+
+
 def probe_cells(frame: pd.DataFrame) -> pd.DataFrame:
     """Test scores of linear probes, one row per configuration, task, metric, N and D.
 
@@ -39,9 +45,8 @@ def probe_cells(frame: pd.DataFrame) -> pd.DataFrame:
         ``name``: family and paradigm, with what else sets the configuration apart. ``metric`` is
         ``loss`` or ``macro_auroc``, ``protocol`` tells the share of the labels.
     """
-    rows = _finished(frame)
-    rows = rows[_is_probe(rows["protocol"]) & (rows["split"] == "test")]
-    rows = rows[rows["metric"].isin(METRICS)]
+    rows = probe_rows(frame)
+    rows = rows[rows["metric"].isin(METRICS) & (rows["split"] == "test")]
     by = [*GROUP, "task", "protocol", "metric", "size", "N", "D", "recipe"]
     found = []
     for key, part in rows.groupby(by, sort=True, dropna=False):

@@ -1,0 +1,155 @@
+"""Scores against the amount of labels: fine-tuned and from scratch, and probes at several shares."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from analysis import figures
+from analysis.report.others import SCRATCH, other_rows
+from analysis.report.tasks import PROBE, SCORE, probe_rows
+from analysis.selection import with_names
+from analysis.tables import short
+
+CAPTIONS = {
+    "labels-finetune": "Held-out test loss of fine-tuned models against those of the same size "
+    "trained from scratch on the same records; means over seeds of the recipe best on validation.",
+    "labels-probe": "Test macro-AUROC of linear probes on the frozen features of each model by the "
+    "share of the labelled training records; means over seeds.",
+}
+_AXES = {
+    "labels-finetune": ("labelled records", "held-out loss, nats"),
+    "labels-probe": ("share of the labels", "macro-AUROC"),
+}
+UNTRAINED = (SCRATCH, "RANDOM")  # origins drawn dashed
+_COLUMNS = 3
+_LINES = ["-", "-.", ":", (0, (1, 3))]
+_CELL = ["panel", "model", "N", "origin", "labels"]
+
+
+def label_cells(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """What the figures show, by their names; none where there is one amount of labels only.
+
+    Args:
+        frame: from ``load``, folds pooled.
+
+    Returns:
+        Tables with ``panel, model, N, origin, labels, value``: test scores, means over seeds and
+        folds of the recipe that is best on validation. ``panel`` is the task, ``model`` family
+        and size, ``origin`` what it began with or how it was trained, ``labels`` records with a
+        label or, for probes, their share.
+    """
+    found = {"labels-finetune": (_tuned(frame), 1), "labels-probe": (_probed(frame), -1)}
+    return {
+        name: _best_recipe(rows, sign)
+        for name, (rows, sign) in found.items()
+        if len(rows["labels"].unique()) > 1
+    }
+
+
+def _best_recipe(rows: pd.DataFrame, sign: int) -> pd.DataFrame:
+    """Test scores of the recipe with the smallest ``sign`` times its validation score."""
+    by = [*_CELL, "recipe"]
+    wide = rows.pivot_table(index=by, columns="split", values="value", aggfunc="mean")
+    wide = wide.reindex(columns=["validation", "test"]).dropna(subset=["test"]).reset_index()
+    order = (sign * wide["validation"]).sort_values(kind="stable").index
+    best = wide.loc[order].drop_duplicates(_CELL).sort_values(_CELL)
+    return best[_CELL].assign(value=best["test"]).reset_index(drop=True)
+
+
+def _tuned(frame: pd.DataFrame) -> pd.DataFrame:
+    """Losses of fine-tuned models. Several losses are several panels: they do not compare."""
+    rows = other_rows(frame)
+    rows = rows[(rows["stage"] == "finetune") & (rows["metric"] == "loss")]
+    loss = "" if len(rows["objective"].unique()) < 2 else " (" + rows["objective"] + ")"
+    return rows.assign(
+        panel=rows["corpus"] + loss,
+        model=rows["family"] + " " + rows["size"],
+        labels=rows["D"].astype("float64") * rows["labels_fraction"],
+    )
+
+
+def _probed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Probes of pretrained and random models, with the share of labels that each had."""
+    rows = probe_rows(frame)
+    rows = with_names(rows[rows["metric"] == SCORE])
+    share = rows["protocol"].str.removeprefix(PROBE).str.removeprefix("@").replace("", "1")
+    several = len(rows["D"].unique()) > 1
+    origin = [
+        name.removeprefix(f"{family}-") + (f", D {int(d):,}" if several else "")
+        for name, family, d in zip(rows["name"], rows["family"], rows["D"], strict=True)
+    ]
+    return rows.assign(
+        panel=rows["task"],
+        model=rows["family"] + " " + rows["size"],
+        origin=pd.Series(origin, index=rows.index, dtype="string"),
+        labels=share.astype("float64"),
+    )
+
+
+def label_pictures(cells: dict[str, pd.DataFrame]) -> dict[str, figures.Picture]:
+    """A figure of each table of ``label_cells``: a panel a task, a line a model and origin."""
+    return {name: _picture(rows, *_AXES[name]) for name, rows in cells.items()}
+
+
+def _picture(rows: pd.DataFrame, horizontal: str, vertical: str) -> figures.Picture:
+    panels = sorted(rows["panel"].unique())
+    columns = min(_COLUMNS, len(panels))
+    height = math.ceil(len(panels) / columns)
+    with figures.style():
+        picture = figures.Picture(
+            figsize=(3.9 * columns, 2.9 * height + 0.6), layout="constrained"
+        )  # fmt: skip
+        axes = list(picture.subplots(height, columns, squeeze=False).flat)
+        looks = _looks(rows)
+        for panel, name in zip(axes, panels, strict=False):
+            _draw(panel, rows[rows["panel"] == name], looks)
+            panel.set_title(name, fontsize=9)
+            panel.set_xlabel(horizontal)
+            panel.set_ylabel(vertical)
+        for panel in axes[len(panels) :]:
+            panel.set_visible(False)
+        handles = list(looks.values())
+        picture.legend(handles=handles, loc="outside lower center", ncols=columns,
+                       handlelength=3.0)  # fmt: skip
+    return picture
+
+
+def _looks(rows: pd.DataFrame) -> dict[tuple[str, str], Line2D]:
+    """Colour by model, dark for small; line and marker by origin, dashes for no training."""
+    models = rows.sort_values("N")["model"].unique()
+    colours = {m: colour for (_, (colour, _)), m in zip(
+        figures.colours(range(len(models))).items(), models, strict=True)}  # fmt: skip
+    trained = [o for o in sorted(rows["origin"].unique()) if o not in UNTRAINED]
+    looks = {}
+    for model, origin in sorted(
+        rows[["model", "origin"]].drop_duplicates().itertuples(index=False),
+        key=lambda pair: (list(models).index(pair[0]), pair[1]),
+    ):
+        i = trained.index(origin) if origin in trained else -1
+        looks[str(model), str(origin)] = Line2D(
+            [], [], color=colours[model], marker=figures.MARKERS[i + 1], ms=5, lw=1.4,
+            ls="--" if i < 0 else _LINES[i % len(_LINES)], mec="white", mew=0.5,
+            label=f"{model}, {origin}",
+        )  # fmt: skip
+    return looks
+
+
+def _draw(axes: Axes, rows: pd.DataFrame, looks: dict[tuple[str, str], Line2D]) -> None:
+    for key, look in looks.items():
+        part = rows[(rows["model"] == key[0]) & (rows["origin"] == key[1])].sort_values("labels")
+        axes.plot(
+            part["labels"], part["value"], color=look.get_color(), marker=look.get_marker(),
+            ls=look.get_linestyle(), ms=5, lw=1.4, mec="white", mew=0.5,
+        )  # fmt: skip
+    axes.set_xscale("log")
+    shares = rows["labels"].max() <= 1
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if shares else (1.0, 2.0, 4.0)))
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(lambda v, _: f"{100 * v:g} %" if shares else short(v))
+    )
+    axes.xaxis.set_minor_formatter(NullFormatter())
