@@ -1,4 +1,4 @@
-"""Scores against the amount of labels: fine-tuned and from scratch, and probes at several shares."""
+"""Scores against the amount of labels: of models trained further, and of probes."""
 
 from __future__ import annotations
 
