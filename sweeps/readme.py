@@ -55,13 +55,16 @@ def readme(
 
 def _about(study: Numbers, numbers: Numbers) -> str:
     plan, corpus = numbers["plan"], study["grid"]["corpus"]
-    titles = " and ".join(group["title"] for group in numbers["groups"])
     signals = f"{corpus['fs_hz']} Hz, {corpus['window_s']:g} s"
     n = _axis("N", [s["N"] for s in plan["sizes"]], "backbone parameters")
     d = _axis("D", plan["data"], "unique training records")
+    titles = [group["title"] for group in numbers["groups"]]
     if any(_fitted(group) for group in numbers["groups"]):
-        return f"How the held-out loss of {titles} ({signals}) falls with {n} and {d}."
-    return f"{titles or 'Models'} ({signals}), at {n} and {d}: too few to fit laws to."
+        return (
+            f"How the held-out loss of {' and '.join(titles)} ({signals}) falls with {n} and {d}."
+        )
+    models = ", ".join(dict.fromkeys(title.partition(" (")[0] for title in titles)) or "Models"
+    return f"{models} ({signals}), at {n} and {d}: too few of one kind to fit laws to."
 
 
 def _fitted(group: Numbers) -> bool:
@@ -104,11 +107,15 @@ def _command(study: str) -> str:
 
 def _warnings(numbers: Numbers) -> list[str]:
     groups = numbers["groups"]
-    warnings = list(numbers["warnings"])
+    found: dict[str, list[str]] = {}
     for group in groups:
-        title = f"{group['title']}: " if len(groups) > 1 else ""
         own = group["warnings"]  # without a law they are its reasons, in one line
-        warnings += [title + w for w in (own if _fitted(group) or not own else ["; ".join(own)])]
+        for text in own if _fitted(group) or not own else ["; ".join(own)]:
+            found.setdefault(text, []).append(group["title"])
+    warnings = list(numbers["warnings"])
+    for text, titles in found.items():
+        who = " and ".join(titles) if len(titles) < 3 else f"{len(titles)} of {len(groups)} groups"
+        warnings.append(f"{who}: {text}" if len(groups) > 1 else text)
     return ["## Warnings", "", *(f"- {w}" for w in warnings), ""] if warnings else []
 
 

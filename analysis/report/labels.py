@@ -11,18 +11,21 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from analysis import figures
 from analysis.report.others import SCRATCH, other_rows
-from analysis.report.tasks import PROBE, SCORE, probe_rows
+from analysis.report.tasks import PROBE, SCORE, finished, probe_rows
 from analysis.selection import with_names
 from analysis.tables import short
 
 CAPTIONS = {
     "labels-finetune": "Held-out test loss of fine-tuned models against those of the same size "
     "trained from scratch on the same records; means over seeds of the recipe best on validation.",
+    "labels-sets": "Test macro-AUROC of models trained on label sets of different size: on the "
+    "classes that all sets of a kind share, and of linear probes on other tasks; means over seeds.",
     "labels-probe": "Test macro-AUROC of linear probes on the frozen features of each model by the "
     "share of the labelled training records; means over seeds.",
 }
 _AXES = {
     "labels-finetune": ("labelled records", "held-out loss, nats"),
+    "labels-sets": ("classes trained on", "macro-AUROC"),
     "labels-probe": ("share of the labels", "macro-AUROC"),
 }
 UNTRAINED = (SCRATCH, "RANDOM")  # origins drawn dashed
@@ -41,9 +44,10 @@ def label_cells(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
         Tables with ``panel, model, N, origin, labels, value``: test scores, means over seeds and
         folds of the recipe that is best on validation. ``panel`` is the task, ``model`` family
         and size, ``origin`` what it began with or how it was trained, ``labels`` records with a
-        label or, for probes, their share.
+        label or, for probes, their share, or for label sets their classes.
     """
-    found = {"labels-finetune": (_tuned(frame), 1), "labels-probe": (_probed(frame), -1)}
+    found = {"labels-finetune": (_tuned(frame), 1), "labels-probe": (_probed(frame), -1),
+             "labels-sets": (_sets(frame), -1)}  # fmt: skip
     return {
         name: _best_recipe(rows, sign)
         for name, (rows, sign) in found.items()
@@ -89,6 +93,21 @@ def _probed(frame: pd.DataFrame) -> pd.DataFrame:
         origin=pd.Series(origin, index=rows.index, dtype="string"),
         labels=share.astype("float64"),
     )
+
+
+def _sets(frame: pd.DataFrame) -> pd.DataFrame:
+    """Scores by label set: on the classes that its kind keeps, and of probes."""
+    known = frame[finished(frame) & (frame["label_set"].fillna("") != "")]
+    kind = known["label_set"].str.replace("-.*", "", regex=True)
+    own = (known["protocol"] == "held-out") & (known["metric"] == f"{SCORE}_core")
+    probe = (known["protocol"] == PROBE) & (known["metric"] == SCORE)
+    rows = known.assign(
+        panel=(known["corpus"] + ", " + kind + " classes").where(own, "probe of " + known["task"]),
+        model=known["family"] + " " + known["size"],
+        origin=known["paradigm"].str.upper() + (", " + kind + " classes").where(probe, ""),
+        labels=known["num_labels"].astype("float64"),
+    )
+    return rows[own | probe]
 
 
 def label_pictures(cells: dict[str, pd.DataFrame]) -> dict[str, figures.Picture]:

@@ -18,8 +18,9 @@ PROBE = "linear-probe"  # and, with a share of the labels, linear-probe@0.1
 _Z = 1.959964
 
 
-def _finished(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame[frame["status"].isin(USED) & frame["value"].notna() & (frame["metric"] != "")]
+def finished(frame: pd.DataFrame) -> pd.Series[bool]:
+    """Whether a row is a measured value of a trial that finished."""
+    return frame["status"].isin(USED) & frame["value"].notna() & (frame["metric"] != "")
 
 
 def _is_probe(protocol: pd.Series[str]) -> pd.Series[bool]:
@@ -28,7 +29,7 @@ def _is_probe(protocol: pd.Series[str]) -> pd.Series[bool]:
 
 def probe_rows(frame: pd.DataFrame) -> pd.DataFrame:
     """Rows of linear probes, with all of the labels or a share, of trials that finished."""
-    rows = _finished(frame)
+    rows = frame[finished(frame)]
     return rows[_is_probe(rows["protocol"])]
 
 
@@ -116,7 +117,7 @@ def chosen_models(frame: pd.DataFrame) -> list[dict[str, Any]]:
     Only the validation split chooses; the test score of the choice is the mean over its seeds,
     with a 95 % interval that holds seeds and patients. Folds are averaged.
     """
-    rows = _finished(frame)
+    rows = frame[finished(frame)]
     rows = rows[(rows["metric"] == SCORE)]
     rows = rows[(rows["protocol"] == "held-out") | _is_probe(rows["protocol"])]
     found = []

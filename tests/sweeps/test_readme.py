@@ -92,7 +92,7 @@ def test_bad_news_is_said_too() -> None:
         reasons = ["no law", "one value of N"]
         bad = text(group(laws=laws, holdout=None, bayes=None, warnings=reasons))
         assert "- no law; one value of N\n" in bad
-        assert "too few to fit laws to." in bad
+        assert "too few of one kind to fit laws to." in bad
         assert "## resnet-SL" not in bad
 
 
@@ -113,6 +113,12 @@ def test_warnings_of_several_groups_carry_their_titles() -> None:
     both = text(group(), group(title="resnet-SSL on virtual/code", warnings=["beware"]))
     assert "- resnet-SL on virtual/code: careful" in both
     assert "- resnet-SSL on virtual/code: beware" in both
+
+
+def test_a_warning_of_many_groups_stands_once() -> None:
+    many = [group(title=f"resnet-SL on virtual/code (classes {n})") for n in (9, 90, 900)]
+    assert text(*many).count("careful") == 1
+    assert "- 3 of 3 groups: careful" in text(*many)
 
 
 def test_figures_come_in_order() -> None:
