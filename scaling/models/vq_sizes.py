@@ -41,6 +41,7 @@ class VqShape:
 LADDER: dict[str, VqShape] = {
     "l1d48k256t128": VqShape(1, 1, 48, 1, 192, 256, 16, 128, laptop=True),
     "l1d64k512t128": VqShape(1, 1, 64, 1, 256, 512, 32, 128, laptop=True),
+    "l1d64k8192t128": VqShape(1, 1, 64, 1, 256, 8192, 128, 128, laptop=True),
     "l1d48k256": VqShape(1, 1, 48, 1, 192, 256, 16, laptop=True),
     "l1d64k512": VqShape(1, 1, 64, 1, 256, 512, 32, laptop=True),
     "l4d768k8192": VqShape(4, 2, 768, 2, 2048, 8192, 128),
