@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sweeps.store import Store
 
 CURVES_BELOW = 1_000_000  # bytes of evaluations.csv up to which training curves are kept
+SOMETIMES = ("findings.md", "findings.json", "comparison.json")
 COPIED = ("study.json", "ladder.json", "corpora.json")
 
 
@@ -58,8 +59,8 @@ def publish(folder: Path) -> Path:
         for name in COPIED:
             write_atomically(folder / name, (store.runs / name).read_bytes())
         write_json(folder / "provenance.json", origins)
-        for old in (folder / "figures").glob("*.png"):
-            old.unlink()
+        for old in [*(folder / "figures").glob("*.png"), *(folder / name for name in SOMETIMES)]:
+            old.unlink(missing_ok=True)
         numbers = json.loads(_analysis("report", folder, "--json", "--figures"))
         figures = [path.name for path in (folder / "figures").glob("*.png")]
         findings = _configurations(tables["trials"]) > 1 and any(
@@ -114,12 +115,15 @@ def _configurations(trials: pd.DataFrame) -> int:
 
 
 def _comparison(folder: Path) -> str:
-    """Models on the same patients, as text; empty without predictions of tasks."""
+    """Models on the same patients, or why they cannot be compared; empty without predictions."""
     from sweeps.store import RUNS
 
     if not any((folder / RUNS / "predictions").glob("*.npz")):
         return ""
-    return _analysis("compare", folder, "--out", str(folder / "comparison.json"))
+    try:
+        return _analysis("compare", folder, "--out", str(folder / "comparison.json"))
+    except ConfigurationError as error:
+        return str(error)
 
 
 def _analysis(command: str, folder: Path, *flags: str) -> str:

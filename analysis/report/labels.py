@@ -151,7 +151,7 @@ def _looks(rows: pd.DataFrame) -> dict[tuple[str, str], Line2D]:
     ):
         i = trained.index(origin) if origin in trained else -1
         looks[str(model), str(origin)] = Line2D(
-            [], [], color=colours[model], marker=figures.MARKERS[i + 1], ms=5, lw=1.4,
+            [], [], color=colours[model], marker=figures.MARKERS[(i + 1) % 10], ms=5, lw=1.4,
             ls="--" if i < 0 else _LINES[i % len(_LINES)], mec="white", mew=0.5,
             label=f"{model}, {origin}",
         )  # fmt: skip

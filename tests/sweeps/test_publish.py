@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -78,6 +79,39 @@ def test_several_configurations_have_a_page_of_findings(
     monkeypatch.undo()
     publish(folder)  # figures that no page shows any more are gone
     assert not list((folder / "figures").glob("findings-*.png"))
+
+
+def test_predictions_that_cannot_be_compared_are_said_to(grid: Path) -> None:
+    assert run(grid) == 0
+    folder = grid.parent / "results" / "small"
+    assert "On the same patients" not in publish(folder).read_text()
+    kept = folder / ".runs" / "predictions"
+    kept.mkdir()
+    (kept / "e0123.npz").write_bytes(b"")  # of an evaluation that is planned no more
+    (folder / "comparison.json").write_text("{}")
+    assert "no predictions: run the study with" in publish(folder).read_text()
+    assert not (folder / "comparison.json").exists()
+
+
+def test_models_with_predictions_are_compared(grid: Path) -> None:
+    assert run(grid) == 0
+    folder = grid.parent / "results" / "small"
+    kept = folder / ".runs" / "predictions"
+    kept.mkdir()
+    rng = np.random.default_rng(0)
+    labels = rng.random((60, 1)) < 0.5
+    records = np.array([f"r{i}" for i in range(60)])
+    rows = pd.read_parquet(folder / ".runs" / "evaluations.parquet")
+    for evaluation in rows.loc[rows["protocol"] == "held-out", "evaluation"].unique():
+        np.savez(
+            kept / f"{evaluation}.npz", split=np.ones(60), row=np.arange(60), record=records,
+            patient=np.arange(60), labels=labels, classes=np.array(["a"]),
+            logits=(labels + rng.normal(size=(60, 1))).astype(np.float32),
+        )  # fmt: skip
+    readme = publish(folder).read_text()
+    assert "## On the same patients" in readme and "60 records of 60 patients" in readme
+    (chosen,) = json.loads((folder / "comparison.json").read_text())["chosen"]
+    assert 0.6 < chosen["pooled"]["low"] < chosen["pooled"]["high"] < 1
 
 
 def test_trials_that_are_no_longer_planned_are_not_published(
