@@ -28,7 +28,7 @@ _AXES = {
     "labels-sets": ("classes trained on", "macro-AUROC"),
     "labels-probe": ("share of the labels", "macro-AUROC"),
 }
-UNTRAINED = (SCRATCH, "RANDOM")  # origins drawn dashed
+UNTRAINED = (SCRATCH, "random")  # origins drawn dashed
 _COLUMNS = 3
 _LINES = ["-", "-.", ":", (0, (1, 3))]
 _CELL = ["panel", "model", "N", "origin", "labels"]
@@ -84,7 +84,8 @@ def _probed(frame: pd.DataFrame) -> pd.DataFrame:
     share = rows["protocol"].str.removeprefix(PROBE).str.removeprefix("@").replace("", "1")
     several = len(rows["D"].unique()) > 1
     origin = [
-        name.removeprefix(f"{family}-") + (f", D {int(d):,}" if several else "")
+        name.removeprefix(f"{family}-").replace("RANDOM", "random")
+        + (f", D {int(d):,}" if several else "")
         for name, family, d in zip(rows["name"], rows["family"], rows["D"], strict=True)
     ]
     return rows.assign(

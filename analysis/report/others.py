@@ -60,7 +60,7 @@ def _origins(frame: pd.DataFrame) -> dict[str, str]:
     """What a model of these parents began with: a backbone, or nothing."""
     trials = frame.drop_duplicates("trial").set_index("trial")
     backbones = {
-        str(trial): f"{row['paradigm']}, D {int(row['D']):,}"
+        str(trial): f"{row['paradigm'].upper()}, D {int(row['D']):,}"
         for trial, row in trials[trials["stage"] != "codebook"].to_dict("index").items()
     }
     found = {}

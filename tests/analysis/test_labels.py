@@ -43,7 +43,7 @@ def test_fine_tuned_models_stand_beside_those_from_scratch() -> None:
         )
     )["labels-finetune"]
     assert set(cells["panel"]) == {"virtual/csn"}
-    assert set(cells["origin"]) == {"scratch", "sl, D 8,192"}
+    assert set(cells["origin"]) == {"scratch", "SL, D 8,192"}
     scratch = cells[cells["origin"] == "scratch"].set_index("labels")["value"]
     assert scratch[256.0] == pytest.approx(0.3 - 0.0256 + 0.1)
     assert scratch[512.0] == pytest.approx((0.3 - 0.0512 + 0.5) / 2 + 0.1)
@@ -67,7 +67,7 @@ def test_probes_are_shown_by_share_and_only_where_there_are_several() -> None:
     some = frame(probe("", 0.9), probe("@0.1", 0.8), probe("@0.1", 0.6, paradigm="random"))
     cells = label_cells(some)["labels-probe"].set_index(["origin", "labels"])["value"]
     assert cells["SL", 1.0] == pytest.approx(1.0)
-    assert cells["RANDOM", 0.1] == pytest.approx(0.7)
+    assert cells["random", 0.1] == pytest.approx(0.7)
 
 
 def test_label_sets_are_compared_on_the_classes_they_share_and_by_probes() -> None:

@@ -62,7 +62,7 @@ def test_models_without_a_law_are_tabled_by_what_they_began_with(content: Conten
     assert set(tables) == {"finetune, supervised", "finetune, masked"}
     table = tables["finetune, supervised"]
     origins = [row[table["head"].index("from")] for row in table["rows"]]
-    assert origins.count("scratch") == 4 and origins.count("sl, D 512") == 1
+    assert origins.count("scratch") == 4 and origins.count("SL, D 512") == 1
     assert len(table["rows"][0]) == len(table["head"])
     assert table["rows"][0][-1] == pytest.approx(1.0, abs=1.0)
 
