@@ -175,7 +175,8 @@ def _floor(axes: Axes, fit: Fit, bayes: float | None) -> None:
         _label(axes, f"E = {number(level)}", (0.01, level), above=above, colour=FLOOR)
     if bayes is not None:
         axes.axhline(bayes, color=INK, lw=1.2, ls=":", zorder=1)
-        above = fit.ok and not above
+        low, high = axes.get_ylim()
+        above = (fit.ok and not above) or bayes < low + 0.1 * (high - low)  # off the tick labels
         _label(axes, f"Bayes loss {number(bayes)}", (0.99, bayes), above=above, colour=INK)
 
 
