@@ -58,6 +58,7 @@ def label_cells(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def _best_recipe(rows: pd.DataFrame, sign: int) -> pd.DataFrame:
     """Test scores of the recipe with the smallest ``sign`` times its validation score."""
     by = [*_CELL, "recipe"]
+    rows = rows.assign(model=rows["family"] + " " + rows["size"])
     wide = rows.pivot_table(index=by, columns="split", values="value", aggfunc="mean")
     wide = wide.reindex(columns=["validation", "test"]).dropna(subset=["test"]).reset_index()
     order = (sign * wide["validation"]).sort_values(kind="stable").index
@@ -72,7 +73,6 @@ def _tuned(frame: pd.DataFrame) -> pd.DataFrame:
     loss = "" if len(rows["objective"].unique()) < 2 else " (" + rows["objective"] + ")"
     return rows.assign(
         panel=rows["corpus"] + loss,
-        model=rows["family"] + " " + rows["size"],
         labels=rows["D"].astype("float64") * rows["labels_fraction"],
     )
 
@@ -90,7 +90,6 @@ def _probed(frame: pd.DataFrame) -> pd.DataFrame:
     ]
     return rows.assign(
         panel=rows["task"],
-        model=rows["family"] + " " + rows["size"],
         origin=pd.Series(origin, index=rows.index, dtype="string"),
         labels=share.astype("float64"),
     )
@@ -104,7 +103,6 @@ def _sets(frame: pd.DataFrame) -> pd.DataFrame:
     probe = (known["protocol"] == PROBE) & (known["metric"] == SCORE)
     rows = known.assign(
         panel=(known["corpus"] + ", " + kind + " classes").where(own, "probe of " + known["task"]),
-        model=known["family"] + " " + known["size"],
         origin=known["paradigm"].str.upper() + (", " + kind + " classes").where(probe, ""),
         labels=known["num_labels"].astype("float64"),
     )
@@ -141,18 +139,18 @@ def _picture(rows: pd.DataFrame, horizontal: str, vertical: str) -> figures.Pict
 
 def _looks(rows: pd.DataFrame) -> dict[tuple[str, str], Line2D]:
     """Colour by model, dark for small; line and marker by origin, dashes for no training."""
-    models = rows.sort_values("N")["model"].unique()
-    colours = {m: colour for (_, (colour, _)), m in zip(
-        figures.colours(range(len(models))).items(), models, strict=True)}  # fmt: skip
+    models = list(rows.sort_values("N")["model"].unique())
+    shades = figures.colours(range(len(models)))
     trained = [o for o in sorted(rows["origin"].unique()) if o not in UNTRAINED]
     looks = {}
     for model, origin in sorted(
         rows[["model", "origin"]].drop_duplicates().itertuples(index=False),
-        key=lambda pair: (list(models).index(pair[0]), pair[1]),
+        key=lambda pair: (models.index(pair[0]), pair[1]),
     ):
         i = trained.index(origin) if origin in trained else -1
         looks[str(model), str(origin)] = Line2D(
-            [], [], color=colours[model], marker=figures.MARKERS[(i + 1) % 10], ms=5, lw=1.4,
+            [], [], color=shades[models.index(model)][0], ms=5, lw=1.4,
+            marker=figures.MARKERS[(i + 1) % len(figures.MARKERS)],
             ls="--" if i < 0 else _LINES[i % len(_LINES)], mec="white", mew=0.5,
             label=f"{model}, {origin}",
         )  # fmt: skip
