@@ -7,10 +7,11 @@ import math
 import numpy as np
 
 from analysis.laws import FloatArray
-from analysis.resampling import Bootstrap
-from analysis.result import Certificate, Status
+from analysis.problem import Problem
+from analysis.result import Fit
 from analysis.solver import Solution
-from analysis.uncertainty import DELTA_SMALLEST, Interval, Problem
+from analysis.status import Certificate, Status
+from analysis.uncertainty import DELTA_SMALLEST
 
 _AGREE = 1e-6
 _GRADIENT = 1e-5
@@ -21,10 +22,10 @@ _ILL_CONDITIONED = 1e4
 def certify(problem: Problem, solution: Solution, best: Solution) -> Certificate:
     """Evidence that ``best`` is the optimum, from the ``solution`` of every start."""
     law = problem.law
-    lower, upper = law.bounds(problem.loss)
-    width = upper - lower
+    lower, upper = problem.bounds(problem.loss)
+    width, moved = upper - lower, lower < upper
     hit = (best.free[0] - lower <= 1e-9 * width) | (upper - best.free[0] <= 1e-9 * width)
-    jacobian = law.log_value(best.free, problem.x, problem.centre)[1][0]
+    jacobian = problem.model(best.free)[1][0][moved].T
     scaled = jacobian / np.maximum(np.linalg.norm(jacobian, axis=0), 1e-300)
     objective = float(best.objective[0])
     same = solution.objective <= objective * (1 + _AGREE) + 1e-20
@@ -35,7 +36,7 @@ def certify(problem: Problem, solution: Solution, best: Solution) -> Certificate
         agreed=float(same.mean()),
         gradient=float(best.gradient[0]),
         condition=float(np.linalg.cond(scaled)),
-        bounds_hit=tuple(n for n, h in zip(law.names, hit, strict=True) if h),
+        bounds_hit=tuple(n for n, h in zip(law.names, hit & moved, strict=True) if h),
     )
 
 
@@ -62,10 +63,12 @@ def r_squared_log_excess(measured: FloatArray, fitted: FloatArray, floor: float)
 
 def alternatives(problem: Problem, best: Solution) -> dict[str, dict[str, float]]:
     """The fit under least squares and under the customary delta of 1e-3."""
-    starts = problem.law.to_free(problem.law.guess(problem.x, problem.loss)[:8], problem.centre)
-    starts = np.concatenate([best.free, starts])
+    starts = np.concatenate([best.free, problem.starts(8)])
     found = {}
-    for name, delta in {"least squares": math.inf, "Huber, delta 0.001": DELTA_SMALLEST}.items():
+    others = {"least squares": math.inf}
+    if problem.scale.relative:
+        others["Huber, delta 0.001"] = DELTA_SMALLEST
+    for name, delta in others.items():
         solution = problem.solve(starts, delta=delta).best()
         theta = problem.law.to_natural(solution.free, problem.centre)[0]
         found[name] = dict(zip(problem.law.names, (float(v) for v in theta), strict=True))
@@ -73,25 +76,20 @@ def alternatives(problem: Problem, best: Solution) -> dict[str, dict[str, float]
     return found
 
 
-def fit_warnings(
-    problem: Problem,
-    theta: FloatArray,
-    certificate: Certificate,
-    intervals: dict[str, Interval],
-    boot: Bootstrap,
-) -> list[str]:
+def fit_warnings(fit: Fit) -> list[str]:
     """What a reader must know before using the fit; the gravest first."""
     found = []
-    floor = intervals["E"]
+    problem, certificate, floor = fit.problem, fit.certificate, fit.law.floor
     for name in certificate.bounds_hit:
-        value = float(theta[problem.law.names.index(name)])
-        if name == "E":
+        value = fit.params[name]
+        if name == floor:
             where = "0: the data show no floor" if value <= 0 else "the smallest loss seen"
-            found.append(f"E ran to {where}")
+            found.append(f"{name} ran to {where}")
         else:
             found.append(f"{name} ran to a bound ({value:.3g}): the data do not determine it")
-    if "E" not in certificate.bounds_hit and floor.low <= 0:
-        found.append("E is not resolved: its interval reaches 0")
+    free = floor is not None and floor not in (*certificate.bounds_hit, *problem.fixed)
+    if free and floor is not None and fit.intervals[floor].low <= 0:
+        found.append(f"{floor} is not resolved: its interval reaches 0")
     if certificate.gradient > _GRADIENT:
         found.append(f"not converged: scaled gradient {certificate.gradient:.1e}")
     if certificate.agreed < _FEW_AGREED:
@@ -102,6 +100,6 @@ def fit_warnings(
         found.append(
             f"{problem.dof} degree{'s' * (problem.dof > 1)} of freedom: intervals are rough"
         )
-    if boot.unconverged:
-        found.append(f"{boot.unconverged} bootstrap refits did not converge and are left out")
+    if unconverged := fit.bootstrap.unconverged:
+        found.append(f"{unconverged} bootstrap refits did not converge and are left out")
     return found

@@ -21,37 +21,34 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.certificate import (
-    alternatives,
-    certify,
-    fit_warnings,
-    r_squared,
-    r_squared_log_excess,
-    status_of,
-)
+from analysis.certificate import certify, status_of
 from analysis.checked import Data, at_largest, checked_rows
-from analysis.laws import Law, get
-from analysis.resampling import Bootstrap, bootstrap, profile
-from analysis.result import Certificate, Fit, Status
+from analysis.laws import FloatArray, Law, get
+from analysis.options import Options, Variant
+from analysis.polish import polish
+from analysis.problem import Problem
+from analysis.result import Fit
+from analysis.scales import Scale
 from analysis.solver import Solution
-from analysis.uncertainty import (
-    DELTA_SMALLEST,
-    Interval,
-    Problem,
-    extrapolation_factor,
-    parameter_intervals,
-    robust_delta,
-)
+from analysis.status import Certificate, Status
+from analysis.uncertainty import DELTA_SMALLEST, robust_delta
+
+THINNED = 1500  # points that all starts are tried on; the best are refined on all points
 
 
 def fit_law(
     data: Data,
-    law: str = "chinchilla",
+    law: str | Law = "chinchilla",
     *,
     task: str | None = None,
     protocol: str = "held-out",
     loss: Literal["huber", "least_squares"] = "huber",
     delta: float | None = None,
+    residual: Literal["log", "linear", "log_excess"] | None = None,
+    fixed: Mapping[str, float] | None = None,
+    limits: Mapping[str, tuple[float, float]] | None = None,
+    variant: Variant = "plain",
+    weights: str | None = None,
     n_boot: int = 1000,
     seed: int = 0,
     pool: Sequence[str] | None = None,
@@ -59,15 +56,23 @@ def fit_law(
     """Fit ``law`` to runs and say whether to believe it.
 
     Args:
-        data: the frame of ``load`` (its law rows are used, see ``law_rows``), or columns ``N``,
-            ``D`` and ``loss`` (nats), with ``trial`` where runs have several rows.
-        law: a registered law. A marginal law uses the runs at the largest value of the axis it
-            lacks.
+        data: the frame of ``load`` (its law rows are used, see ``law_rows``), or columns: the
+            axes of the law such as ``N`` and ``D``, and ``loss`` (nats), with ``trial`` where
+            runs have several rows.
+        law: the name of a registered law, or a law. A marginal law uses the runs at the largest
+            value of the axis it lacks.
         task: task of the law rows; None for the one trained on.
         protocol: of the law rows: ``held-out`` for the trained head, ``linear-probe`` for
             another task.
-        loss: of log-loss residuals, summed.
-        delta: Huber's delta in log loss; None chooses it from the residuals.
+        loss: of the residuals, summed.
+        delta: Huber's delta, on the scale of the residuals; None chooses it from them.
+        residual: ``log`` (relative errors), ``linear`` (in the unit of the response) or
+            ``log_excess`` (relative errors above a fixed floor); None for the law's own.
+        fixed: parameters held at a value.
+        limits: narrower bounds of parameters.
+        variant: ``plain``, ``bounded`` (exponents within what has been published) or
+            ``regularised`` (a weak normal prior on exponents), see ``analysis.options``.
+        weights: column of weights, inverse variances up to a factor.
         n_boot: bootstrap refits; 0 for none.
         seed: of the bootstrap.
         pool: trials that resamples are drawn for, these among them; laws that are given the
@@ -78,67 +83,89 @@ def fit_law(
 
     Raises:
         ValueError: no rows, a missing column, rows of several families or recipes of training
-            mixed, a loss or scale that is not positive and finite, an unknown law, a trial that
-            is not in the pool.
+            mixed, a loss or scale that is not positive and finite, a loss at or below a fixed
+            floor, an unknown law or parameter, a trial that is not in the pool.
     """
-    if loss not in ("huber", "least_squares"):
-        raise ValueError(f"loss {loss!r} is neither 'huber' nor 'least_squares'")
-    if delta is not None and not delta > 0:
-        raise ValueError(f"delta must be positive, not {delta}")
-    chosen = get(law)
-    frame, warnings, notes = checked_rows(data, chosen, task, protocol)
+    chosen = get(law) if isinstance(law, str) else law
+    options = Options.checked(
+        chosen, loss=loss, delta=delta, residual=residual, fixed=fixed, limits=limits,
+        variant=variant, weights=weights, n_boot=n_boot, seed=seed, pool=pool,
+    )  # fmt: skip
+    frame, warnings, notes = checked_rows(data, chosen, task, protocol, weights)
     frame, at = at_largest(frame, chosen, notes)
-    rows = _Rows(
-        frame=frame,
-        at=at,
-        options={
-            "loss": loss, "delta": delta, "n_boot": n_boot, "seed": seed,
-            "pool": None if pool is None else tuple(pool),
-        },
-        warnings=tuple(warnings),
-        notes=tuple(notes),
-    )  # fmt: skip
-    return _fit(rows, chosen)
+    options.check_floor(chosen, frame)
+    known = {"at": at, "remarks": tuple(warnings), "notes": tuple(notes)}
+    return _fit(frame, chosen, options, known)
 
 
-def refit(fit: Fit, keep: npt.NDArray[np.bool_]) -> Fit:
-    """The same fit to the rows of ``fit.residuals`` that ``keep`` (n,) marks."""
-    columns = [c for c in fit.residuals.columns if c not in ("fitted", "log_residual")]
-    frame = fit.residuals.loc[keep, columns].reset_index(drop=True)
-    return _fit(_Rows(frame=frame, at=fit.at, options=fit.options), fit.law)
+def refit(fit: Fit, keep: npt.NDArray[np.bool_], **changes: Any) -> Fit:
+    """The same fit to the rows of ``fit.rows`` that ``keep`` (n,) marks.
+
+    Args:
+        fit: to be repeated.
+        keep: rows to use.
+        **changes: of ``fit.options``.
+    """
+    options = dataclasses.replace(fit.options, **changes)
+    known = {"at": fit.at, "remarks": (), "notes": ()}
+    return _fit(fit.rows.loc[keep].reset_index(drop=True), fit.law, options, known)
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Rows:
-    """Checked rows and what is known about them before the fit."""
+def _fit(frame: pd.DataFrame, law: Law, options: Options, known: Mapping[str, Any]) -> Fit:
+    """Fit checked rows: columns ``trial``, the axes, the response."""
+    problem = _problem(frame, law, options)
+    problems = law.problems(problem.x)
+    runs = int(problem.runs.max()) + 1
+    if not problems and runs <= problem.varied:
+        problems = [f"{runs} runs for {problem.varied} parameters"]
+    best, status, count = None, Status.UNIDENTIFIABLE, 0
+    if not problems:
+        starts = problem.starts()
+        problem, tried = _search(problem, starts, options)
+        best, count = polish(problem, tried.best()), len(starts)
+        if not np.isfinite(best.objective[0]):
+            problems = [f"no start of {count} reached a finite objective"]
+            best, status = None, Status.NOT_CONVERGED
+    if best is None:
+        theta = np.full(len(law.names), math.nan)
+        free, certificate = theta, Certificate.none(problem.delta, count)
+    else:
+        free, theta = best.free[0], law.to_natural(best.free, problem.centre)[0]
+        certificate = certify(problem, tried, best)
+        status = status_of(certificate)
+    return Fit(
+        law=law,
+        status=status,
+        params=dict(zip(law.names, (float(v) for v in theta), strict=True)),
+        free=free,
+        certificate=certificate,
+        rows=frame,
+        problem=problem,
+        at=known["at"],
+        remarks=(*known["remarks"], *problems),
+        notes=known["notes"],
+        options=options,
+    )
 
-    frame: pd.DataFrame
-    at: dict[str, float]
-    options: Mapping[str, Any]
-    warnings: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
 
-
-def _fit(rows: _Rows, law: Law) -> Fit:
-    """Fit checked rows: columns ``trial``, the axes, ``loss``."""
-    x = rows.frame[list(law.axes)].to_numpy(dtype=np.float64)
-    runs, names = pd.factorize(rows.frame["trial"])
-    loss = rows.frame["loss"].to_numpy(dtype=np.float64)
-    least = rows.options["loss"] == "least_squares"
-    delta = math.inf if least else rows.options["delta"] or DELTA_SMALLEST
-    problem = Problem(
-        law=law, x=x, loss=loss, runs=np.asarray(runs, dtype=np.intp), delta=delta,
-        pool=_places(rows.options["pool"], names),
-    )  # fmt: skip
-    problems = law.problems(x)
-    if not problems and int(runs.max()) < len(law.parameters):
-        problems = [f"{int(runs.max()) + 1} runs for {len(law.parameters)} parameters"]
-    if problems:
-        return _unidentifiable(rows, problem, problems)
-    starts = law.to_free(law.guess(x, loss), problem.centre)
-    if not least and rows.options["delta"] is None:
-        problem = _with_delta(problem, problem.solve(starts).best())
-    return _describe(rows, problem, problem.solve(starts))
+def _problem(frame: pd.DataFrame, law: Law, options: Options) -> Problem:
+    """The law bound to the rows, before delta and the prior's unit are known."""
+    runs, names = pd.factorize(frame["trial"])
+    weights = None
+    if options.weights is not None:
+        weights = frame[options.weights].to_numpy(dtype=np.float64)
+        weights = weights / weights.mean()
+    return Problem(
+        law=law,
+        x=frame[list(law.axes)].to_numpy(dtype=np.float64),
+        loss=frame[law.response].to_numpy(dtype=np.float64),
+        runs=np.asarray(runs, dtype=np.intp),
+        delta=options.first_delta,
+        pool=_places(options.pool, names),
+        scale=Scale(name=options.residual, floor=options.floor(law)),
+        weights=weights,
+        limits=options.all_limits(law),
+    )
 
 
 def _places(
@@ -153,81 +180,53 @@ def _places(
     return np.asarray(index, dtype=np.intp), len(pool)
 
 
-def _with_delta(problem: Problem, best: Solution) -> Problem:
-    """Delta from the residuals of a nearly-least-absolute-deviations fit."""
-    log_f = problem.law.log_value(best.free, problem.x, problem.centre)[0][0]
-    delta = robust_delta(np.log(problem.loss) - log_f, len(problem.law.parameters))
-    return dataclasses.replace(problem, delta=delta)
+def _search(problem: Problem, starts: FloatArray, options: Options) -> tuple[Problem, Solution]:
+    """The problem with its delta and prior, and what every start came to.
+
+    Of many points a sample decides which starts are best; only their answers see all points.
+    """
+    small = _thinned(problem)
+    changes = _from_residuals(small, starts, options)
+    if changes:
+        problem, small = (
+            (dataclasses.replace(problem, **changes),) * 2
+            if small is problem
+            else (dataclasses.replace(p, **changes) for p in (problem, small))
+        )
+    tried = small.solve(starts)
+    if small is problem:
+        return problem, tried
+    order = np.argsort(tried.objective, kind="stable")
+    kept = np.unique(np.round(tried.free[order[:8]], 6), axis=0, return_index=True)[1]
+    refined = problem.solve(tried.free[order[kept]])
+    best = refined.best()
+    same = tried.objective <= tried.objective.min() * (1 + 1e-6) + 1e-20
+    objective = np.where(same, best.objective[0], np.inf)
+    objective[int(tried.objective.argmin())] = best.objective[0]
+    free = np.where(same[:, None], best.free, tried.free)
+    return problem, dataclasses.replace(tried, free=free, objective=objective)
 
 
-def _unidentifiable(rows: _Rows, problem: Problem, problems: list[str]) -> Fit:
-    law, nan = problem.law, math.nan
-    unknown = {name: Interval(low=nan, high=nan) for name in law.names}
-    return Fit(
-        law=law,
-        status=Status.UNIDENTIFIABLE,
-        params=dict.fromkeys(law.names, nan),
-        intervals=unknown,
-        intervals_bootstrap=unknown,
-        profile=None,
-        bootstrap=Bootstrap(
-            kind="none", theta=np.empty((0, len(law.names))), draw=np.empty(0, dtype=np.intp)
-        ),
-        certificate=Certificate(
-            objective=nan,
-            delta=problem.delta,
-            starts=0,
-            agreed=nan,
-            gradient=nan,
-            condition=nan,
-            bounds_hit=(),
-        ),
-        r2=nan,
-        r2_log_excess=nan,
-        scatter=nan,
-        extrapolation_factor=nan,
-        residuals=rows.frame.assign(fitted=nan, log_residual=nan),
-        problem=problem,
-        at=rows.at,
-        alternatives={},
-        warnings=(*rows.warnings, *problems),
-        notes=rows.notes,
-        options=rows.options,
-    )
+def _thinned(problem: Problem) -> Problem:
+    """The problem itself, or a sample of it where it has many points."""
+    count = len(problem.loss)
+    if count <= THINNED:
+        return problem
+    keep = np.zeros(count, dtype=bool)
+    keep[np.random.default_rng(0).choice(count, THINNED, replace=False)] = True
+    small = problem.part(keep, centring=problem.centre)
+    return small if not problem.law.problems(small.x) else problem
 
 
-def _describe(rows: _Rows, problem: Problem, solution: Solution) -> Fit:
-    law, best = problem.law, solution.best()
-    theta = law.to_natural(best.free, problem.centre)[0]
-    certificate = certify(problem, solution, best)
-    along = profile(problem, best, "E")
-    ends = [
-        int(np.abs(along.value - v).argmin()) for v in (along.interval.low, along.interval.high)
-    ]
-    boot = bootstrap(problem, best, along.free[ends], rows.options["n_boot"], rows.options["seed"])
-    from_boot = parameter_intervals(law, theta, boot.theta, problem.dof)
-    floor = from_boot["E"].union(along.interval) if len(boot.theta) else along.interval
-    intervals = from_boot | {"E": floor}
-    fitted = law.value(theta, problem.x)
-    residual = np.log(problem.loss / fitted)
-    return Fit(
-        law=law,
-        status=status_of(certificate),
-        params=dict(zip(law.names, (float(v) for v in theta), strict=True)),
-        intervals=intervals,
-        intervals_bootstrap=from_boot,
-        profile=along,
-        bootstrap=boot,
-        certificate=certificate,
-        r2=r_squared(problem.loss, fitted),
-        r2_log_excess=r_squared_log_excess(problem.loss, fitted, float(theta[0])),
-        scatter=math.sqrt(float((residual**2).sum()) / max(1, len(residual) - len(theta))),
-        extrapolation_factor=extrapolation_factor(problem),
-        residuals=rows.frame.assign(fitted=fitted, log_residual=residual),
-        problem=problem,
-        at=rows.at,
-        alternatives=alternatives(problem, best),
-        warnings=(*rows.warnings, *fit_warnings(problem, theta, certificate, intervals, boot)),
-        notes=rows.notes,
-        options=rows.options,
-    )
+def _from_residuals(small: Problem, starts: FloatArray, options: Options) -> dict[str, Any]:
+    """Delta and the unit of the prior, from the residuals of a first robust fit."""
+    prior = options.prior(small.law)
+    if not (options.chooses_delta or prior):
+        return {}
+    residual = small.residual(small.solve(starts).best().free)
+    if not np.isfinite(residual).all():
+        return {}
+    smallest = DELTA_SMALLEST * (1.0 if small.scale.relative else float(np.median(small.loss)))
+    robust = robust_delta(residual, small.varied, smallest)
+    changes: dict[str, Any] = {"delta": robust} if options.chooses_delta else {}
+    return changes | ({"prior": prior, "unit": robust / 2.0} if prior else {})

@@ -49,11 +49,11 @@ class LossPairs:
         )  # fmt: skip
 
     def model(self, free: FloatArray, rows: IndexArray) -> tuple[FloatArray, FloatArray]:
-        """Log L_ood of problems ``rows`` (A,) and its derivative (A, n, 3)."""
+        """Log L_ood of problems ``rows`` (A,) and its derivative (A, 3, n)."""
         x = self.log_excess[rows]
         term = np.exp(free[:, :1] + free[:, 1:2] * x)
         loss = free[:, 2:] + term
-        return np.log(loss), np.stack([term / loss, term * x / loss, 1.0 / loss], axis=-1)
+        return np.log(loss), np.stack([term / loss, term * x / loss, 1.0 / loss], axis=1)
 
     def residual(self, free: FloatArray) -> FloatArray:
         """Log of fitted over measured (R, n)."""

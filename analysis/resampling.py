@@ -19,13 +19,15 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.laws import FloatArray
+from analysis.problem import Problem
 from analysis.solver import Solution
-from analysis.uncertainty import Interval, Problem, leverages, noise_variance, t_quantile
+from analysis.uncertainty import Interval, leverages, noise_variance, t_quantile
 
 PAIRS_FROM = 100  # runs from which pairs are resampled
-PROFILE_POINTS = 61
+PROFILE_POINTS = 41
 _WEBB = np.sqrt([0.5, 1.0, 1.5])
 _REDRAWS = 50
+_SWEEPS = 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,11 @@ class Bootstrap:
     draw: npt.NDArray[np.intp]
     redrawn: int = 0
     unconverged: int = 0
+
+    @classmethod
+    def none(cls, parameters: int) -> Bootstrap:
+        """No refits."""
+        return cls(kind="none", theta=np.empty((0, parameters)), draw=np.empty(0, dtype=np.intp))
 
     def by_draw(self, values: FloatArray, draws: int) -> FloatArray:
         """``values`` (R,) of the refits by number of the resample (draws,), NaN where none."""
@@ -76,33 +83,54 @@ class Profile:
 def profile(problem: Problem, best: Solution, name: str) -> Profile:
     """Objective along parameter ``name``, by refits from the optimum outwards.
 
-    Only for parameters whose free and natural forms agree (E and exponents).
+    Each point starts from the optimum and from the law's own guesses, then from the answers of
+    its neighbours until none improves, so that no point stops early.
+
+    Raises:
+        ValueError: the parameter's free and natural forms differ, as those of amplitudes do.
     """
     law, index = problem.law, problem.law.names.index(name)
-    lower, upper = law.bounds(problem.loss)
+    if law.parameters[index].form != "same":
+        raise ValueError(f"{name} has no profile: only E and exponents have one")
+    lower, upper = problem.bounds(problem.loss)
     values = np.union1d(
         np.linspace(lower[index], upper[index], PROFILE_POINTS), best.free[0, index]
     )
-    low, high = (np.repeat(bound[None], len(values), axis=0) for bound in (lower, upper))
-    low[:, index] = high[:, index] = values
-    starts = law.to_free(law.guess(problem.x, problem.loss)[:8], problem.centre)
-    starts = np.concatenate([best.free, starts])
-    repeated = [np.repeat(bound, len(starts), axis=0) for bound in (low, high)]
-    solution = problem.solve(
-        np.tile(starts, (len(values), 1)), lower=repeated[0], upper=repeated[1]
-    ).best_of(len(starts))
-    residual = np.log(problem.loss) - law.log_value(best.free, problem.x, problem.centre)[0][0]
+    found = _constrained(problem, best, index, values)
+    residual = problem.residual(best.free)
     inside = max(float((np.abs(residual) <= problem.delta).mean()), 1.0 / len(residual))
     unit = noise_variance(residual, problem.delta, problem.dof) * inside
-    rise = np.maximum(solution.objective - best.objective[0], 0.0)
+    rise = np.maximum(found.objective - best.objective[0], 0.0)
     deviance = 2.0 * rise / max(unit, 1e-24)
     return Profile(
         name=name,
         value=values,
         deviance=deviance,
-        free=solution.free,
+        free=found.free,
         interval=_below(values, deviance, t_quantile(problem.dof) ** 2),
     )
+
+
+def _constrained(problem: Problem, best: Solution, index: int, values: FloatArray) -> Solution:
+    """Optima with parameter ``index`` held at each of ``values`` (M,)."""
+    low, high = (np.repeat(b[None], len(values), axis=0) for b in problem.bounds(problem.loss))
+    low[:, index] = high[:, index] = values
+    starts = np.concatenate([best.free, problem.starts(3)])
+
+    def solve(free: FloatArray) -> Solution:
+        each = len(free) // len(values)
+        ends = [np.repeat(bound, each, axis=0) for bound in (low, high)]
+        return problem.solve(free, lower=ends[0], upper=ends[1]).best_of(each)
+
+    found = solve(np.tile(starts, (len(values), 1)))
+    for _ in range(_SWEEPS):
+        sides = [np.roll(found.free, shift, axis=0) for shift in (1, -1)]
+        near = solve(np.stack([found.free, *sides], axis=1).reshape(-1, found.free.shape[1]))
+        improved = near.objective < found.objective * (1.0 - 1e-9)
+        found = near
+        if not improved.any():
+            break
+    return found
 
 
 def _below(values: FloatArray, deviance: FloatArray, limit: float) -> Interval:
@@ -136,8 +164,7 @@ def bootstrap(
     """
     starts = np.concatenate([best.free, others])
     if n_boot == 0:
-        empty = np.empty((0, best.free.shape[1]))
-        return Bootstrap(kind="none", theta=empty, draw=np.empty(0, dtype=np.intp))
+        return Bootstrap.none(best.free.shape[1])
     drawn = resamples(problem, best.free, n_boot, seed)
     target, weights = (
         None if part is None else np.repeat(part, len(starts), axis=0)
@@ -161,7 +188,7 @@ class Resamples:
 
     Attributes:
         kind: ``wild`` or ``pairs``.
-        target: log losses (R, n), or None for those measured.
+        target: responses on the scale of the residuals (R, n), or None for those measured.
         factor: what multiplies each point's residual in ``target`` (R, n), or None.
         weights: of the points (R, n), or None for 1.
         redrawn: resamples drawn again because an axis had too few scales left.
@@ -184,10 +211,9 @@ def resamples(problem: Problem, free: FloatArray, n_boot: int, seed: int) -> Res
     """
     rng = np.random.default_rng(seed)
     if problem.drawn[1] < PAIRS_FROM:
-        log_f, jacobian = problem.law.log_value(free, problem.x, problem.centre)
+        fitted, jacobian = problem.model(free)
         factor = _factors(problem, n_boot, rng)
-        residual = np.log(problem.loss) - log_f[0]
-        target = log_f + factor * corrected(residual, jacobian[0])
+        target = fitted + factor * corrected(problem.target - fitted[0], jacobian[0].T)
         return Resamples(kind="wild", target=target, factor=factor, weights=None)
     weights, redrawn = _pairs(problem, n_boot, rng)
     return Resamples(kind="pairs", target=None, factor=None, weights=weights, redrawn=redrawn)
@@ -214,11 +240,10 @@ def _pairs(problem: Problem, n_boot: int, rng: np.random.Generator) -> tuple[Flo
     share = np.full(runs, 1.0 / runs)
     counts = rng.multinomial(runs, share, size=n_boot).astype(np.float64)
     redrawn = 0
-    for i in range(n_boot):
-        for _ in range(_REDRAWS):
-            present = problem.x[counts[i, index] > 0]
-            if not problem.law.problems(present):
-                break
-            counts[i] = rng.multinomial(runs, share)
-            redrawn += 1
+    for _ in range(_REDRAWS):
+        lost = np.flatnonzero(~problem.law.identifiable(problem.x, counts[:, index]))
+        if not lost.size:
+            break
+        counts[lost] = rng.multinomial(runs, share, size=len(lost))
+        redrawn += len(lost)
     return counts[:, index], redrawn

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 import math
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,105 +13,43 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.laws import FloatArray, Law
+from analysis.options import Options
+from analysis.problem import Problem
 from analysis.resampling import Bootstrap, Profile
-from analysis.uncertainty import Interval, Problem, t_quantile, widened
+from analysis.solver import Solution
+from analysis.status import Certificate, Status
+from analysis.uncertainty import (
+    Interval,
+    extrapolation_factor,
+    parameter_intervals,
+    standard_errors,
+    t_quantile,
+    widened,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-
-class Status(enum.StrEnum):
-    """Whether the optimum can be used."""
-
-    CONVERGED = "converged"
-    AT_BOUND = "at bound"
-    NOT_CONVERGED = "not converged"
-    UNIDENTIFIABLE = "unidentifiable"
+    from analysis.holdout import Holdout
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Certificate:
-    """Evidence that the optimum is one.
-
-    Attributes:
-        objective: sum of Huber terms at the optimum.
-        delta: Huber's delta, in log loss; infinite for least squares.
-        starts: starting points tried.
-        agreed: share of them that reached the same objective (relative 1e-6).
-        gradient: largest cosine between the residuals and a free column of the Jacobian.
-        condition: condition number of the scaled Jacobian in the free parameters.
-        bounds_hit: parameters on a bound.
-    """
-
-    objective: float
-    delta: float
-    starts: int
-    agreed: float
-    gradient: float
-    condition: float
-    bounds_hit: tuple[str, ...]
-
-
-def _of_mean(row: pd.Series[Any], runs: int) -> Interval:
-    """Prediction interval of the mean log loss of ``runs`` new runs, from a row of ``predict``.
-
-    In logs the interval of one run is that of the curve and a run's scatter in quadrature;
-    the scatter of a mean is smaller by the root of ``runs``.
-    """
-    centre = math.log(row["loss"])
-    ends = []
-    for end, sign in (("low", -1.0), ("high", 1.0)):
-        curve, one = (math.log(row[f"{kind}_{end}"]) - centre for kind in ("mean", "new"))
-        scatter = max(one * one - curve * curve, 0.0) / runs
-        ends.append(math.exp(centre + sign * math.sqrt(curve * curve + scatter)))
-    return Interval(low=ends[0], high=ends[1])
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Holdout:
-    """A cell predicted by a fit that never saw it.
-
-    Attributes:
-        cell: scales of the cell left out.
-        losses: losses of its runs, in nats.
-        predicted: loss predicted by the fit to the other cells.
-        interval: 95 % prediction interval of the mean of as many new runs there.
-        covered: whether the mean of the runs lies within; None where no fit was possible.
-        relative_error: predicted over measured (mean of the runs), less 1.
-        status: of the fit to the other cells.
-    """
-
-    cell: dict[str, float]
-    losses: tuple[float, ...]
-    predicted: float
-    interval: Interval
-    covered: bool | None
-    relative_error: float
-    status: Status
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Fit:
     """A law fitted to runs.
+
+    What is costly (bootstrap, profile, refits without the largest scales) is computed when it is
+    first asked for, from the seed in ``options``, and kept.
 
     Attributes:
         law: the law.
         status: whether the optimum can be used.
-        params: natural parameters by name, unrounded; NaN when unidentifiable.
-        intervals: 95 % intervals by name; E's is the wider of bootstrap and profile.
-        intervals_bootstrap: 95 % bootstrap intervals by name.
-        profile: profile of E, or None when unidentifiable.
-        bootstrap: refits to resampled runs.
+        params: natural parameters by name, unrounded; NaN when there are none.
+        free: the optimum in free parameters (P,).
         certificate: evidence of the optimum.
-        r2: share of the variance of the loss explained.
-        r2_log_excess: the same for log(loss - E), over the runs above E.
-        scatter: standard deviation of a run about the curve, in log loss.
-        extrapolation_factor: widening of intervals outside the range of the data.
-        residuals: one row per run: scales, loss, fitted, log_residual.
+        rows: one row per run: ``trial``, scales, response.
         problem: law and data, for refits.
         at: values the other axes are held at, for a marginal law.
-        alternatives: parameters and objective under other losses, by name.
-        warnings: what a reader must know first.
+        remarks: warnings from the data, before those of the fit.
         notes: what was used and left out.
         options: arguments that repeat this fit.
     """
@@ -119,22 +57,14 @@ class Fit:
     law: Law
     status: Status
     params: dict[str, float]
-    intervals: dict[str, Interval]
-    intervals_bootstrap: dict[str, Interval]
-    profile: Profile | None
-    bootstrap: Bootstrap
+    free: FloatArray
     certificate: Certificate
-    r2: float
-    r2_log_excess: float
-    scatter: float
-    extrapolation_factor: float
-    residuals: pd.DataFrame
+    rows: pd.DataFrame
     problem: Problem
     at: dict[str, float]
-    alternatives: dict[str, dict[str, float]]
-    warnings: tuple[str, ...]
+    remarks: tuple[str, ...]
     notes: tuple[str, ...]
-    options: Mapping[str, Any]
+    options: Options
 
     @property
     def theta(self) -> FloatArray:
@@ -144,7 +74,114 @@ class Fit:
     @property
     def ok(self) -> bool:
         """Whether there are parameters to predict with."""
-        return self.status is not Status.UNIDENTIFIABLE
+        return all(math.isfinite(v) for v in self.params.values())
+
+    @cached_property
+    def profile(self) -> Profile | None:
+        """Profile of the floor; None where the law has none that is fitted."""
+        from analysis.resampling import profile
+
+        floor = self.law.floor
+        if not self.ok or floor is None or floor in self.problem.fixed:
+            return None
+        return profile(self.problem, self.optimum, floor)
+
+    @cached_property
+    def bootstrap(self) -> Bootstrap:
+        """Refits to ``options.n_boot`` resamples of the runs."""
+        from analysis.resampling import bootstrap
+
+        if not self.ok or not self.options.n_boot:
+            return Bootstrap.none(len(self.law.names))
+        others = np.empty((0, len(self.free)))
+        if self.profile is not None:
+            ends = (self.profile.interval.low, self.profile.interval.high)
+            others = self.profile.free[[int(np.abs(self.profile.value - v).argmin()) for v in ends]]
+        return bootstrap(self.problem, self.optimum, others, self.options.n_boot, self.options.seed)
+
+    @property
+    def optimum(self) -> Solution:
+        """The optimum as a solution of one problem."""
+        return Solution(
+            free=self.free[None],
+            objective=np.array([self.certificate.objective]),
+            gradient=np.array([self.certificate.gradient]),
+            converged=np.array([True]),
+        )
+
+    @cached_property
+    def intervals_bootstrap(self) -> dict[str, Interval]:
+        """95 % bootstrap intervals by name."""
+        return parameter_intervals(self.law, self.theta, self.bootstrap.theta, self.problem.dof)
+
+    @cached_property
+    def intervals(self) -> dict[str, Interval]:
+        """95 % intervals by name; the floor's is the wider of bootstrap and profile."""
+        found = dict(self.intervals_bootstrap)
+        for name, value in self.options.fixed.items():
+            found[name] = Interval(low=value, high=value)
+        if self.profile is not None:
+            own, name = self.profile.interval, self.profile.name
+            found[name] = found[name].union(own) if len(self.bootstrap.theta) else own
+        return found
+
+    @cached_property
+    def errors(self) -> dict[str, float]:
+        """Standard errors by name, by the delta method (Huber 1981, section 7.6)."""
+        if not self.ok:
+            return dict.fromkeys(self.law.names, math.nan)
+        found = standard_errors(self.problem, self.free)
+        return dict(zip(self.law.names, (float(v) for v in found), strict=True))
+
+    @cached_property
+    def extrapolation_factor(self) -> float:
+        """Widening of intervals outside the range of the data; at least 1."""
+        return extrapolation_factor(self.problem) if self.ok else math.nan
+
+    @cached_property
+    def alternatives(self) -> dict[str, dict[str, float]]:
+        """Parameters and objective under other losses, by name."""
+        from analysis.certificate import alternatives
+
+        return alternatives(self.problem, self.optimum) if self.ok else {}
+
+    @cached_property
+    def residuals(self) -> pd.DataFrame:
+        """One row per run: scales, response, fitted, log_residual."""
+        fitted = self.law.value(self.theta, self.problem.x)
+        return self.rows.assign(fitted=fitted, log_residual=np.log(self.problem.loss / fitted))
+
+    @cached_property
+    def scatter(self) -> float:
+        """Standard deviation of a run of weight 1 about the curve, on the scale of residuals."""
+        if not self.ok:
+            return math.nan
+        weights = 1.0 if self.problem.weights is None else self.problem.weights
+        total = float((weights * self.problem.residual(self.free[None]) ** 2).sum())
+        return math.sqrt(total / max(1, len(self.rows) - self.problem.varied))
+
+    @property
+    def r2(self) -> float:
+        """Share of the variance of the response explained."""
+        from analysis.certificate import r_squared
+
+        return r_squared(self.problem.loss, self.residuals["fitted"].to_numpy())
+
+    @property
+    def r2_log_excess(self) -> float:
+        """The same for log(loss - E), over the runs above E."""
+        from analysis.certificate import r_squared_log_excess
+
+        floor = self.params[self.law.floor] if self.law.floor else 0.0
+        fitted = self.residuals["fitted"].to_numpy()
+        return r_squared_log_excess(self.problem.loss, fitted, floor)
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know first."""
+        from analysis.certificate import fit_warnings
+
+        return (*self.remarks, *(fit_warnings(self) if self.ok else ()))
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
@@ -155,50 +192,55 @@ class Fit:
             for k, axis in enumerate(self.law.axes)
         }
 
-    def predict(
-        self, N: npt.ArrayLike | None = None, D: npt.ArrayLike | None = None
-    ) -> pd.DataFrame:
-        """Predict the loss at scales, with 95 % intervals.
+    def predict(self, **scales: npt.ArrayLike) -> pd.DataFrame:
+        """Predict the response at scales, with 95 % intervals.
 
         Args:
-            N: backbone parameters, scalar or (m,); only where the law has N.
-            D: unique training records, scalar or (m,); only where the law has D.
+            **scales: a scalar or (m,) for every axis of the law, such as ``N`` (backbone
+                parameters) and ``D`` (unique training records).
 
         Returns:
-            One row per point: the scales, ``loss`` (nats), ``mean_low``/``mean_high`` (interval
-            of the curve), ``new_low``/``new_high`` (interval of a new run), ``beyond`` (how many
-            times the point lies outside the data on its worst axis; 1 within). Intervals of
-            points outside the data are widened by ``extrapolation_factor``.
+            One row per point: the scales, ``loss`` (nats; the law's response by its name),
+            ``mean_low``/``mean_high`` (interval of the curve), ``new_low``/``new_high`` (interval
+            of a new run), ``beyond`` (how many times the point lies outside the data on its worst
+            axis; 1 within). Intervals of points outside the data are widened by
+            ``extrapolation_factor``.
 
         Raises:
             ValueError: a scale the law needs is missing, one it lacks is given, or one is not
                 positive.
         """
-        x = self._scales({"N": N, "D": D})
+        x = self.scales(scales)
         frame = pd.DataFrame(x, columns=list(self.law.axes))
         loss = self.law.value(self.theta, x)
         beyond = np.ones(len(x))
         for k, (low, high) in enumerate(self.ranges.values()):
             beyond = np.maximum(beyond, np.maximum(x[:, k] / high, low / x[:, k]))
-        frame["loss"] = loss
+        frame[self.law.response] = loss
         if not len(self.bootstrap.theta):
             frame[["mean_low", "mean_high", "new_low", "new_high"]] = math.nan
             return frame.assign(beyond=beyond)
-        log_loss, dof = np.log(loss), self.problem.dof
-        samples = np.log(self.law.value(self.bootstrap.theta, x))
-        below, over = widened(samples, log_loss, dof)
+        scale, dof = self.problem.scale, self.problem.dof
+        at = scale.forward(loss)
+        samples = scale.forward(self.law.value(self.bootstrap.theta, x))
+        below, over = widened(samples, at, dof)
         factor = np.where(beyond > 1 + 1e-9, self.extrapolation_factor, 1.0)
         run = t_quantile(dof) * self.scatter
-        frame["mean_low"] = np.exp(log_loss - factor * (log_loss - below))
-        frame["mean_high"] = np.exp(log_loss + factor * (over - log_loss))
-        frame["new_low"] = np.exp(log_loss - factor * np.hypot(log_loss - below, run))
-        frame["new_high"] = np.exp(log_loss + factor * np.hypot(over - log_loss, run))
+        frame["mean_low"] = scale.inverse(at - factor * (at - below))
+        frame["mean_high"] = scale.inverse(at + factor * (over - at))
+        frame["new_low"] = scale.inverse(at - factor * np.hypot(at - below, run))
+        frame["new_high"] = scale.inverse(at + factor * np.hypot(over - at, run))
         return frame.assign(beyond=beyond)
 
-    def _scales(self, given: Mapping[str, npt.ArrayLike | None]) -> FloatArray:
-        for axis, value in given.items():
-            if (value is None) == (axis in self.law.axes):
-                verb = "needs" if value is None else "does not take"
+    def scales(self, given: Mapping[str, npt.ArrayLike]) -> FloatArray:
+        """Points (m, K) from a scalar or (m,) for every axis.
+
+        Raises:
+            ValueError: a scale is missing, not one of the law's, or not positive and finite.
+        """
+        for axis in [*self.law.axes, *given]:
+            if (axis in given) != (axis in self.law.axes):
+                verb = "needs" if axis in self.law.axes else "does not take"
                 raise ValueError(f"{self.law.name} {verb} {axis}: {self.law.formula}")
         columns = [np.atleast_1d(np.asarray(given[a], dtype=np.float64)) for a in self.law.axes]
         x = np.stack(np.broadcast_arrays(*columns), axis=-1)
@@ -215,27 +257,9 @@ class Fit:
         Raises:
             ValueError: no run is there, or no other run is.
         """
-        from analysis.fit import refit
+        from analysis.holdout import hold_out
 
-        x = self._scales({"N": cell.get("N"), "D": cell.get("D")})
-        inside = np.isclose(self.problem.x, x[0], rtol=1e-9).all(axis=1)
-        if not inside.any() or inside.all():
-            raise ValueError(f"{'no' if not inside.any() else 'every'} run is at {cell}")
-        rest = refit(self, keep=~inside)
-        row = rest.predict(**cell).iloc[0]
-        losses = tuple(float(v) for v in self.problem.loss[inside])
-        mean = math.exp(float(np.log(losses).mean()))
-        known = rest.ok and bool(np.isfinite(row[["mean_low", "new_low"]].to_numpy(float)).all())
-        interval = _of_mean(row, len(losses)) if known else Interval(low=math.nan, high=math.nan)
-        return Holdout(
-            cell={axis: float(cell[axis]) for axis in self.law.axes},
-            losses=losses,
-            predicted=float(row["loss"]),
-            interval=interval,
-            covered=interval.covers(mean) if known else None,
-            relative_error=float(row["loss"]) / mean - 1,
-            status=rest.status,
-        )
+        return hold_out(self, cell)
 
     def summary(self) -> str:
         """A few lines of text: warnings, estimates, certificate."""
@@ -262,16 +286,3 @@ class Fit:
 
     def __str__(self) -> str:
         return self.summary()
-
-
-def leave_out_largest(fit: Fit) -> Holdout:
-    """Leave out the cell with the largest N and D and predict it from the others.
-
-    It is the cell of the largest D among the runs of the largest N.
-
-    Raises:
-        ValueError: the fit has one cell only.
-    """
-    x = fit.problem.x
-    order = np.lexsort(x.T[::-1])
-    return fit.holdout(**dict(zip(fit.law.axes, (float(v) for v in x[order[-1]]), strict=True)))

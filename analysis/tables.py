@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from analysis.uncertainty import Interval
 
 if TYPE_CHECKING:
-    from analysis.result import Fit, Holdout
-
+    from analysis.holdout import Holdout
+from analysis.result import Fit
 
 LOSSES = {  # what each objective's held-out loss is
     "supervised": "binary cross-entropy",
@@ -93,10 +93,16 @@ def certificate(fit: Fit) -> list[tuple[str, str]]:
         ("bounds hit", ", ".join(c.bounds_hit) or "none"),
         ("R² of the loss", number(fit.r2, 4)),
         ("R² of the log excess loss", number(fit.r2_log_excess, 4)),
-        ("scatter of a run", f"{number(100 * fit.scatter, 2)} %"),
+        ("scatter of a run", _scatter(fit)),
         ("bootstrap", f"{fit.bootstrap.kind}, {len(fit.bootstrap.theta)} refits by run"),
         ("widening outside the data", f"{number(fit.extrapolation_factor, 3)} times"),
     ]
+
+
+def _scatter(fit: Fit) -> str:
+    if fit.problem.scale.relative:
+        return f"{number(100 * fit.scatter, 2)} %"
+    return f"{number(fit.scatter, 3)} {fit.law.unit}".strip()
 
 
 def fit_summary(fit: Fit) -> str:
@@ -140,9 +146,12 @@ def fit_numbers(fit: Fit) -> dict[str, Any]:
         "at": fit.at,
         "points": len(fit.residuals),
         "params": {k: plain(v) for k, v in fit.params.items()} if fit.ok else {},
+        "errors": {k: plain(v) for k, v in fit.errors.items()} if fit.ok else {},
         "intervals": {k: _pair(v) for k, v in fit.intervals.items()} if fit.ok else {},
         "intervals_bootstrap": {k: _pair(v) for k, v in fit.intervals_bootstrap.items()},
-        "interval_profile": {"E": _pair(fit.profile.interval)} if fit.profile else {},
+        "interval_profile": (
+            {fit.profile.name: _pair(fit.profile.interval)} if fit.profile else {}
+        ),
         "r2": plain(fit.r2),
         "r2_log_excess": plain(fit.r2_log_excess),
         "scatter": plain(fit.scatter),

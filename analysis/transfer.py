@@ -105,7 +105,7 @@ def fit_transfer(trained_on: Fit, other: Fit) -> Transfer:
     delta = robust_delta(first.residual(first.solve(DELTA_SMALLEST).free)[0], 2)
     found, loose = first.solve(delta), first.solve(delta, hold=False)
     kappa, kappa_free = float(found.free[0, 1]), float(loose.free[0, 1])
-    samples, samples_free = np.full((2, trained_on.options["n_boot"]), np.nan)
+    samples, samples_free = np.full((2, trained_on.options.n_boot), np.nan)
     draw, ours, theirs = _resampled(pair, loose)
     if ours is not None and theirs is not None:
         solution = ours.solve(delta, near=kappa)
@@ -180,7 +180,7 @@ def _resampled(
     drawn = []
     for fit in pair:
         free = fit.law.to_free(fit.theta, fit.problem.centre)[None]
-        n_boot, seed = fit.options["n_boot"], fit.options["seed"]
+        n_boot, seed = fit.options.n_boot, fit.options.seed
         drawn.append(resamples(fit.problem, free, n_boot, seed))
     measured = np.log(np.stack([fit.problem.loss for fit in pair]))
     target = np.repeat(measured[:, None], len(draw), axis=1)
@@ -209,5 +209,5 @@ def _along(
     free = loose.free.copy()
     free[:, 0] += free[:, 1] * (exact.centre - centre)[:, 0]
     log_f, jacobian = exact.model(free, np.zeros(1, dtype=np.intp))
-    resampled: FloatArray = log_f + factor * corrected(measured[1] - log_f[0], jacobian[0])
+    resampled: FloatArray = log_f + factor * corrected(measured[1] - log_f[0], jacobian[0].T)
     return resampled

@@ -10,10 +10,9 @@ import dataclasses
 import math
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis.laws import FloatArray, Law
-from analysis.solver import Solution, minimise
+from analysis.problem import Problem
 
 LEVEL = 0.95
 DELTA_SMALLEST = 1e-3
@@ -36,69 +35,6 @@ class Interval:
         return Interval(low=min(self.low, other.low), high=max(self.high, other.high))
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """A law bound to data: what every refit shares.
-
-    Attributes:
-        law: the law.
-        x: scales (n, K).
-        loss: losses (n,), in nats.
-        runs: index of the run of each point (n,), from 0.
-        delta: Huber's delta, in log loss.
-        pool: runs that resamples are drawn for, of which these are a part: where each run of
-            these stands in it (an index), and how many it holds. None for these runs alone.
-    """
-
-    law: Law
-    x: FloatArray
-    loss: FloatArray
-    runs: npt.NDArray[np.intp]
-    delta: float
-    pool: tuple[npt.NDArray[np.intp], int] | None = None
-
-    @property
-    def centre(self) -> FloatArray:
-        """Centre of the scales."""
-        return self.law.centre(self.x)
-
-    @property
-    def dof(self) -> int:
-        """Runs less parameters, at least 1."""
-        return max(1, int(self.runs.max()) + 1 - len(self.law.parameters))
-
-    @property
-    def drawn(self) -> tuple[npt.NDArray[np.intp], int]:
-        """Where each point's run stands among the runs drawn (n,), and how many are drawn."""
-        if self.pool is None:
-            return self.runs, int(self.runs.max()) + 1
-        return self.pool[0][self.runs], self.pool[1]
-
-    def solve(
-        self,
-        starts: FloatArray,
-        *,
-        target: FloatArray | None = None,
-        weights: FloatArray | None = None,
-        lower: FloatArray | None = None,
-        upper: FloatArray | None = None,
-        delta: float | None = None,
-    ) -> Solution:
-        """Minimise from free ``starts`` (R, P), with other targets, weights or bounds."""
-        centre = self.centre
-        log_loss = np.log(self.loss) if target is None else target
-        low, high = self.law.bounds(np.exp(log_loss))
-        return minimise(
-            lambda free, _: self.law.log_value(free, self.x, centre),
-            starts,
-            log_loss,
-            low if lower is None else lower,
-            high if upper is None else upper,
-            delta=self.delta if delta is None else delta,
-            weights=weights,
-        )
-
-
 def t_quantile(dof: int) -> float:
     """Two-sided 95 % quantile of Student's t."""
     from scipy.stats import t
@@ -117,8 +53,8 @@ def noise_variance(residual: FloatArray, delta: float, dof: int) -> float:
     return float((psi**2).sum()) / dof / slope**2
 
 
-def robust_delta(residual: FloatArray, parameters: int) -> float:
-    """Huber's delta: two robust standard deviations of the residuals, at least 1e-3.
+def robust_delta(residual: FloatArray, parameters: int, smallest: float = DELTA_SMALLEST) -> float:
+    """Huber's delta: two robust standard deviations of the residuals, at least ``smallest``.
 
     It is 99 % efficient for normal noise (Huber 1981).
 
@@ -126,9 +62,10 @@ def robust_delta(residual: FloatArray, parameters: int) -> float:
         residual: log residuals (n,) of a nearly-least-absolute-deviations fit, which passes
             through about as many points as it has parameters.
         parameters: so the median is over the other n - P residuals, the largest.
+        smallest: least value returned.
     """
     size = np.sort(np.abs(residual))[parameters:]
-    return max(DELTA_SMALLEST, _EFFICIENT * float(np.median(size)) / 0.6745)
+    return max(smallest, _EFFICIENT * float(np.median(size)) / 0.6745)
 
 
 def leverages(jacobian: FloatArray) -> FloatArray:
@@ -140,12 +77,48 @@ def leverages(jacobian: FloatArray) -> FloatArray:
 
 
 def covariance(problem: Problem, free: FloatArray) -> FloatArray:
-    """Linear covariance (P, P) of the free parameters at ``free`` (P,)."""
-    log_f, jacobian = problem.law.log_value(free[None], problem.x, problem.centre)
-    residual = np.log(problem.loss) - log_f[0]
-    variance = noise_variance(residual, problem.delta, problem.dof)
-    result: FloatArray = np.linalg.pinv(jacobian[0].T @ jacobian[0], rcond=1e-12) * variance
-    return result
+    """Linear covariance (P, P) of the free parameters at ``free`` (P,); zero where held."""
+    f, jacobian = problem.model(free[None])
+    weights = np.ones(len(problem.loss)) if problem.weights is None else problem.weights
+    variance = noise_variance(
+        np.sqrt(weights) * (problem.target - f[0]), problem.delta, problem.dof
+    )
+    lower, upper = problem.bounds(problem.loss)
+    moved = lower < upper
+    jac = jacobian[0][moved] * np.sqrt(weights)
+    found = np.zeros((len(free), len(free)))
+    found[np.ix_(moved, moved)] = _inverse_gram(jac.T) * variance
+    return found
+
+
+def _inverse_gram(matrix: FloatArray) -> FloatArray:
+    """Inverse of M^T M for ``matrix`` (n, P), by its singular values."""
+    scale = np.maximum(np.linalg.norm(matrix, axis=0), 1e-300)
+    _, singular, right = np.linalg.svd(matrix / scale, full_matrices=False)
+    keep = singular > 1e-13 * singular[0]
+    half = right[keep].T / singular[keep]
+    found: FloatArray = half @ half.T / np.outer(scale, scale)
+    return found
+
+
+def standard_errors(problem: Problem, free: FloatArray) -> FloatArray:
+    """Standard errors (P,) of the natural parameters by the delta method.
+
+    For least squares these are the textbook ones; for Huber's loss Huber 1981, section 7.6.
+    """
+    slope = natural_slope(problem, free)
+    found: FloatArray = np.sqrt(np.diag(slope @ covariance(problem, free) @ slope.T))
+    return found
+
+
+def natural_slope(problem: Problem, free: FloatArray) -> FloatArray:
+    """Derivative (P, P) of natural by free parameters, by differences of fourth order."""
+    size = 1e-3 * (1.0 + np.abs(free))
+    shift = np.diag(size)
+    steps = np.concatenate([free + k * shift for k in (-2.0, -1.0, 1.0, 2.0)])
+    low2, low, high, high2 = np.split(problem.law.to_natural(steps, problem.centre), 4)
+    found: FloatArray = ((low2 - high2 + 8.0 * (high - low)) / (12.0 * size[:, None])).T
+    return found
 
 
 def widened(samples: FloatArray, point: FloatArray, dof: int) -> tuple[FloatArray, FloatArray]:
@@ -193,21 +166,13 @@ def extrapolation_factor(problem: Problem) -> float:
         kept = problem.x[:, k] < problem.x[:, k].max()
         if problem.law.problems(problem.x[kept]):
             continue
-        part = dataclasses.replace(
-            problem,
-            x=problem.x[kept],
-            loss=problem.loss[kept],
-            runs=np.unique(problem.runs[kept], return_inverse=True)[1],
-            pool=None,
-        )
-        starts = part.law.to_free(part.law.guess(part.x, part.loss), part.centre)
-        free = part.solve(starts).best_of(len(starts)).free
+        part = problem.part(kept)
+        free = part.solve(part.starts(8)).best().free
         variance = covariance(part, free[0])
-        residual = np.log(part.loss) - part.law.log_value(free, part.x, part.centre)[0][0]
-        log_f, jacobian = part.law.log_value(free, problem.x[~kept], part.centre)
-        spread = np.einsum("np,pq,nq->n", jacobian[0], variance, jacobian[0])
-        spread += (residual**2).sum() / part.dof
-        scores.append((np.log(problem.loss[~kept]) - log_f[0]) ** 2 / np.maximum(spread, 1e-24))
+        f, jacobian = part.model(free, problem.x[~kept])
+        spread = np.einsum("pn,pq,qn->n", jacobian[0], variance, jacobian[0])
+        spread += (part.residual(free) ** 2).sum() / part.dof
+        scores.append((problem.target[~kept] - f[0]) ** 2 / np.maximum(spread, 1e-24))
     if not scores:
         return 1.0
     return max(1.0, math.sqrt(float(np.concatenate(scores).mean())))

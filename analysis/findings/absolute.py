@@ -26,7 +26,7 @@ from analysis.findings.limits import FAMILIES
 from analysis.findings.trust import tasks
 from analysis.laws import FloatArray
 from analysis.published import s1
-from analysis.result import Status
+from analysis.status import Status
 from analysis.tables import count, number
 
 GRID = 9  # sizes, evenly spaced in log N

@@ -172,7 +172,7 @@ def _tasks(part: pd.DataFrame, own: str) -> list[str]:
 
 def thetas(fit: Fit) -> FloatArray:
     """Natural parameters of the fit and of each resample (1 + R, P), NaN where none."""
-    found = np.full((1 + int(fit.options["n_boot"]), len(fit.law.names)), math.nan)
+    found = np.full((1 + int(fit.options.n_boot), len(fit.law.names)), math.nan)
     found[0] = fit.theta
     found[1 + fit.bootstrap.draw] = fit.bootstrap.theta
     return found

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from analysis.result import Fit, Status
+from analysis.result import Fit
+from analysis.status import Status
 from analysis.tables import number
 from analysis.transfer import Transfer
 

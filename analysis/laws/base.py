@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Mapping
+from itertools import combinations
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+Form = Literal["same", "log", "centred"]
+
+SCALES_NEEDED = 3
+COLLINEAR = 0.995
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +30,10 @@ class Parameter:
         unit: unit of the value, empty for a pure number.
         meaning: what it is, in a few words.
         positive: spread like a scale, so that intervals are formed in its logarithm.
+        form: how the solver sees it: as it is (``same``), as its logarithm (``log``), or as a
+            logarithm carried to the centre of the data with the help of other parameters
+            (``centred``), which cannot be fixed, bounded or shared alone.
+        exponent: a power of a scale; published laws have 0.05 to 1.
     """
 
     name: str
@@ -31,6 +42,8 @@ class Parameter:
     unit: str
     meaning: str
     positive: bool = False
+    form: Form = "same"
+    exponent: bool = False
 
 
 class Law(ABC):
@@ -48,6 +61,13 @@ class Law(ABC):
         source: where the formula comes from.
         axes: columns of the scales, such as ``("N", "D")``.
         parameters: in the order of ``theta``.
+        response: column of what the law gives.
+        unit: of the response.
+        held: axes that the law lacks and that must not vary; runs at the largest value are used.
+        rises: axes along which the response may rise.
+        floor: parameter that no scale removes, None where the law has none.
+        needed: distinct values an axis needs, where not three.
+        residual: scale on which residuals are measured unless told: ``log`` or ``linear``.
     """
 
     name: ClassVar[str]
@@ -55,23 +75,31 @@ class Law(ABC):
     source: ClassVar[str]
     axes: ClassVar[tuple[str, ...]]
     parameters: ClassVar[tuple[Parameter, ...]]
+    response: ClassVar[str] = "loss"
+    unit: ClassVar[str] = "nats"
+    held: ClassVar[tuple[str, ...]] = ()
+    rises: ClassVar[tuple[str, ...]] = ()
+    floor: ClassVar[str | None] = "E"
+    needed: ClassVar[Mapping[str, int]] = {}
+    residual: ClassVar[Literal["log", "linear"]] = "log"
 
     @property
     def names(self) -> tuple[str, ...]:
         """Parameter names, in the order of ``theta``."""
         return tuple(p.name for p in self.parameters)
 
-    @abstractmethod
-    def value(self, theta: FloatArray, x: FloatArray) -> FloatArray:
-        """Loss at ``x`` (n, K) for natural parameters (..., P); shape (..., n), in nats."""
+    @property
+    def exponents(self) -> tuple[str, ...]:
+        """Names of the exponents."""
+        return tuple(p.name for p in self.parameters if p.exponent)
 
     @abstractmethod
-    def jacobian(self, theta: FloatArray, x: FloatArray) -> FloatArray:
-        """Derivative of ``value`` by the natural parameters; shape (..., n, P)."""
+    def value(self, theta: FloatArray, x: FloatArray) -> FloatArray:
+        """Response at ``x`` (n, K) for natural parameters (..., P); shape (..., n)."""
 
     @abstractmethod
     def centre(self, x: FloatArray) -> FloatArray:
-        """Centre of the data that the free parameters refer to; shape (K,)."""
+        """Centre of the data that the free parameters refer to."""
 
     @abstractmethod
     def to_free(self, theta: FloatArray, centre: FloatArray) -> FloatArray:
@@ -85,16 +113,64 @@ class Law(ABC):
     def log_value(
         self, free: FloatArray, x: FloatArray, centre: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Log loss (R, n) and its derivative by the free parameters (R, n, P)."""
+        """Log response (R, n) and its derivative by the free parameters (R, P, n)."""
 
     @abstractmethod
-    def bounds(self, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Lower and upper free bounds for data with these losses (..., n); shape (..., P)."""
+    def bounds(self, x: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Lower and upper free bounds for losses (..., n) at ``x`` (n, K); shape (..., P)."""
 
     @abstractmethod
     def guess(self, x: FloatArray, loss: FloatArray) -> FloatArray:
         """Natural starting points (S, P), the most promising first, all within the bounds."""
 
-    @abstractmethod
     def problems(self, x: FloatArray) -> list[str]:
         """Why the parameters cannot be told apart from data at ``x``; empty when they can."""
+        found = []
+        for k, axis in enumerate(self.axes):
+            distinct, needed = len(np.unique(x[:, k])), self.needed.get(axis, SCALES_NEEDED)
+            if distinct < needed:
+                found.append(
+                    f"{distinct} value{'s' * (distinct != 1)} of {axis}: "
+                    f"{self.name} needs at least {needed}"
+                )
+        if len(x) <= len(self.parameters):
+            found.append(
+                f"{len(x)} points for {len(self.parameters)} parameters: "
+                f"{self.name} needs at least {len(self.parameters) + 1}"
+            )
+        if not found:
+            for j, k in self._varying_pairs():
+                correlation = float(np.corrcoef(np.log(x[:, (j, k)]).T)[0, 1])
+                if abs(correlation) > COLLINEAR:
+                    pair = f"{self.axes[j]} and {self.axes[k]}"
+                    found.append(f"{pair} move together (r = {correlation:.4f})")
+        return found
+
+    def identifiable(self, x: FloatArray, counts: FloatArray) -> BoolArray:
+        """Which resamples, with ``counts`` (R, n) of each point, still determine the law (R,).
+
+        The same conditions as ``problems``, for many resamples at once.
+        """
+        found = (counts > 0).sum(axis=1) > len(self.parameters)
+        for k, axis in enumerate(self.axes):
+            order = np.argsort(x[:, k], kind="stable")
+            first = np.flatnonzero(np.diff(x[order, k], prepend=np.nan) != 0)
+            present = np.add.reduceat(counts[:, order], first, axis=1) > 0
+            found &= present.sum(axis=1) >= self.needed.get(axis, SCALES_NEEDED)
+        log_x = np.log(x) - np.log(x).mean(axis=0)
+        total = np.maximum(counts.sum(axis=1), 1.0)
+        mean = counts @ log_x / total[:, None]
+        for j, k in self._varying_pairs():
+            cov, var_j, var_k = (
+                counts @ (log_x[:, a] * log_x[:, b]) / total - mean[:, a] * mean[:, b]
+                for a, b in ((j, k), (j, j), (k, k))
+            )
+            found &= cov**2 <= COLLINEAR**2 * var_j * var_k + 1e-300
+        judged: BoolArray = found
+        return judged
+
+    def _varying_pairs(self) -> list[tuple[int, int]]:
+        """Pairs of axes that must not move together."""
+        count = range(len(self.axes))
+        free = [k for k in count if self.needed.get(self.axes[k], SCALES_NEEDED) > 1]
+        return list(combinations(free, 2))

@@ -19,6 +19,7 @@ class DLaw(AdditivePowerLaw):
     formula = "L(D) = E + B / D^beta"
     source = "marginal of Hoffmann et al. 2022 (arXiv 2203.15556), Eq. 2"
     axes = ("D",)
+    held = ("N",)
     parameters = (
         irreducible("loss left at unlimited D, with this N"),
         amplitude("B", "D"),

@@ -19,6 +19,7 @@ class NLaw(AdditivePowerLaw):
     formula = "L(N) = E + A / N^alpha"
     source = "marginal of Hoffmann et al. 2022 (arXiv 2203.15556), Eq. 2"
     axes = ("N",)
+    held = ("D",)
     parameters = (
         irreducible("loss left at unlimited N, with this D"),
         amplitude("A", "N"),

@@ -17,10 +17,8 @@ import numpy as np
 from analysis.laws.base import FloatArray, Law, Parameter
 
 EXPONENT = (0.01, 4.0)
-SCALES_NEEDED = 3
 _GRID = np.geomspace(0.03, 3.0, 14)
 _BEST, _SPREAD = 16, 16
-_COLLINEAR = 0.995
 
 
 def irreducible(meaning: str = "irreducible loss (Bayes loss)") -> Parameter:
@@ -37,13 +35,16 @@ def amplitude(name: str, axis: str) -> Parameter:
         unit="nats",
         meaning=f"loss from finite {axis}, carried back to {axis} = 1",
         positive=True,
+        form="centred",
     )
 
 
 def exponent(name: str, axis: str) -> Parameter:
     """How fast one term falls."""
     low, high = EXPONENT
-    return Parameter(name=name, lower=low, upper=high, unit="", meaning=f"exponent of {axis}")
+    return Parameter(
+        name=name, lower=low, upper=high, unit="", meaning=f"exponent of {axis}", exponent=True
+    )
 
 
 class AdditivePowerLaw(Law):
@@ -53,7 +54,7 @@ class AdditivePowerLaw(Law):
     Residuals are of log loss, so every free bound is finite.
     """
 
-    floor: ClassVar[float] = 1e-9  # a term this small, relative to the loss, has vanished
+    vanished: ClassVar[float] = 1e-9  # a term this small, relative to the loss, has vanished
 
     def value(self, theta: FloatArray, x: FloatArray) -> FloatArray:
         """Loss in nats; see ``Law.value``."""
@@ -61,16 +62,6 @@ class AdditivePowerLaw(Law):
         terms = theta[..., None, 1::2] * np.exp(-theta[..., None, 2::2] * np.log(x))
         total: FloatArray = theta[..., :1] + terms.sum(axis=-1)
         return total
-
-    def jacobian(self, theta: FloatArray, x: FloatArray) -> FloatArray:
-        """Derivative by natural parameters; see ``Law.jacobian``."""
-        theta = np.asarray(theta, dtype=np.float64)
-        log_x = np.log(x)
-        powers = np.exp(-theta[..., None, 2::2] * log_x)
-        result = np.ones((*powers.shape[:-1], theta.shape[-1]))
-        result[..., 1::2] = powers
-        result[..., 2::2] = -theta[..., None, 1::2] * powers * log_x
-        return result
 
     def centre(self, x: FloatArray) -> FloatArray:
         """Mean of log scale, by axis."""
@@ -95,22 +86,25 @@ class AdditivePowerLaw(Law):
     ) -> tuple[FloatArray, FloatArray]:
         """Log loss and its derivative; see ``Law.log_value``."""
         offset = np.log(x) - centre
-        terms = np.exp(free[:, None, 1::2] - free[:, None, 2::2] * offset)
-        loss = free[:, :1] + terms.sum(axis=-1)
-        shares = terms / loss[..., None]
-        result = np.empty((*loss.shape, free.shape[1]))
-        result[..., 0] = 1.0 / loss
-        result[..., 1::2] = shares
-        result[..., 2::2] = -shares * offset
+        result = np.empty((*free.shape, len(x)))
+        loss = np.repeat(free[:, :1], len(x), axis=1)
+        for k in range(len(self.axes)):
+            term, slope = result[:, 1 + 2 * k], free[:, 2 + 2 * k, None]
+            np.exp(free[:, 1 + 2 * k, None] - slope * offset[:, k], out=term)
+            loss += term
+        inverse = np.divide(1.0, loss, out=result[:, 0])
+        for k in range(len(self.axes)):
+            result[:, 1 + 2 * k] *= inverse
+            np.multiply(result[:, 1 + 2 * k], -offset[:, k], out=result[:, 2 + 2 * k])
         return np.log(loss), result
 
-    def bounds(self, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def bounds(self, x: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
         """E in [0, smallest loss), terms from vanishing to 1,000 times the largest loss."""
         smallest, largest = loss.min(axis=-1), loss.max(axis=-1)
         shape = (*smallest.shape, len(self.parameters))
         lower, upper = np.empty(shape), np.empty(shape)
         lower[..., 0], upper[..., 0] = 0.0, smallest * (1 - 1e-9)
-        lower[..., 1::2] = np.log(self.floor * smallest)[..., None]
+        lower[..., 1::2] = np.log(self.vanished * smallest)[..., None]
         upper[..., 1::2] = np.log(1e3 * largest)[..., None]
         lower[..., 2::2], upper[..., 2::2] = EXPONENT
         return lower, upper
@@ -120,42 +114,65 @@ class AdditivePowerLaw(Law):
 
         The spread makes the share of starts that agree say something about the problem.
         """
-        from scipy.optimize import nnls
-
         centre = self.centre(x)
-        offset = np.log(x) - centre
-        found: list[tuple[float, FloatArray]] = []
-        for exponents in itertools.product(_GRID, repeat=len(self.axes)):
-            columns = np.column_stack([np.ones(len(x)), np.exp(-np.array(exponents) * offset)])
-            linear, misfit = nnls(columns / loss[:, None], np.ones(len(x)))
-            free = np.empty(len(self.parameters))
-            free[0], free[2::2] = linear[0], exponents
-            free[1::2] = np.log(np.maximum(linear[1:], 1e-4 * loss.min()))
-            found.append((misfit, free))
-        found.sort(key=lambda pair: pair[0])
-        rest = np.linspace(_BEST, len(found) - 1, _SPREAD).astype(int)
-        chosen = sorted({*range(min(_BEST, len(found))), *(int(i) for i in rest if i >= 0)})
-        starts = np.array([found[i][1] for i in chosen if i < len(found)])
-        lower, upper = self.bounds(loss)
+        misfit, free = _projected(np.log(x) - centre, loss)
+        order = np.argsort(misfit, kind="stable")
+        rest = np.linspace(_BEST, len(order) - 1, _SPREAD).astype(int)
+        chosen = sorted({*range(min(_BEST, len(order))), *(int(i) for i in rest if i >= 0)})
+        starts = free[order[[i for i in chosen if i < len(order)]]]
+        lower, upper = self.bounds(x, loss)
         return self.to_natural(np.clip(starts, lower, upper), centre)
 
-    def problems(self, x: FloatArray) -> list[str]:
-        """Too few scales on an axis, too few points, or axes that move together."""
-        found = []
-        for k, axis in enumerate(self.axes):
-            distinct = len(np.unique(x[:, k]))
-            if distinct < SCALES_NEEDED:
-                found.append(
-                    f"{distinct} value{'s' * (distinct != 1)} of {axis}: "
-                    f"{self.name} needs at least {SCALES_NEEDED}"
-                )
-        if len(x) <= len(self.parameters):
-            found.append(
-                f"{len(x)} points for {len(self.parameters)} parameters: "
-                f"{self.name} needs at least {len(self.parameters) + 1}"
-            )
-        if len(self.axes) == 2 and not found:
-            correlation = float(np.corrcoef(np.log(x).T)[0, 1])
-            if abs(correlation) > _COLLINEAR:
-                found.append(f"{' and '.join(self.axes)} move together (r = {correlation:.4f})")
-        return found
+
+def _projected(offset: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Best E and amplitudes for every combination of exponents on a grid.
+
+    Relative errors are minimised under non-negativity. All combinations share the inner
+    products of a few columns, and with so few unknowns the supports are simply tried in turn.
+
+    Args:
+        offset: log scales less their centre (n, K).
+        loss: (n,).
+
+    Returns:
+        Misfit (S,) and free parameters (S, 1 + 2 K).
+    """
+    axes = offset.shape[1]
+    columns = [1.0 / loss]
+    columns += [np.exp(-a * offset[:, k]) / loss for k in range(axes) for a in _GRID]
+    table = np.array(columns)
+    gram, right = table @ table.T, table.sum(axis=1)
+    exponent = np.array(list(itertools.product(range(len(_GRID)), repeat=axes)))
+    index = np.column_stack(
+        [np.zeros(len(exponent), dtype=int), exponent + 1 + len(_GRID) * np.arange(axes)]
+    )
+    linear, misfit = _non_negative(
+        gram[index[:, :, None], index[:, None, :]], right[index], float(len(loss))
+    )
+    free = np.empty((len(index), 1 + 2 * axes))
+    free[:, 0], free[:, 2::2] = linear[:, 0], _GRID[exponent]
+    free[:, 1::2] = np.log(np.maximum(linear[:, 1:], 1e-4 * loss.min()))
+    return misfit, free
+
+
+def _non_negative(
+    gram: FloatArray, right: FloatArray, total: float
+) -> tuple[FloatArray, FloatArray]:
+    """Non-negative least squares (S, m) and their misfit (S,), from normal equations."""
+    count, size = right.shape
+    best, lowest = np.zeros((count, size)), np.full(count, total)
+    for support in itertools.chain.from_iterable(
+        itertools.combinations(range(size), k) for k in range(1, size + 1)
+    ):
+        part = list(support)
+        matrix = gram[:, part][:, :, part]
+        ridge = 1e-13 * np.einsum("spp->sp", matrix).max(axis=1)
+        found = np.linalg.solve(
+            matrix + ridge[:, None, None] * np.eye(len(part)), right[:, part, None]
+        )[..., 0]
+        misfit = total - (found * right[:, part]).sum(axis=1)
+        better = (found >= 0).all(axis=1) & (misfit < lowest)
+        lowest[better] = misfit[better]
+        best[better] = 0.0
+        best[np.ix_(better, part)] = found[better]
+    return best, lowest

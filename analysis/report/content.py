@@ -13,12 +13,13 @@ import pandas as pd
 
 from analysis.fit import fit_law
 from analysis.folds import pooled
+from analysis.holdout import Holdout, leave_out_largest
 from analysis.records import load
 from analysis.report.labels import label_cells
 from analysis.report.others import other_tables
 from analysis.report.plan import plan_numbers, provenance
 from analysis.report.tasks import chosen_models, probe_cells
-from analysis.result import Fit, Holdout, leave_out_largest
+from analysis.result import Fit
 from analysis.selection import groups, law_rows, titles, trial_rows
 from analysis.tables import fit_numbers, holdout_numbers, plain
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from analysis import fit_law
+from analysis.holdout import leave_out_largest
 from analysis.laws import get
-from analysis.result import leave_out_largest
 
 LAW = get("chinchilla")
 GRID = np.array([(n, d) for n in (2e3, 8e3, 2.4e4, 1e5) for d in (256, 512, 1024, 2048, 4096.0)])

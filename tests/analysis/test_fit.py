@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 
 from analysis import fit_law
+from analysis.holdout import leave_out_largest
 from analysis.laws import FloatArray, get
-from analysis.result import Fit, Status, leave_out_largest
+from analysis.result import Fit
+from analysis.status import Status
 
 LAW = get("chinchilla")
 TRUTH = np.array([0.2, 5.0, 0.5, 4.0, 0.4])
@@ -230,4 +232,4 @@ def test_bad_arguments_are_refused() -> None:
 
 def test_repeated_rows_are_reported() -> None:
     data = {k: np.append(v, v[-1]) for k, v in study().items()}
-    assert any("1 rows repeat" in w for w in fit_law(data, n_boot=0).warnings)
+    assert any("1 row repeats" in w for w in fit_law(data, n_boot=0).warnings)

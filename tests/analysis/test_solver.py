@@ -28,7 +28,7 @@ def noisy(seed: int, spread: float = 0.02) -> FloatArray:
 @pytest.mark.parametrize("delta", [0.005, 0.03, np.inf])
 def test_agrees_with_scipy(delta: float) -> None:
     target = noisy(1)
-    lower, upper = LAW.bounds(np.exp(target))
+    lower, upper = LAW.bounds(X, np.exp(target))
     found = minimise(model, TRUTH[None], target, lower, upper, delta=delta)
     robust = np.isfinite(delta)
 
@@ -37,7 +37,7 @@ def test_agrees_with_scipy(delta: float) -> None:
         return found
 
     def jacobian(free: FloatArray) -> FloatArray:
-        found: FloatArray = model(free[None])[1][0]
+        found: FloatArray = model(free[None])[1][0].T
         return found
 
     peer = least_squares(
@@ -58,19 +58,19 @@ def test_agrees_with_scipy(delta: float) -> None:
 
 def test_bounds_hold_and_their_gradient_is_not_counted() -> None:
     target = noisy(2)
-    lower, upper = LAW.bounds(np.exp(target))
+    lower, upper = LAW.bounds(X, np.exp(target))
     upper = upper.copy()
     upper[2] = 0.3
     found = minimise(model, TRUTH[None], target, lower, upper, delta=np.inf)
     assert found.free[0, 2] == 0.3
     assert found.gradient[0] < 1e-6
-    free = minimise(model, TRUTH[None], target, *LAW.bounds(np.exp(target)), delta=np.inf)
+    free = minimise(model, TRUTH[None], target, *LAW.bounds(X, np.exp(target)), delta=np.inf)
     assert found.objective[0] > free.objective[0]
 
 
 def test_weights_are_repeated_rows() -> None:
     target = noisy(3)
-    lower, upper = LAW.bounds(np.exp(target))
+    lower, upper = LAW.bounds(X, np.exp(target))
     counts = np.random.default_rng(0).integers(0, 3, len(X))
     weighted = minimise(
         model, TRUTH[None], target, lower, upper, delta=0.02, weights=counts.astype(float)
@@ -87,7 +87,7 @@ def test_weights_are_repeated_rows() -> None:
 
 def test_a_batch_gives_what_single_problems_give(monkeypatch: pytest.MonkeyPatch) -> None:
     targets = np.array([noisy(s) for s in range(7)])
-    lower, upper = LAW.bounds(np.exp(targets))
+    lower, upper = LAW.bounds(X, np.exp(targets))
     starts = np.tile(TRUTH, (7, 1))
     batch = minimise(model, starts, targets, lower, upper, delta=0.02)
     monkeypatch.setattr("analysis.solver.CHUNK_ELEMENTS", 2 * len(X) * 5)
@@ -104,7 +104,7 @@ def test_a_model_is_told_which_problems_it_is_asked_for(monkeypatch: pytest.Monk
     offset = np.random.default_rng(0).standard_normal((8, 3))
 
     def shifted(free: FloatArray, rows: IndexArray) -> tuple[FloatArray, FloatArray]:
-        return free + offset[rows], np.ones((len(free), 3, 1))
+        return free + offset[rows], np.ones((len(free), 1, 3))
 
     bound = np.array([5.0])
     found = minimise(shifted, np.zeros((8, 1)), np.zeros(3), -bound, bound, delta=np.inf)
@@ -113,7 +113,7 @@ def test_a_model_is_told_which_problems_it_is_asked_for(monkeypatch: pytest.Monk
 
 def test_best_of_keeps_the_lowest_of_each_group() -> None:
     target = noisy(4)
-    lower, upper = LAW.bounds(np.exp(target))
+    lower, upper = LAW.bounds(X, np.exp(target))
     stuck = np.array([upper[0], lower[1], 4.0, lower[3], 4.0])
     found = minimise(model, np.array([stuck, TRUTH]), target, lower, upper, delta=np.inf)
     assert found.best().objective[0] == found.objective.min()

@@ -9,11 +9,11 @@ import pytest
 from scipy.stats import t as student
 
 from analysis.laws import FloatArray, get
+from analysis.problem import Problem
 from analysis.resampling import PAIRS_FROM, bootstrap, profile
 from analysis.solver import Solution
 from analysis.uncertainty import (
     Interval,
-    Problem,
     covariance,
     extrapolation_factor,
     leverages,
@@ -78,7 +78,7 @@ def test_noise_variance_of_huber_resists_an_outlier() -> None:
 def test_covariance_is_that_of_linear_regression() -> None:
     at = problem()
     best = solved(at)
-    jacobian = LAW.log_value(best.free, at.x, at.centre)[1][0]
+    jacobian = LAW.log_value(best.free, at.x, at.centre)[1][0].T
     expected = np.linalg.inv(jacobian.T @ jacobian) * (residuals(at, best) ** 2).sum() / at.dof
     np.testing.assert_allclose(covariance(at, best.free[0]), expected, rtol=1e-6)
 

@@ -1,0 +1,147 @@
+"""How a law is to be fitted, checked before anything is computed."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from analysis.laws import Law
+
+Variant = Literal["plain", "bounded", "regularised"]
+VARIANTS: tuple[Variant, ...] = ("plain", "bounded", "regularised")
+PUBLISHED = (0.05, 1.0)  # exponents of published laws lie within
+PRIOR = (0.4, 0.4)  # mean and standard deviation of an exponent: weak, wider than PUBLISHED
+_FIRST_DELTA = 1e-3
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Arguments of ``fit_law`` that a refit repeats; see there."""
+
+    loss: str
+    delta: float | None
+    residual: Literal["log", "linear", "log_excess"]
+    fixed: Mapping[str, float]
+    limits: Mapping[str, tuple[float, float]]
+    variant: Variant
+    weights: str | None
+    n_boot: int
+    seed: int
+    pool: tuple[str, ...] | None
+
+    @classmethod
+    def checked(
+        cls,
+        law: Law,
+        *,
+        loss: str,
+        delta: float | None,
+        residual: Literal["log", "linear", "log_excess"] | None,
+        fixed: Mapping[str, float] | None,
+        limits: Mapping[str, tuple[float, float]] | None,
+        variant: Variant,
+        weights: str | None,
+        n_boot: int,
+        seed: int,
+        pool: Sequence[str] | None,
+    ) -> Options:
+        """Arguments of ``fit_law`` for ``law``.
+
+        Raises:
+            ValueError: an unknown word, parameter or bound, with what is allowed.
+        """
+        if loss not in ("huber", "least_squares"):
+            raise ValueError(f"loss {loss!r} is neither 'huber' nor 'least_squares'")
+        if delta is not None and not delta > 0:
+            raise ValueError(f"delta must be positive, not {delta}")
+        if residual not in (None, "log", "linear", "log_excess"):
+            raise ValueError(f"residual {residual!r} is none of 'log', 'linear', 'log_excess'")
+        if variant not in VARIANTS:
+            raise ValueError(f"variant {variant!r} is none of {', '.join(VARIANTS)}")
+        if n_boot < 0:
+            raise ValueError(f"n_boot must not be negative, not {n_boot}")
+        fixed, limits = dict(fixed or {}), dict(limits or {})
+        for name, ends in {**limits, **{k: (v, v) for k, v in fixed.items()}}.items():
+            _check_parameter(law, name, ends)
+        scale = residual or law.residual
+        if scale == "log_excess" and (law.floor is None or law.floor not in fixed):
+            raise ValueError(
+                "residual 'log_excess' needs a fixed floor, such as fixed={'E': 0.1}: "
+                f"{law.name} has {'none' if law.floor is None else law.floor}"
+            )
+        return cls(
+            loss=loss, delta=delta, residual=scale, fixed=fixed, limits=limits, variant=variant,
+            weights=weights, n_boot=n_boot, seed=seed, pool=None if pool is None else tuple(pool),
+        )  # fmt: skip
+
+    @property
+    def chooses_delta(self) -> bool:
+        """Whether delta comes from the residuals."""
+        return self.loss == "huber" and self.delta is None
+
+    @property
+    def first_delta(self) -> float:
+        """Delta to begin with."""
+        if self.loss == "least_squares":
+            return math.inf
+        return self.delta or _FIRST_DELTA
+
+    def floor(self, law: Law) -> float:
+        """Response that the scale of the residuals takes off."""
+        if self.residual != "log_excess" or law.floor is None:
+            return 0.0
+        return self.fixed[law.floor]
+
+    def all_limits(self, law: Law) -> dict[str, tuple[float, float]]:
+        """Bounds by parameter: the variant's, the user's, and fixed values."""
+        found: dict[str, tuple[float, float]] = {}
+        if self.variant == "bounded":
+            found = dict.fromkeys(law.exponents, PUBLISHED)
+        return {**found, **self.limits, **{k: (v, v) for k, v in self.fixed.items()}}
+
+    def prior(self, law: Law) -> dict[str, tuple[float, float]]:
+        """Mean and standard deviation by parameter, for the regularised variant."""
+        if self.variant != "regularised":
+            return {}
+        return {name: PRIOR for name in law.exponents if name not in self.fixed}
+
+    def check_floor(self, law: Law, frame: pd.DataFrame) -> None:
+        """Refuse losses at or below a floor that is held.
+
+        Raises:
+            ValueError: naming the row.
+        """
+        if law.floor is None or law.floor not in self.fixed:
+            return
+        floor = self.fixed[law.floor]
+        bad = np.flatnonzero(frame[law.response].to_numpy() <= floor)
+        if bad.size:
+            row = frame.iloc[int(bad[0])]
+            raise ValueError(
+                f"{row['trial']}: {law.response} {row[law.response]:.6g} is not above "
+                f"{law.floor} = {floor:.6g} ({bad.size} such row{'s' * (bad.size > 1)}): "
+                "leave them out or lower the floor"
+            )
+
+
+def _check_parameter(law: Law, name: str, ends: tuple[float, float]) -> None:
+    if name not in law.names:
+        raise ValueError(f"{law.name} has no parameter {name!r}: {', '.join(law.names)}")
+    parameter = law.parameters[law.names.index(name)]
+    if parameter.form == "centred":
+        raise ValueError(
+            f"{name} of {law.name} cannot be fixed or bounded alone: it depends on the exponent"
+        )
+    low, high = ends
+    if not (math.isfinite(low) and low <= high):
+        raise ValueError(f"bounds of {name} must be finite and in order, not {ends}")
+    if high < parameter.lower or low > parameter.upper:
+        raise ValueError(
+            f"{name} = {low if low == high else ends} lies outside "
+            f"[{parameter.lower}, {parameter.upper}]"
+        )
