@@ -20,7 +20,6 @@ from analysis.solver import Solution
 from analysis.status import Certificate, Status
 from analysis.uncertainty import (
     Interval,
-    extrapolation_factor,
     parameter_intervals,
     standard_errors,
     t_quantile,
@@ -134,9 +133,15 @@ class Fit:
         return dict(zip(self.law.names, (float(v) for v in found), strict=True))
 
     @cached_property
-    def extrapolation_factor(self) -> float:
-        """Widening of intervals outside the range of the data; at least 1."""
-        return extrapolation_factor(self.problem) if self.ok else math.nan
+    def misfit(self) -> float:
+        """Half width that intervals outside the data gain in quadrature, in residuals' units.
+
+        It is how far larger runs lay from what fits to smaller ones predicted, see
+        ``analysis.rolling``: the law's own error, which no resampling shows.
+        """
+        from analysis.rolling import misfit
+
+        return misfit(self.problem, self.scatter) if self.ok else math.nan
 
     @cached_property
     def alternatives(self) -> dict[str, dict[str, float]]:
@@ -203,8 +208,7 @@ class Fit:
             One row per point: the scales, ``loss`` (nats; the law's response by its name),
             ``mean_low``/``mean_high`` (interval of the curve), ``new_low``/``new_high`` (interval
             of a new run), ``beyond`` (how many times the point lies outside the data on its worst
-            axis; 1 within). Intervals of points outside the data are widened by
-            ``extrapolation_factor``.
+            axis; 1 within). Intervals of points outside the data hold ``misfit`` as well.
 
         Raises:
             ValueError: a scale the law needs is missing, one it lacks is given, or one is not
@@ -224,12 +228,13 @@ class Fit:
         at = scale.forward(loss)
         samples = scale.forward(self.law.value(self.bootstrap.theta, x))
         below, over = widened(samples, at, dof)
-        factor = np.where(beyond > 1 + 1e-9, self.extrapolation_factor, 1.0)
+        outside = beyond > 1 + 1e-9
+        own = np.where(outside, self.misfit if outside.any() else 0.0, 0.0)
+        down, up = np.hypot(at - below, own), np.hypot(over - at, own)
         run = t_quantile(dof) * self.scatter
-        frame["mean_low"] = scale.inverse(at - factor * (at - below))
-        frame["mean_high"] = scale.inverse(at + factor * (over - at))
-        frame["new_low"] = scale.inverse(at - factor * np.hypot(at - below, run))
-        frame["new_high"] = scale.inverse(at + factor * np.hypot(over - at, run))
+        frame["mean_low"], frame["mean_high"] = scale.inverse(at - down), scale.inverse(at + up)
+        frame["new_low"] = scale.inverse(at - np.hypot(down, run))
+        frame["new_high"] = scale.inverse(at + np.hypot(up, run))
         return frame.assign(beyond=beyond)
 
     def scales(self, given: Mapping[str, npt.ArrayLike]) -> FloatArray:

@@ -93,16 +93,17 @@ def certificate(fit: Fit) -> list[tuple[str, str]]:
         ("bounds hit", ", ".join(c.bounds_hit) or "none"),
         ("R² of the loss", number(fit.r2, 4)),
         ("R² of the log excess loss", number(fit.r2_log_excess, 4)),
-        ("scatter of a run", _scatter(fit)),
+        ("scatter of a run", _in_units(fit, fit.scatter)),
         ("bootstrap", f"{fit.bootstrap.kind}, {len(fit.bootstrap.theta)} refits by run"),
-        ("widening outside the data", f"{number(fit.extrapolation_factor, 3)} times"),
+        ("error of the law beyond the data", _in_units(fit, fit.misfit)),
     ]
 
 
-def _scatter(fit: Fit) -> str:
+def _in_units(fit: Fit, residual: float) -> str:
+    """A residual in per cent, or in the unit of the response."""
     if fit.problem.scale.relative:
-        return f"{number(100 * fit.scatter, 2)} %"
-    return f"{number(fit.scatter, 3)} {fit.law.unit}".strip()
+        return f"{number(100 * residual, 2)} %"
+    return f"{number(residual, 3)} {fit.law.unit}".strip()
 
 
 def fit_summary(fit: Fit) -> str:
@@ -155,7 +156,7 @@ def fit_numbers(fit: Fit) -> dict[str, Any]:
         "r2": plain(fit.r2),
         "r2_log_excess": plain(fit.r2_log_excess),
         "scatter": plain(fit.scatter),
-        "extrapolation_factor": plain(fit.extrapolation_factor),
+        "misfit": plain(fit.misfit),
         "ranges": {k: list(v) for k, v in fit.ranges.items()},
         "certificate": {
             "objective": plain(c.objective),

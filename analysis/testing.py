@@ -17,6 +17,10 @@ from analysis.status import Status
 SCALES: dict[str, FloatArray] = {
     "N": np.array([2e3, 8e3, 3e4, 1e5]),
     "D": np.array([256.0, 512.0, 1024.0, 2048.0, 4096.0, 8192.0]),
+    "S": np.array([1e3, 1e4, 1e5, 1e6]),
+    "C": np.geomspace(1e12, 1e17, 12),
+    "L_id": np.linspace(0.2, 1.5, 12),
+    "loss": np.linspace(0.2, 1.5, 12),
 }
 
 

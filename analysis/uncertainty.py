@@ -151,28 +151,3 @@ def parameter_intervals(
             low=max(float(low), parameter.lower), high=min(float(high), parameter.upper)
         )
     return found
-
-
-def extrapolation_factor(problem: Problem) -> float:
-    """How much further held-out runs lie from their prediction than the law alone explains.
-
-    For each axis the runs at its largest scale are left out, the law is fitted to the rest,
-    and each run left out is compared with its prediction in units of the predicted standard
-    deviation (linear, for a new run). Returns the root mean square, at least 1: intervals
-    outside the range of the data are widened by it, because there the law's form is a guess.
-    """
-    scores: list[FloatArray] = []
-    for k in range(len(problem.law.axes)):
-        kept = problem.x[:, k] < problem.x[:, k].max()
-        if problem.law.problems(problem.x[kept]):
-            continue
-        part = problem.part(kept)
-        free = part.solve(part.starts(8)).best().free
-        variance = covariance(part, free[0])
-        f, jacobian = part.model(free, problem.x[~kept])
-        spread = np.einsum("pn,pq,qn->n", jacobian[0], variance, jacobian[0])
-        spread += (part.residual(free) ** 2).sum() / part.dof
-        scores.append((problem.target[~kept] - f[0]) ** 2 / np.maximum(spread, 1e-24))
-    if not scores:
-        return 1.0
-    return max(1.0, math.sqrt(float(np.concatenate(scores).mean())))

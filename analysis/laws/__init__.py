@@ -7,7 +7,17 @@ import difflib
 from analysis.laws.base import FloatArray, Law, Parameter
 from analysis.laws.chinchilla import Chinchilla
 from analysis.laws.d_law import DLaw
+from analysis.laws.data_constrained import DataConstrained
+from analysis.laws.effective_data import EffectiveData
+from analysis.laws.error_law import ErrorLaw
+from analysis.laws.frontier import Frontier
+from analysis.laws.kaplan import Kaplan
+from analysis.laws.loss_to_loss import LossToLoss
 from analysis.laws.n_law import NLaw
+from analysis.laws.overfitting import Overfitting
+from analysis.laws.power_law import PowerLaw
+from analysis.laws.sigmoid import Sigmoid
+from analysis.laws.tied import Tied
 
 __all__ = ["LAWS", "FloatArray", "Law", "Parameter", "get", "register"]
 
@@ -38,5 +48,10 @@ def get(name: str) -> Law:
     raise ValueError(f"no law called {name!r}{hint} (known: {', '.join(sorted(LAWS))})")
 
 
-for _law in (Chinchilla(), NLaw(), DLaw()):
-    register(_law)
+_REGISTERED: tuple[type[Law], ...] = (
+    Chinchilla, NLaw, DLaw, Kaplan, Tied, DataConstrained,
+    PowerLaw, Frontier,
+    LossToLoss, EffectiveData, Overfitting, Sigmoid, ErrorLaw,
+)  # fmt: skip
+for _kind in _REGISTERED:
+    register(_kind())

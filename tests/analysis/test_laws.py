@@ -23,6 +23,61 @@ class TestDLaw(LawContract):
     truth = (0.25, 4.0, 0.35)
 
 
+class TestKaplan(LawContract):
+    law = LAWS["kaplan"]
+    truth = (0.2, 1e4, 0.5, 300.0, 0.4)
+
+
+class TestTied(LawContract):
+    law = LAWS["tied"]
+    truth = (0.2, 12.0, 5.0, 0.4)
+
+
+class TestDataConstrained(LawContract):
+    law = LAWS["data_constrained"]
+    truth = (0.2, 8.0, 0.4, 6.0, 0.45, 12.0, 6.0)
+    agreed = 0.2
+
+
+class TestPowerLaw(LawContract):
+    law = LAWS["power_law"]
+    truth = (4.0, 0.35)
+
+
+class TestFrontier(LawContract):
+    law = LAWS["frontier"]
+    truth = (0.25, 2e4, 3e13, 0.33)
+    recovered = 1e-7
+
+
+class TestLossToLoss(LawContract):
+    law = LAWS["loss_to_loss"]
+    truth = (0.1, 0.8, 0.7, 0.12)
+    recovered = 1e-6
+
+
+class TestEffectiveData(LawContract):
+    law = LAWS["effective_data"]
+    truth = (40.0, 0.6, -0.2)
+
+
+class TestOverfitting(LawContract):
+    law = LAWS["overfitting"]
+    truth = (0.5, 0.3, 0.6)
+
+
+class TestSigmoid(LawContract):
+    law = LAWS["sigmoid"]
+    truth = (0.2, 0.9, 4.0, 0.7)
+    recovered = 1e-7
+
+
+class TestErrorLaw(LawContract):
+    law = LAWS["error_law"]
+    truth = (0.8, 0.7, 1.1)
+    recovered = 1e-7
+
+
 def test_every_law_has_its_contract() -> None:
     covered = {c.law.name for c in LawContract.__subclasses__()}
     assert covered == set(LAWS)

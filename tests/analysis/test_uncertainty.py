@@ -15,7 +15,6 @@ from analysis.solver import Solution
 from analysis.uncertainty import (
     Interval,
     covariance,
-    extrapolation_factor,
     leverages,
     noise_variance,
     parameter_intervals,
@@ -165,10 +164,3 @@ def test_no_refits_were_asked_for() -> None:
     at = problem()
     best = solved(at)
     assert bootstrap(at, best, best.free, n_boot=0, seed=0).kind == "none"
-
-
-def test_the_extrapolation_factor_is_one_when_it_cannot_be_known() -> None:
-    at = problem()
-    few = at.x[:, 0] < 5e4
-    part = dataclasses.replace(at, x=at.x[few], loss=at.loss[few], runs=np.arange(int(few.sum())))
-    assert extrapolation_factor(part) == 1.0

@@ -1,0 +1,108 @@
+"""Figures of the allocation from a fitted surface, and of the three approaches."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from analysis.figures import (
+    FLOOR,
+    INK,
+    MARKERS,
+    PALE,
+    Picture,
+    colours,
+    legend,
+    picture,
+    scale,
+    style,
+)
+from analysis.frontier_figures import C_LABEL, counts_axis, flops, flops_axis
+from analysis.tables import number
+
+if TYPE_CHECKING:
+    from analysis.allocation_result import Allocation
+    from analysis.approaches import Approaches
+
+_LEVELS = 7
+_LOOKS = {"N": (FLOOR, "-"), "D": (INK, "--")}
+
+
+def allocation_picture(found: Allocation) -> Picture:
+    """Lines of equal loss in N and C with the optimum, and N* and D* with 95 % bands."""
+    with style():
+        figure, (left, right) = picture(2, width=4.9, height=3.8)
+        _contours(left, found)
+        _optima(right, found)
+    return figure
+
+
+def _contours(axes: Axes, found: Allocation) -> None:
+    """S1, Figure 5 b-e, with the line along which the loss is least."""
+    low, high = found.ranges["C"]
+    at = np.geomspace(low / 3, high * 3, 60)
+    best = found.optimal(at)
+    inner = best["loss"].iloc[5:-5]
+    levels = [float(v) for v in np.linspace(inner.iloc[-1], inner.iloc[0], _LEVELS)]
+    lines = found.contours(levels)
+    for level, (colour, _) in colours(levels).items():
+        line = lines[lines["level"] == level]
+        axes.plot(line["N"], line["C"], color=colour, lw=1.3, label=number(level))
+    axes.plot(best["N"], best["C"], color=FLOOR, lw=2.2, label="least loss")
+    spent = found.compute.compute(found.runs["N"], found.runs["D"])
+    axes.plot(found.runs["N"], spent, "o", color=PALE, ms=3, mec="white", mew=0.4, zorder=1,
+              label="runs")  # fmt: skip
+    axes.set_yscale("log")
+    axes.set_ylabel(C_LABEL)
+    axes.yaxis.set_major_formatter(lambda v, _: flops(v))
+    axes.set_title("Lines of equal loss")
+    legend(axes, "loss, nats")
+    scale(axes, "N")
+
+
+def _optima(axes: Axes, found: Allocation) -> None:
+    low, high = found.ranges["C"]
+    table = found.optimal(np.geomspace(low / 3, high * 10, 80))
+    for axis, (colour, dash) in _LOOKS.items():
+        axes.plot(table["C"], table[axis], dash, color=colour, lw=1.7, label=f"{axis}*")
+        ends = table[[f"{axis}_low", f"{axis}_high"]].to_numpy()
+        if np.isfinite(ends).all():
+            axes.fill_between(table["C"], ends[:, 0], ends[:, 1], color=colour, alpha=0.13, lw=0)
+    axes.axvspan(low, high, color=PALE, alpha=0.12, lw=0, label="C measured")
+    share = found.counted.share_data
+    axes.set_title(f"Optimal N and D: {share:.0%} of marginal C to data")
+    axes.legend(loc="upper left")
+    flops_axis(axes)
+    counts_axis(axes, "N*, parameters; D*, records")
+
+
+def approaches_picture(found: Approaches) -> Picture:
+    """The exponents a and b with their intervals, one approach above the other."""
+    with style():
+        figure, panels = picture(2, width=4.2, height=2.2)
+        for axes, name in zip(panels, ("a", "b"), strict=True):
+            _claims(axes, found, name)
+    return figure
+
+
+def _claims(axes: Axes, found: Approaches, name: str) -> None:
+    labels = []
+    for place, row in enumerate(found.table.to_dict("records")):
+        believed = bool(row["believed"])
+        labels.append(f"{row['approach']} {row['name']}" + (" (believed)" if believed else ""))
+        if math.isnan(row[name]):
+            axes.annotate("not known", (0.02, place), xycoords=("axes fraction", "data"),
+                          va="center", color=PALE, fontsize=8.5)  # fmt: skip
+            continue
+        colour = FLOOR if believed else PALE if row["refused"] else INK
+        ends = (row[f"{name}_low"], row[f"{name}_high"])
+        if all(map(math.isfinite, ends)):
+            axes.plot(ends, (place, place), color=colour, lw=1.6)
+        axes.plot(row[name], place, MARKERS[place], color=colour, ms=7, mec="white")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.set_xlabel(f"{name} of {'N' if name == 'a' else 'D'}* ~ C^{name}")
+    axes.margins(x=0.15)
