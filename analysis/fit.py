@@ -33,7 +33,7 @@ from analysis.solver import Solution
 from analysis.status import Certificate, Status
 from analysis.uncertainty import DELTA_SMALLEST, robust_delta
 
-THINNED = 1500  # points that all starts are tried on; the best are refined on all points
+THINNED = 500  # points that all starts are tried on; the best are refined on all points
 
 
 def fit_law(

@@ -25,8 +25,11 @@ POSITIONS = 10  # of the origin along an axis, at most
 SMALLEST = 10  # runs a fit needs before it predicts
 SHARE = 0.9  # half width of the misfit, in rms errors; 0.72 to 0.97 by the source left out
 UNKNOWN = 3.0  # rms error in scatters where no position leaves enough runs; 1.5 to 5.7 by task
-_STARTS = 8
+_STARTS = 4
 _ROUND = 2  # decimals of a log scale within which scales count as equal
+
+
+Position = tuple[str, float, BoolArray]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,14 +53,19 @@ class Origin:
     converged: bool
 
 
-def origins(problem: Problem) -> list[Origin]:
-    """Fits at every position of the origin; empty where none leaves enough runs."""
-    windows = _windows(problem)
-    if not windows:
+def origins(problem: Problem, positions: list[Position] | None = None) -> list[Origin]:
+    """Fits at every position of the origin; empty where none leaves enough runs.
+
+    Args:
+        problem: the law and the data.
+        positions: to use; None for all that the law can be fitted at.
+    """
+    at = windows(problem) if positions is None else positions
+    if not at:
         return []
-    best = _solve(problem, np.array([kept for _, _, kept in windows]))
+    best = _solve(problem, np.array([kept for _, _, kept in at]))
     found = []
-    for i, (axis, cut, kept) in enumerate(windows):
+    for i, (axis, cut, kept) in enumerate(at):
         part = problem.part(kept, centring=problem.centre)
         free = best.free[i : i + 1]
         f, jac = problem.model(free, problem.x[~kept])
@@ -72,7 +80,7 @@ def origins(problem: Problem) -> list[Origin]:
     return found
 
 
-def _windows(problem: Problem) -> list[tuple[str, float, BoolArray]]:
+def windows(problem: Problem) -> list[Position]:
     """Axis, cut, and which runs lie within, for every position."""
     x, found = problem.x, []
     scales = dict(zip(problem.law.axes, x.T, strict=True))
@@ -85,11 +93,15 @@ def _windows(problem: Problem) -> list[tuple[str, float, BoolArray]]:
             cuts = np.unique(np.quantile(level, np.linspace(0, 1, POSITIONS + 1))[1:])
         for cut in cuts[:-1]:
             kept = level <= cut
-            few = int(kept.sum()) < max(SMALLEST, len(problem.law.parameters) + 2)
-            if few or kept.all() or problem.law.problems(x[kept]):
-                continue
-            found.append((axis, float(scale[kept].max()), kept))
+            if not kept.all() and fitted_at(problem, kept):
+                found.append((axis, float(scale[kept].max()), kept))
     return found
+
+
+def fitted_at(problem: Problem, kept: BoolArray) -> bool:
+    """Whether the runs of a window are enough for the law."""
+    few = int(kept.sum()) < max(SMALLEST, len(problem.law.parameters) + 2)
+    return not few and not problem.law.problems(problem.x[kept])
 
 
 def _solve(problem: Problem, keep: BoolArray) -> Solution:

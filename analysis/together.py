@@ -121,7 +121,7 @@ def fit_together(
     frames, kept = [], set(options) & {"loss", "delta", "residual"}
     alone = {k: options[k] for k in kept}
     for number, (part, (data, _)) in enumerate(parts.items(), start=1):
-        law, notes = laws[part], []
+        law = laws[part]
         frame, _, notes = checked_rows(data, law, None, "held-out")
         frame, _ = at_largest(frame, law, notes)
         single = fit_law(frame, law, n_boot=0, **alone)

@@ -15,11 +15,13 @@ from analysis.laws.kaplan import Kaplan
 from analysis.laws.loss_to_loss import LossToLoss
 from analysis.laws.n_law import NLaw
 from analysis.laws.overfitting import Overfitting
+from analysis.laws.plain import plain_law
 from analysis.laws.power_law import PowerLaw
+from analysis.laws.samples import Samples
 from analysis.laws.sigmoid import Sigmoid
 from analysis.laws.tied import Tied
 
-__all__ = ["LAWS", "FloatArray", "Law", "Parameter", "get", "register"]
+__all__ = ["LAWS", "FloatArray", "Law", "Parameter", "get", "plain_law", "register"]
 
 LAWS: dict[str, Law] = {}
 
@@ -49,7 +51,7 @@ def get(name: str) -> Law:
 
 
 _REGISTERED: tuple[type[Law], ...] = (
-    Chinchilla, NLaw, DLaw, Kaplan, Tied, DataConstrained,
+    Chinchilla, NLaw, DLaw, Kaplan, Tied, Samples, DataConstrained,
     PowerLaw, Frontier,
     LossToLoss, EffectiveData, Overfitting, Sigmoid, ErrorLaw,
 )  # fmt: skip

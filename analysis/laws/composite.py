@@ -6,8 +6,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from analysis.laws.base import FloatArray, Law, Parameter
+from analysis.laws.base import BoolArray, FloatArray, Law, Parameter
+
+IndexArray = npt.NDArray[np.intp]
 
 PART = "part"
 
@@ -72,7 +75,7 @@ class Composite(Law):
         self.parameters = tuple(parameters)  # type: ignore[misc]
         self.members: Sequence[Member] = members
 
-    def _rows(self, x: FloatArray, number: int) -> tuple[FloatArray, FloatArray]:
+    def _rows(self, x: FloatArray, number: int) -> tuple[IndexArray, FloatArray]:
         """Which points belong to a part, and their scales."""
         rows = np.flatnonzero(x[:, -1] == number + 1)
         return rows, x[rows][:, self.members[number].columns]
@@ -127,7 +130,7 @@ class Composite(Law):
             rows, own = self._rows(x, i)
             places = list(member.places)
             value[:, rows], part = member.law.log_value(free[:, places], own, centres[i])
-            jac[np.ix_(range(len(free)), places, rows)] = part
+            jac[np.ix_(np.arange(len(free)), np.array(places), rows)] = part
         return value, jac
 
     def bounds(self, x: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -169,9 +172,7 @@ class Composite(Law):
             found += [f"{member.name}: {p}" for p in member.law.problems(own)]
         return found
 
-    def identifiable(
-        self, x: FloatArray, counts: FloatArray
-    ) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    def identifiable(self, x: FloatArray, counts: FloatArray) -> BoolArray:
         """Which resamples still determine every part (R,)."""
         found = np.ones(len(counts), dtype=bool)
         for i, member in enumerate(self.members):

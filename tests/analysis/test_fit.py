@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -34,30 +33,6 @@ def study(
 @pytest.fixture(scope="module")
 def fit() -> Fit:
     return fit_law(study(), n_boot=200)
-
-
-def test_epochs_chinchilla_data_reach_the_published_optimum(shared: Path) -> None:
-    folder = shared / "laws"
-    answer = json.loads((folder / "epoch_chinchilla.json").read_text())
-    rows = pd.read_csv(folder / "epoch_chinchilla.csv")
-    rows = rows[rows["split_all"] == "fit"]
-    found = fit_law(rows[["N", "D", "loss"]], delta=1e-3, n_boot=20)
-    assert found.certificate.objective <= 1.0182740178e-3 * (1 + 1e-6)
-    assert found.certificate.agreed > 0.9
-    assert found.bootstrap.kind == "pairs"
-    for name, value in answer["reference_optimum"].items():
-        if name in found.params:
-            assert found.params[name] == pytest.approx(value, rel=1e-5)
-
-
-def test_synthetic_surfaces_are_recovered(shared: Path) -> None:
-    rows = pd.read_csv(shared / "laws/synthetic_clean.csv")
-    surfaces = json.loads((shared / "laws/synthetic.json").read_text())["surfaces"]
-    for name, truth in surfaces.items():
-        part = rows[rows["surface"] == name]
-        found = fit_law(part[["N", "D", "loss"]], n_boot=0)
-        for parameter, value in truth.items():
-            assert found.params[parameter] == pytest.approx(value, rel=1e-8)
 
 
 def test_a_fit_says_what_it_is(fit: Fit) -> None:

@@ -33,6 +33,11 @@ class TestTied(LawContract):
     truth = (0.2, 12.0, 5.0, 0.4)
 
 
+class TestSamples(LawContract):
+    law = LAWS["samples"]
+    truth = (0.2, 5.0, 0.5, 9.0, 0.3)
+
+
 class TestDataConstrained(LawContract):
     law = LAWS["data_constrained"]
     truth = (0.2, 8.0, 0.4, 6.0, 0.45, 12.0, 6.0)

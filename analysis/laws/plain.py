@@ -1,0 +1,134 @@
+"""Your own law in a few lines: a formula in numpy and the bounds of its parameters.
+
+    from analysis import fit_law
+    from analysis.laws import plain_law
+
+    m3 = plain_law(
+        "m3", lambda x, b, g, c: b * (1 / x["D"] + g) ** c, formula="L(D) = b * (1/D + g)^c",
+        source="Alabdulmohsin et al. 2022, M3", axes=("D",),
+        parameters={"b": (0, math.inf), "g": (0, math.inf), "c": (0.01, 4)},
+    )
+    fit_law(data, m3)
+
+The Jacobian comes from complex steps (Squire & Trapp 1998), which are exact to rounding, as long
+as the formula is analytic; otherwise from central differences of fourth order.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from analysis.laws.base import SCALES_NEEDED, Law, Parameter
+from analysis.laws.formula import FormulaLaw, Function, Guess
+
+
+def plain_law(
+    name: str,
+    function: Function,
+    *,
+    formula: str,
+    source: str,
+    axes: Sequence[str],
+    parameters: Sequence[Parameter] | Mapping[str, tuple[float, float]],
+    response: str = "loss",
+    unit: str = "nats",
+    floor: str | None = None,
+    guess: Guess | None = None,
+    typical: Mapping[str, float] | None = None,
+    rises: Sequence[str] = (),
+    held: Sequence[str] = (),
+    residual: Literal["log", "linear"] = "log",
+) -> Law:
+    """A law from a formula, for ``fit_law(data, law)`` or ``register``.
+
+    Args:
+        name: what ``fit_law`` calls it.
+        function: ``function(x, **parameters)`` gives the response, positive where there is one:
+            ``x`` holds each axis (n,), parameters broadcast with it (they come many sets at a
+            time, and complex for the derivative), so it must work element by element.
+        formula: in plain text.
+        source: where the formula comes from.
+        axes: columns of the scales.
+        parameters: their bounds by name; one from 0 or more to infinity is positive and moves in
+            its logarithm. Or ``Parameter``s, of the forms ``same`` and ``log``.
+        response: column of what the law gives.
+        unit: of the response.
+        floor: parameter that no scale removes; it stays below the smallest response.
+        guess: ``guess(x, response)`` gives starting points (S, P); None draws them within the
+            bounds, three decades about the sizes in the data for parameters without a bound.
+        typical: size of parameters without a bound, where those in the data mislead.
+        rises: axes along which the response may rise.
+        held: axes that the law lacks and that must not vary.
+        residual: scale on which residuals are measured: ``log`` or ``linear``.
+
+    Raises:
+        ValueError: no axes, a parameter that the function does not take or takes unasked, bounds
+            out of order or missing, a floor or typical size of no parameter.
+    """
+    given = tuple(_parameter(p) for p in (
+        [_bounded(*pair, floor) for pair in parameters.items()]
+        if isinstance(parameters, Mapping) else parameters
+    ))  # fmt: skip
+    sizes = dict(typical or {})
+    _check(name, function, axes, given, floor, sizes)
+    body = {
+        "__doc__": f"{formula}.\n\nSource: {source}.",
+        "__module__": __name__,
+        "name": name, "formula": formula, "source": source, "axes": tuple(axes),
+        "parameters": given, "response": response, "unit": unit, "held": tuple(held),
+        "rises": tuple(rises), "floor": floor, "residual": residual, "typical": sizes,
+        "function": staticmethod(function), "guessed": None if guess is None else staticmethod(guess),
+        # A curve of one scale is told by as many scales as it has parameters.
+        "needed": {axes[0]: max(SCALES_NEEDED, len(given))} if len(axes) == 1 else {},
+    }  # fmt: skip
+    kind: type[FormulaLaw] = type(name, (FormulaLaw,), body)
+    return kind()
+
+
+def _bounded(name: str, ends: tuple[float, float], floor: str | None) -> Parameter:
+    low, high = (float(v) for v in ends)
+    positive = low >= 0 and math.isinf(high) and name != floor
+    return Parameter(
+        name=name, lower=low, upper=high, unit="", meaning=f"{name} of the formula",
+        positive=positive,
+    )  # fmt: skip
+
+
+def _parameter(given: Parameter) -> Parameter:
+    """With the form that its sign allows."""
+    if given.form == "centred":
+        raise ValueError(f"{given.name}: a plain law has the forms 'same' and 'log', not 'centred'")
+    positive = given.positive or given.form == "log"
+    if positive and given.lower < 0:
+        raise ValueError(f"{given.name} is positive but may be {given.lower}")
+    return dataclasses.replace(given, positive=positive, form="log" if positive else "same")
+
+
+def _check(
+    name: str, function: Function, axes: Sequence[str], parameters: Sequence[Parameter],
+    floor: str | None, typical: Mapping[str, float],
+) -> None:  # fmt: skip
+    names = [p.name for p in parameters]
+    if not axes or not names:
+        raise ValueError(f"{name} needs at least one axis and one parameter")
+    for p in parameters:
+        if not p.lower < p.upper:
+            raise ValueError(
+                f"{name}: bounds of {p.name} must be in order, not {(p.lower, p.upper)}"
+            )
+        known = math.isfinite(p.lower) and math.isfinite(p.upper)
+        if not (known or p.positive or p.name in typical or p.name == floor):
+            raise ValueError(f"{name}: {p.name} needs finite bounds or a typical size")
+    for other in [*typical, *([] if floor is None else [floor])]:
+        if other not in names:
+            raise ValueError(f"{name} has no parameter {other!r}: {', '.join(names)}")
+    if bad := [k for k, v in typical.items() if not (math.isfinite(v) and v != 0)]:
+        raise ValueError(f"{name}: the typical size of {bad[0]} must be finite and not 0")
+    try:
+        inspect.signature(function).bind({}, **dict.fromkeys(names))
+    except TypeError as error:
+        raise ValueError(f"{name}: function(x, {', '.join(names)}) does not fit: {error}") from None
