@@ -129,6 +129,7 @@ class Problem:
         lower: FloatArray | None = None,
         upper: FloatArray | None = None,
         delta: float | None = None,
+        **limits: int,
     ) -> Solution:
         """Minimise from free ``starts`` (R, P), with other targets, weights or bounds."""
         at = self.target if target is None else target
@@ -153,6 +154,7 @@ class Problem:
             high if upper is None else upper,
             delta=size,
             weights=each,
+            **limits,
         )
 
     def _with_prior(

@@ -86,6 +86,7 @@ def minimise(
     *,
     delta: float | FloatArray,
     weights: FloatArray | None = None,
+    iterations: int = _ITERATIONS,
 ) -> Solution:
     """Minimise sum_i w_i Huber(f_i - target_i) for R problems.
 
@@ -99,6 +100,7 @@ def minimise(
         delta: where Huber's loss turns linear, one for all points or (n,); ``inf`` for least
             squares.
         weights: of the points, (n,) or (R, n); None for 1.
+        iterations: after which a problem that has not converged is given up.
     """
     problems, n = len(start), target.shape[-1]
     work = _Work(
@@ -108,6 +110,7 @@ def minimise(
         lower=np.broadcast_to(lower, start.shape),
         upper=np.broadcast_to(upper, start.shape),
         delta=np.broadcast_to(np.asarray(delta, dtype=np.float64), (n,)),
+        iterations=iterations,
     )
     return work.run(start, max(1, CHUNK_ELEMENTS // (n * start.shape[1])))
 
@@ -146,6 +149,7 @@ class _Work:
     lower: FloatArray
     upper: FloatArray
     delta: FloatArray
+    iterations: int
 
     def begin(self, theta: FloatArray, rows: IndexArray) -> _Active:
         theta = np.clip(theta, self.lower[rows], self.upper[rows])
@@ -199,7 +203,7 @@ class _Work:
         at.f[better], at.jac[better] = f[better], jac[better]
         at.damping = np.clip(at.damping * np.where(better, 0.1, 5.0), *_DAMPING)
         at.steps += 1
-        finished: BoolArray = (move < _STEP) | (at.value < 1e-30) | (at.steps >= _ITERATIONS)
+        finished: BoolArray = (move < _STEP) | (at.value < 1e-30) | (at.steps >= self.iterations)
         return finished
 
     def run(self, start: FloatArray, size: int) -> Solution:
@@ -223,7 +227,7 @@ class _Work:
     def finish(self, done: _Active, found: Solution) -> None:
         found.free[done.rows], found.objective[done.rows] = done.theta, done.value
         found.gradient[done.rows] = self.local(done, np.ones(len(done.rows)))[3]
-        found.converged[done.rows] = (done.steps < _ITERATIONS) & np.isfinite(done.value)
+        found.converged[done.rows] = (done.steps < self.iterations) & np.isfinite(done.value)
 
 
 def _step(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 
 from analysis.laws.base import FloatArray, Law, Parameter
+from analysis.laws.bnsl import BrokenPowerLaw
 from analysis.laws.chinchilla import Chinchilla
 from analysis.laws.d_law import DLaw
 from analysis.laws.data_constrained import DataConstrained
@@ -13,6 +14,8 @@ from analysis.laws.error_law import ErrorLaw
 from analysis.laws.frontier import Frontier
 from analysis.laws.kaplan import Kaplan
 from analysis.laws.loss_to_loss import LossToLoss
+from analysis.laws.m3 import M3
+from analysis.laws.m4 import M4
 from analysis.laws.n_law import NLaw
 from analysis.laws.overfitting import Overfitting
 from analysis.laws.plain import plain_law
@@ -52,7 +55,7 @@ def get(name: str) -> Law:
 
 _REGISTERED: tuple[type[Law], ...] = (
     Chinchilla, NLaw, DLaw, Kaplan, Tied, Samples, DataConstrained,
-    PowerLaw, Frontier,
+    PowerLaw, M3, M4, BrokenPowerLaw, Frontier,
     LossToLoss, EffectiveData, Overfitting, Sigmoid, ErrorLaw,
 )  # fmt: skip
 for _kind in _REGISTERED:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from analysis.laws import LAWS, get, register
+from analysis.laws import LAWS, FloatArray, get, register
 from analysis.testing import LawContract
 
 
@@ -47,6 +48,30 @@ class TestDataConstrained(LawContract):
 class TestPowerLaw(LawContract):
     law = LAWS["power_law"]
     truth = (4.0, 0.35)
+
+
+class TestM3(LawContract):
+    law = LAWS["m3"]
+    truth = (6.0, 2e-4, 0.4)
+    recovered = 1e-7
+
+
+class TestM4(LawContract):
+    law = LAWS["m4"]
+    truth = (0.1, 1.2, 300.0, 0.9, 1.3)
+    recovered = 1e-6
+
+    def grid(self) -> FloatArray:
+        return np.geomspace(50.0, 5e5, 16)[:, None]
+
+
+class TestBrokenPowerLaw(LawContract):
+    law = LAWS["bnsl"]
+    truth = (0.1, 3.0, 0.15, 0.5, 2e3, 0.6)
+    recovered = 1e-5
+
+    def grid(self) -> FloatArray:
+        return np.geomspace(50.0, 5e5, 20)[:, None]
 
 
 class TestFrontier(LawContract):
