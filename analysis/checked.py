@@ -12,6 +12,7 @@ from analysis.laws import Law
 
 Data = pd.DataFrame | Mapping[str, npt.ArrayLike]
 _ROUND = 0.8
+_SIZES = (1e-75, 1e75)  # squares, and products of two squares, stay finite
 
 
 def checked_rows(
@@ -27,7 +28,8 @@ def checked_rows(
         weights: column of weights, if any.
 
     Raises:
-        ValueError: no rows, a missing column, or a value that is not positive and finite.
+        ValueError: no rows, a missing column, or a value that is not positive and finite, or of a
+            size that cannot be squared.
     """
     warnings: list[str] = []
     notes: list[str] = []
@@ -71,6 +73,12 @@ def _positive(column: pd.Series[float], name: str) -> npt.NDArray[np.float64]:
         raise ValueError(
             f"row {bad[0]}: {name} is {values[bad[0]]}, not a positive finite number "
             f"({bad.size} such row{'s' * (bad.size > 1)})"
+        )
+    bad = np.flatnonzero((values < _SIZES[0]) | (values > _SIZES[1]))
+    if bad.size:
+        raise ValueError(
+            f"row {bad[0]}: {name} is {values[bad[0]]}, beyond {_SIZES[0]:g} to {_SIZES[1]:g}: "
+            "choose another unit"
         )
     return values
 

@@ -160,7 +160,8 @@ class _Losses:
     def best(self, drawn: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.intp], FloatArray]:
         """The best of the runs drawn (runs,) at each budget (G,), and its log N.
 
-        log N is NaN where no smaller or no larger size has a loss.
+        log N is NaN where no smaller or no larger size has a loss, and where less compute has
+        reached a lower one: after the best run so far has ended, the next may lie above it.
         """
         loss = np.where(drawn[:, None], self.loss, np.inf)
         there = np.isfinite(loss)
@@ -168,7 +169,9 @@ class _Losses:
         most = np.where(there, self.log_n[:, None], -np.inf).max(axis=0)
         run = loss.argmin(axis=0)
         size = self.log_n[run]
-        inside = there.any(axis=0) & (size > least + 1e-9) & (size < most - 1e-9)
+        lowest = loss.min(axis=0)
+        lowest = lowest <= np.minimum.accumulate(lowest)
+        inside = lowest & there.any(axis=0) & (size > least + 1e-9) & (size < most - 1e-9)
         return run, np.where(inside, size, np.nan)
 
 
@@ -182,6 +185,7 @@ def _described(rows: pd.DataFrame, at: _Losses, n_boot: int, seed: int) -> Envel
     if at.D is not None:
         frontier["D"] = np.exp(at.D[run, columns])
     frontier["trial"] = [at.trial[i] for i in run]
+    frontier["lowest"] = frontier["loss"] <= frontier["loss"].cummin()
     frontier["bracketed"] = used
     sizes = distinct(np.exp(size[used])) if used.any() else 0
     reason = ""

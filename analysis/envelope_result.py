@@ -22,8 +22,9 @@ class Envelope(Lines):
     Attributes:
         rows: the curves: N, D (if known), C (FLOPs spent by then), loss (nats), trial, and
             ``pareto`` (whether no row has both less compute and less loss).
-        frontier: the envelope: C, loss, N, D and trial of the best run, and ``bracketed``
-            (whether a smaller and a larger size were measured at that C); the lines use these.
+        frontier: the envelope: C, loss, N, D and trial of the best run, ``lowest`` (whether no
+            less compute reached a lower loss) and ``bracketed`` (whether moreover a smaller and
+            a larger size were measured at that C); the lines use the latter.
         N_line: N*(C) = k C^a, or None (see ``reason``).
         D_line: D*(C) = k' C^b, or None.
         sizes: distinct N the line goes through.

@@ -19,12 +19,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from analysis.tables import count, number, short
+from analysis.tables import count, short
 
 if TYPE_CHECKING:
     from analysis.result import Fit
 
-LABELS = {"N": "N, backbone parameters", "D": "D, unique training records"}
+LABELS = {
+    "N": "N, backbone parameters",
+    "D": "D, unique training records",
+    "S": "S, samples seen in training",
+    "C": "C, training FLOPs",
+    "L_id": "L_id, loss on the task trained on, nats",
+    "loss": "loss, nats",
+}
+COUNTS = ("N", "D", "S")
 MARKERS = "osD^vP*X<>"
 FLOOR, INK, PALE = "#b3391f", "#22303c", "#8a949e"
 STYLE: Any = {
@@ -98,6 +106,23 @@ def scale(axes: Axes, axis: str) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
+def axis_of(axes: Axes, axis: str) -> None:
+    """The axis of a law: counts and FLOPs in logarithms, losses as they are."""
+    if axis in COUNTS:
+        scale(axes, axis)
+        return
+    axes.set_xlabel(LABELS.get(axis, axis))
+    if axis not in ("L_id", "loss"):
+        axes.set_xscale("log")
+
+
+def response_label(fit: Fit) -> str:
+    """What the law gives, with its unit."""
+    if fit.law.response == "loss":
+        return f"held-out loss, {fit.law.unit}"
+    return f"{fit.law.response}, {fit.law.unit}".rstrip(", ")
+
+
 def decimal(axes: Axes, which: Literal["x", "y"]) -> None:
     """A log axis labelled in plain decimals: 0.1, 0.2, 0.5, 1."""
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
@@ -123,70 +148,15 @@ def legend(axes: Axes, title: str) -> None:
 
 
 def curves(fit: Fit, bayes: float | None = None) -> Picture:
-    """Loss against each axis of the law: runs, fitted curves, 95 % bands, E and its interval.
+    """Response against each axis of the law: runs, curves, 95 % bands, floor and its interval.
 
     Args:
         fit: the fit; without parameters only the runs are drawn.
         bayes: Bayes loss of the task in nats, if known.
     """
-    with style():
-        figure, panels = picture(len(fit.law.axes))
-        for axes, axis in zip(panels, fit.law.axes, strict=True):
-            _curve_panel(axes, fit, axis)
-            _floor(axes, fit, bayes)
-            axes.set_ylabel("held-out loss, nats")
-            axes.set_title(f"Loss against {axis}")
-            scale(axes, axis)
-    return figure
+    from analysis.curve_figures import draw
 
-
-def _curve_panel(axes: Axes, fit: Fit, axis: str) -> None:
-    other = next((a for a in fit.law.axes if a != axis), None)
-    rows = fit.residuals
-    keys = rows[other] if other else pd.Series(1.0, index=rows.index)
-    low, high = fit.ranges[axis]
-    grid = np.geomspace(low, high, 60)
-    for value, (colour, marker) in colours(list(keys)).items():
-        part = rows[keys == value]
-        label = count(value) if other else None
-        axes.plot(part[axis], part["loss"], marker, color=colour, ms=5, label=label,
-                  mec="white", mew=0.6, zorder=3)  # fmt: skip
-        if not fit.ok:
-            continue
-        scales: dict[str, Any] = {axis: grid, other: value} if other else {axis: grid}
-        line = fit.predict(**scales)
-        axes.plot(grid, line["loss"], color=colour, lw=1.4, zorder=2)
-        if len(fit.bootstrap.theta):
-            axes.fill_between(grid, line["mean_low"], line["mean_high"], color=colour,
-                              alpha=0.16, lw=0)  # fmt: skip
-    if other:
-        legend(axes, other)
-
-
-def _floor(axes: Axes, fit: Fit, bayes: float | None) -> None:
-    """E with its interval, and the Bayes loss, labelled on their outer sides."""
-    level = fit.params["E"]
-    above = bayes is None or level >= bayes
-    if fit.ok:
-        interval = fit.intervals["E"]
-        axes.axhline(level, color=FLOOR, lw=1.2, ls="--", zorder=1)
-        if math.isfinite(interval.low):
-            axes.axhspan(interval.low, interval.high, color=FLOOR, alpha=0.08, lw=0)
-        _label(axes, f"E = {number(level)}", (0.01, level), above=above, colour=FLOOR)
-    if bayes is not None:
-        axes.axhline(bayes, color=INK, lw=1.2, ls=":", zorder=1)
-        low, high = axes.get_ylim()
-        above = (fit.ok and not above) or bayes < low + 0.1 * (high - low)  # off the tick labels
-        _label(axes, f"Bayes loss {number(bayes)}", (0.99, bayes), above=above, colour=INK)
-
-
-def _label(axes: Axes, text: str, at: tuple[float, float], *, above: bool, colour: str) -> None:
-    left = at[0] < 0.5
-    axes.annotate(
-        text, at, xycoords=("axes fraction", "data"),
-        xytext=(2 if left else -2, 3 if above else -11), textcoords="offset points",
-        ha="left" if left else "right", color=colour, fontsize=8.5,
-    )  # fmt: skip
+    return draw(fit, bayes)
 
 
 def residuals(fit: Fit) -> Picture:
@@ -202,42 +172,50 @@ def residuals(fit: Fit) -> Picture:
                 axes.plot(part[axis], 100 * part["log_residual"], marker, color=colour, ms=5,
                           mec="white", mew=0.6)  # fmt: skip
             axes.axhline(0, color=INK, lw=0.9)
-            axes.axhspan(-band, band, color=PALE, alpha=0.14, lw=0)
+            if fit.problem.scale.relative:
+                axes.axhspan(-band, band, color=PALE, alpha=0.14, lw=0)
             axes.set_ylabel("log measured / fitted, %")
             axes.set_title(f"Residuals against {axis}")
-            scale(axes, axis)
-        _against(panels[-1], rows)
+            axis_of(axes, axis)
+        _against(panels[-1], fit)
     return figure
 
 
-def _against(axes: Axes, rows: pd.DataFrame) -> None:
-    """Measured against fitted loss."""
-    axes.plot(rows["fitted"], rows["loss"], "o", color=INK, ms=4.5, mec="white", mew=0.6)
-    ends = [
-        float(rows[["fitted", "loss"]].min().min()),
-        float(rows[["fitted", "loss"]].max().max()),
-    ]
+def _against(axes: Axes, fit: Fit) -> None:
+    """Measured against fitted response."""
+    rows, label = fit.residuals[["fitted", fit.law.response]], response_label(fit)
+    axes.plot(*rows.to_numpy().T, "o", color=INK, ms=4.5, mec="white", mew=0.6)
+    ends = [float(rows.min().min()), float(rows.max().max())]
     axes.plot(ends, ends, color=PALE, lw=1)
-    axes.set_xlabel("fitted loss, nats")
-    axes.set_ylabel("measured loss, nats")
+    axes.set_xlabel(f"fitted {label.removeprefix('held-out ')}")
+    axes.set_ylabel(f"measured {label.removeprefix('held-out ')}")
     axes.set_title("Measured against fitted")
 
 
 def uncertainty(fit: Fit, bayes: float | None = None) -> Picture:
-    """Profile of E, and the bootstrap cloud of E and the exponents."""
-    names = [p.name for p in fit.law.parameters if not p.positive and p.name != "E"]
+    """Profile of the floor, and the bootstrap cloud of it and the exponents.
+
+    A law without a floor has its first parameter in that place.
+    """
+    first = fit.law.floor or fit.law.names[0]
+    names = [p.name for p in fit.law.parameters if not p.positive and p.name != first]
     with style():
         figure, panels = picture(len(names) + 1, width=3.6, height=3.1)
         _profile_panel(panels[0], fit, bayes)
         theta = fit.bootstrap.theta
         for axes, name in zip(panels[1:], names, strict=True):
-            index = fit.law.names.index(name)
-            axes.plot(theta[:, 0], theta[:, index], ".", color=INK, ms=3, alpha=0.35, mew=0)
-            axes.plot(fit.params["E"], fit.params[name], "D", color=FLOOR, ms=6, mec="white")
-            axes.set_xlabel("E, nats")
+            x, y = (theta[:, fit.law.names.index(n)] for n in (first, name))
+            axes.plot(x, y, ".", color=INK, ms=3, alpha=0.35, mew=0)
+            axes.plot(fit.params[first], fit.params[name], "D", color=FLOOR, ms=6, mec="white")
+            axes.set_xlabel(_with_unit(fit, first))
             axes.set_ylabel(name)
-            axes.set_title(f"Bootstrap: E and {name}")
+            axes.set_title(f"Bootstrap: {first} and {name}")
     return figure
+
+
+def _with_unit(fit: Fit, name: str) -> str:
+    unit = fit.law.parameters[fit.law.names.index(name)].unit
+    return f"{name}, {unit}" if unit else name
 
 
 def _profile_panel(axes: Axes, fit: Fit, bayes: float | None) -> None:
@@ -252,13 +230,15 @@ def _profile_panel(axes: Axes, fit: Fit, bayes: float | None) -> None:
     axes.axhline(limit, color=PALE, lw=1, ls="--")
     axes.annotate("95 %", (0.01, limit), xycoords=("axes fraction", "data"), xytext=(2, 3),
                   textcoords="offset points", fontsize=8.5)  # fmt: skip
-    if math.isfinite(fit.intervals["E"].low):
-        axes.axvspan(fit.intervals["E"].low, fit.intervals["E"].high, color=FLOOR, alpha=0.08, lw=0)
+    name = fit.profile.name
+    if math.isfinite(fit.intervals[name].low):
+        ends = (fit.intervals[name].low, fit.intervals[name].high)
+        axes.axvspan(*ends, color=FLOOR, alpha=0.08, lw=0)
     if bayes is not None:
         axes.axvline(bayes, color=INK, lw=1.2, ls=":")
-    axes.set_xlabel("E, nats")
+    axes.set_xlabel(_with_unit(fit, name))
     axes.set_ylabel("distance from optimum, in t")
-    axes.set_title("Profile of E")
+    axes.set_title(f"Profile of {name}")
 
 
 def measured(rows: pd.DataFrame, label: str, title: str) -> Picture:

@@ -34,6 +34,7 @@ from analysis.status import Certificate, Status
 from analysis.uncertainty import DELTA_SMALLEST, robust_delta
 
 THINNED = 500  # points that all starts are tried on; the best are refined on all points
+FIRST = 8  # starts of the fit that delta is chosen from
 
 
 def fit_law(
@@ -115,23 +116,28 @@ def _fit(frame: pd.DataFrame, law: Law, options: Options, known: Mapping[str, An
     """Fit checked rows: columns ``trial``, the axes, the response."""
     problem = _problem(frame, law, options)
     problems = law.problems(problem.x)
+    if not problems and np.ptp(problem.loss) == 0:
+        problems = [f"all {len(frame)} values of {law.response} are equal: there is nothing to fit"]
     runs = int(problem.runs.max()) + 1
     if not problems and runs <= problem.varied:
         problems = [f"{runs} runs for {problem.varied} parameters"]
     best, status, count = None, Status.UNIDENTIFIABLE, 0
     if not problems:
-        starts = problem.starts()
-        problem, tried = _search(problem, starts, options)
-        best, count = polish(problem, tried.best()), len(starts)
-        if not np.isfinite(best.objective[0]):
-            problems = [f"no start of {count} reached a finite objective"]
+        with np.errstate(all="ignore"):  # steps into places without a value are not taken
+            starts = problem.starts()
+            problem, tried = _search(problem, starts, options)
+            best, count = polish(problem, tried.best()), len(starts)
+            theta = law.to_natural(best.free, problem.centre)[0]
+        problems = _unusable(law, best, theta, count)
+        if problems:
             best, status = None, Status.NOT_CONVERGED
     if best is None:
         theta = np.full(len(law.names), math.nan)
         free, certificate = theta, Certificate.none(problem.delta, count)
     else:
-        free, theta = best.free[0], law.to_natural(best.free, problem.centre)[0]
-        certificate = certify(problem, tried, best)
+        free = best.free[0]
+        with np.errstate(all="ignore"):
+            certificate = certify(problem, tried, best)
         status = status_of(certificate)
     return Fit(
         law=law,
@@ -146,6 +152,17 @@ def _fit(frame: pd.DataFrame, law: Law, options: Options, known: Mapping[str, An
         notes=known["notes"],
         options=options,
     )
+
+
+def _unusable(law: Law, best: Solution, theta: FloatArray, count: int) -> list[str]:
+    """Why an optimum with natural parameters ``theta`` (P,) cannot be used; empty when it can."""
+    if not np.isfinite(best.objective[0]):
+        return [f"no start of {count} reached a finite objective"]
+    return [
+        f"{name} ran to {value}: the data do not determine it"
+        for name, value in zip(law.names, theta, strict=True)
+        if not math.isfinite(value)
+    ]
 
 
 def _problem(frame: pd.DataFrame, law: Law, options: Options) -> Problem:
@@ -186,7 +203,7 @@ def _search(problem: Problem, starts: FloatArray, options: Options) -> tuple[Pro
     Of many points a sample decides which starts are best; only their answers see all points.
     """
     small = _thinned(problem)
-    changes = _from_residuals(small, starts, options)
+    changes = _from_residuals(problem, small, starts[:FIRST], options)
     if changes:
         problem, small = (
             (dataclasses.replace(problem, **changes),) * 2
@@ -218,12 +235,14 @@ def _thinned(problem: Problem) -> Problem:
     return small if not problem.law.problems(small.x) else problem
 
 
-def _from_residuals(small: Problem, starts: FloatArray, options: Options) -> dict[str, Any]:
+def _from_residuals(
+    problem: Problem, small: Problem, starts: FloatArray, options: Options
+) -> dict[str, Any]:
     """Delta and the unit of the prior, from the residuals of a first robust fit."""
     prior = options.prior(small.law)
     if not (options.chooses_delta or prior):
         return {}
-    residual = small.residual(small.solve(starts).best().free)
+    residual = problem.residual(small.solve(starts).best().free)
     if not np.isfinite(residual).all():
         return {}
     smallest = DELTA_SMALLEST * (1.0 if small.scale.relative else float(np.median(small.loss)))

@@ -137,7 +137,7 @@ def envelope_picture(found: Envelope) -> Picture:
         if len(looks) <= MOST_IN_LEGEND:
             for N, (colour, _) in looks.items():
                 left.plot([], [], color=colour, lw=2, label=short(N))
-        left.plot(found.frontier["C"], found.frontier["loss"], color=FLOOR, lw=2.4, ls=":",
+        left.plot(found.frontier["C"], found.frontier["loss"].cummin(), color=FLOOR, lw=2.4, ls=":",
                   label="envelope")  # fmt: skip
         left.set_ylabel("held-out loss, nats")
         left.set_title("Training curves and their envelope")
@@ -150,7 +150,7 @@ def envelope_picture(found: Envelope) -> Picture:
 def _steps(axes: Axes, found: Envelope, frontier: pd.DataFrame) -> None:
     axes.set_title(_title(found))
     used = frontier[frontier["bracketed"]]
-    other = frontier[~frontier["bracketed"]]
+    other = frontier[~frontier["bracketed"] & frontier["lowest"]]
     axes.plot(used["C"], used["N"], "o", color=INK, ms=3.5, label="best of smaller and larger")
     axes.plot(other["C"], other["N"], "x", color=PALE, ms=4, label="best, an end of the sizes")
     if found.N_line is not None:

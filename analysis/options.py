@@ -17,6 +17,7 @@ VARIANTS: tuple[Variant, ...] = ("plain", "bounded", "regularised")
 PUBLISHED = (0.05, 1.0)  # exponents of published laws lie within
 PRIOR = (0.4, 0.4)  # mean and standard deviation of an exponent: weak, wider than PUBLISHED
 _FIRST_DELTA = 1e-3
+_SMALLEST = 1e-6  # typical response that linear residuals are taken of
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,14 +112,22 @@ class Options:
         return {name: PRIOR for name in law.exponents if name not in self.fixed}
 
     def check_floor(self, law: Law, frame: pd.DataFrame) -> None:
-        """Refuse losses at or below a floor that is held.
+        """Refuse losses at or below a floor that is held, or the lower limit of one that is not.
 
         Raises:
-            ValueError: naming the row.
+            ValueError: naming the row; or, for linear residuals, responses so small that their
+                squares cannot be told from rounding errors.
         """
-        if law.floor is None or law.floor not in self.fixed:
+        typical = float(np.median(frame[law.response]))
+        if self.residual == "linear" and typical < _SMALLEST:
+            raise ValueError(
+                f"{law.response} is about {typical:.1e}: linear residuals need a unit in which it "
+                "is of the order of 1"
+            )
+        limits = self.all_limits(law)
+        if law.floor is None or law.floor not in limits:
             return
-        floor = self.fixed[law.floor]
+        floor = limits[law.floor][0]
         bad = np.flatnonzero(frame[law.response].to_numpy() <= floor)
         if bad.size:
             row = frame.iloc[int(bad[0])]

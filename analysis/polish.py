@@ -11,6 +11,7 @@ from analysis.solver import BoolArray, FloatArray, Solution, huber
 
 _STEPS = 30
 _WORSE = 1e-13
+_DIGITS = 4e-16  # relative error of a fitted value
 
 
 def polish(problem: Problem, best: Solution) -> Solution:
@@ -28,14 +29,24 @@ def polish(problem: Problem, best: Solution) -> Solution:
         step = _newton(problem, free, weights, lower, upper)
         new = np.clip(free + step, lower, upper)
         size = float((np.abs(new - free) / (1.0 + np.abs(free))).max())
-        terms = huber(problem.model(new)[0][0] - problem.target, problem.delta)
-        value = float((weights * terms).sum())
-        if not value <= objective * (1.0 + _WORSE) or size >= last:
+        residual = problem.model(new)[0][0] - problem.target
+        value = float((weights * huber(residual, problem.delta)).sum())
+        slack = _WORSE * objective + _rounding(problem, residual, weights)
+        if not value <= objective + slack or size >= last:
             break
         free, objective, last = new, min(objective, value), size
         if size == 0.0:
             break
     return dataclasses.replace(best, free=free, objective=np.array([objective]))
+
+
+def _rounding(problem: Problem, residual: FloatArray, weights: FloatArray) -> float:
+    """How far rounding errors of fitted values alone may move the objective.
+
+    Residuals that are a small part of the response carry few digits, and so does their sum.
+    """
+    slope = weights * np.minimum(np.abs(residual), problem.delta)
+    return _DIGITS * float((slope * np.maximum(np.abs(problem.target), 1.0)).sum())
 
 
 def _newton(

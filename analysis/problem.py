@@ -94,7 +94,8 @@ class Problem:
     def model(self, free: FloatArray, x: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
         """Fitted values (R, n) and Jacobian (R, P, n) at ``x``, on the scale of the residuals."""
         at = self.x if x is None else x
-        return self.scale.chain(*self.law.log_value(free, at, self.centre))
+        with np.errstate(all="ignore"):
+            return self.scale.chain(*self.law.log_value(free, at, self.centre))
 
     def residual(self, free: FloatArray) -> FloatArray:
         """Measured less fitted (n,), on the scale of the residuals, for ``free`` (1, P)."""
@@ -117,8 +118,9 @@ class Problem:
     def starts(self, most: int | None = None) -> FloatArray:
         """Free starting points (S, P) within the bounds."""
         lower, upper = self.bounds(self.loss)
-        free = self.law.to_free(self.law.guess(self.x, self.loss), self.centre)
-        return np.clip(free[:most], lower, upper)
+        with np.errstate(all="ignore"):  # a guess may overflow; it is brought within the bounds
+            free = self.law.to_free(self.law.guess(self.x, self.loss), self.centre)
+        return np.clip(np.nan_to_num(free[:most]), lower, upper)
 
     def solve(
         self,
@@ -129,7 +131,7 @@ class Problem:
         lower: FloatArray | None = None,
         upper: FloatArray | None = None,
         delta: float | None = None,
-        **limits: int,
+        **control: float,
     ) -> Solution:
         """Minimise from free ``starts`` (R, P), with other targets, weights or bounds."""
         at = self.target if target is None else target
@@ -154,7 +156,7 @@ class Problem:
             high if upper is None else upper,
             delta=size,
             weights=each,
-            **limits,
+            **control,  # type: ignore[arg-type]
         )
 
     def _with_prior(

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from analysis.laws import FloatArray
 from analysis.problem import Problem
-from analysis.solver import Solution
+from analysis.solver import REFIT, Solution
 from analysis.uncertainty import Interval, leverages, noise_variance, t_quantile
 
 PAIRS_FROM = 100  # runs from which pairs are resampled
@@ -120,7 +120,7 @@ def _constrained(problem: Problem, best: Solution, index: int, values: FloatArra
     def solve(free: FloatArray) -> Solution:
         each = len(free) // len(values)
         ends = [np.repeat(bound, each, axis=0) for bound in (low, high)]
-        return problem.solve(free, lower=ends[0], upper=ends[1]).best_of(each)
+        return problem.solve(free, lower=ends[0], upper=ends[1], tolerance=REFIT).best_of(each)
 
     found = solve(np.tile(starts, (len(values), 1)))
     for _ in range(_SWEEPS):
@@ -170,7 +170,9 @@ def bootstrap(
         None if part is None else np.repeat(part, len(starts), axis=0)
         for part in (drawn.target, drawn.weights)
     )
-    solution = problem.solve(np.tile(starts, (n_boot, 1)), target=target, weights=weights)
+    solution = problem.solve(
+        np.tile(starts, (n_boot, 1)), target=target, weights=weights, tolerance=REFIT
+    )
     chosen = solution.best_of(len(starts))
     free = chosen.free[chosen.converged]
     return Bootstrap(

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from analysis.holdout import Holdout
+    from analysis.second_opinion import SecondOpinion
+    from analysis.sensitivity_result import Sensitivity
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -265,6 +267,35 @@ class Fit:
         from analysis.holdout import hold_out
 
         return hold_out(self, cell)
+
+    def to_lmfit(self) -> SecondOpinion:
+        """The same fit by lmfit, with its report and profiles; see ``analysis.second_opinion``.
+
+        Raises:
+            ValueError: there are no parameters.
+        """
+        from analysis.second_opinion import to_lmfit
+
+        return to_lmfit(self)
+
+    def sensitivity(
+        self,
+        *,
+        n_convention: Mapping[str, npt.ArrayLike] | None = None,
+        weights: npt.ArrayLike | None = None,
+    ) -> Sensitivity:
+        """Refits under other choices, and which parameters they move; ``analysis.sensitivity``.
+
+        Args:
+            n_convention: other counts of N by name, such as with embeddings (n,).
+            weights: other weights (n,), such as inverse variances between seeds.
+
+        Raises:
+            ValueError: there are no parameters, or a count or weight is not positive and finite.
+        """
+        from analysis.sensitivity import sensitivity
+
+        return sensitivity(self, n_convention=n_convention, weights=weights)
 
     def summary(self) -> str:
         """A few lines of text: warnings, estimates, certificate."""

@@ -28,9 +28,15 @@ _ITERATIONS = 500
 _DAMPING = (1e-12, 1e12)
 _FIRST = 0.1
 _REWEIGHTED = 10.0  # share of the reweighted curvature, for each unit of damping
+_LATE = 15  # steps after which a problem is in a curved valley
+_PROBE = 0.1  # of a step, where its bend is measured
+_BEND = 0.75  # largest bend of a step, in its length
 _STEP = 1e-10
+_GRADIENT = 1e-12
 _CLOSE = 1e-6  # steps this small are taken when the objective cannot resolve them
 _EPS = 4e-16
+_ROUNDING = 1e-9  # of residuals together, below which their direction is rounding error
+REFIT = 1e-8  # gradient of a refit: a thousandth of a standard error even when ill-conditioned
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +93,7 @@ def minimise(
     delta: float | FloatArray,
     weights: FloatArray | None = None,
     iterations: int = _ITERATIONS,
+    tolerance: float = _GRADIENT,
 ) -> Solution:
     """Minimise sum_i w_i Huber(f_i - target_i) for R problems.
 
@@ -101,6 +108,7 @@ def minimise(
             squares.
         weights: of the points, (n,) or (R, n); None for 1.
         iterations: after which a problem that has not converged is given up.
+        tolerance: of the gradient, as a cosine, at which a problem has converged.
     """
     problems, n = len(start), target.shape[-1]
     work = _Work(
@@ -111,8 +119,10 @@ def minimise(
         upper=np.broadcast_to(upper, start.shape),
         delta=np.broadcast_to(np.asarray(delta, dtype=np.float64), (n,)),
         iterations=iterations,
+        tolerance=tolerance,
     )
-    return work.run(start, max(1, CHUNK_ELEMENTS // (n * start.shape[1])))
+    with np.errstate(all="ignore"):  # a step into a place without a value is not taken
+        return work.run(start, max(1, CHUNK_ELEMENTS // (n * start.shape[1])))
 
 
 @dataclasses.dataclass(slots=True)
@@ -150,6 +160,7 @@ class _Work:
     upper: FloatArray
     delta: FloatArray
     iterations: int
+    tolerance: float
 
     def begin(self, theta: FloatArray, rows: IndexArray) -> _Active:
         theta = np.clip(theta, self.lower[rows], self.upper[rows])
@@ -186,14 +197,17 @@ class _Work:
         held |= low == high
         norm = np.sqrt((psi * residual).sum(axis=1))
         columns = np.sqrt(np.einsum("rpp->rp", curvature))
-        scale = np.maximum(columns * norm[:, None], 1e-150)
+        scale = np.maximum(columns * np.maximum(norm, _ROUNDING)[:, None], 1e-150)
         cosine = np.where(held, 0.0, np.abs(gradient) / scale).max(axis=1)
-        return gradient, curvature, held, np.where(norm < 1e-12, 0.0, cosine)
+        return gradient, curvature, held, cosine
 
     def step(self, at: _Active) -> BoolArray:
         """Take one step of every active problem; returns which are finished."""
-        gradient, curvature, held, _ = self.local(at, _REWEIGHTED * at.damping)
-        step = _step(gradient, curvature, held, at.damping)
+        gradient, curvature, held, cosine = self.local(at, _REWEIGHTED * at.damping)
+        matrix = _damped(curvature, held, at.damping)
+        step = _solved(matrix, held, -gradient)
+        if (late := at.steps >= _LATE).any():
+            step[late] += self.bend(at.kept(late), step[late], matrix[late], held[late])
         new = np.clip(at.theta + step, self.lower[at.rows], self.upper[at.rows])
         move = (np.abs(new - at.theta) / (1.0 + np.abs(at.theta))).max(axis=1)
         f, jac = self.model(new, at.rows)
@@ -204,7 +218,27 @@ class _Work:
         at.damping = np.clip(at.damping * np.where(better, 0.1, 5.0), *_DAMPING)
         at.steps += 1
         finished: BoolArray = (move < _STEP) | (at.value < 1e-30) | (at.steps >= self.iterations)
+        finished |= cosine < self.tolerance
         return finished
+
+    def bend(
+        self, at: _Active, step: FloatArray, matrix: FloatArray, held: BoolArray
+    ) -> FloatArray:
+        """Second-order part of a step, along the curve that keeps the residuals straight.
+
+        Valleys in which E and an exponent trade off are curved, and straight steps along them
+        must be short (geodesic acceleration; Transtrum & Sethna 2012, arXiv 1201.5885).
+        """
+        probe = self.model(at.theta + _PROBE * step, at.rows)[0]
+        straight: FloatArray = np.matmul(step[:, None, :], at.jac)[:, 0]
+        second = 2.0 / _PROBE * ((probe - at.f) / _PROBE - straight)
+        inside = np.abs(at.f - self.target[at.rows]) <= self.delta
+        right = np.matmul(at.jac, (self.weigh(second, at.rows) * inside)[..., None])[..., 0]
+        found = 0.5 * _solved(matrix, held, -right)
+        scale = np.sqrt(np.einsum("rpp->rp", matrix))
+        length = np.linalg.norm(scale * step, axis=1)
+        usable = np.linalg.norm(scale * found, axis=1) <= _BEND * length
+        return np.where((usable & np.isfinite(found).all(axis=1))[:, None], found, 0.0)
 
     def run(self, start: FloatArray, size: int) -> Solution:
         count = len(start)
@@ -230,16 +264,21 @@ class _Work:
         found.converged[done.rows] = (done.steps < self.iterations) & np.isfinite(done.value)
 
 
-def _step(
-    gradient: FloatArray, curvature: FloatArray, held: BoolArray, damping: FloatArray
-) -> FloatArray:
-    """Damped step in the parameters that are not held."""
+def _damped(curvature: FloatArray, held: BoolArray, damping: FloatArray) -> FloatArray:
+    """Curvature (A, P, P) with damping on its diagonal; held parameters are set apart."""
     diagonal = np.einsum("rpp->rp", curvature)
     both = held[:, :, None] | held[:, None, :]
     matrix = np.where(both, 0.0, curvature)
-    index = np.arange(gradient.shape[1])
-    floor = 1e-14 * diagonal.max(axis=1, keepdims=True) + 1e-290
+    index = np.arange(held.shape[1])
+    floor = 1e-14 * diagonal + 1e-290  # its own: parameters differ by the unit of the response
     matrix[:, index, index] = np.where(held, 1.0, diagonal * (1.0 + damping[:, None]) + floor)
-    right = np.where(held, 0.0, -gradient)
-    solved: FloatArray = np.linalg.solve(matrix, right[..., None])[..., 0]
-    return solved
+    return matrix
+
+
+def _solved(matrix: FloatArray, held: BoolArray, right: FloatArray) -> FloatArray:
+    """Solution (A, P), 0 for held parameters; the matrix is scaled to a unit diagonal first."""
+    unit = 1.0 / np.sqrt(np.einsum("rpp->rp", matrix))
+    scaled = matrix * unit[:, :, None] * unit[:, None, :]
+    right = np.where(held, 0.0, right * unit)
+    found: FloatArray = np.linalg.solve(scaled, right[..., None])[..., 0] * unit
+    return found

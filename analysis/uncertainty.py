@@ -37,9 +37,9 @@ class Interval:
 
 def t_quantile(dof: int) -> float:
     """Two-sided 95 % quantile of Student's t."""
-    from scipy.stats import t
+    from scipy.special import stdtrit  # scipy.stats takes seconds to import
 
-    return float(t.ppf(0.5 + LEVEL / 2, dof))
+    return float(stdtrit(dof, 0.5 + LEVEL / 2))
 
 
 def noise_variance(residual: FloatArray, delta: float, dof: int) -> float:
@@ -126,9 +126,9 @@ def widened(samples: FloatArray, point: FloatArray, dof: int) -> tuple[FloatArra
 
     The factor is Student's t over the normal quantile, for small samples.
     """
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
-    factor = t_quantile(dof) / float(norm.ppf(0.5 + LEVEL / 2))
+    factor = t_quantile(dof) / float(ndtri(0.5 + LEVEL / 2))
     low, high = np.quantile(samples, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], axis=0)
     return point - factor * np.maximum(point - low, 0), point + factor * np.maximum(high - point, 0)
 

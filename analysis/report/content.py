@@ -15,6 +15,7 @@ from analysis.fit import fit_law
 from analysis.folds import pooled
 from analysis.holdout import Holdout, leave_out_largest
 from analysis.records import load
+from analysis.report.compute import Compute, compute_of
 from analysis.report.labels import label_cells
 from analysis.report.others import other_tables
 from analysis.report.plan import plan_numbers, provenance
@@ -40,6 +41,7 @@ class Group:
         marginals: laws of N at the largest D and of D at the largest N.
         holdout: the largest cell predicted from the others, where that is possible.
         bayes: ``value``, ``se``, ``covered`` and more, or None where the Bayes loss is unknown.
+        compute: allocation and frontier, or None without a joint law.
         warnings: what a reader must know first.
     """
 
@@ -50,6 +52,7 @@ class Group:
     marginals: tuple[Fit, ...]
     holdout: Holdout | None
     bayes: dict[str, Any] | None
+    compute: Compute | None
     warnings: tuple[str, ...]
 
 
@@ -113,7 +116,9 @@ def study_content(folder: str | Path, n_boot: int = 1000) -> Content:
     """
     frame = pooled(load(folder))
     corpora = frame.attrs["corpora"]
-    parts = list(groups(frame))
+    bare = frame.copy()
+    bare.attrs = {}  # pandas copies them deeply at every step
+    parts = list(groups(bare))
     named = titles([key for key, _ in parts])
     found = [
         _group(key, title, part, corpora, n_boot)
@@ -122,10 +127,10 @@ def study_content(folder: str | Path, n_boot: int = 1000) -> Content:
     return Content(
         frame=frame,
         groups=tuple(found),
-        others=other_tables(frame),
-        probes=probe_cells(frame),
-        labels=label_cells(frame),
-        models=chosen_models(frame),
+        others=other_tables(bare),
+        probes=probe_cells(bare),
+        labels=label_cells(bare),
+        models=chosen_models(bare),
         study_warnings=tuple(_study_warnings(frame)),
     )
 
@@ -140,7 +145,7 @@ def _group(
     except ValueError as error:
         return Group(
             key=key, title=title, rows=part.iloc[:0], joint=None, marginals=(), holdout=None,
-            bayes=None, warnings=(str(error),),
+            bayes=None, compute=None, warnings=(str(error),),
         )  # fmt: skip
     joint = fit_law(part, "chinchilla", n_boot=n_boot)
     marginals = tuple(fit_law(part, law, n_boot=n_boot) for law in MARGINALS)
@@ -163,7 +168,8 @@ def _group(
         warnings.append("E's interval does not cover the Bayes loss on the test labels drawn")
     return Group(
         key=key, title=title, rows=rows, joint=joint, marginals=marginals, holdout=holdout,
-        bayes=bayes, warnings=tuple(warnings),
+        bayes=bayes, compute=compute_of(part, rows, joint, n_boot) if joint.ok else None,
+        warnings=tuple(warnings),
     )  # fmt: skip
 
 
@@ -208,6 +214,7 @@ def _group_numbers(group: Group) -> dict[str, Any]:
         "laws": {f.law.name: fit_numbers(f) for f in fits},
         "holdout": holdout_numbers(held) if held else None,
         "bayes": group.bayes,
+        "compute": group.compute.to_dict() if group.compute else None,
         "warnings": list(group.warnings),
         "runs": _rows(group.rows[["trial", "size", "N", "D", "seed", "value", "value_se"]])
         if len(group.rows)

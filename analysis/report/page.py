@@ -93,6 +93,8 @@ def _pictures(group: Group) -> dict[str, figures.Picture]:
     if fit.ok:
         found["residuals"] = figures.residuals(fit)
         found["uncertainty"] = figures.uncertainty(fit, bayes)
+    if group.compute is not None:
+        found |= group.compute.pictures()
     return found
 
 

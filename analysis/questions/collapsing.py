@@ -1,0 +1,159 @@
+"""Whether the overfitting of all runs falls on one curve (S1, Figure S.7 c).
+
+Under the joint law delta = B D^-beta / L(N, inf), so that runs of every size fall on one curve of
+the scaled data D (L(N, inf) / B)^(1 / beta). The ``overfitting`` law, delta = c N^p / D^q (Kaplan
+et al. 2020, arXiv 2001.08361, section 4.2), has the coordinate D / N^(p / q).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import final
+
+import numpy as np
+import pandas as pd
+
+from analysis.certificate import r_squared
+from analysis.fit import fit_law
+from analysis.laws import FloatArray
+from analysis.questions.additive import Additive, doubt
+from analysis.questions.answer import Line, Question
+from analysis.result import Fit
+from analysis.tables import number
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Collapse(Question):
+    """Measured overfitting of every run against one coordinate.
+
+    Attributes:
+        runs: one row per run: ``trial, N, D, loss, unlimited`` (fitted L(N, inf)), ``delta``
+            (loss / unlimited - 1), ``scaled`` (D (L(N, inf) / B)^(1 / beta)), ``curve`` (delta of
+            the joint law), ``coordinate`` (D / N^(p / q); NaN without ``law``).
+        law: the ``overfitting`` law of the runs above 0; None with a ``law_reason``.
+        law_reason: why there is none; "" where there is one.
+        r2: share of the variance of log delta that the joint law's one curve describes; NaN
+            with a ``reason``.
+        scatter: standard deviation of log delta about it.
+        reason: why the joint law cannot be used; "" where it can.
+        warnings: what a reader must know first.
+    """
+
+    runs: pd.DataFrame
+    law: Fit | None
+    law_reason: str
+    r2: float
+    scatter: float
+    reason: str
+    warnings: tuple[str, ...]
+
+    @property
+    def left_out(self) -> pd.DataFrame:
+        """Runs at or below the fitted L(N, inf), which have no log delta."""
+        return self.runs[~(self.runs["delta"] > 0)]
+
+    @property
+    def law_r2(self) -> float:
+        """Share of the variance of log delta that the ``overfitting`` law describes."""
+        if self.law is None:
+            return math.nan
+        return _r2(self.law.problem.loss, self.law.residuals["fitted"].to_numpy())
+
+    @property
+    def title(self) -> str:
+        """What was asked."""
+        return "Whether the overfitting of all runs falls on one curve"
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """The parameters of the ``overfitting`` law."""
+        if self.law is None:
+            return (Line.none("c, p, q", self.law_reason),)
+        missing = "" if len(self.law.bootstrap.theta) else "no resamples (n_boot = 0)"
+        return tuple(
+            Line(name=p.name, value=self.law.params[p.name],
+                 interval=self.law.intervals_bootstrap[p.name], words=p.meaning, reason=missing)
+            for p in self.law.law.parameters
+        )  # fmt: skip
+
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """How well one curve describes the runs."""
+        found = [("runs", f"{len(self.runs) - len(self.left_out)} of {len(self.runs)} above 0")]
+        if self.law is not None:
+            found += [
+                ("R² of log delta, c N^p / D^q", number(self.law_r2)),
+                ("scatter of log delta about it", number(self.law.scatter)),
+            ]
+        why = self.reason
+        return (*found, ("R² of log delta, joint law's curve", why or number(self.r2)),
+                ("scatter about it", why or number(self.scatter)))  # fmt: skip
+
+
+def collapse(fit: Fit) -> Collapse:
+    """Measured overfitting of every run of a joint law, and the law of it.
+
+    Intervals of c, p and q take the fitted L(N, inf) as known, so they are too narrow where E
+    or A is uncertain; and runs at or below L(N, inf) are left out, which bends the law upwards.
+
+    Args:
+        fit: of ``chinchilla`` or ``tied``.
+
+    Raises:
+        ValueError: a marginal law or one of another form.
+    """
+    law = Additive.of(fit)
+    if law.axes != ("N", "D"):
+        raise ValueError(f"{fit.law.name} is not a joint law of N and D, such as chinchilla")
+    runs, reason = _runs(fit, law), doubt(fit, "D")
+    kept = runs[runs["delta"] > 0]
+    own, why = _law(kept, fit) if fit.ok else (None, doubt(fit, "") or "no joint law")
+    if own is not None:
+        runs["coordinate"] = runs["D"] / runs["N"] ** (own.params["p"] / own.params["q"])
+    logs = np.log(kept["delta"].to_numpy() / kept["curve"].to_numpy())
+    enough = not reason and len(kept) > 2
+    left = len(runs) - len(kept)
+    few = "" if reason or enough else f"{len(kept)} runs above L(N, inf)"
+    return Collapse(
+        runs=runs, law=own, law_reason=why, reason=reason or few,
+        r2=_r2(kept["delta"].to_numpy(), kept["curve"].to_numpy()) if enough else math.nan,
+        scatter=float(np.sqrt(np.mean(logs**2))) if enough else math.nan,
+        warnings=(
+            *((f"{left} of {len(runs)} runs lie at or below the fitted L(N, inf) and are left "
+               f"out: {', '.join(runs.loc[~(runs['delta'] > 0), 'trial'])}",) if left else ()),
+            *(own.warnings if own is not None else ()),
+        ),
+    )  # fmt: skip
+
+
+def _runs(fit: Fit, law: Additive) -> pd.DataFrame:
+    """Measured and fitted overfitting of every run."""
+    rows = fit.rows[["trial", "N", "D"]].assign(loss=fit.problem.loss)
+    E, A, alpha, B, beta = law.theta[0]
+    unlimited = E + A * rows["N"].to_numpy(dtype=np.float64) ** -alpha
+    data = rows["D"].to_numpy(dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        scaled = data * (unlimited / B) ** (1 / beta)
+    return rows.assign(
+        unlimited=unlimited, delta=rows["loss"] / unlimited - 1.0, scaled=scaled,
+        curve=B * data**-beta / unlimited, coordinate=math.nan,
+    ).reset_index(drop=True)  # fmt: skip
+
+
+def _law(kept: pd.DataFrame, fit: Fit) -> tuple[Fit | None, str]:
+    """The ``overfitting`` law, or why there is none."""
+    if kept.empty:
+        return None, "no run lies above the fitted L(N, inf)"
+    columns = kept[["trial", "N", "D", "delta"]]
+    found = fit_law(columns, "overfitting", n_boot=fit.options.n_boot, seed=fit.options.seed)
+    if not found.ok:
+        return None, "; ".join(found.remarks)
+    if abs(found.params["q"]) < 1e-6:
+        return None, "delta does not change with D"
+    return found, ""
+
+
+def _r2(measured: FloatArray, fitted: FloatArray) -> float:
+    return r_squared(np.log(measured), np.log(fitted))

@@ -1,0 +1,222 @@
+"""At which scale two laws cross (S1, Section 5)."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import final
+
+import numpy as np
+
+from analysis.laws import FloatArray
+from analysis.laws.base import BoolArray
+from analysis.questions.additive import PLURAL, Additive, Axis, curve_doubt, doubt, together
+from analysis.questions.answer import Line, Question, beyond
+from analysis.questions.quantity import Quantity
+from analysis.questions.roots import crossings, first_is_lower
+from analysis.result import Fit
+from analysis.tables import count, interval, number
+
+REACH = 100.0  # times outside the data up to which a crossing is looked for
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Crossover(Question):
+    """Where two laws cross along an axis.
+
+    Attributes:
+        first: name of the first.
+        second: name of the second.
+        axis: along which.
+        held: the other axes.
+        data: smallest and largest scale that both were measured at.
+        reach: how many times outside them a crossing counts.
+        scales: estimate and resamples of the crossings (1 + R, 2) at which the first is lower
+            below and above; NaN where there is none.
+        lower: at either end of ``data`` (1 + R, 2), whether the first is lower; NaN without a
+            law.
+        below: whether the crossing reported is one with the first lower below it.
+        quantity: the crossing reported, in the resamples that have it.
+        reason: why nothing can be said; "" where something can.
+        warnings: what a reader must know first.
+    """
+
+    first: str
+    second: str
+    axis: Axis
+    held: Mapping[str, float]
+    data: tuple[float, float]
+    reach: float
+    scales: FloatArray
+    lower: FloatArray
+    below: bool
+    quantity: Quantity
+    reason: str
+    warnings: tuple[str, ...]
+
+    @property
+    def crosses(self) -> bool:
+        """Whether the estimates cross within reach."""
+        return math.isfinite(self.quantity.point)
+
+    @property
+    def scale(self) -> float:
+        """Of the crossing reported (of two, the one nearer the data); NaN where there is none."""
+        return self.quantity.point
+
+    @property
+    def within(self) -> float:
+        """Share of the resamples that cross within the data of both; NaN without resamples."""
+        low, high = self.data
+        return self._share(np.any((self.scales >= low) & (self.scales <= high), axis=1))
+
+    @property
+    def past(self) -> float:
+        """Share that cross outside the data only, within reach."""
+        return self._share(np.any(np.isfinite(self.scales), axis=1)) - self.within
+
+    @property
+    def none(self) -> float:
+        """Share that do not cross within reach."""
+        return 1.0 - self.within - self.past
+
+    def first_lower(self, end: int) -> float:
+        """Share of the resamples in which the first is lower at an end of the data (0 or 1)."""
+        return self._share(self.lower[:, end] > 0)
+
+    def _share(self, holds: BoolArray) -> float:
+        known = ~np.isnan(self.lower[1:, 0])
+        return float(holds[1:][known].mean()) if known.any() else math.nan
+
+    @property
+    def title(self) -> str:
+        """What was asked."""
+        at = "".join(f", at {a} = {count(v)}" for a, v in self.held.items())
+        return f"Where {self.first} and {self.second} cross along {self.axis}{at}"
+
+    @property
+    def words(self) -> str:
+        """The answer in one sentence."""
+        if self.reason:
+            return ""
+        if not self.crosses:
+            lower = self.first if self.lower[0, 0] > 0 else self.second
+            return f"no crossing up to {number(self.reach)} times the data: {lower} is lower" + (
+                f" ({self.none:.0%} of the resamples do not cross)"
+                if math.isfinite(self.none) else ""
+            )  # fmt: skip
+        under, over = (self.first, self.second) if self.below else (self.second, self.first)
+        out = beyond(self.data, self.scale)
+        where = f"{number(out)} times outside the data" if out > 1 + 1e-9 else "within the data"
+        said = f"{under} is lower up to {count(self.scale)} {PLURAL[self.axis]} ({where}), {over} "
+        if math.isnan(self.none):
+            return said + "above"
+        return (
+            f"{said}above; {interval(self.quantity.interval)} in the resamples that cross so; "
+            f"of all, {self.within:.0%} cross within the data, {self.past:.0%} beyond, "
+            f"{self.none:.0%} not"
+        )
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """The crossing, and which is lower at the ends of the data."""
+        why = self.reason or ("" if self.crosses else self.words)
+        return (Line.of(f"{self.axis} of the crossing", self.quantity, self.words, why),)
+
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """Which is lower at the ends of the data."""
+        if self.reason or math.isnan(self.none):
+            return ()
+        return tuple(
+            (f"{self.first} lower at {self.axis} = {count(scale)}",
+             f"in {self.first_lower(k):.0%} of the resamples")
+            for k, scale in enumerate(self.data)
+        )  # fmt: skip
+
+
+def crossover(
+    fit_a: Fit,
+    fit_b: Fit,
+    axis: Axis = "N",
+    *,
+    reach: float = REACH,
+    names: tuple[str, str] = ("the first", "the second"),
+    **held: float,
+) -> Crossover:
+    """The scale at which the losses of two laws cross.
+
+    S1 (Section 5): Transformer-SSL overtakes ResNet-SSL at large sizes only. Both losses must be
+    of the same task. A crossing outside the data is an extrapolation of both laws.
+
+    Args:
+        fit_a: of ``chinchilla``, ``tied``, or of the marginal law of the axis.
+        fit_b: of a law of the same axes; its resamples are shared with the other's where both
+            have one seed and pool.
+        axis: along which, ``N`` or ``D``.
+        reach: times outside the data up to which a crossing counts, at least 1.
+        names: of both.
+        **held: the other axes of the laws, such as ``D=8192``.
+
+    Raises:
+        ValueError: laws of different axes or another form, another axis that is missing, unknown
+            or not positive, or a reach below 1.
+    """
+    if not (math.isfinite(reach) and reach >= 1):
+        raise ValueError(f"reach must be finite and at least 1, not {reach}")
+    one, other = together(Additive.of(fit_a), Additive.of(fit_b))
+    if one.axes != other.axes:
+        raise ValueError(f"laws of {', '.join(one.axes)} and of {', '.join(other.axes)}")
+    at = one.held(axis, held)
+    data = (
+        max(law.ranges[axis][0] for law in (one, other)),
+        min(law.ranges[axis][1] for law in (one, other)),
+    )
+    both = zip(names, (fit_a, fit_b), strict=True)
+    whys = [f"{name}: {why}" for name, fit in both if (why := curve_doubt(fit))]
+    if data[0] > data[1]:
+        whys.append(f"no {axis} was measured in both")
+    scales = crossings(one, other, axis, at, (data[0] / reach, data[1] * reach))
+    lower = first_is_lower(one, other, axis, at, data)
+    below = _reported(scales[0], data)
+    return Crossover(
+        first=names[0], second=names[1], axis=axis, held=at, data=data, reach=float(reach),
+        scales=scales, lower=lower, below=below, reason="; ".join(whys),
+        quantity=_quantity(one, scales[:, 0 if below else 1]),
+        warnings=_warnings((one, other), (fit_a, fit_b), names, axis, at),
+    )  # fmt: skip
+
+
+def _quantity(law: Additive, scales: FloatArray) -> Quantity:
+    """The crossing in the resamples that have it: an interval of few of them is still given."""
+    have = scales[1:][np.isfinite(scales[1:])]
+    return Quantity(
+        point=float(scales[0]), samples=have, dof=law.dof, source=law.source, positive=True
+    )
+
+
+def _reported(scales: FloatArray, data: tuple[float, float]) -> bool:
+    """Whether the crossing nearer the data (or the only one) has the first lower below it."""
+    out = [beyond(data, s) if math.isfinite(s) else math.inf for s in scales]
+    return out[0] <= out[1]
+
+
+def _warnings(
+    laws: tuple[Additive, Additive],
+    fits: tuple[Fit, Fit],
+    names: tuple[str, str],
+    axis: Axis,
+    held: Mapping[str, float],
+) -> tuple[str, ...]:
+    found = []
+    for law, fit, name in zip(laws, fits, names, strict=True):
+        if why := doubt(fit, axis):
+            found.append(f"{name}: {why}; beyond the data its curve means little")
+        found += [
+            f"{a} = {count(v)} lies {number(out)} times outside the data of {name}"
+            for a, v in held.items()
+            if (out := beyond(law.ranges[a], v)) > 1 + 1e-9
+        ]
+    return tuple(found)

@@ -1,0 +1,161 @@
+"""What a study says of compute: frontier, allocation, and the approaches beside each other."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from analysis.allocation import (
+    Allocation,
+    AllocationError,
+    Approaches,
+    ComputeModel,
+    allocate,
+    compare_approaches,
+    compute_model,
+)
+from analysis.envelope import at_budgets, envelope
+from analysis.envelope_result import Envelope
+from analysis.figures import Picture
+from analysis.fit import fit_law
+from analysis.isoflop import isoflop
+from analysis.isoflop_result import IsoFlop
+from analysis.law_choice import LawChoice, choose_law
+from analysis.result import Fit
+
+BUDGETS = 8
+REFITS = 200  # of envelopes and isoFLOP curves, which are checks of the surface
+LAWS = ("chinchilla", "kaplan", "tied")
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Compute:
+    """Compute of one group of runs.
+
+    Attributes:
+        model: what training costs, counted.
+        allocation: from the joint law (Approach 3).
+        approaches: the exponents of all three, and which to believe.
+        frontier: the law of the lowest loss at each compute.
+        envelope: what it is fitted to, the lower envelope of the training curves.
+        choice: laws compared by what they predict.
+        reasons: why each of these that is None could not be had.
+    """
+
+    model: ComputeModel | None
+    allocation: Allocation | None
+    approaches: Approaches
+    frontier: Fit | None
+    envelope: Envelope | None
+    choice: LawChoice | None
+    reasons: dict[str, str]
+
+    def pictures(self) -> dict[str, Picture]:
+        """Figures by name, of what there is."""
+        found = {}
+        if self.envelope is not None:
+            found["envelope"] = self.envelope.plot()
+        if self.allocation is not None:
+            found["allocation"] = self.allocation.plot()
+        if sum(not c.refused for c in self.approaches.claims) > 1:
+            found["approaches"] = self.approaches.plot()
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers, as plain JSON values."""
+        from analysis.tables import fit_numbers
+
+        return {
+            "compute": self.model.to_dict() if self.model else None,
+            "allocation": self.allocation.to_dict() if self.allocation else None,
+            "approaches": self.approaches.to_dict(),
+            "frontier": fit_numbers(self.frontier) if self.frontier else None,
+            "choice": {"chosen": self.choice.chosen, "reason": self.choice.reason}
+            if self.choice else None,
+            "reasons": self.reasons,
+        }  # fmt: skip
+
+
+def _attempt(reasons: dict[str, str], name: str, make: Callable[[], T]) -> T | None:
+    """What ``make`` gives, or the reason why it cannot."""
+    try:
+        return make()
+    except ValueError as error:  # the page goes on and says why
+        reasons[name] = str(error)
+        return None
+
+
+def compute_of(part: pd.DataFrame, rows: pd.DataFrame, joint: Fit, n_boot: int) -> Compute:
+    """Everything of compute that the runs of one group can say.
+
+    Args:
+        part: all loss rows of the group, with the evaluations along training.
+        rows: law rows, one per run.
+        joint: the joint law of them.
+        n_boot: refits of the compute model and the frontier.
+    """
+    reasons: dict[str, str] = {}
+
+    curves = _curves(part)
+    runs = rows[["family", "N", "D", "C", "macs"]]
+    model = _attempt(reasons, "compute", lambda: compute_model(runs, n_boot=n_boot))
+    allocation = None
+    if model is not None:
+        allocation = _attempt(reasons, "allocation", lambda: allocate(joint, model))
+    else:
+        reasons["allocation"] = reasons["compute"]
+    lower = _attempt(reasons, "envelope", lambda: envelope(curves, n_boot=min(n_boot, REFITS)))
+    across = _attempt(reasons, "isoflop", lambda: _isoflop(curves, min(n_boot, REFITS)))
+    frontier = None
+    if lower is not None:
+        frontier = _attempt(reasons, "frontier", lambda: _frontier(lower, n_boot))
+    choice = _attempt(
+        reasons,
+        "choice",
+        lambda: choose_law(
+            joint.rows, LAWS, variants=("plain", "regularised"), n_boot=0,
+            delta=joint.certificate.delta,
+        ),
+    )  # fmt: skip
+    approaches = compare_approaches(
+        envelope=lower if lower is not None else _refused(reasons, "envelope"),
+        isoflop=across if across is not None else _refused(reasons, "isoflop"),
+        surface=allocation if allocation is not None else _refused(reasons, "allocation"),
+    )
+    return Compute(
+        model=model, allocation=allocation, approaches=approaches, frontier=frontier,
+        envelope=lower, choice=choice, reasons=reasons,
+    )  # fmt: skip
+
+
+def _refused(reasons: Mapping[str, str], name: str) -> AllocationError:
+    return AllocationError(reasons[name])
+
+
+def _curves(part: pd.DataFrame) -> pd.DataFrame:
+    """Validation loss along training: N, D, C, loss, trial."""
+    rows = part[(part["protocol"] == "curve") & (part["split"] == "validation")]
+    rows = rows[(rows["metric"] == "loss") & rows["value"].notna() & (rows["C"] > 0)]
+    return rows.rename(columns={"value": "loss"})[["N", "D", "C", "loss", "trial"]]
+
+
+def _isoflop(curves: pd.DataFrame, n_boot: int) -> IsoFlop:
+    """IsoFLOP curves cut out of training curves at budgets that several sizes reach."""
+    if curves.empty:
+        raise AllocationError("no evaluations along training")
+    ends = curves.groupby("trial")["C"].agg(["min", "max"])
+    low, high = float(ends["min"].max()), float(ends["max"].max())
+    if not low < high:
+        raise AllocationError("the runs share no range of compute")
+    return isoflop(at_budgets(curves, np.geomspace(low, high, BUDGETS)), n_boot=n_boot)
+
+
+def _frontier(lower: Envelope, n_boot: int) -> Fit:
+    """The frontier law of the points on the envelope."""
+    points = lower.frontier[lower.frontier["lowest"]]
+    return fit_law(points[["trial", "C", "loss"]], "frontier", n_boot=n_boot)

@@ -1,0 +1,66 @@
+"""Every law draws its own axes, response and floor."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+
+from analysis import figures, fit_law
+from analysis.curve_figures import SERIES, picked, scale_text
+from analysis.result import Fit
+from tests.analysis.test_second_opinion import CASES, noisy
+
+
+def panels(picture: figures.Picture) -> list[Axes]:
+    picture.canvas.draw()
+    return list(picture.axes)
+
+
+def fitted(law: str) -> Fit:
+    return fit_law(noisy(CASES[law]()), law, n_boot=5)
+
+
+@pytest.mark.parametrize("law", CASES)
+def test_every_law_draws_its_axes_and_its_response(law: str) -> None:
+    fit = fitted(law)
+    drawn = panels(fit.plot())  # type: ignore[arg-type]
+    assert len(drawn) == len(fit.law.axes)
+    for axes, axis in zip(drawn, fit.law.axes, strict=True):
+        assert axes.get_xlabel() == figures.LABELS[axis]
+        assert fit.law.response in axes.get_ylabel() or "loss" in axes.get_ylabel()
+        points = [line for line in axes.lines if line.get_marker() not in ("None", "", None)]
+        assert sum(len(np.asarray(line.get_xdata())) for line in points) == len(fit.rows)
+        texts = [t.get_text().split(" ")[0] for t in axes.texts]
+        assert texts == ([fit.law.floor] if fit.law.floor else [])
+
+
+@pytest.mark.parametrize("law", ["loss_to_loss", "overfitting", "sigmoid", "data_constrained"])
+def test_residuals_and_uncertainty_are_drawn_too(law: str) -> None:
+    fit = fitted(law)
+    assert len(panels(figures.residuals(fit))) == len(fit.law.axes) + 1
+    titles = [a.get_title(loc="left") for a in panels(figures.uncertainty(fit))]
+    first = fit.law.floor or fit.law.names[0]
+    assert all(first in title for title in titles[1:])
+
+
+def test_losses_are_drawn_as_they_are_and_scales_in_logarithms() -> None:
+    assert [panels(fitted(law).plot())[0].get_xscale() for law in ("sigmoid", "frontier")] == [  # type: ignore[arg-type]
+        "linear", "log",
+    ]  # fmt: skip
+
+
+def test_many_values_of_another_axis_share_a_few_curves() -> None:
+    rng = np.random.default_rng(0)
+    n, d = np.exp(rng.uniform(7, 12, 60)), np.exp(rng.uniform(5, 9, 60))
+    loss = (0.2 + 5 * n**-0.5 + 4 * d**-0.4) * np.exp(0.01 * rng.standard_normal(60))
+    axes = panels(fit_law({"N": n, "D": d, "loss": loss}, n_boot=0).plot())[0]  # type: ignore[arg-type]
+    curves = [line for line in axes.lines if line.get_marker() in ("None", "", None)]
+    assert len(curves) == SERIES + 1  # and the floor
+    assert picked(np.array([3.0, 1.0, 3.0])).tolist() == [1.0, 3.0]
+
+
+def test_scales_read_well() -> None:
+    assert [scale_text(v) for v in (256.0, 4096.0, 95_000.0, 1e15, 0.25)] == [
+        "256", "4,096", "95K", "1.00e15", "0.250",
+    ]  # fmt: skip

@@ -1,0 +1,215 @@
+"""A law of one's own passes the contract, and reaches certified answers."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import fit_law
+from analysis.laws import LAWS, FloatArray, Law, Parameter, plain_law, register
+from analysis.laws.formula import FormulaLaw, Guess
+from analysis.status import Status
+from analysis.testing import SCALES, LawContract
+
+POSITIVE = (0.0, math.inf)
+
+
+def bennett5(guess: Guess | None = None) -> Law:
+    """NIST Bennett5 with its sign turned."""
+    return plain_law(
+        "bennett5", lambda x, b1, b2, b3: b1 * (b2 + x["C"]) ** (-1 / b3),
+        formula="y = b1 * (b2 + x)^(-1/b3)", source="NIST StRD, Bennett5", axes=("C",),
+        parameters={"b1": POSITIVE, "b2": POSITIVE, "b3": (0.05, 20.0)}, amplitude="b1",
+        residual="linear", guess=guess,
+    )  # fmt: skip
+
+
+def danwood(guess: Guess | None = None) -> Law:
+    return plain_law(
+        "danwood", lambda x, b1, b2: b1 * x["D"] ** b2, formula="y = b1 * x^b2",
+        source="NIST StRD, DanWood", axes=("D",), rises=("D",), residual="linear", guess=guess,
+        parameters={"b1": POSITIVE, "b2": (-10.0, 10.0)},
+    )  # fmt: skip
+
+
+def m3(function: Any = lambda x, b, g, c: b * (1 / x["D"] + g) ** c, **options: Any) -> Law:
+    given: dict[str, Any] = {
+        "formula": "L(D) = b * (1/D + g)^c", "source": "Alabdulmohsin et al. 2022, M3",
+        "axes": ("D",), "parameters": {"b": POSITIVE, "g": POSITIVE, "c": (0.01, 4.0)},
+    }  # fmt: skip
+    return plain_law("own_m3", function, **{**given, **options})
+
+
+def joint(**options: Any) -> Law:
+    """The joint law, with the floor and the exponents described."""
+    exponent: dict[str, Any] = {
+        "lower": 0.01,
+        "upper": 4.0,
+        "unit": "",
+        "meaning": "exponent",
+        "exponent": True,
+    }
+    given: dict[str, Any] = {
+        "formula": "L(N, D) = E + A / N^a + B / D^b", "source": "Hoffmann et al. 2022",
+        "axes": ("N", "D"), "floor": "E",
+        "parameters": [
+            Parameter(name="E", lower=0.0, upper=math.inf, unit="nats", meaning="floor"),
+            Parameter(name="A", lower=0.0, upper=math.inf, unit="nats", meaning="of N", form="log"),
+            Parameter(name="a", **exponent),
+            Parameter(name="B", lower=0.0, upper=math.inf, unit="nats", meaning="of D", form="log"),
+            Parameter(name="b", **exponent),
+        ],
+    }  # fmt: skip
+    return plain_law(
+        "own_joint", lambda x, E, A, a, B, b: E + A / x["N"] ** a + B / x["D"] ** b,
+        **{**given, **options},
+    )  # fmt: skip
+
+
+class PlainContract(LawContract):
+    """The battery with the law registered for as long as it runs."""
+
+    law = LAWS["chinchilla"]  # direct subclasses of the contract are counted among LAWS
+    truth: ClassVar[tuple[float, ...]] = ()
+
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def registered(cls) -> Iterator[None]:
+        register(cls.law)
+        yield
+        del LAWS[cls.law.name]
+
+
+class TestM3(PlainContract):
+    law = m3()
+    truth = (20.0, 2e-4, 0.6)
+    recovered = 1e-7
+
+
+class TestBennett5(PlainContract):
+    law = bennett5()
+    truth = (2e4, 3e13, 3.0)
+    recovered = 1e-6
+    agreed = 0.3
+
+
+class TestJoint(PlainContract):
+    law = joint()
+    truth = (0.2, 5.0, 0.5, 4.0, 0.4)
+    agreed = 0.3
+
+
+@pytest.mark.parametrize("start", [0, 1, None])
+@pytest.mark.parametrize(("make", "problem"), [(bennett5, "Bennett5"), (danwood, "DanWood")])
+def test_nist_problems_are_solved_to_nine_digits(
+    shared: Path, make: Any, problem: str, start: int | None
+) -> None:
+    rows = pd.read_csv(shared / "laws/nist_strd.csv").query("problem == @problem")
+    answers = json.loads((shared / "laws/nist_strd.json").read_text())["problems"]
+    answer = next(a for a in answers if a["problem"] == problem)
+    guess = None if start is None else (lambda x, y: np.abs(answer["starts"][start]))
+    law = make(guess)
+    data = {law.axes[0]: rows["x"].to_numpy(), "loss": rows["y"].abs().to_numpy()}
+    fit = fit_law(data, law, loss="least_squares", n_boot=0)
+    np.testing.assert_allclose(fit.theta, np.abs(answer["certified"]), rtol=1e-9)
+    np.testing.assert_allclose(list(fit.errors.values()), answer["certified_sd"], rtol=1e-7)
+    assert fit.status is Status.CONVERGED
+    assert fit.certificate.starts == (24 if start is None else 1)
+
+
+def curve(law: Law, theta: list[float]) -> dict[str, FloatArray]:
+    noise = 0.005 * np.random.default_rng(0).standard_normal(24)
+    x = np.repeat(SCALES["D"], 4)
+    return {"D": x, "loss": law.value(np.array(theta), x[:, None]) * np.exp(noise)}
+
+
+def test_a_formula_that_is_not_analytic_gets_differences() -> None:
+    data = curve(m3(), [20.0, 2e-4, 0.6])
+    exact, differs = m3(), m3(lambda x, b, g, c: b * np.abs(1 / x["D"] + g) ** c)
+    real = m3(lambda x, b, g, c: b * np.asarray(1 / x["D"] + g, dtype=np.float64) ** c)
+    first, second, third = (fit_law(data, law, n_boot=0) for law in (exact, differs, real))
+    laws: list[Any] = [exact, differs, real]
+    assert [law.exact for law in laws] == [True, False, False]
+    np.testing.assert_allclose(second.theta, first.theta, rtol=1e-7)
+    np.testing.assert_allclose(third.theta, first.theta, rtol=1e-7)
+
+
+def test_a_maximum_keeps_complex_steps() -> None:
+    law = m3(lambda x, b, g, c: b * np.maximum(1 / x["D"] + g, 1e-30) ** c)
+    assert fit_law(curve(m3(), [20.0, 2e-4, 0.6]), law, n_boot=0).status is Status.CONVERGED
+    assert isinstance(law, FormulaLaw) and law.exact
+
+
+def test_differences_are_one_sided_where_the_formula_ends() -> None:
+    law = m3(
+        lambda x, b, g, c: b * np.abs(1 / x["D"]) ** c + np.where(np.real(g) < 0, np.nan, g),
+        parameters={"b": POSITIVE, "g": (0.0, 1.0), "c": (0.01, 4.0)},
+    )  # fmt: skip
+    x = SCALES["D"][:, None]
+    free = law.to_free(np.array([[5.0, 0.0, 0.5]]), law.centre(x))
+    f, jac = law.log_value(free, x, law.centre(x))
+    np.testing.assert_allclose(jac[0, 1], np.exp(-f[0]), rtol=1e-9)
+
+
+def test_points_without_a_value_count_as_far_away() -> None:
+    law = m3(lambda x, b, g, c: b * np.log(x["D"] - 300.0 * g) ** -c)
+    x = SCALES["D"][:, None]
+    f, jac = law.log_value(np.log([[2.0, 1.0, 0.7]]), x, law.centre(x))
+    assert np.isfinite(f).all() and np.isfinite(jac).all()
+    assert f[0, 0] > 300 and not jac[0, :, 0].any()
+
+
+def test_a_typical_size_and_bounds_are_kept() -> None:
+    law = m3(typical={"g": 1e-4})
+    x, loss = SCALES["D"][:, None], np.linspace(2, 1, 6)
+    assert (np.abs(np.log10(law.guess(x, loss)[:, 1] / 1e-4)) <= 3 + 1e-9).all()
+    narrow = m3(parameters={"b": (1.0, 5.0), "g": POSITIVE, "c": (0.3, 0.5)})
+    starts = narrow.guess(x, loss)
+    assert starts[:, 0].min() >= 1 - 1e-9 and starts[:, 0].max() <= 5 + 1e-9
+
+
+def test_the_own_joint_law_is_the_built_in_one() -> None:
+    x = np.array([(n, d) for n in SCALES["N"] for d in SCALES["D"]])
+    noise = np.exp(0.01 * np.random.default_rng(1).standard_normal(len(x)))
+    loss = LAWS["chinchilla"].value(np.array([0.2, 5.0, 0.5, 4.0, 0.4]), x) * noise
+    data = {"N": x[:, 0], "D": x[:, 1], "loss": loss}
+    law_of_own = joint()
+    for option in ({}, {"variant": "regularised"}, {"fixed": {"E": 0.2}}):
+        options: Any = option
+        own, known = (fit_law(data, law, n_boot=5, **options) for law in (law_of_own, "chinchilla"))
+        np.testing.assert_allclose(own.theta, known.theta, rtol=1e-5)
+        np.testing.assert_allclose(own.bootstrap.theta, known.bootstrap.theta, rtol=1e-2)
+    assert own.summary() and own.plot()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"axes": ()}, "at least one axis"),
+        ({"parameters": {}}, "at least one axis and one parameter"),
+        ({"parameters": {"b": POSITIVE, "g": POSITIVE}}, "does not fit: missing .* 'c'"),
+        ({"parameters": {"b": POSITIVE, "g": POSITIVE, "c": (4.0, 1.0)}}, "c must be in order"),
+        ({"parameters": {"b": POSITIVE, "g": POSITIVE, "c": (-math.inf, 1.0)}}, "finite bounds"),
+        ({"floor": "E"}, "no parameter 'E'"),
+        ({"typical": {"g": 0.0}}, "typical size of g"),
+        ({"amplitude": "c"}, "amplitude c must be allowed 0 to infinity"),
+    ],
+)
+def test_laws_that_make_no_sense_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        m3(**changes)
+
+
+def test_a_positive_parameter_cannot_be_negative() -> None:
+    described: dict[str, Any] = {"upper": 1.0, "unit": "", "meaning": "?", "lower": -1.0}
+    cases: Any = (("log", "positive but may be -1"), ("centred", "only an amplitude"))
+    for form, message in cases:
+        with pytest.raises(ValueError, match=message):
+            m3(parameters=[Parameter(name="b", form=form, **described)])
