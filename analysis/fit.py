@@ -158,11 +158,8 @@ def _unusable(law: Law, best: Solution, theta: FloatArray, count: int) -> list[s
     """Why an optimum with natural parameters ``theta`` (P,) cannot be used; empty when it can."""
     if not np.isfinite(best.objective[0]):
         return [f"no start of {count} reached a finite objective"]
-    return [
-        f"{name} ran to {value}: the data do not determine it"
-        for name, value in zip(law.names, theta, strict=True)
-        if not math.isfinite(value)
-    ]
+    lost = [name for name, value in zip(law.names, theta, strict=True) if not math.isfinite(value)]
+    return [f"{name} is not finite: the data do not determine it" for name in lost]
 
 
 def _problem(frame: pd.DataFrame, law: Law, options: Options) -> Problem:

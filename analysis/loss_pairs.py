@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis.laws import FloatArray
 from analysis.laws.power import EXPONENT
-from analysis.solver import IndexArray, Solution, minimise
+from analysis.solver import REFIT, IndexArray, Solution, minimise
 
 _STARTS = (0.1, 0.4, 1.0, 2.0)
 _SMALLEST = 1e-9  # of an excess loss or a term, relative to the largest
@@ -88,4 +88,5 @@ class LossPairs:
         return minimise(
             lambda free, rows: self.model(free, rows // starts),
             start.reshape(-1, 3), target, lower, upper, delta=delta, weights=weights,
+            tolerance=REFIT,
         ).best_of(starts)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Refits that show the uncertainty: bootstrap over runs, and the profile of a parameter.
+"""Refits that show the uncertainty: the bootstrap over runs.
 
 The unit of resampling is the run, never the checkpoint. Two bootstraps are used:
 
@@ -13,7 +13,7 @@ The unit of resampling is the run, never the checkpoint. Two bootstraps are used
 from __future__ import annotations
 
 import dataclasses
-import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +21,12 @@ import numpy.typing as npt
 from analysis.laws import FloatArray
 from analysis.problem import Problem
 from analysis.solver import REFIT, Solution
-from analysis.uncertainty import Interval, leverages, noise_variance, t_quantile
+from analysis.uncertainty import leverages
 
 PAIRS_FROM = 100  # runs from which pairs are resampled
-PROFILE_POINTS = 41
 _WEBB = np.sqrt([0.5, 1.0, 1.5])
 _REDRAWS = 50
-_SWEEPS = 20
+_GLANCE = 30  # steps from another start, by when a lower optimum shows
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,100 +59,10 @@ class Bootstrap:
         return found
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
-    """Objective when one parameter is held at each of several values.
-
-    Attributes:
-        name: the parameter.
-        value: values it is held at (M,).
-        deviance: rise of the objective over its smallest, in units of its noise (M,); under
-            the law it is the square of a Student t with n - P degrees of freedom.
-        free: constrained optima (M, P).
-        interval: where the deviance stays below the 95 % quantile.
-    """
-
-    name: str
-    value: FloatArray
-    deviance: FloatArray
-    free: FloatArray
-    interval: Interval
-
-
-def profile(problem: Problem, best: Solution, name: str) -> Profile:
-    """Objective along parameter ``name``, by refits from the optimum outwards.
-
-    Each point starts from the optimum and from the law's own guesses, then from the answers of
-    its neighbours until none improves, so that no point stops early.
-
-    Raises:
-        ValueError: the parameter's free and natural forms differ, as those of amplitudes do.
-    """
-    law, index = problem.law, problem.law.names.index(name)
-    if law.parameters[index].form != "same":
-        raise ValueError(f"{name} has no profile: only E and exponents have one")
-    lower, upper = problem.bounds(problem.loss)
-    values = np.union1d(
-        np.linspace(lower[index], upper[index], PROFILE_POINTS), best.free[0, index]
-    )
-    found = _constrained(problem, best, index, values)
-    residual = problem.residual(best.free)
-    inside = max(float((np.abs(residual) <= problem.delta).mean()), 1.0 / len(residual))
-    unit = noise_variance(residual, problem.delta, problem.dof) * inside
-    rise = np.maximum(found.objective - best.objective[0], 0.0)
-    deviance = 2.0 * rise / max(unit, 1e-24)
-    return Profile(
-        name=name,
-        value=values,
-        deviance=deviance,
-        free=found.free,
-        interval=_below(values, deviance, t_quantile(problem.dof) ** 2),
-    )
-
-
-def _constrained(problem: Problem, best: Solution, index: int, values: FloatArray) -> Solution:
-    """Optima with parameter ``index`` held at each of ``values`` (M,)."""
-    low, high = (np.repeat(b[None], len(values), axis=0) for b in problem.bounds(problem.loss))
-    low[:, index] = high[:, index] = values
-    starts = np.concatenate([best.free, problem.starts(3)])
-
-    def solve(free: FloatArray) -> Solution:
-        each = len(free) // len(values)
-        ends = [np.repeat(bound, each, axis=0) for bound in (low, high)]
-        return problem.solve(free, lower=ends[0], upper=ends[1], tolerance=REFIT).best_of(each)
-
-    found = solve(np.tile(starts, (len(values), 1)))
-    for _ in range(_SWEEPS):
-        sides = [np.roll(found.free, shift, axis=0) for shift in (1, -1)]
-        near = solve(np.stack([found.free, *sides], axis=1).reshape(-1, found.free.shape[1]))
-        improved = near.objective < found.objective * (1.0 - 1e-9)
-        found = near
-        if not improved.any():
-            break
-    return found
-
-
-def _below(values: FloatArray, deviance: FloatArray, limit: float) -> Interval:
-    """Ends of the stretch around the optimum where the deviance stays below ``limit``."""
-    root = np.sqrt(deviance)
-    centre, threshold = int(deviance.argmin()), math.sqrt(limit)
-
-    def end(step: int) -> float:
-        i = centre
-        while 0 <= i + step < len(values):
-            if root[i + step] > threshold:
-                share = (threshold - root[i]) / (root[i + step] - root[i])
-                return float(values[i] + share * (values[i + step] - values[i]))
-            i += step
-        return float(values[i])
-
-    return Interval(low=end(-1), high=end(1))
-
-
 def bootstrap(
     problem: Problem, best: Solution, others: FloatArray, n_boot: int, seed: int
 ) -> Bootstrap:
-    """Refit ``n_boot`` resamples of the runs, each from the optimum and from ``others``.
+    """Refit ``n_boot`` resamples of the runs from the optimum, and from ``others`` where lower.
 
     Args:
         problem: the law and the data.
@@ -162,18 +71,18 @@ def bootstrap(
         n_boot: resamples.
         seed: of the random numbers.
     """
-    starts = np.concatenate([best.free, others])
     if n_boot == 0:
         return Bootstrap.none(best.free.shape[1])
     drawn = resamples(problem, best.free, n_boot, seed)
-    target, weights = (
-        None if part is None else np.repeat(part, len(starts), axis=0)
-        for part in (drawn.target, drawn.weights)
-    )
-    solution = problem.solve(
-        np.tile(starts, (n_boot, 1)), target=target, weights=weights, tolerance=REFIT
-    )
-    chosen = solution.best_of(len(starts))
+    chosen = _refitted(problem, drawn, best.free, np.arange(n_boot))
+    for other in others:
+        rows = np.arange(n_boot)
+        start = np.repeat(other[None], n_boot, axis=0)
+        tried = _refitted(problem, drawn, start, rows, iterations=_GLANCE)
+        lower = tried.objective < chosen.objective * (1.0 - 1e-9)
+        if lower.any():
+            found = _refitted(problem, drawn, tried.free[lower], rows[lower])
+            chosen = chosen.replaced(lower, found)
     free = chosen.free[chosen.converged]
     return Bootstrap(
         kind=drawn.kind,
@@ -181,6 +90,24 @@ def bootstrap(
         draw=np.flatnonzero(chosen.converged),
         redrawn=drawn.redrawn,
         unconverged=int((~chosen.converged).sum()),
+    )
+
+
+def _refitted(
+    problem: Problem,
+    drawn: Resamples,
+    start: FloatArray,
+    rows: npt.NDArray[np.intp],
+    **control: Any,
+) -> Solution:
+    """Refits of resamples ``rows``, from ``start`` (1, P) or one start each."""
+    starts = np.repeat(start, len(rows), axis=0) if len(start) == 1 else start
+    return problem.solve(
+        starts,
+        target=None if drawn.target is None else drawn.target[rows],
+        weights=None if drawn.weights is None else drawn.weights[rows],
+        tolerance=REFIT,
+        **control,
     )
 
 

@@ -15,7 +15,8 @@ import pandas as pd
 from analysis.laws import FloatArray, Law
 from analysis.options import Options
 from analysis.problem import Problem
-from analysis.resampling import Bootstrap, Profile
+from analysis.profiles import Profile
+from analysis.resampling import Bootstrap
 from analysis.solver import Solution
 from analysis.status import Certificate, Status
 from analysis.uncertainty import (
@@ -80,7 +81,7 @@ class Fit:
     @cached_property
     def profile(self) -> Profile | None:
         """Profile of the floor; None where the law has none that is fitted."""
-        from analysis.resampling import profile
+        from analysis.profiles import profile
 
         floor = self.law.floor
         if not self.ok or floor is None or floor in self.problem.fixed:

@@ -113,8 +113,11 @@ def _solve(problem: Problem, keep: BoolArray) -> Solution:
     lower, upper = (np.repeat(b, each, axis=0) for b in problem.bounds(seen))
     return problem.solve(
         np.clip(np.tile(starts, (len(keep), 1)), lower, upper),
-        weights=np.repeat(keep, each, axis=0).astype(np.float64), lower=lower, upper=upper, tolerance=REFIT,
-    ).best_of(each)  # fmt: skip
+        weights=np.repeat(keep, each, axis=0).astype(np.float64),
+        lower=lower,
+        upper=upper,
+        tolerance=REFIT,
+    ).best_of(each)
 
 
 def rms(found: list[Origin]) -> float:

@@ -8,7 +8,8 @@ from scipy.stats import t as student
 
 from analysis.laws import FloatArray, get
 from analysis.problem import Problem
-from analysis.resampling import PAIRS_FROM, bootstrap, profile
+from analysis.profiles import profile
+from analysis.resampling import PAIRS_FROM, bootstrap
 from analysis.solver import Solution
 from analysis.uncertainty import (
     Interval,
