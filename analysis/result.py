@@ -89,6 +89,7 @@ class Fit:
         return profile(self.problem, self.optimum, floor)
 
     @cached_property
+    @np.errstate(all="ignore")
     def bootstrap(self) -> Bootstrap:
         """Refits to ``options.n_boot`` resamples of the runs."""
         from analysis.resampling import bootstrap
@@ -112,6 +113,7 @@ class Fit:
         )
 
     @cached_property
+    @np.errstate(all="ignore")
     def intervals_bootstrap(self) -> dict[str, Interval]:
         """95 % bootstrap intervals by name."""
         return parameter_intervals(self.law, self.theta, self.bootstrap.theta, self.problem.dof)
@@ -128,6 +130,7 @@ class Fit:
         return found
 
     @cached_property
+    @np.errstate(all="ignore")
     def errors(self) -> dict[str, float]:
         """Standard errors by name, by the delta method (Huber 1981, section 7.6)."""
         if not self.ok:
@@ -136,6 +139,7 @@ class Fit:
         return dict(zip(self.law.names, (float(v) for v in found), strict=True))
 
     @cached_property
+    @np.errstate(all="ignore")
     def misfit(self) -> float:
         """Half width that intervals outside the data gain in quadrature, in residuals' units.
 
@@ -154,6 +158,7 @@ class Fit:
         return alternatives(self.problem, self.optimum) if self.ok else {}
 
     @cached_property
+    @np.errstate(all="ignore")  # a law may have no value at such parameters: NaN
     def residuals(self) -> pd.DataFrame:
         """One row per run: scales, response, fitted, log_residual."""
         fitted = self.law.value(self.theta, self.problem.x)
@@ -169,6 +174,7 @@ class Fit:
         return math.sqrt(total / max(1, len(self.rows) - self.problem.varied))
 
     @property
+    @np.errstate(all="ignore")
     def r2(self) -> float:
         """Share of the variance of the response explained."""
         from analysis.certificate import r_squared
@@ -176,6 +182,7 @@ class Fit:
         return r_squared(self.problem.loss, self.residuals["fitted"].to_numpy())
 
     @property
+    @np.errstate(all="ignore")
     def r2_log_excess(self) -> float:
         """The same for log(loss - E), over the runs above E."""
         from analysis.certificate import r_squared_log_excess
@@ -200,6 +207,7 @@ class Fit:
             for k, axis in enumerate(self.law.axes)
         }
 
+    @np.errstate(all="ignore")  # a law may have no value at such parameters: NaN
     def predict(self, **scales: npt.ArrayLike) -> pd.DataFrame:
         """Predict the response at scales, with 95 % intervals.
 

@@ -43,7 +43,12 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def count(value: float) -> str:
-    """A count: exact below 10,000, else with K, M or G: 256, 4,096, 95K, 1.23M."""
+    """A count: exact below 10,000, else with K, M or G: 256, 4,096, 95K, 1.23M.
+
+    What is no count, such as a loss on an axis, keeps its digits: 0.312.
+    """
+    if value < 100 and value != round(value):
+        return number(value)
     if value < 1e4:
         return f"{value:,.0f}"
     return short(value)
@@ -85,14 +90,18 @@ def certificate(fit: Fit) -> list[tuple[str, str]]:
     delta = "least squares" if math.isinf(c.delta) else f"Huber, delta {number(c.delta)}"
     return [
         ("status", str(fit.status)),
-        ("loss", f"{delta}, sum over runs of log-loss residuals"),
+        ("loss", f"{delta}, sum over runs of {_residuals(fit)}"),
         ("objective", number(c.objective, 6)),
         ("starts that agreed", f"{c.agreed:.0%} of {c.starts}" if c.starts else "–"),
         ("scaled gradient", number(c.gradient, 2)),
         ("condition number", number(c.condition, 3)),
         ("bounds hit", ", ".join(c.bounds_hit) or "none"),
-        ("R² of the loss", number(fit.r2, 4)),
-        ("R² of the log excess loss", number(fit.r2_log_excess, 4)),
+        (f"R² of the {fit.law.response}", number(fit.r2, 4)),
+        *(
+            [(f"R² of the log excess {fit.law.response}", number(fit.r2_log_excess, 4))]
+            if fit.law.floor
+            else []
+        ),
         ("scatter of a run", _in_units(fit, fit.scatter)),
         ("bootstrap", f"{fit.bootstrap.kind}, {len(fit.bootstrap.theta)} refits by run"),
         ("error of the law beyond the data", _in_units(fit, fit.misfit)),
@@ -104,6 +113,15 @@ def _in_units(fit: Fit, residual: float) -> str:
     if fit.problem.scale.relative:
         return f"{number(100 * residual, 2)} %"
     return f"{number(residual, 3)} {fit.law.unit}".strip()
+
+
+def _residuals(fit: Fit) -> str:
+    """What a residual is of."""
+    response = fit.law.response
+    if fit.problem.scale.name == "linear":
+        return f"residuals of the {response}"
+    excess = "-excess" if fit.problem.scale.name == "log_excess" else ""
+    return f"log-{response}{excess} residuals"
 
 
 def fit_summary(fit: Fit) -> str:

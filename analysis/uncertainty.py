@@ -93,7 +93,7 @@ def covariance(problem: Problem, free: FloatArray) -> FloatArray:
 
 def _inverse_gram(matrix: FloatArray) -> FloatArray:
     """Inverse of M^T M for ``matrix`` (n, P), by its singular values."""
-    scale = np.maximum(np.linalg.norm(matrix, axis=0), 1e-300)
+    scale = np.maximum(np.linalg.norm(matrix, axis=0), 1e-150)  # its square is not 0
     _, singular, right = np.linalg.svd(matrix / scale, full_matrices=False)
     keep = singular > 1e-13 * singular[0]
     half = right[keep].T / singular[keep]
