@@ -20,6 +20,7 @@ from analysis.report.labels import label_cells
 from analysis.report.others import other_tables
 from analysis.report.plan import plan_numbers, provenance
 from analysis.report.tasks import chosen_models, probe_cells
+from analysis.report.transfer import OtherTask, other_tasks
 from analysis.result import Fit
 from analysis.selection import groups, law_rows, titles, trial_rows
 from analysis.tables import fit_numbers, holdout_numbers, plain
@@ -42,6 +43,7 @@ class Group:
         holdout: the largest cell predicted from the others, where that is possible.
         bayes: ``value``, ``se``, ``covered`` and more, or None where the Bayes loss is unknown.
         compute: allocation and frontier, or None without a joint law.
+        others: losses on other tasks beside those on the task trained on.
         warnings: what a reader must know first.
     """
 
@@ -53,6 +55,7 @@ class Group:
     holdout: Holdout | None
     bayes: dict[str, Any] | None
     compute: Compute | None
+    others: tuple[OtherTask, ...]
     warnings: tuple[str, ...]
 
 
@@ -145,7 +148,7 @@ def _group(
     except ValueError as error:
         return Group(
             key=key, title=title, rows=part.iloc[:0], joint=None, marginals=(), holdout=None,
-            bayes=None, compute=None, warnings=(str(error),),
+            bayes=None, compute=None, others=(), warnings=(str(error),),
         )  # fmt: skip
     joint = fit_law(part, "chinchilla", n_boot=n_boot)
     marginals = tuple(fit_law(part, law, n_boot=n_boot) for law in MARGINALS)
@@ -169,6 +172,7 @@ def _group(
     return Group(
         key=key, title=title, rows=rows, joint=joint, marginals=marginals, holdout=holdout,
         bayes=bayes, compute=compute_of(part, rows, joint, n_boot) if joint.ok else None,
+        others=tuple(other_tasks(part, rows, joint)),
         warnings=tuple(warnings),
     )  # fmt: skip
 
@@ -215,6 +219,7 @@ def _group_numbers(group: Group) -> dict[str, Any]:
         "holdout": holdout_numbers(held) if held else None,
         "bayes": group.bayes,
         "compute": group.compute.to_dict() if group.compute else None,
+        "transfer": {t.task: {k: plain(v) for k, v in t.law.params.items()} for t in group.others},
         "warnings": list(group.warnings),
         "runs": _rows(group.rows[["trial", "size", "N", "D", "seed", "value", "value_se"]])
         if len(group.rows)

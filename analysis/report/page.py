@@ -14,6 +14,7 @@ from analysis.report.content import Content, Group
 from analysis.report.labels import CAPTIONS, label_pictures
 from analysis.report.plan import plan_numbers, provenance
 from analysis.report.tasks import METRICS, probe_tables
+from analysis.report.transfer import transfer_picture
 from analysis.selection import trial_rows
 from analysis.tables import LOSSES, certificate, count, estimates, interval, number
 
@@ -95,6 +96,8 @@ def _pictures(group: Group) -> dict[str, figures.Picture]:
         found["uncertainty"] = figures.uncertainty(fit, bayes)
     if group.compute is not None:
         found |= group.compute.pictures()
+    if group.others:
+        found["transfer"] = transfer_picture(list(group.others))
     return found
 
 
