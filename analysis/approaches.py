@@ -149,6 +149,8 @@ def compare_approaches(
     agree = tuple((p.approach, q.approach) for p, q in known if _overlap(p, q))
     disagree = tuple((p.approach, q.approach) for p, q in known if not _overlap(p, q))
     believe, why = _verdict(claims, disagree)
+    if believe == 3 and isinstance(surface, Allocation) and (far := _elsewhere(surface)):
+        why = f"{why}; {far}"
     return Approaches(claims=claims, believe=believe, why=why, agree=agree, disagree=disagree)
 
 
@@ -181,6 +183,15 @@ def _of_surface(found: Allocation | AllocationError | None) -> Claim:
         approach=3, a=counted.a, b=counted.b, a_interval=counted.a_interval,
         b_interval=counted.b_interval, refused=unsound, cautions=found.warnings,
     )  # fmt: skip
+
+
+def _elsewhere(found: Allocation) -> str:
+    """What to say of optima that no measured budget has among the measured sizes."""
+    within = found.table[found.table["beyond_C"] <= 1.0]
+    outside = (within["beyond_N"] > 1.0) | (within["beyond_D"] > 1.0)
+    if len(within) and bool(outside.all()):
+        return "at every measured budget the optimal N or D lies outside those measured"
+    return ""
 
 
 def biased(claim: Claim) -> tuple[str, ...]:

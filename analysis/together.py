@@ -76,7 +76,8 @@ class Together:
             low, high = float(rows[axis].min()), float(rows[axis].max())
             at = found[axis].to_numpy(dtype=np.float64)
             inside = np.maximum(inside, np.maximum(at / high, low / at))
-        return found.drop(columns=[*others, PART]).assign(beyond=inside)
+        found = found.drop(columns=[*others, PART]).assign(beyond=inside)
+        return found.rename(columns={RESPONSE: law.response})
 
     def table(self) -> pd.DataFrame:
         """Every parameter of every part: value, low, high, whether shared."""
@@ -89,6 +90,9 @@ class Together:
                     "high": ends[name].high, "shared": self._key(part, name) in self.shared,
                 })  # fmt: skip
         return pd.DataFrame(rows)
+
+    def __str__(self) -> str:
+        return self.table().to_string(index=False)
 
     def _repr_html_(self) -> str:
         return self.table().to_html(index=False)
@@ -123,6 +127,8 @@ def fit_together(
     for number, (part, (data, _)) in enumerate(parts.items(), start=1):
         law = laws[part]
         frame, _, notes = checked_rows(data, law, None, "held-out")
+        if "trial" not in pd.DataFrame(dict(data)).columns:
+            frame["trial"] = f"{part} " + frame["trial"]  # rows of two parts are two runs
         frame, _ = at_largest(frame, law, notes)
         single = fit_law(frame, law, n_boot=0, **alone)
         if not single.ok:

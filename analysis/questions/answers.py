@@ -197,9 +197,13 @@ def _alone(
 
 
 def _cost(frame: pd.DataFrame, c: Configuration) -> pd.DataFrame:
-    """What the runs of a configuration cost: ``N, D, C`` (FLOPs) and ``family``."""
-    rows = frame[frame["trial"].isin(c.fit.rows["trial"])].drop_duplicates("trial")
-    return rows[["N", "D", "C_total", "family"]].rename(columns={"C_total": "C"})
+    """What the runs of a configuration cost: ``N, D, C`` (FLOPs) and ``family``.
+
+    C is what was spent by the step whose loss the law has, as everywhere in the analysis.
+    """
+    kind = (frame["protocol"] == "held-out") & (frame["split"] == "test")
+    rows = frame[kind & (frame["metric"] == "loss") & frame["trial"].isin(c.fit.rows["trial"])]
+    return rows.drop_duplicates("trial")[["N", "D", "C", "family"]]
 
 
 def _compared(found: Sequence[Configuration], times: float, asked: list[Asked]) -> list[Asked]:

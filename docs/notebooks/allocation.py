@@ -1,0 +1,61 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Where compute should go
+#
+# N*(C) and D*(C) of ResNets, read in three ways. First, what training cost: C = k N^m D^q.
+# `STUDY` names another results folder. 100 resamples keep this quick; reports take 1,000.
+
+# %%
+import os
+
+from analysis import fit_law, law_rows, load
+from analysis.allocation import AllocationError, allocate, compare_approaches, compute_model
+from analysis.envelope import envelope
+from analysis.isoflop import isoflop
+
+frame = load(os.environ.get("STUDY", "results/ecg-scaling-virtual"))
+frame = frame[(frame["family"] == "resnet") & (frame["stage"] == "pretrain")]
+by = {
+    paradigm: law_rows(part)[["trial", "N", "D", "C", "macs", "value"]].rename(
+        columns={"value": "loss"}
+    )
+    for paradigm, part in frame.groupby("paradigm")
+}
+compute_model(by["sl"], n_boot=100)
+
+# %% [markdown]
+# Approach 3 minimises the joint law at fixed C: what was spent by the step whose loss is used. A
+# step cap ends most of these runs: records cost little, and D* leaves the data (see warnings).
+# Where C is not seen to grow with D, as for SSL, it refuses, and says what to measure.
+
+# %%
+fits, surfaces = {}, {}
+for paradigm, rows in by.items():
+    fits[paradigm] = fit_law(rows, n_boot=100)
+    try:
+        surfaces[paradigm] = allocate(fits[paradigm], compute_model(rows, n_boot=100))
+    except AllocationError as refused:
+        surfaces[paradigm] = refused
+    print(paradigm, surfaces[paradigm], sep=": ", end="\n\n")
+
+# %% [markdown]
+# The other convention is S1's fixed epochs: m from the MACs, and q = 1 taken, not measured.
+
+# %%
+allocate(fits["sl"], compute_model(by["sl"], convention="fixed epochs", n_boot=100)).plot()
+
+# %% [markdown]
+# Approaches 1 and 2 on the ends of runs. An envelope needs sizes that overtake each other, an
+# isoFLOP curve three sizes at one C; a grid with a step cap has neither, and the reasons are given.
+
+# %%
+lower = envelope(by["sl"], n_boot=100)
+across = isoflop(by["sl"], n_boot=100, tolerance=0.1)
+compare_approaches(envelope=lower, isoflop=across, surface=surfaces["sl"])
