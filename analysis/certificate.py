@@ -63,7 +63,7 @@ def r_squared_log_excess(measured: FloatArray, fitted: FloatArray, floor: float)
 
 def alternatives(problem: Problem, best: Solution) -> dict[str, dict[str, float]]:
     """The fit under least squares and under the customary delta of 1e-3."""
-    starts = np.concatenate([best.free, problem.starts(8)])
+    starts = np.concatenate([best.free, problem.starts(3)])
     found = {}
     others = {"least squares": math.inf}
     if problem.scale.relative:

@@ -33,7 +33,7 @@ from analysis.solver import Solution
 from analysis.status import Certificate, Status
 from analysis.uncertainty import DELTA_SMALLEST, robust_delta
 
-THINNED = 500  # points that all starts are tried on; the best are refined on all points
+THINNED = 300  # points that all starts are tried on; the best are refined on all points
 FIRST = 8  # starts of the fit that delta is chosen from
 
 
@@ -207,7 +207,7 @@ def _search(problem: Problem, starts: FloatArray, options: Options) -> tuple[Pro
             if small is problem
             else (dataclasses.replace(p, **changes) for p in (problem, small))
         )
-    tried = small.solve(starts)
+    tried = small.solve(starts if small is problem else starts[::2])
     if small is problem:
         return problem, tried
     order = np.argsort(tried.objective, kind="stable")

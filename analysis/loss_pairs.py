@@ -11,6 +11,7 @@ from analysis.laws.power import EXPONENT
 from analysis.solver import REFIT, IndexArray, Solution, minimise
 
 _STARTS = (0.1, 0.4, 1.0, 2.0)
+_GLANCE = 30  # steps from another start, by when a lower optimum shows
 _SMALLEST = 1e-9  # of an excess loss or a term, relative to the largest
 
 
@@ -68,7 +69,19 @@ class LossPairs:
             near: kappa of the measured pairs, for resamples: they start there and at 1 only.
             hold: keep E_ood at ``floor``; else it is fitted, in [0, smallest loss).
         """
-        kappas = _STARTS if near is None else (near, 1.0)
+        if near is None:
+            return self._from(_STARTS, delta, hold, {})
+        found = self._from((near,), delta, hold, {})
+        other = self._from((1.0,), delta, hold, {"iterations": _GLANCE})
+        lower = other.objective < found.objective * (1.0 - 1e-9)
+        if not lower.any():
+            return found
+        return found.replaced(lower, self._from((1.0,), delta, hold, {}).at(lower))
+
+    def _from(
+        self, kappas: tuple[float, ...], delta: float, hold: bool, control: dict[str, int]
+    ) -> Solution:
+        """Best solution from these kappas."""
         sets, starts = len(self.target), len(kappas)
         loss = np.exp(self.target)
         highest, limit = loss.max(axis=1), loss.min(axis=1) * (1 - _SMALLEST)
@@ -88,5 +101,5 @@ class LossPairs:
         return minimise(
             lambda free, rows: self.model(free, rows // starts),
             start.reshape(-1, 3), target, lower, upper, delta=delta, weights=weights,
-            tolerance=REFIT,
+            tolerance=REFIT, **control,
         ).best_of(starts)  # fmt: skip
