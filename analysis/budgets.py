@@ -17,7 +17,6 @@ from analysis.tables import count
 from analysis.uncertainty import t_quantile
 
 CURVE_POINTS = 60
-_WEBB = np.sqrt([0.5, 1.0, 1.5])
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,13 +95,6 @@ def budget_of(C: FloatArray, tolerance: float) -> FloatArray:
     found = np.empty_like(C)
     found[order] = exact[label]
     return found
-
-
-def random_factors(rng: np.random.Generator, n_boot: int, runs: int) -> FloatArray:
-    """Factors of the runs' residuals (n_boot, runs): Webb's six points, mean 0, variance 1."""
-    sign = rng.choice([-1.0, 1.0], size=(n_boot, runs))
-    factors: FloatArray = sign * rng.choice(_WEBB, size=(n_boot, runs))
-    return factors
 
 
 def bracket_problem(x: float, ends: tuple[float, float], axis: str) -> str:

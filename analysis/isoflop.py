@@ -20,10 +20,11 @@ from analysis.allocation_rows import (
     checked,
     spread_at_fixed_size,
 )
-from analysis.budgets import Optimum, budget_of, polynomial_optimum, random_factors
+from analysis.budgets import Optimum, budget_of, polynomial_optimum
 from analysis.isoflop_assembly import BudgetFit, assemble, line_through
 from analysis.isoflop_result import IsoFlop
 from analysis.laws import FloatArray
+from analysis.resampling import random_factors
 
 __all__ = ["IsoFlop", "budget_rows", "isoflop"]
 

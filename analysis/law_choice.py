@@ -24,7 +24,6 @@ from analysis.result import Fit
 from analysis.rolling import Position, fitted_at, origins, windows
 from analysis.tables import number
 
-PLAIN: tuple[Variant, ...] = ("plain",)
 _FEWEST = 3
 
 
@@ -33,11 +32,11 @@ class LawChoice:
     """Candidates side by side.
 
     Attributes:
-        table: one row per candidate, best first: ``law``, ``variant``, ``parameters``, ``error``
-            (mean relative error of held-out runs over windows), ``against`` and ``against_se``
-            (mean and standard error over windows of its error less that of the simplest rival),
-            ``z`` (rms error in the standard deviations the fit gives, 1 where the law holds),
-            ``objective``, ``status``; ``why`` where a candidate could not take part.
+        table: one row per candidate, best first: ``candidate``, ``parameters``, ``error`` (mean
+            relative error of held-out runs over windows), ``against`` and ``against_se`` (mean and
+            standard error over windows of its error less that of the simplest rival), ``z`` (rms
+            error in the standard deviations the fit gives, 1 where the law holds), ``status``;
+            ``why`` where a candidate could not take part.
         errors: relative error (mean over the runs of a window) by candidate and window.
         chosen: label of the candidate chosen.
         simplest: label of the simplest rival.
@@ -107,10 +106,8 @@ def choose_law(
     for label, fit in fits.items():
         if fit.ok:
             found = origins(fit.problem, at)
-            errors[label] = [float(np.abs(np.expm1(-o.error)).mean()) for o in found]
-            scores[label] = math.sqrt(
-                float(np.mean([np.mean((o.error / np.maximum(o.sd, 1e-12)) ** 2) for o in found]))
-            )
+            errors[label] = [o.relative for o in found]
+            scores[label] = math.sqrt(float(np.mean([o.z**2 for o in found])))
     return _chosen(fits, errors, scores, at)
 
 

@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 
-from analysis.budgets import random_factors
 from analysis.laws import FloatArray
+from analysis.resampling import random_factors
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,10 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.laws import FloatArray
-from analysis.uncertainty import Interval, t_quantile
+from analysis.uncertainty import NORMAL, Interval, t_quantile
 
 UNKNOWN = Interval(low=math.nan, high=math.nan)
-_NORMAL = 1.959963984540054  # two-sided 95 % quantile
 
 
 def percentile_ends(
@@ -38,7 +37,7 @@ def percentile_ends(
     """
     if not len(samples):
         return np.full(np.shape(point), math.nan), np.full(np.shape(point), math.nan)
-    factor = t_quantile(dof) / _NORMAL
+    factor = t_quantile(dof) / NORMAL
     low, high = np.quantile(samples, [0.025, 0.975], axis=0, method="inverted_cdf")
     return point - factor * np.maximum(point - low, 0), point + factor * np.maximum(high - point, 0)
 

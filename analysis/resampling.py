@@ -156,11 +156,16 @@ def corrected(residual: FloatArray, jacobian: FloatArray) -> FloatArray:
 
 
 def _factors(problem: Problem, n_boot: int, rng: np.random.Generator) -> FloatArray:
-    """Random sign-like factors (n_boot, n), one per run: Webb's six points."""
+    """Random factors (n_boot, n) of the points, one per run."""
     index, runs = problem.drawn
+    return random_factors(rng, n_boot, runs)[:, index]
+
+
+def random_factors(rng: np.random.Generator, n_boot: int, runs: int) -> FloatArray:
+    """Factors of the runs' residuals (n_boot, runs): Webb's six points, mean 0, variance 1."""
     sign = rng.choice([-1.0, 1.0], size=(n_boot, runs))
-    factor: FloatArray = (sign * rng.choice(_WEBB, size=(n_boot, runs)))[:, index]
-    return factor
+    factors: FloatArray = sign * rng.choice(_WEBB, size=(n_boot, runs))
+    return factors
 
 
 def _pairs(problem: Problem, n_boot: int, rng: np.random.Generator) -> tuple[FloatArray, int]:

@@ -15,6 +15,7 @@ from analysis.laws import FloatArray, Law
 from analysis.problem import Problem
 
 LEVEL = 0.95
+NORMAL = 1.959963984540054  # two-sided 95 % quantile
 DELTA_SMALLEST = 1e-3
 _EFFICIENT = 2.0
 
@@ -126,9 +127,7 @@ def widened(samples: FloatArray, point: FloatArray, dof: int) -> tuple[FloatArra
 
     The factor is Student's t over the normal quantile, for small samples.
     """
-    from scipy.special import ndtri
-
-    factor = t_quantile(dof) / float(ndtri(0.5 + LEVEL / 2))
+    factor = t_quantile(dof) / NORMAL
     low, high = np.quantile(samples, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], axis=0)
     return point - factor * np.maximum(point - low, 0), point + factor * np.maximum(high - point, 0)
 

@@ -6,15 +6,24 @@ from typing import final
 
 import numpy as np
 
-from analysis.laws.base import FloatArray, Law, Parameter
-from analysis.laws.curve import LARGE, SMALLEST, STEEPEST, VANISHED, linear_start, rate, softplus
+from analysis.laws.base import FloatArray, Parameter
+from analysis.laws.curve import (
+    LARGE,
+    SMALLEST,
+    STEEPEST,
+    VANISHED,
+    CurveLaw,
+    linear_start,
+    rate,
+    softplus,
+)
 from analysis.laws.power import irreducible
 
 _SHARP = (0.1, 4.0)  # width of the break, in log D
 
 
 @final
-class BrokenPowerLaw(Law):
+class BrokenPowerLaw(CurveLaw):
     """L(D) = E + b / D^c0 * (1 + (D / d)^(1 / f))^(-c1 * f).
 
     The excess falls with exponent c0 before the break at d and c0 + c1 after it; f is the width
@@ -26,8 +35,6 @@ class BrokenPowerLaw(Law):
     name = "bnsl"
     formula = "L(D) = E + b / D^c0 * (1 + (D / d)^(1 / f))^(-c1 * f)"
     source = "Caballero et al. 2023 (arXiv 2210.14891), Eq. 1"
-    axes = ("D",)
-    held = ("N",)
     parameters = (
         irreducible("loss left at unlimited D"),
         Parameter(
@@ -56,10 +63,6 @@ class BrokenPowerLaw(Law):
         bend = width * softplus((log_x - np.log(place)) / width)
         found: FloatArray = floor + size * np.exp(-before * log_x - added * bend)
         return found
-
-    def centre(self, x: FloatArray) -> FloatArray:
-        """Mean of log D (1,)."""
-        return np.array([np.log(x[:, 0]).mean()])
 
     def to_free(self, theta: FloatArray, centre: FloatArray) -> FloatArray:
         """E, log term at the centre, both exponents, log place and width of the break."""

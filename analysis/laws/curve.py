@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.laws.base import FloatArray
+from analysis.laws.base import FloatArray, Law
 
 STEEPEST = 4.0  # largest exponent
 SMALLEST = 0.01  # of a term beside E, which otherwise cannot be told from E
 VANISHED = 20.0  # a term e^-20 of the smallest loss has vanished
 LARGE = 7.0  # log of 1,000: an amplitude at the centre beyond that is no learning curve
+
+
+class CurveLaw(Law):
+    """A law of the loss in D alone, centred on the mean of log D."""
+
+    axes = ("D",)
+    held = ("N",)
+
+    def centre(self, x: FloatArray) -> FloatArray:
+        """Mean of log D (1,)."""
+        return np.array([np.log(x[:, 0]).mean()])
 
 
 def softplus(v: FloatArray) -> FloatArray:

@@ -9,7 +9,6 @@ import numpy as np
 
 from analysis.laws.base import FloatArray, Law, Parameter
 from analysis.laws.chinchilla import Chinchilla
-from analysis.laws.power import amplitude, exponent, irreducible
 
 _JOINT = Chinchilla()
 _REPEATS = (1e-2, 1e4)
@@ -41,11 +40,7 @@ class DataConstrained(Law):
     axes = ("N", "D", "S")
     needed: ClassVar[Mapping[str, int]] = {"N": 3, "D": 2, "S": 3}
     parameters = (
-        irreducible(),
-        amplitude("A", "N"),
-        exponent("alpha", "N"),
-        amplitude("B", "D"),
-        exponent("beta", "D"),
+        *Chinchilla.parameters,
         _decay("R_D", "repetitions of the data"),
         _decay("R_N", "parameters"),
     )

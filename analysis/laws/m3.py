@@ -6,12 +6,12 @@ from typing import final
 
 import numpy as np
 
-from analysis.laws.base import FloatArray, Law, Parameter
-from analysis.laws.curve import LARGE, STEEPEST, rate, softplus
+from analysis.laws.base import FloatArray, Parameter
+from analysis.laws.curve import LARGE, STEEPEST, CurveLaw, rate, softplus
 
 
 @final
-class M3(Law):
+class M3(CurveLaw):
     """L(D) = b * (1 / D + g)^c.
 
     Falls as a power law while D is below 1 / g and levels off at b g^c.
@@ -22,8 +22,6 @@ class M3(Law):
     name = "m3"
     formula = "L(D) = b * (1 / D + g)^c"
     source = "Alabdulmohsin et al. 2022 (arXiv 2209.06640), M3"
-    axes = ("D",)
-    held = ("N",)
     floor = None
     parameters = (
         Parameter(
@@ -45,10 +43,6 @@ class M3(Law):
         size, shift, slope = (theta[..., i, None] for i in range(3))
         found: FloatArray = size * (1.0 / x[:, 0] + shift) ** slope
         return found
-
-    def centre(self, x: FloatArray) -> FloatArray:
-        """Mean of log D (1,)."""
-        return np.array([np.log(x[:, 0]).mean()])
 
     def to_free(self, theta: FloatArray, centre: FloatArray) -> FloatArray:
         """Log loss at the centre, log g, c."""

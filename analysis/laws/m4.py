@@ -6,12 +6,13 @@ from typing import final
 
 import numpy as np
 
-from analysis.laws.base import FloatArray, Law, Parameter
+from analysis.laws.base import FloatArray, Parameter
 from analysis.laws.curve import (
     LARGE,
     SMALLEST,
     STEEPEST,
     VANISHED,
+    CurveLaw,
     rate,
     softplus,
     softplus_and_rate,
@@ -24,7 +25,7 @@ _NEWTON = 40
 
 
 @final
-class M4(Law):
+class M4(CurveLaw):
     """(L - E) / (L0 - L)^alpha = b / D^c.
 
     L falls from the plateau L0 (chance) to the floor E. With z = (L - E) / (L0 - E) and
@@ -38,8 +39,6 @@ class M4(Law):
     name = "m4"
     formula = "(L - E) / (L0 - L)^alpha = b / D^c"
     source = "Alabdulmohsin et al. 2022 (arXiv 2209.06640), M4"
-    axes = ("D",)
-    held = ("N",)
     parameters = (
         irreducible("loss left at unlimited D"),
         Parameter(
@@ -68,10 +67,6 @@ class M4(Law):
         t = np.log(size) - slope * np.log(x[:, 0]) + (alpha - 1.0) * np.log(span)
         found: FloatArray = floor + span * rate(_solved(t, alpha))
         return found
-
-    def centre(self, x: FloatArray) -> FloatArray:
-        """Mean of log D (1,)."""
-        return np.array([np.log(x[:, 0]).mean()])
 
     def to_free(self, theta: FloatArray, centre: FloatArray) -> FloatArray:
         """E, log L0, log term at the centre, c, log alpha."""

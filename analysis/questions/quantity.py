@@ -11,10 +11,9 @@ import numpy as np
 from analysis.laws import FloatArray
 from analysis.loglog import UNKNOWN
 from analysis.result import Fit
-from analysis.uncertainty import LEVEL, Interval, t_quantile, widened
+from analysis.uncertainty import LEVEL, NORMAL, Interval, t_quantile, widened
 
 ENOUGH = 0.5  # share of the resamples that must have a value
-_NORMAL = 1.959963984540054  # two-sided 95 % quantile
 
 
 def source_of(fit: Fit) -> Hashable:
@@ -84,7 +83,7 @@ def _ends(samples: FloatArray, point: float, dof: int) -> tuple[float, float]:
         return float(low), float(high)
     tails = [0.5 - LEVEL / 2, 0.5 + LEVEL / 2]
     low, high = np.quantile(samples, tails, method="inverted_cdf")
-    factor = t_quantile(dof) / _NORMAL if math.isfinite(point) else 1.0
+    factor = t_quantile(dof) / NORMAL if math.isfinite(point) else 1.0
     if math.isfinite(low) and math.isfinite(point):
         low = point - factor * max(point - low, 0.0)
     if math.isfinite(high) and math.isfinite(point):

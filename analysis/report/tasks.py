@@ -9,13 +9,12 @@ import pandas as pd
 
 from analysis.selection import GROUP, USED, with_names
 from analysis.tables import count, plain
-from analysis.uncertainty import t_quantile
+from analysis.uncertainty import NORMAL, t_quantile
 
 CONFIGURATION = (*GROUP, "size", "N", "D", "lr", "recipe")
 SCORE = "macro_auroc"
 METRICS = {"loss": "loss, nats", "macro_auroc": "macro-AUROC"}
 PROBE = "linear-probe"  # and, with a share of the labels, linear-probe@0.1
-_Z = 1.959964
 
 
 def finished(frame: pd.DataFrame) -> pd.Series[bool]:
@@ -107,7 +106,7 @@ def mean_interval(rows: pd.DataFrame) -> tuple[float, float, float]:
         patients = float((rows["value_se"] ** 2).mean())
         seeds = float(rows["value"].var()) / runs if runs > 1 else 0.0
         error = math.sqrt(seeds + patients) if math.isfinite(patients) else math.nan
-        quantile = _Z
+        quantile = NORMAL
     return mean, mean - quantile * error, mean + quantile * error
 
 
