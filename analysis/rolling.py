@@ -23,7 +23,7 @@ from analysis.uncertainty import covariance
 
 POSITIONS = 10  # of the origin along an axis, at most
 SMALLEST = 10  # runs a fit needs before it predicts
-SHARE = 0.9  # half width of the misfit, in rms errors; 0.73 to 1.01 by the source left out
+SHARE = 0.9  # half width of the misfit, in rms errors; 0.72 to 0.99 by the source left out
 UNKNOWN = 3.0  # rms error in scatters where no position leaves enough runs; 1.5 to 5.7 by task
 _STARTS = 4
 _ROUND = 2  # decimals of a log scale within which scales count as equal
