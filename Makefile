@@ -25,7 +25,7 @@ findings: env
 	$(MAKE) study publish GRID=sweeps/grids/ecg-scaling-virtual.yaml
 
 test: env
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 lint: env
 	$(BIN)/ruff check .

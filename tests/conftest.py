@@ -7,6 +7,15 @@ from pathlib import Path
 import pytest
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, so that no worker is left alone with one at the end."""
+    long, slow = (
+        {item.path for item in items if item.get_closest_marker(mark)}
+        for mark in ("timeout", "slow")
+    )
+    items.sort(key=lambda item: (item.path not in long, item.path not in slow))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real recordings beside the checkout; tests that need it skip without it."""
