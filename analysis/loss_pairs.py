@@ -8,9 +8,12 @@ import numpy as np
 
 from analysis.laws import FloatArray
 from analysis.laws.power import EXPONENT
+from analysis.problem import DEVIANCE, REFIT_STEPS
+from analysis.solution import huber
 from analysis.solver import REFIT, IndexArray, Solution, minimise
 
 _STARTS = (0.1, 0.4, 1.0, 2.0)
+_SHARES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.87, 0.93, 0.97)  # of the smallest loss: E_ood to start at
 _GLANCE = 30  # steps from another start, by when a lower optimum shows
 _SMALLEST = 1e-9  # of an excess loss or a term, relative to the largest
 
@@ -66,31 +69,69 @@ class LossPairs:
 
         Args:
             delta: Huber's delta, in log loss.
-            near: kappa of the measured pairs, for resamples: they start there and at 1 only.
+            near: kappa of the measured pairs, for resamples: they start there,
+                and at the best regression.
             hold: keep E_ood at ``floor``; else it is fitted, in [0, smallest loss).
         """
         if near is None:
-            return self._from(_STARTS, delta, hold, {})
-        found = self._from((near,), delta, hold, {})
-        other = self._from((1.0,), delta, hold, {"iterations": _GLANCE})
-        lower = other.objective < found.objective * (1.0 - 1e-9)
+            return self._from(self._starts(_STARTS, self.floor[:, 0]), delta, hold)
+        own = self._starts((near,), self.floor[:, 0])
+        found = self._from(self._lowest(delta, hold), delta, hold)
+        tried = self._from(own, delta, hold, iterations=_GLANCE)
+        lower = tried.objective < found.objective * (1.0 - 1e-9)
         if not lower.any():
             return found
-        return found.replaced(lower, self._from((1.0,), delta, hold, {}).at(lower))
+        return found.replaced(lower, self._from(own, delta, hold).at(lower))
+
+    @property
+    def _limit(self) -> FloatArray:
+        """What E_ood stays below (R,)."""
+        limit: FloatArray = np.exp(self.target.min(axis=1)) * (1 - _SMALLEST)
+        return limit
+
+    def _starts(self, kappas: tuple[float, ...], floor: FloatArray) -> FloatArray:
+        """Free starting points (R, S, 3) with these kappas and E_ood (R,)."""
+        loss = np.exp(self.target)
+        floor = np.minimum(floor, self._limit)[:, None]
+        excess = np.maximum(loss - floor, _SMALLEST * loss.max(axis=1, keepdims=True))
+        mean = np.average(np.log(excess), axis=1, weights=np.maximum(self.weights, 1e-12))
+        return np.stack(np.broadcast_arrays(mean[:, None], np.array(kappas), floor), axis=-1)
+
+    def _regressed(self, floor: FloatArray) -> FloatArray:
+        """Free parameters (R, 3) by regression of log(L_ood - E_ood), with E_ood ``floor`` (R,)."""
+        loss, floor = np.exp(self.target), np.minimum(floor, self._limit)
+        excess = np.maximum(loss - floor[:, None], _SMALLEST * loss.max(axis=1, keepdims=True))
+        weights = self.weights * (excess / loss) ** 2 + 1e-12  # errors are even in log L_ood
+        x, y = (
+            v - np.average(v, axis=1, weights=weights)[:, None]
+            for v in (self.log_excess, np.log(excess))
+        )
+        slope = (weights * x * y).sum(axis=1) / np.maximum((weights * x * x).sum(axis=1), 1e-300)
+        kappa = np.clip(slope, *EXPONENT)
+        level = np.average(
+            np.log(excess) - kappa[:, None] * self.log_excess, axis=1, weights=weights
+        )
+        return np.stack([level, kappa, floor], axis=-1)
+
+    def _lowest(self, delta: float, hold: bool) -> FloatArray:
+        """Each set's best of several regressions, one for each E_ood it may have (R, 1, 3)."""
+        floors = [self.floor[:, 0]] + [share * self._limit for share in _SHARES if not hold]
+        places = [self._regressed(floor) for floor in floors]
+        every = np.arange(len(self.target))
+        objective = [
+            (huber(self.model(free, every)[0] - self.target, delta) * self.weights).sum(axis=1)
+            for free in places
+        ]
+        best: FloatArray = np.stack(places)[np.argmin(objective, axis=0), every][:, None]
+        return best
 
     def _from(
-        self, kappas: tuple[float, ...], delta: float, hold: bool, control: dict[str, int]
+        self, start: FloatArray, delta: float, hold: bool, iterations: int = REFIT_STEPS
     ) -> Solution:
-        """Best solution from these kappas."""
-        sets, starts = len(self.target), len(kappas)
-        loss = np.exp(self.target)
-        highest, limit = loss.max(axis=1), loss.min(axis=1) * (1 - _SMALLEST)
+        """Best solution of each set from its starts (R, S, 3)."""
+        sets, starts, _ = start.shape
+        highest, limit = np.exp(self.target.max(axis=1)), self._limit
         floor = np.minimum(self.floor[:, 0], limit)
-        excess = np.maximum(loss - floor[:, None], _SMALLEST * highest[:, None])
-        mean = np.average(np.log(excess), axis=1, weights=np.maximum(self.weights, 1e-12))
-        start = np.stack(
-            np.broadcast_arrays(mean[:, None], np.array(kappas), floor[:, None]), axis=-1
-        )
         low, high = (np.full(sets, v) for v in EXPONENT)
         least, most = (floor, floor) if hold else (np.zeros(sets), limit)
         lower = np.stack([np.log(_SMALLEST * highest), low, least], axis=-1)
@@ -101,5 +142,5 @@ class LossPairs:
         return minimise(
             lambda free, rows: self.model(free, rows // starts),
             start.reshape(-1, 3), target, lower, upper, delta=delta, weights=weights,
-            tolerance=REFIT, **control,
+            tolerance=REFIT, decrement=DEVIANCE / self.target.shape[1], iterations=iterations,
         ).best_of(starts)  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.laws import FloatArray
 from analysis.problem import Problem
-from analysis.solver import REFIT, IndexArray, Solution
+from analysis.solver import IndexArray, Solution
 from analysis.uncertainty import Interval, noise_variance, t_quantile
 
 PROFILE_POINTS = 41
@@ -78,9 +78,9 @@ def _constrained(problem: Problem, best: Solution, index: int, values: FloatArra
     def solve(free: FloatArray, rows: IndexArray) -> Solution:
         each = len(free) // len(rows)
         ends = [np.repeat(bound[rows], each, axis=0) for bound in (low, high)]
-        return problem.solve(
-            free, lower=ends[0], upper=ends[1], tolerance=REFIT, iterations=_ITERATIONS
-        ).best_of(each)
+        return problem.refit(free, lower=ends[0], upper=ends[1], iterations=_ITERATIONS).best_of(
+            each
+        )
 
     found = solve(np.tile(starts, (len(values), 1)), np.arange(len(values)))
     todo = np.arange(len(values))

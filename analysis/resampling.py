@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from analysis.laws import FloatArray
 from analysis.problem import Problem
-from analysis.solver import REFIT, Solution
+from analysis.solution import Solution, huber
 from analysis.uncertainty import leverages
 
 PAIRS_FROM = 100  # runs from which pairs are resampled
@@ -60,25 +60,28 @@ class Bootstrap:
 
 
 def bootstrap(
-    problem: Problem, best: Solution, others: FloatArray, n_boot: int, seed: int
+    problem: Problem, best: Solution, valley: FloatArray, n_boot: int, seed: int
 ) -> Bootstrap:
-    """Refit ``n_boot`` resamples of the runs from the optimum, and from ``others`` where lower.
+    """Refit ``n_boot`` resamples of the runs, each from the place that fits it best.
 
     Args:
         problem: the law and the data.
         best: the optimum (R = 1).
-        others: more free starting points (S, P), such as the ends of E's profile.
+        valley: free parameters along the direction least determined (M, P), such as the
+            profile of E: each resample starts from the one with its lowest objective, and from
+            the optimum too. Empty: from the optimum only.
         n_boot: resamples.
         seed: of the random numbers.
     """
     if n_boot == 0:
         return Bootstrap.none(best.free.shape[1])
     drawn = resamples(problem, best.free, n_boot, seed)
-    chosen = _refitted(problem, drawn, best.free, np.arange(n_boot))
-    for other in others:
-        rows = np.arange(n_boot)
-        start = np.repeat(other[None], n_boot, axis=0)
-        tried = _refitted(problem, drawn, start, rows, iterations=_GLANCE)
+    rows = np.arange(n_boot)
+    if not len(valley):
+        chosen = _refitted(problem, drawn, best.free, rows)
+    else:
+        chosen = _refitted(problem, drawn, valley[_lowest(problem, drawn, valley)], rows)
+        tried = _refitted(problem, drawn, best.free, rows, iterations=_GLANCE)
         lower = tried.objective < chosen.objective * (1.0 - 1e-9)
         if lower.any():
             found = _refitted(problem, drawn, tried.free[lower], rows[lower])
@@ -93,6 +96,18 @@ def bootstrap(
     )
 
 
+def _lowest(problem: Problem, drawn: Resamples, places: FloatArray) -> npt.NDArray[np.intp]:
+    """Which of free ``places`` (M, P) has the lowest objective, for each resample (R,)."""
+    fitted = problem.model(places)[0]
+    own = np.ones(fitted.shape[1]) if problem.weights is None else problem.weights
+    if drawn.target is None:
+        terms = huber(fitted - problem.target, problem.delta)
+        weights = own if drawn.weights is None else own * drawn.weights
+        return np.asarray((weights @ terms.T).argmin(axis=-1), dtype=np.intp)
+    objective = [huber(f - drawn.target, problem.delta) @ own for f in fitted]
+    return np.asarray(np.argmin(objective, axis=0), dtype=np.intp)
+
+
 def _refitted(
     problem: Problem,
     drawn: Resamples,
@@ -102,11 +117,10 @@ def _refitted(
 ) -> Solution:
     """Refits of resamples ``rows``, from ``start`` (1, P) or one start each."""
     starts = np.repeat(start, len(rows), axis=0) if len(start) == 1 else start
-    return problem.solve(
+    return problem.refit(
         starts,
         target=None if drawn.target is None else drawn.target[rows],
         weights=None if drawn.weights is None else drawn.weights[rows],
-        tolerance=REFIT,
         **control,
     )
 

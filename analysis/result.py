@@ -96,11 +96,8 @@ class Fit:
 
         if not self.ok or not self.options.n_boot:
             return Bootstrap.none(len(self.law.names))
-        others = np.empty((0, len(self.free)))
-        if self.profile is not None:
-            ends = (self.profile.interval.low, self.profile.interval.high)
-            others = self.profile.free[[int(np.abs(self.profile.value - v).argmin()) for v in ends]]
-        return bootstrap(self.problem, self.optimum, others, self.options.n_boot, self.options.seed)
+        valley = np.empty((0, len(self.free))) if self.profile is None else self.profile.free
+        return bootstrap(self.problem, self.optimum, valley, self.options.n_boot, self.options.seed)
 
     @property
     def optimum(self) -> Solution:

@@ -18,7 +18,7 @@ import pandas as pd
 
 from analysis.laws import FloatArray
 from analysis.problem import Problem
-from analysis.solver import REFIT, BoolArray, Solution
+from analysis.solver import BoolArray, Solution
 from analysis.uncertainty import covariance
 
 POSITIONS = 10  # of the origin along an axis, at most
@@ -121,12 +121,11 @@ def _solve(problem: Problem, keep: BoolArray) -> Solution:
     starts = problem.starts(_STARTS)
     each = len(starts)
     lower, upper = (np.repeat(b, each, axis=0) for b in problem.bounds(seen))
-    return problem.solve(
+    return problem.refit(
         np.clip(np.tile(starts, (len(keep), 1)), lower, upper),
         weights=np.repeat(keep, each, axis=0).astype(np.float64),
         lower=lower,
         upper=upper,
-        tolerance=REFIT,
     ).best_of(each)
 
 

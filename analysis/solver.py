@@ -28,6 +28,7 @@ _ITERATIONS = 500
 _DAMPING = (1e-12, 1e12)
 _FIRST = 0.1
 _REWEIGHTED = 10.0  # share of the reweighted curvature, for each unit of damping
+_UNDAMPED = 1e-2  # damping up to which a step tells how far the optimum is
 _LATE = 15  # steps after which a problem is in a curved valley
 _PROBE = 0.1  # of a step, where its bend is measured
 _BEND = 0.75  # largest bend of a step, in its length
@@ -50,6 +51,7 @@ def minimise(
     weights: FloatArray | None = None,
     iterations: int = _ITERATIONS,
     tolerance: float = _GRADIENT,
+    decrement: float = 0.0,
 ) -> Solution:
     """Minimise sum_i w_i Huber(f_i - target_i) for R problems.
 
@@ -65,6 +67,8 @@ def minimise(
         weights: of the points, (n,) or (R, n); None for 1.
         iterations: after which a problem that has not converged is given up.
         tolerance: of the gradient, as a cosine, at which a problem has converged.
+        decrement: share of the objective that a nearly undamped step may still promise to gain
+            where a problem has converged (Newton's decrement); 0 for none.
     """
     problems, n = len(start), target.shape[-1]
     work = _Work(
@@ -76,6 +80,7 @@ def minimise(
         delta=np.broadcast_to(np.asarray(delta, dtype=np.float64), (n,)),
         iterations=iterations,
         tolerance=tolerance,
+        decrement=decrement,
     )
     with np.errstate(all="ignore"):  # a step into a place without a value is not taken
         return work.run(start, max(1, CHUNK_ELEMENTS // (n * start.shape[1])))
@@ -117,6 +122,7 @@ class _Work:
     delta: FloatArray
     iterations: int
     tolerance: float
+    decrement: float
 
     def begin(self, theta: FloatArray, rows: IndexArray) -> _Active:
         theta = np.clip(theta, self.lower[rows], self.upper[rows])
@@ -162,6 +168,8 @@ class _Work:
         gradient, curvature, held, cosine = self.local(at, _REWEIGHTED * at.damping)
         matrix = _damped(curvature, held, at.damping)
         step = _solved(matrix, held, -gradient)
+        gain = -0.5 * (gradient * step).sum(axis=1)
+        near = (at.damping <= _UNDAMPED) & (gain <= self.decrement * at.value)
         if (late := at.steps >= _LATE).any():
             step[late] += self.bend(at.kept(late), step[late], matrix[late], held[late])
         new = np.clip(at.theta + step, self.lower[at.rows], self.upper[at.rows])
@@ -174,7 +182,7 @@ class _Work:
         at.damping = np.clip(at.damping * np.where(better, 0.1, 5.0), *_DAMPING)
         at.steps += 1
         finished: BoolArray = (move < _STEP) | (at.value < 1e-30) | (at.steps >= self.iterations)
-        finished |= cosine < self.tolerance
+        finished |= (cosine < self.tolerance) | (near & better)
         return finished
 
     def bend(
