@@ -40,7 +40,8 @@ dry-run: env
 		echo "== $$grid"; $(BIN)/python -m sweeps.run $$grid --dry-run || exit 1; done
 
 bench: env
-	@for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+	@code=0; for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || code=1; \
+	done; exit $$code
 
 report: env
 	$(BIN)/python -m analysis.report results/$(STUDY)

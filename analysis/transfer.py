@@ -29,14 +29,17 @@ from analysis.laws.power import EXPONENT
 from analysis.loss_pairs import LossPairs
 from analysis.resampling import corrected, resamples
 from analysis.result import Fit
+from analysis.shown import Card, Estimate, Shown
 from analysis.solver import Solution
+from analysis.status import Status
+from analysis.tables import number
 from analysis.uncertainty import DELTA_SMALLEST, Interval, robust_delta, widened
 
 FORMULA = "L_ood - E_ood = K (L_id - E_id)^kappa"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Transfer:
+class Transfer(Shown):
     """A loss-to-loss law of one configuration and task.
 
     Attributes:
@@ -77,6 +80,28 @@ class Transfer:
     def free_at_bound(self) -> bool:
         """The same of ``kappa_free``."""
         return _at_bound(self.kappa_free)
+
+    def card(self) -> Card:
+        """What is shown."""
+        return Card(
+            title=f"{FORMULA} on {len(self.excess)} pairs",
+            warnings=self.warnings,
+            estimates=(
+                Estimate(
+                    name="kappa", value=self.kappa, interval=self.interval,
+                    meaning="transfer exponent, floors of the joint laws",
+                ),
+                Estimate(
+                    name="kappa'", value=self.kappa_free, interval=self.interval_free,
+                    meaning="transfer exponent, E_ood fitted to the pairs",
+                ),
+            ),
+            facts=(
+                ("K", number(self.K, 4)), ("E_id", number(self.floors[0], 4)),
+                ("E_ood", number(self.floors[1], 4)), ("E_ood fitted", number(self.floor_free, 4)),
+                ("R² of the loss", number(self.r2, 3)),
+            ),
+        )  # fmt: skip
 
 
 def _at_bound(kappa: float) -> bool:
@@ -158,8 +183,13 @@ def _warnings(pair: tuple[Fit, Fit], kappa: float) -> tuple[str, ...]:
     if _at_bound(kappa):
         found.append(f"kappa ran to a bound ({kappa:.3g}): the data do not determine it")
     for fit, name in zip(pair, ("E_id", "E_ood"), strict=True):
-        if "E" in fit.certificate.bounds_hit:
+        hit = fit.certificate.bounds_hit
+        if "E" in hit:
             found.append(f"{name} ran to a bound ({fit.params['E']:.3g})")
+        if others := [other for other in hit if other != "E"]:
+            found.append(f"{name} is doubtful: {' and '.join(others)} of its law ran to a bound")
+        if fit.status is Status.NOT_CONVERGED:
+            found.append(f"{name} is doubtful: its law did not converge")
     return tuple(found)
 
 

@@ -76,7 +76,8 @@ def transfer_picture(tasks: list[OtherTask]) -> Picture:
                           mew=0.6, label=count(float(str(n))))  # fmt: skip
             title = each.task.rsplit("/", 1)[-1]
             if each.law.ok:
-                at = np.linspace(each.pairs["L_id"].min(), each.pairs["L_id"].max(), 60)
+                low, high = each.pairs["L_id"].min(), each.pairs["L_id"].max()
+                at = low + (high - low) * np.linspace(0.0, 1.0, 120) ** 3  # steep near the floor
                 line = each.law.predict(L_id=at)["L_ood"]
                 axes.plot(at, line, color=FLOOR, lw=1.4)
                 title += f", kappa {number(each.law.params['kappa'], 2)}"

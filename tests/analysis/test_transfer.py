@@ -123,6 +123,14 @@ def test_a_task_that_does_not_follow_is_near_the_lower_bound() -> None:
     rising = fit_transfer(*fits(0.4 - 0.05 * (away(1.0) - FLOOR), 0.0, n_boot=0))
     assert rising.at_bound and rising.kappa < 0.011
     assert any("kappa ran to a bound" in w for w in rising.warnings)
+    assert any(w.startswith("E_ood is doubtful:") and "alpha" in w for w in rising.warnings)
+
+
+def test_it_shows_itself_as_text_and_in_a_notebook() -> None:
+    found = linear(0.01)
+    for shown in (str(found), found._repr_html_()):
+        assert "L_ood - E_ood" in shown and f"{found.kappa:.3f}" in shown
+        assert f"{found.interval.low:.3f}" in shown
 
 
 def test_many_runs_are_drawn_in_pairs() -> None:
