@@ -102,10 +102,11 @@ def _lowest(problem: Problem, drawn: Resamples, places: FloatArray) -> npt.NDArr
     own = np.ones(fitted.shape[1]) if problem.weights is None else problem.weights
     if drawn.target is None:
         terms = huber(fitted - problem.target, problem.delta)
-        weights = own if drawn.weights is None else own * drawn.weights
-        return np.asarray((weights @ terms.T).argmin(axis=-1), dtype=np.intp)
-    objective = [huber(f - drawn.target, problem.delta) @ own for f in fitted]
-    return np.asarray(np.argmin(objective, axis=0), dtype=np.intp)
+        objective = terms @ (own if drawn.weights is None else own * drawn.weights).T
+    else:
+        objective = np.stack([huber(f - drawn.target, problem.delta) @ own for f in fitted])
+    known = np.where(np.isfinite(objective), objective, np.inf)
+    return np.asarray(known.argmin(axis=0), dtype=np.intp)
 
 
 def _refitted(
