@@ -123,13 +123,13 @@ class TuneExecutor:
         """Run ``jobs``; see ``Executor``."""
         scratch = workspace.store / "ray"
         shutil.rmtree(scratch, ignore_errors=True)
-        with _cluster(self.workers), _interrupts() as interrupted:
-            try:
+        try:
+            with _cluster(self.workers), _interrupts() as interrupted:
                 self._fit(jobs, workspace, scratch, _Relay(on_event, interrupted))
-            except _Stopped as stopped:
-                raise stopped.cause from None
-            finally:
-                shutil.rmtree(scratch, ignore_errors=True)
+        except _Stopped as stopped:
+            raise stopped.cause from None
+        finally:  # when the cluster is down: until then its workers may write there
+            shutil.rmtree(scratch, ignore_errors=True)
 
     def _fit(self, jobs: Sequence[Job], workspace: Workspace, scratch: Path, relay: _Relay) -> None:
         gpus = ray.cluster_resources().get("GPU", 0)
