@@ -89,19 +89,24 @@ class LossPairs:
         limit: FloatArray = np.exp(self.target.min(axis=1)) * (1 - _SMALLEST)
         return limit
 
+    def _above(self, floor: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """``floor`` (R,) kept below the losses, and the losses' excess over it (R, n)."""
+        loss, floor = np.exp(self.target), np.minimum(floor, self._limit)
+        smallest = _SMALLEST * loss.max(axis=1, keepdims=True)
+        return floor, np.maximum(loss - floor[:, None], smallest)
+
     def _starts(self, kappas: tuple[float, ...], floor: FloatArray) -> FloatArray:
         """Free starting points (R, S, 3) with these kappas and E_ood (R,)."""
-        loss = np.exp(self.target)
-        floor = np.minimum(floor, self._limit)[:, None]
-        excess = np.maximum(loss - floor, _SMALLEST * loss.max(axis=1, keepdims=True))
+        floor, excess = self._above(floor)
         mean = np.average(np.log(excess), axis=1, weights=np.maximum(self.weights, 1e-12))
-        return np.stack(np.broadcast_arrays(mean[:, None], np.array(kappas), floor), axis=-1)
+        places = np.broadcast_arrays(mean[:, None], np.array(kappas), floor[:, None])
+        return np.stack(places, axis=-1)
 
     def _regressed(self, floor: FloatArray) -> FloatArray:
         """Free parameters (R, 3) by regression of log(L_ood - E_ood), with E_ood ``floor`` (R,)."""
-        loss, floor = np.exp(self.target), np.minimum(floor, self._limit)
-        excess = np.maximum(loss - floor[:, None], _SMALLEST * loss.max(axis=1, keepdims=True))
-        weights = self.weights * (excess / loss) ** 2 + 1e-12  # errors are even in log L_ood
+        floor, excess = self._above(floor)
+        share = excess / np.exp(self.target)
+        weights = self.weights * share**2 + 1e-12  # errors are even in log L_ood
         x, y = (
             v - np.average(v, axis=1, weights=weights)[:, None]
             for v in (self.log_excess, np.log(excess))

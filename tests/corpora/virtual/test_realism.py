@@ -206,7 +206,7 @@ def interval(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)  # 2 minutes on a core with bf16; without, float32 takes about 7
+@pytest.mark.timeout(900)  # 2 minutes on a core with bf16; without, float32 takes about 7
 def test_a_model_of_virtual_patients_reads_real_ones(real_root: Path, tmp_path: Path) -> None:
     """Weights and their choice have seen ``virtual/code`` only; all of PTB-XL here is the test."""
     workspace = Workspace(store=tmp_path / "store", cache=tmp_path / "cache")
