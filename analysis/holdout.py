@@ -61,7 +61,7 @@ def hold_out(fit: Fit, cell: Mapping[str, float]) -> Holdout:
     if not inside.any() or inside.all():
         raise ValueError(f"{'no' if not inside.any() else 'every'} run is at {cell}")
     rest = refit(fit, keep=~inside)
-    row = rest.predict(**cell).iloc[0]
+    row = rest.predicted(x).iloc[0]
     losses = tuple(float(v) for v in fit.problem.loss[inside])
     mean = math.exp(float(np.log(losses).mean()))
     known = rest.ok and bool(np.isfinite(row[["mean_low", "new_low"]].to_numpy(float)).all())

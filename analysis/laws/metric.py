@@ -26,6 +26,7 @@ class MetricLaw(Law):
     response = "metric"
     unit = ""
     rises = ("loss",)
+    descends = ("loss",)
     floor = None
     residual = "linear"
     needed: ClassVar[dict[str, int]] = {"loss": 4}
