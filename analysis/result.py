@@ -240,7 +240,7 @@ class Fit:
             columns = at.columns if isinstance(at, pd.DataFrame) else at
             scales = {**{a: at[a] for a in self.law.axes if a in columns}, **scales}
         found = self.predicted(self.scales(scales))
-        if self.ok and bool(found["untested"].any()):
+        if len(self.bootstrap.theta) and bool(found["untested"].any()):
             warnings.warn(untested_words(self, found), ExtrapolationWarning, stacklevel=2)
         return found
 
