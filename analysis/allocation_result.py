@@ -16,6 +16,7 @@ from analysis.loglog import percentile_ends
 from analysis.shown import Card, Estimate, Shown, jsonable
 from analysis.surface import Exponents, Surface
 from analysis.tables import interval, number
+from analysis.uncertainty import holding
 
 if TYPE_CHECKING:
     from analysis.figures import Picture
@@ -93,10 +94,10 @@ class Allocation(Shown):
         for name, value, sample, in_logs in zip(
             ("N", "D", "loss"), point, drawn, logs, strict=True
         ):
-            low, high = percentile_ends(sample, value, self.dof)
-            found = {"": value, "_low": low, "_high": high}
-            for end, v in found.items():
-                frame[name + end] = np.exp(v) if in_logs else v
+            ends = percentile_ends(sample, value, self.dof)
+            own, low, high = (np.exp(v) if in_logs else v for v in (value, *ends))
+            frame[name] = own
+            frame[f"{name}_low"], frame[f"{name}_high"] = holding(own, low, high)
         for axis in _AXES:
             least, most = self.ranges[axis]
             outside = np.maximum(frame[axis] / most, least / frame[axis])

@@ -21,6 +21,7 @@ from analysis.solver import Solution
 from analysis.status import Certificate, Status
 from analysis.uncertainty import (
     Interval,
+    holding,
     parameter_intervals,
     standard_errors,
     t_quantile,
@@ -124,7 +125,7 @@ class Fit:
         if self.profile is not None:
             own, name = self.profile.interval, self.profile.name
             found[name] = found[name].union(own) if len(self.bootstrap.theta) else own
-        return found
+        return {name: ends.holding(self.params[name]) for name, ends in found.items()}
 
     @cached_property
     @np.errstate(all="ignore")
@@ -240,9 +241,10 @@ class Fit:
         own = np.where(outside, self.misfit if outside.any() else 0.0, 0.0)
         down, up = np.hypot(at - below, own), np.hypot(over - at, own)
         run = t_quantile(dof) * self.scatter
-        frame["mean_low"], frame["mean_high"] = scale.inverse(at - down), scale.inverse(at + up)
-        frame["new_low"] = scale.inverse(at - np.hypot(down, run))
-        frame["new_high"] = scale.inverse(at + np.hypot(up, run))
+        wider = np.hypot(down, run), np.hypot(up, run)
+        for kind, (below, over) in {"mean": (down, up), "new": wider}.items():
+            ends = scale.inverse(at - below), scale.inverse(at + over)
+            frame[f"{kind}_low"], frame[f"{kind}_high"] = holding(loss, *ends)
         return frame.assign(beyond=beyond)
 
     def scales(self, given: Mapping[str, npt.ArrayLike]) -> FloatArray:
