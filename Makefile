@@ -29,10 +29,9 @@ PYTEST = $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 test: env
 	$(PYTEST)
 
-# What is computed must hold whatever kernels BLAS and torch choose: those of a processor of 2013.
+# What is computed must hold whatever kernels BLAS and torch choose: here those of a Haswell.
 KERNELS ?= OPENBLAS_CORETYPE=Haswell ATEN_CPU_CAPABILITY=avx2
-NUMERICAL := tests/analysis tests/corpora/virtual tests/evaluation tests/models tests/objectives \
-	tests/training tests/test_golden.py
+NUMERICAL ?= tests/analysis tests/models tests/objectives tests/test_golden.py
 
 test-kernels: env
 	$(KERNELS) $(PYTEST) -m "not accept and not slow" $(NUMERICAL)
