@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 GRID ?= grid.yaml
 STUDY ?= $(shell sed -n 's/^study: *\([^ #]*\).*/\1/p' $(GRID))
 
-.PHONY: env study findings test lint bench publish report dry-run clean
+.PHONY: env study findings test test-kernels accept lint bench publish report dry-run clean
 
 env: $(VENV)/.installed
 
@@ -24,8 +24,21 @@ study: env
 findings: env
 	$(MAKE) study publish GRID=sweeps/grids/ecg-scaling-virtual.yaml
 
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+
 test: env
-	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+	$(PYTEST)
+
+# What is computed must hold whatever kernels BLAS and torch choose: here those of a Haswell.
+KERNELS ?= OPENBLAS_CORETYPE=Haswell ATEN_CPU_CAPABILITY=avx2
+NUMERICAL ?= tests/analysis tests/models tests/objectives tests/test_golden.py
+
+test-kernels: env
+	$(KERNELS) $(PYTEST) -m "not accept and not slow" $(NUMERICAL)
+
+# Long measurements, run before an issue is called done and quoted in its note: -rP prints them.
+accept: env
+	$(PYTEST) -m accept -rP
 
 lint: env
 	$(BIN)/ruff check .

@@ -17,6 +17,7 @@ from analysis.misfit import Misfit
 from analysis.shown import Card, Estimate, Shown, jsonable
 from analysis.surface import Exponents, Surface
 from analysis.tables import interval, number
+from analysis.uncertainty import holding
 
 if TYPE_CHECKING:
     from analysis.figures import Picture
@@ -97,10 +98,10 @@ class Allocation(Shown):
         for name, value, sample, in_logs in zip(
             ("N", "D", "loss"), point, drawn, logs, strict=True
         ):
-            low, high = percentile_ends(sample, value, self.dof)
-            found = {"": value, "_low": low, "_high": high}
-            for end, v in found.items():
-                frame[name + end] = np.exp(v) if in_logs else v
+            ends = percentile_ends(sample, value, self.dof)
+            own, low, high = (np.exp(v) if in_logs else v for v in (value, *ends))
+            frame[name] = own
+            frame[f"{name}_low"], frame[f"{name}_high"] = holding(own, low, high)
         if self.misfit is not None:
             self._widen(frame)
         for axis in _AXES:
@@ -119,8 +120,12 @@ class Allocation(Shown):
             for c in ("loss", "loss_low", "loss_high")
         )
         down, up = self.misfit.widths(frame[["N", "D"]].to_numpy(dtype=np.float64))
-        frame["loss_low"] = scale.inverse(at - np.hypot(at - low, down))
-        frame["loss_high"] = scale.inverse(at + np.hypot(high - at, up))
+        ends = (
+            scale.inverse(at - np.hypot(at - low, down)),
+            scale.inverse(at + np.hypot(high - at, up)),
+        )
+        loss = frame["loss"].to_numpy(dtype=np.float64)
+        frame["loss_low"], frame["loss_high"] = holding(loss, *ends)
 
     def contours(
         self, levels: Sequence[float], plane: Literal["NC", "ND"] = "NC", margin: float = 3.0

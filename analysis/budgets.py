@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from analysis.laws import FloatArray
 from analysis.tables import count
-from analysis.uncertainty import t_quantile
+from analysis.uncertainty import Interval, t_quantile
 
 CURVE_POINTS = 60
 
@@ -151,14 +151,16 @@ def polynomial_optimum(
     dof = len(x) - degree - 1
     inverse = np.linalg.inv(r)
     noise = float(((loss - fitted) ** 2).sum()) / dof
-    low, high = _flat(coefficients, noise * inverse @ inverse.T, at, dof)
+    flat = _flat(coefficients, noise * inverse @ inverse.T, at, dof)
+    own = math.exp(centre + half * at)
+    interval = Interval(low=_exp(centre + half * flat[0]), high=_exp(centre + half * flat[1]))
+    interval = interval.holding(own)
     grid = np.linspace(-1, 1, CURVE_POINTS)
     draws = _vertex(drawn)
     # a resample whose minimum lies outside the runs is refused, as the runs would be
     draws = np.where(np.abs(draws) < 1, draws, math.nan)
     return Optimum(
-        x=math.exp(centre + half * at),
-        low=_exp(centre + half * low), high=_exp(centre + half * high),
+        x=own, low=interval.low, high=interval.high,
         loss=float(np.polyval(coefficients[::-1], at)),
         curvature=float(_curvature(coefficients)) / half**2,
         off_centre=at, width=ends[1] / ends[0], weight=1.0,

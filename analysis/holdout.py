@@ -28,7 +28,7 @@ def _of_mean(row: pd.Series[Any], runs: int) -> Interval:
         curve, one = (math.log(row[f"{kind}_{end}"]) - centre for kind in ("mean", "new"))
         scatter = max(one * one - curve * curve, 0.0) / runs
         ends.append(math.exp(centre + sign * math.sqrt(curve * curve + scatter)))
-    return Interval(low=ends[0], high=ends[1])
+    return Interval(low=ends[0], high=ends[1]).holding(float(row["loss"]))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

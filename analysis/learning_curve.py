@@ -22,6 +22,7 @@ from analysis.checked import Data, checked_rows
 from analysis.laws import FloatArray, Law, get
 from analysis.problem import Problem
 from analysis.solver import BoolArray
+from analysis.uncertainty import holding
 
 LAWS = ("d_law", "m3", "m4")
 WINDOWS = (0.0, 0.2, 0.4, 0.6)  # share of the range of log D left out at the low end
@@ -221,11 +222,9 @@ def _forecast(found: list[Candidate], at: FloatArray, warnings: list[str]) -> Fo
     log_loss = np.sum([c.weight * c.log_loss for c in found], axis=0)
     error = _rehearsed_error(found)
     spread = np.sqrt(np.sum([c.weight * (c.log_loss - log_loss) ** 2 for c in found], axis=0))
-    half = WIDTH * np.hypot(error, spread)
-    table = pd.DataFrame({
-        "D": at, "loss": np.exp(log_loss), "low": np.exp(log_loss - half),
-        "high": np.exp(log_loss + half),
-    })  # fmt: skip
+    half, loss = WIDTH * np.hypot(error, spread), np.exp(log_loss)
+    low, high = holding(loss, np.exp(log_loss - half), np.exp(log_loss + half))
+    table = pd.DataFrame({"D": at, "loss": loss, "low": low, "high": high})
     return Forecast(
         table=table,
         candidates=tuple(sorted(found, key=lambda c: -c.weight)),

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.laws import FloatArray
-from analysis.uncertainty import NORMAL, Interval, t_quantile
+from analysis.uncertainty import NORMAL, Interval, holding, t_quantile
 
 UNKNOWN = Interval(low=math.nan, high=math.nan)
 
@@ -104,11 +104,9 @@ class LogLine:
         low, high = percentile_ends(self.draws[:, :1] + self.draws[:, 1:] * step, value, self.dof)
         half = self.margin(step)
         with np.errstate(over="ignore", under="ignore"):
-            return (
-                np.exp(value),
-                np.exp(np.fmin(low, value - half)),
-                np.exp(np.fmax(high, value + half)),
-            )
+            y = np.exp(value)
+            ends = np.exp(np.fmin(low, value - half)), np.exp(np.fmax(high, value + half))
+        return y, *holding(y, *ends)
 
     def margin(self, step: FloatArray) -> FloatArray:
         """Half width from the scatter, in log y, at ``step`` (m,) from the centre in log x."""

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.predictions import Predictions
-from analysis.uncertainty import LEVEL
+from analysis.uncertainty import LEVEL, holding
 
 FloatArray = npt.NDArray[np.float64]
 _CHUNK = 4_000_000  # numbers in one block of weights x records
@@ -37,6 +37,7 @@ class Estimate:
     def of(cls, values: FloatArray) -> Estimate:
         """From the value on the records as they are and on resamples, (1 + R,)."""
         low, high = np.nanquantile(values[1:], [0.5 - LEVEL / 2, 0.5 + LEVEL / 2])
+        low, high = holding(values[0], low, high)
         return cls(value=float(values[0]), low=float(low), high=float(high))
 
 

@@ -20,6 +20,7 @@ from analysis.isoflop_assembly import BudgetFit, assemble
 from analysis.isoflop_result import IsoFlop
 from analysis.laws import FloatArray
 from analysis.loglog import percentile_ends
+from analysis.uncertainty import holding
 
 GRID = 25  # points of the curve per interval between runs
 SMALLEST_SD = 0.33  # of log N*, in intervals between runs: a minimum is not known better
@@ -125,9 +126,11 @@ def akima_optimum(
     sd = max(float(minima.std()), floor) / inside.mean()
     draws = np.where(inside, grid[at], np.nan)
     below, above = percentile_ends(minima, np.asarray(middle), len(at))
+    own = math.exp(middle)
+    low, high = holding(np.asarray(own), np.exp(below), np.exp(above))
     half = (grid[-1] - grid[0]) / 2
     return Optimum(
-        x=math.exp(middle), low=math.exp(below), high=math.exp(above),
+        x=own, low=float(low), high=float(high),
         loss=float(np.exp(np.interp(middle, grid, curve))), curvature=math.nan,
         off_centre=float((middle - grid[0] - half) / half), width=ends[1] / ends[0],
         weight=float(sd**-2), draws=draws, dof=len(at),

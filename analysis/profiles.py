@@ -65,7 +65,9 @@ def profile(problem: Problem, best: Solution, name: str) -> Profile:
         value=values,
         deviance=deviance,
         free=found.free,
-        interval=_below(values, deviance, t_quantile(problem.dof) ** 2),
+        interval=_below(values, deviance, t_quantile(problem.dof) ** 2).holding(
+            float(best.free[0, index])
+        ),
     )
 
 

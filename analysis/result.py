@@ -23,6 +23,7 @@ from analysis.solver import Solution
 from analysis.status import Certificate, Status
 from analysis.uncertainty import (
     Interval,
+    holding,
     parameter_intervals,
     standard_errors,
     t_quantile,
@@ -130,7 +131,7 @@ class Fit:
         if self.profile is not None:
             own, name = self.profile.interval, self.profile.name
             found[name] = found[name].union(own) if len(self.bootstrap.theta) else own
-        return found
+        return {name: ends.holding(self.params[name]) for name, ends in found.items()}
 
     @cached_property
     @np.errstate(all="ignore")
@@ -250,8 +251,7 @@ class Fit:
         frame = pd.DataFrame(x, columns=list(self.law.axes))
         response = self.law.value(self.theta, x)
         frame[self.law.response] = response
-        names = ["mean_low", "mean_high", "new_low", "new_high"]
-        frame[names] = math.nan
+        frame[["mean_low", "mean_high", "new_low", "new_high"]] = math.nan
         if self.misfit is None:
             return frame.assign(beyond=math.nan, untested=False)
         far = np.max(outside(self.law, self.theta, x, self.problem.x), axis=0)
@@ -264,11 +264,10 @@ class Fit:
         lower, upper = self.misfit.widths(x)
         down, up = np.hypot(at - below, lower), np.hypot(over - at, upper)
         run = t_quantile(dof) * self.scatter
-        ends = (at - down, at + up, at - np.hypot(down, run), at + np.hypot(up, run))
-        for name, end, sign in zip(names, ends, (-1, 1, -1, 1), strict=True):
-            # Rounding on the way to the scale of residuals and back must not exclude the point.
-            side = np.minimum if sign < 0 else np.maximum
-            frame[name] = side(scale.inverse(end), response)
+        wider = np.hypot(down, run), np.hypot(up, run)
+        for kind, (low, high) in {"mean": (down, up), "new": wider}.items():
+            ends = scale.inverse(at - low), scale.inverse(at + high)
+            frame[f"{kind}_low"], frame[f"{kind}_high"] = holding(response, *ends)
         return frame.assign(**found)
 
     def scales(self, given: Mapping[str, npt.ArrayLike]) -> FloatArray:

@@ -23,6 +23,7 @@ import pandas as pd
 from analysis.laws import FloatArray
 from analysis.result import Fit
 from analysis.solver import huber
+from analysis.uncertainty import Interval
 
 AGREES = 1e-4
 _FAR = 1e10  # residual where the law has no value
@@ -146,7 +147,8 @@ class SecondOpinion:
         middle, rows = len(ends) // 2, []
         for k, s in enumerate(sigma, start=1):
             side = [ends[i] if 0 <= i < len(ends) else math.nan for i in (middle - k, middle + k)]
-            rows.append((name, s, value, float(side[0]), float(side[1]), reason))
+            own = Interval(low=float(side[0]), high=float(side[1])).holding(value)
+            rows.append((name, s, value, own.low, own.high, reason))
         return rows
 
 

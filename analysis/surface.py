@@ -114,5 +114,5 @@ def exponents_of(best: Surface, drawn: Surface, dof: int) -> Exponents:
         a_interval=found[0], b_interval=found[1], gamma_interval=found[2],
         share_data_interval=Interval(
             low=float(np.maximum(share.low, 0)), high=float(np.minimum(share.high, 1))
-        ),
+        ).holding(points[3]),
     )  # fmt: skip

@@ -160,7 +160,8 @@ def _interval(samples: FloatArray, kappa: float, dof: int) -> Interval:
     if not len(samples):
         return Interval(low=math.nan, high=math.nan)
     low, high = widened(samples, np.array(kappa), dof)
-    return Interval(low=max(float(low), EXPONENT[0]), high=min(float(high), EXPONENT[1]))
+    within = Interval(low=max(float(low), EXPONENT[0]), high=min(float(high), EXPONENT[1]))
+    return within.holding(kappa)
 
 
 def _matched(trained_on: Fit, other: Fit) -> tuple[Fit, Fit]:

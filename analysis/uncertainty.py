@@ -35,6 +35,19 @@ class Interval:
         """Smallest interval that holds both."""
         return Interval(low=min(self.low, other.low), high=max(self.high, other.high))
 
+    def holding(self, point: float) -> Interval:
+        """This interval with the estimate it is of; an end that is not known stays so."""
+        low, high = holding(np.asarray(point), np.asarray(self.low), np.asarray(self.high))
+        return Interval(low=float(low), high=float(high))
+
+
+def holding(point: FloatArray, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Ends (...) moved so far that they hold ``point`` (...); NaN ends stay.
+
+    An interval about a point may miss it by a rounding: exp(log x) need not be x.
+    """
+    return np.where(point < low, point, low), np.where(point > high, point, high)
+
 
 def t_quantile(dof: int) -> float:
     """Two-sided 95 % quantile of Student's t."""
@@ -146,7 +159,8 @@ def parameter_intervals(
             low, high = (np.exp(v) for v in widened(np.log(values), np.log(point), dof))
         else:
             low, high = widened(values, point, dof)
-        found[parameter.name] = Interval(
+        within = Interval(
             low=max(float(low), parameter.lower), high=min(float(high), parameter.upper)
         )
+        found[parameter.name] = within.holding(float(point))
     return found

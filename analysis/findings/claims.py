@@ -61,7 +61,8 @@ class Quantity:
         if not known:
             return Interval(low=math.nan, high=math.nan)
         low, high = widened(drawn, self.values[0], self.dof)
-        return Interval(low=max(float(low), self.lower), high=min(float(high), self.upper))
+        within = Interval(low=max(float(low), self.lower), high=min(float(high), self.upper))
+        return within.holding(self.estimate)
 
     def less(self, other: Quantity) -> Quantity:
         """Difference, resample by resample."""

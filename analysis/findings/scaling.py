@@ -65,14 +65,14 @@ def _ratio(first: Configuration, second: Configuration, name: str, words: str) -
     }  # fmt: skip
     used = [task for task in names if not doubts[task]]
     ratio = mean(_log_ratio(first.task(task), second.task(task), name) for task in used)
-    scale = math.exp(ratio.estimate)
+    scale, ends = math.exp(ratio.estimate), ratio.interval
     note = tasks(len(used)) + left_out([why for why in doubts.values() if why])
     if math.isfinite(scale) and name == "alpha":
         note += f"; {second.name} needs {number(2**scale)} times the parameters for what 2 times do"
     return Claim(
         finding="ii", claim=words, printed="larger (digits lost)",
         measured=f"ratio of {name}, {first.name} over {second.name}", estimate=scale,
-        interval=Interval(low=math.exp(ratio.interval.low), high=math.exp(ratio.interval.high)),
+        interval=Interval(low=math.exp(ends.low), high=math.exp(ends.high)).holding(scale),
         line=1.0, side="above", note=note, doubt=tasks_doubt(len(used), len(names)),
     )  # fmt: skip
 

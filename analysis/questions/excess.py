@@ -45,7 +45,8 @@ class Reduction(Question):
         ends = self.exponent.interval
         if self.reason:
             return UNKNOWN
-        return Interval(low=self.times**-ends.high, high=self.times**-ends.low)
+        found = Interval(low=self.times**-ends.high, high=self.times**-ends.low)
+        return found.holding(self.ratio)
 
     @property
     def title(self) -> str:

@@ -68,7 +68,8 @@ class Quantity:
                 low, high = np.exp(_ends(np.log(known), float(np.log(self.point)), self.dof))
             else:
                 low, high = _ends(known, self.point, self.dof)
-        return Interval(low=max(float(low), self.lower), high=min(float(high), self.upper))
+        within = Interval(low=max(float(low), self.lower), high=min(float(high), self.upper))
+        return within.holding(self.point)
 
     def share(self, holds: Callable[[FloatArray], FloatArray]) -> float:
         """Share of the resamples with a value in which ``holds``; NaN without resamples."""

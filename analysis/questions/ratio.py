@@ -51,7 +51,7 @@ class Ratio:
         if self.log_ratio is None:
             return UNKNOWN
         ends = self.log_ratio.interval
-        return Interval(low=math.exp(ends.low), high=math.exp(ends.high))
+        return Interval(low=math.exp(ends.low), high=math.exp(ends.high)).holding(self.ratio)
 
     @property
     def needed(self) -> float:
@@ -62,7 +62,8 @@ class Ratio:
     def needed_interval(self) -> Interval:
         """95 % interval of ``needed``; its end is infinite where no float holds it."""
         ends = self.interval
-        return Interval(low=_power(self.times, ends.low), high=_power(self.times, ends.high))
+        found = Interval(low=_power(self.times, ends.low), high=_power(self.times, ends.high))
+        return found.holding(self.needed)
 
     @property
     def resolved(self) -> bool:

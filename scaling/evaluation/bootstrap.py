@@ -36,8 +36,9 @@ class Estimate:
         known = rest[~np.isnan(rest)]
         if len(known) < 2:
             return cls(value, math.nan, math.nan, math.nan)
-        low, high = np.percentile(known, LEVELS)
-        return cls(value, float(known.std(ddof=1)), float(low), float(high))
+        low, high = (float(v) for v in np.percentile(known, LEVELS))
+        # The value itself lies within, however few and skewed the resamples are.
+        return cls(value, float(known.std(ddof=1)), min(low, value), max(high, value))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

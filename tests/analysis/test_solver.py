@@ -92,7 +92,7 @@ def test_a_batch_gives_what_single_problems_give(monkeypatch: pytest.MonkeyPatch
     batch = minimise(model, starts, targets, lower, upper, delta=0.02)
     monkeypatch.setattr("analysis.solver.CHUNK_ELEMENTS", 2 * len(X) * 5)
     chunked = minimise(model, starts, targets, lower, upper, delta=0.02)
-    np.testing.assert_array_equal(batch.free, chunked.free)
+    np.testing.assert_allclose(batch.free, chunked.free, rtol=1e-9)
     for i in range(7):
         alone = minimise(model, TRUTH[None], targets[i], lower[i], upper[i], delta=0.02)
         np.testing.assert_allclose(alone.objective[0], batch.objective[i], rtol=1e-12)

@@ -11,19 +11,14 @@ from scaling.identity import Evaluation, Job
 from scaling.training.data import open_corpus
 from scaling.trial import Workspace, run_job
 from tests.evaluation.pieces import OTHER
-from tests.training.trials import BASIC, SUPERVISED, workspace
+from tests.training.trials import BASIC, SUPERVISED, coarse_bayes, workspace
 
 
 @pytest.fixture(scope="session")
 def trained_store(trials_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with ``SUPERVISED`` trained and every evaluated step kept."""
-    from scaling.corpora.virtual import bayes
-
     place = workspace(tmp_path_factory.mktemp("trained") / "store", trials_cache)
-    with pytest.MonkeyPatch.context() as patch:  # a coarse Bayes loss: it is not tested here
-        patch.setattr(bayes, "ENTROPY_RECORDS", 160)
-        patch.setattr(bayes, "FEWEST", 2)
-        patch.setattr(bayes, "MOST", 3)
+    with coarse_bayes():
         open_corpus(OTHER, place)
     along = Evaluation(
         training=SUPERVISED.id,

@@ -15,6 +15,7 @@ from scaling.models.families import build
 from scaling.record import FINISHED, read_record, validate, write_record
 from scaling.training.weights import WeightsError, load_weights, save_weights
 from scaling.trial import Workspace, run_job
+from tests.training.trials import coarse_bayes
 
 CODE = CorpusSpec(source="virtual/code", window_s=2.5, records=48, validation=24, test=24)
 SHIFTED = dataclasses.replace(CODE, source="virtual/shifted")
@@ -40,16 +41,10 @@ def evaluations(training: Training) -> tuple[Evaluation, ...]:
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from scaling.corpora.virtual import bayes
-
-    patch = pytest.MonkeyPatch()  # a coarse Bayes loss: it is not what is tested here
-    patch.setattr(bayes, "ENTROPY_RECORDS", 160)
-    patch.setattr(bayes, "FEWEST", 2)
-    patch.setattr(bayes, "MOST", 3)
     folder = tmp_path_factory.mktemp("cache")
     store = tmp_path_factory.mktemp("first")
-    run_job(job(), Workspace(store=store, cache=folder))
-    patch.undo()
+    with coarse_bayes():
+        run_job(job(), Workspace(store=store, cache=folder))
     return folder
 
 

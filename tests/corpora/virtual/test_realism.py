@@ -6,6 +6,7 @@ knows nothing of the generator.
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from scaling.training.device import cpu_has_bf16
 from scaling.training.trainer import TorchTrainer
 from scaling.training.weights import load_weights
 from scaling.trial import Workspace
+from tests.training.trials import coarse_bayes
 
 CODE = COHORTS["virtual/code"]
 FS_HZ = 500
@@ -176,19 +178,30 @@ CORPUS = CorpusSpec(
     source="virtual/code", fs_hz=100, window_s=10.0, preprocessing="s1",
     records=6144, validation=768, test=128,
 )  # fmt: skip
+RECIPE = Recipe(
+    max_steps=1000, batch=64, lr=1e-2, warmup_steps=40, weight_decay=0.01, eval_every=200,
+    min_steps=1000, precision="bf16" if cpu_has_bf16() else "float32",
+)  # fmt: skip
 TRAINING = Training(
     stage="pretrain", corpus=CORPUS, task="", family="resnet", size="d3w48", paradigm="sl",
-    objective="supervised", data=6144,
-    recipe=Recipe(
-        max_steps=1000, batch=64, lr=1e-2, warmup_steps=40, weight_decay=0.01, eval_every=200,
-        min_steps=1000, precision="bf16" if cpu_has_bf16() else "float32",
-    ),
+    objective="supervised", data=6144, recipe=RECIPE,
 )  # fmt: skip
 # Class of the cohort -> (statement of PTB-XL, least AUROC)
 TRANSFER = {
     "ST": ("STACH", 0.90), "SB": ("SBRAD", 0.90), "AF": ("AFIB", 0.85), "LBBB": ("CLBBB", 0.80),
     "RBBB": ("CRBBB", 0.80), "1dAVb": ("1AVB", 0.75),
 }  # fmt: skip
+# Seconds of training, on half the window: what is read from rate and width alone.
+SMALL = dataclasses.replace(
+    TRAINING, size="d2w6", data=512,
+    corpus=dataclasses.replace(
+        CORPUS, window_s=5.0, preprocessing="none", records=512, validation=64, test=64
+    ),
+    recipe=dataclasses.replace(
+        RECIPE, max_steps=80, warmup_steps=20, eval_every=80, min_steps=80, precision="float32"
+    ),
+)  # fmt: skip
+EASY = ("ST", "SB", "LBBB", "RBBB")
 
 
 def interval(
@@ -205,28 +218,57 @@ def interval(
     return float(low), float(high)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)  # 2 minutes on a core with bf16; without, float32 takes about 7
-def test_a_model_of_virtual_patients_reads_real_ones(real_root: Path, tmp_path: Path) -> None:
-    """Weights and their choice have seen ``virtual/code`` only; all of PTB-XL here is the test."""
-    workspace = Workspace(store=tmp_path / "store", cache=tmp_path / "cache")
-    TorchTrainer().train(TRAINING, workspace, lambda share: None)
-    state, about = load_weights(workspace.weights_of(TRAINING.id))
-    model = Classifier(TRAINING.family, TRAINING.size, len(LEADS), len(about["classes"]))
+def transferred(
+    training: Training, corpus: Corpus, workspace: Workspace
+) -> dict[str, tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]]:
+    """Scores, labels and patients of all records of ``corpus``, by class of the cohort.
+
+    Weights and their choice have seen virtual patients only.
+    """
+    TorchTrainer().train(training, workspace, lambda share: None)
+    state, about = load_weights(workspace.weights_of(training.id))
+    model = Classifier(training.family, training.size, len(LEADS), len(about["classes"]))
     model.load_state_dict(state)
-    spec = CorpusSpec(source="ptbxl", fs_hz=100, preprocessing="s1")
-    corpus = Corpus.open(prepare(spec, workspace.cache, real_root, lambda done, total: None))
     rows = np.arange(corpus.info["records"])
     data = split_of(corpus, rows, "all", torch.device("cpu"))
     logits = predict(model, data).double().numpy()
     statements = corpus.classes("all")
+    labels = data.labels.numpy() > 0.5
+    return {
+        name: (
+            logits[:, about["classes"].index(name)],
+            labels[:, statements.index(statement)],
+            data.patients,
+        )
+        for name, (statement, _) in TRANSFER.items()
+    }
+
+
+def test_a_small_model_of_virtual_patients_reads_rates_and_blocks(
+    real: Corpus, tmp_path: Path
+) -> None:
+    """The fast form of the next: four seeds reached means of 0.86 to 0.90, 0.76 at least."""
+    workspace = Workspace(store=tmp_path / "store", cache=tmp_path / "cache")
+    with coarse_bayes():
+        found = transferred(SMALL, real, workspace)
+    reached = {name: auroc(*found[name][:2]) for name in EASY}
+    assert min(reached.values()) >= 0.65, reached
+    assert np.mean(list(reached.values())) >= 0.8, reached
+
+
+@pytest.mark.slow
+@pytest.mark.accept
+@pytest.mark.timeout(900)  # 2 minutes on a core with bf16; without, float32 takes about 7
+def test_a_model_of_virtual_patients_reads_real_ones(real_root: Path, tmp_path: Path) -> None:
+    """All of PTB-XL here is the test; README has the numbers that this prints."""
+    workspace = Workspace(store=tmp_path / "store", cache=tmp_path / "cache")
+    spec = CorpusSpec(source="ptbxl", fs_hz=100, preprocessing="s1")
+    corpus = Corpus.open(prepare(spec, workspace.cache, real_root, lambda done, total: None))
     reached = {}
-    for name, (statement, _) in TRANSFER.items():
-        labels = data.labels[:, statements.index(statement)].numpy() > 0.5
-        scores = logits[:, about["classes"].index(name)]
+    for name, (scores, labels, patients) in transferred(TRAINING, corpus, workspace).items():
         reached[name] = auroc(scores, labels)
-        low, high = interval(scores, labels, data.patients)
-        print(f"{name:5} {statement:5} n={labels.sum():3d} AUROC {reached[name]:.3f} "
+        low, high = interval(scores, labels, patients)
+        print(f"{name:5} {TRANSFER[name][0]:5} n={labels.sum():3d} AUROC {reached[name]:.3f} "
               f"[{low:.3f}, {high:.3f}]")  # fmt: skip
     short = {n: v for n, v in reached.items() if v < TRANSFER[n][1]}
     assert not short
