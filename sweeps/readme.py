@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,7 @@ def _command(study: str) -> str:
     for path in (Path("grid.yaml"), *sorted(Path("sweeps/grids").glob("*.yaml"))):
         wanted = re.compile(rf"^study:\s*{re.escape(study)}\s*(#.*)?$", re.MULTILINE)
         if path.exists() and wanted.search(path.read_text(encoding="utf-8")):
-            return f"`python -m sweeps.run {path}`"
+            return f"`python -m sweeps.run {shlex.quote(str(path))}`"
     return ""
 
 
@@ -123,7 +124,7 @@ def _compared(study: Numbers, comparison: str) -> list[str]:
     if not comparison:
         return []
     command = f"`python -m analysis.compare results/{study['study']}`"
-    head = f"{command}, where the predictions are kept; all numbers are in `comparison.json`."
+    head = f"{command} prints this; all numbers are in `comparison.json`."
     return ["## On the same patients", "", head, "", "```text", comparison.strip(), "```", ""]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,11 @@ def write_report(content: Content, path: Path) -> None:
         "certificate": certificate,
     }
     page = environment.get_template("page.html.j2").render(
-        study=content.frame.attrs["study"],
-        folder=content.frame.attrs["folder"],
+        study=content.study.name,
+        folder=str(content.study.folder),
+        quoted=shlex.quote(str(content.study.folder)),
         warnings=content.warnings,
-        plan=plan_numbers(content.frame),
+        plan=plan_numbers(content.study),
         groups=[_section(g, i) for i, g in enumerate(content.groups)],
         probes=[
             {"title": title, "figure": figures.svg(picture, f"probe{i}")}
@@ -60,7 +62,7 @@ def write_report(content: Content, path: Path) -> None:
         others=content.others,
         models=content.models,
         trials=_trials(content),
-        provenance=provenance(content.frame),
+        provenance=provenance(content.study),
     )
     write_whole(path, page.encode())
 
@@ -156,8 +158,8 @@ def _trials(content: Content) -> list[dict[str, Any]]:
         for g in content.groups if len(g.rows)
         for t, v in zip(g.rows["trial"], g.rows["value"], strict=True)
     }  # fmt: skip
-    errors = content.frame.attrs["errors"]
-    rows = trial_rows(content.frame).sort_values(["family", "size", "D", "seed"])
+    errors = content.study.errors
+    rows = trial_rows(content.study.frame).sort_values(["family", "size", "D", "seed"])
     rows = rows.sort_values(["family", "N", "D", "seed"], na_position="last", kind="stable")
     return [
         {

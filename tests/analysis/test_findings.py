@@ -188,7 +188,12 @@ def test_the_command_writes_page_numbers_and_figures(
 ) -> None:
     world = {k: HOLDS[k] for k in (("resnet", "sl"), ("resnet", "ssl"))}
     folder = write_world(tmp_path / "w", world, TASKS[:2])
+    before = sorted(folder.rglob("*"))
     assert main([str(folder), "--bootstrap", "20"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("# Findings of ") and "## Verdicts" in printed
+    assert sorted(folder.rglob("*")) == before  # what is published is rewritten when asked to
+    assert main([str(folder), "--bootstrap", "20", "--write"]) == 0
     assert "findings.md: written" in capsys.readouterr().out
     page = (folder / "findings.md").read_text()
     for name in ("exponents", "transfer", "loss"):
@@ -201,6 +206,12 @@ def test_the_command_writes_page_numbers_and_figures(
     assert main([str(folder), "--bootstrap", "0", "--json"]) == 0
     first = json.loads(capsys.readouterr().out)["claims"][0]
     assert first["interval"] == [None, None] and first["why_unknown"] == "no interval"
+    elsewhere = tmp_path / "a page" / "ours.md"
+    assert main([str(folder), "--bootstrap", "20", "--out", str(elsewhere)]) == 0
+    assert elsewhere.read_text() == page and elsewhere.with_suffix(".json").exists()
+    with pytest.raises(SystemExit):
+        main([str(folder), "--json", "--write"])
+    assert "not allowed with" in capsys.readouterr().err
 
 
 def test_a_study_without_a_law_is_refused(
