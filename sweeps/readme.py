@@ -170,7 +170,8 @@ def _checks(group: Numbers) -> Iterable[str]:
             yield (
                 f"Marginal `{law['formula']}` at {at}: {exponent} "
                 f"{number(law['params'][exponent])} ({interval(law['intervals'][exponent])}), "
-                f"R² {number(law['r2'])}."
+                f"status {law['status']}, R² {number(law['r2'])}, of the log excess loss "
+                f"{number(law['r2_log_excess'])}."
             )
 
 

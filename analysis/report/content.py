@@ -85,7 +85,12 @@ class Content:
     def warnings(self) -> tuple[str, ...]:
         """All warnings, those of a group under its title where there are several."""
         several = len(self.groups) > 1
-        labelled = [f"{g.title}: {w}" if several else w for g in self.groups for w in g.warnings]
+        labelled = []
+        for g in self.groups:  # reasons against a law are one warning, where there are several
+            own = (
+                g.warnings if not several or (g.joint and g.joint.ok) else ("; ".join(g.warnings),)
+            )
+            labelled += [f"{g.title}: {w}" if several else w for w in own if w]
         return (*self.study_warnings, *labelled)
 
     def to_dict(self) -> dict[str, Any]:

@@ -36,7 +36,12 @@ def write_report(content: Content, path: Path) -> None:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"number": number, "count": count, "duration": duration}
+    environment.filters |= {
+        "number": number,
+        "count": count,
+        "duration": duration,
+        "capital": lambda text: text[:1].upper() + text[1:],
+    }
     environment.globals |= {
         "losses": LOSSES,
         "interval": interval,
@@ -128,6 +133,7 @@ def _section(group: Group, index: int) -> dict[str, Any]:
         "group": group,
         "fits": [f for f in (group.joint, *group.marginals) if f is not None],
         "cells": _cells(group.rows),
+        "capped": int((group.rows["status"] == "budget_limited").sum()),
         "figures": {k: figures.svg(v, f"{k}{index}") for k, v in _pictures(group).items()},
     }
 
@@ -145,7 +151,7 @@ def _cells(rows: pd.DataFrame) -> dict[str, Any]:
             {
                 "N": int(n),
                 "size": str(size),
-                "values": [(float(v), (float(v) - low) / span) for v in row],
+                "values": [(float(v), (float(v) - low) / span if high > low else 1.0) for v in row],
             }
             for (n, size), row in zip(table.index, table.to_numpy(), strict=True)
         ],

@@ -15,6 +15,7 @@ from analysis.findings.claims import Claim, Quantity, Verdict, mean
 from analysis.findings.content import Findings
 from analysis.findings.page import markdown
 from analysis.published import s1
+from analysis.tables import number
 from analysis.uncertainty import Interval
 from tests.analysis.worlds import HOLDS, TASKS, Truth, opposite, write_world
 
@@ -153,6 +154,11 @@ def test_the_page_says_what_may_be_compared(holds: Findings) -> None:
     ):  # fmt: skip
         assert words in page
     assert "1 tasks" not in page
+    joint = next(line for line in page.splitlines() if line.startswith("| resnet-SL | 25 | "))
+    fit = holds.configurations[0].fit
+    assert joint.split(" | ")[2:5] == [
+        str(fit.status), number(fit.r2), number(fit.r2_log_excess),
+    ]  # fmt: skip
     assert page.index("## Verdicts") < page.index("## How to read this") < page.index("## i.")
     for line in page.splitlines():
         if line.startswith("|"):
