@@ -263,6 +263,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     if options.bootstrap is not None and options.bootstrap < 1:
         parser().error("--bootstrap must be at least 1")
+    from analysis.files import show
     from analysis.records import ResultsError
 
     try:
@@ -279,7 +280,7 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)  # noqa: T201
         return 2
-    print(text if options.json else as_text(numbers))  # noqa: T201
+    show(text if options.json else as_text(numbers))
     return 0
 
 

@@ -19,7 +19,9 @@ FILES = """## Files
 | `corpora.json` | records, classes and, where it is known, the Bayes loss |
 | `provenance.json` | library versions of the trials, by commit and device |
 """
-FIGURES = ("loss", "residuals", "uncertainty")  # then the linear probes
+FIGURES = (  # then the linear probes
+    "loss", "residuals", "uncertainty", "allocation", "envelope", "approaches", "transfer",
+)  # fmt: skip
 Numbers = Mapping[str, Any]
 
 

@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.bootstrap < 0:
         parser().error("--bootstrap must not be negative")
     from analysis import figures
-    from analysis.files import write_whole
+    from analysis.files import show, write_whole
     from analysis.findings.content import study_findings
     from analysis.findings.page import markdown
     from analysis.findings.pictures import CAPTIONS, pictures
@@ -49,10 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         findings = study_findings(folder, n_boot=options.bootstrap)
         if options.json:
-            print(findings.to_json())  # noqa: T201
+            show(findings.to_json())
             return 0
         if not (options.write or options.out):
-            print(markdown(findings), end="")  # noqa: T201
+            show(markdown(findings).rstrip())
             return 0
         page: Path = options.out or folder / "findings.md"
         captions = {}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -293,6 +295,16 @@ def test_the_comparison_of_the_readme_is_read_from_a_clone(
         text.splitlines()[2:]
         == [line for line in _shown(kept / "README.md") if not line.startswith("as published")][1:]
     )
+
+
+def test_a_reader_that_has_enough_is_no_error(published: Path) -> None:
+    """As in ``python -m analysis.compare FOLDER | head -1``."""
+    command = [sys.executable, "-m", "analysis.compare", str(published), "--json"]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)
+    assert run.stdout is not None and run.stderr is not None
+    run.stdout.close()
+    assert run.stderr.read() == b"" and run.wait() == 0
+    run.stderr.close()
 
 
 def _shown(readme: Path) -> list[str]:
