@@ -70,6 +70,8 @@ class Allocation(Shown):
     @property
     def meaning(self) -> str:
         """Which of the two sets of exponents holds for whom, and why; "" where they are one."""
+        if self.status != CONVERGED:
+            return f"neither set of exponents is to be relied on: the fit is {self.status}"
         m, q = number(self.compute.m), number(self.compute.q)
         theirs = (
             "those under C = k N D hold where every record is passed over equally often and a pass "

@@ -55,12 +55,17 @@ class Compute:
     choice: LawChoice | None
     reasons: dict[str, str]
 
+    @property
+    def usable(self) -> bool:
+        """Whether the exponents of the surface may be shown: the law behind it converged."""
+        return not self.approaches.claims[2].refused
+
     def pictures(self) -> dict[str, Picture]:
         """Figures by name, of what there is."""
         found = {}
         if self.envelope is not None:
             found["envelope"] = self.envelope.plot()
-        if self.allocation is not None:
+        if self.allocation is not None and self.usable:
             found["allocation"] = self.allocation.plot()
         if sum(not c.refused for c in self.approaches.claims) > 1:
             found["approaches"] = self.approaches.plot()

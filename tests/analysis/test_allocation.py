@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import math
@@ -245,5 +246,7 @@ def test_it_is_said_which_exponents_hold_for_whom(shown: Allocation) -> None:
         assert words in shown.meaning and words in shown.summary()
     assert shown.to_dict()["meaning"] == shown.meaning
     assert allocate(fitted(EPOCH), STANDARD).meaning == ""  # one set alone
+    poor = dataclasses.replace(shown, status="at bound")
+    assert poor.meaning == "neither set of exponents is to be relied on: the fit is at bound"
     fixed = compute_model(ladder().assign(macs=lambda t: t["N"] ** 0.8), convention="fixed epochs")
     assert "a pass costs N^0.800" in allocate(fitted(EPOCH), fixed).meaning
