@@ -52,7 +52,10 @@ def other_tasks(found: Iterable[Configuration]) -> list[str]:
         "or with E_ood fitted to the pairs. What no verdict rests on is in brackets, with the "
         "reason for kappa in the last column: exponents at a bound or of a law with a low R² are "
         "left out of means. The mean kappa over all tasks, bounds included, is S1's way. S1's "
-        "kappas are those of Table S.7 for the task of the same name, on other data.", "",
+        "kappas are those of Table S.7 for the task of the same name, on other data. Of the two "
+        "shares of marginal compute the first is S1's, for C ~ N D, and is there to be compared "
+        "with it; the second, with the MACs of these sizes, is what to plan with where every "
+        "record is passed over equally often.", "",
     ]  # fmt: skip
     head = ("task", "status", "R²", "R² of the log excess", "E", "alpha", "beta", "kappa",
             "kappa, E_ood fitted", "kappa of S1", "kappa is not used because")  # fmt: skip
@@ -73,9 +76,7 @@ def other_tasks(found: Iterable[Configuration]) -> list[str]:
             f"### {c.name}", "", *table(head, [*(_task(t, c) for t in c.tasks), *means]), "",
             f"Marginal compute to data, mean over tasks: alpha / (alpha + beta) = "
             f"{quantity(mean_to_data(c))}; alpha / (alpha + m beta) = "
-            f"{quantity(mean_to_data(c, macs))}, with MACs ~ N^m and m = {number(macs)}. The first "
-            "is S1's and to be compared with S1; the second is what to plan with, where every "
-            "record is passed over equally often."
+            f"{quantity(mean_to_data(c, macs))}, with MACs ~ N^m and m = {number(macs)}."
             + (f" Not a measured frontier: {c.compute.doubt}." if c.compute.doubt else ""), "",
         ]  # fmt: skip
     return lines
