@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 GRID ?= grid.yaml
-STUDY ?= $(shell sed -n 's/^study: *\([^ #]*\).*/\1/p' $(GRID))
+STUDY ?= $(shell sed -n 's/^study: *\([^ #]*\).*/\1/p' '$(GRID)')
 
 .PHONY: env study findings test test-kernels accept lint bench publish report dry-run clean
 
@@ -16,7 +16,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 # The report is written even when some trials failed (exit code 1).
 study: env
-	@$(BIN)/python -m sweeps.run $(GRID); code=$$?; \
+	@$(BIN)/python -m sweeps.run "$(GRID)"; code=$$?; \
 	if [ $$code -le 1 ]; then $(BIN)/python -m analysis.report results/$(STUDY) || exit $$?; fi; \
 	exit $$code
 

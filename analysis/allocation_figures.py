@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from analysis.figures import (
     FLOOR,
     INK,
+    LABELS,
     MARKERS,
     PALE,
     Picture,
@@ -20,19 +21,20 @@ from analysis.figures import (
     scale,
     style,
 )
-from analysis.frontier_figures import C_LABEL, counts_axis, flops, flops_axis
+from analysis.frontier_figures import counts_axis, flops_axis
 from analysis.tables import number
 
 if TYPE_CHECKING:
     from analysis.allocation_result import Allocation
     from analysis.approaches import Approaches
 
-_LEVELS = 7
+_LEVELS = 6
+_BEYOND = 3.0  # how far the plane of N and D goes beyond what was measured
 _LOOKS = {"N": (FLOOR, "-"), "D": (INK, "--")}
 
 
 def allocation_picture(found: Allocation) -> Picture:
-    """Lines of equal loss in N and C with the optimum, and N* and D* with 95 % bands."""
+    """Lines of equal loss and of equal compute with the optimum; N* and D* with 95 % bands."""
     with style():
         figure, (left, right) = picture(2, width=4.9, height=3.8)
         _contours(left, found)
@@ -41,26 +43,35 @@ def allocation_picture(found: Allocation) -> Picture:
 
 
 def _contours(axes: Axes, found: Allocation) -> None:
-    """S1, Figure 5 b-e, with the line along which the loss is least."""
-    low, high = found.ranges["C"]
-    at = np.geomspace(low / 3, high * 3, 60)
-    best = found.optimal(at)
-    inner = best["loss"].iloc[5:-5]
-    levels = [float(v) for v in np.linspace(inner.iloc[-1], inner.iloc[0], _LEVELS)]
-    lines = found.contours(levels)
+    """N and D: equal loss touches equal compute on the line along which the loss is least.
+
+    The losses are those of the optimum at evenly spaced logs of C, so that no two lines meet; in
+    N and C, as S1 draws them (Figure 5 b-e), their far arms lie on each other.
+    """
+    best = found.optimal(np.geomspace(*found.ranges["C"], _LEVELS))
+    levels = [float(v) for v in best["loss"]]
+    lines = found.contours(levels, plane="ND", margin=_BEYOND)
     for level, (colour, _) in colours(levels).items():
         line = lines[lines["level"] == level]
-        axes.plot(line["N"], line["C"], color=colour, lw=1.3, label=number(level))
-    axes.plot(best["N"], best["C"], color=FLOOR, lw=2.2, label="least loss")
-    spent = found.compute.compute(found.runs["N"], found.runs["D"])
-    axes.plot(found.runs["N"], spent, "o", color=PALE, ms=3, mec="white", mew=0.4, zorder=1,
+        axes.plot(line["N"], line["D"], color=colour, lw=1.4, label=number(level))
+    wide = [(low / _BEYOND, high * _BEYOND) for low, high in
+            (found.ranges["N"], found.ranges["D"])]  # fmt: skip
+    N = np.geomspace(*wide[0], 60)
+    for i, C in enumerate(best["C"]):
+        D = np.exp((math.log(C) - found.compute.log_k - found.compute.m * np.log(N))
+                   / found.compute.q)  # fmt: skip
+        axes.plot(N, D, color=PALE, lw=0.8, ls=":", zorder=1,
+                  label="equal C" if i == 0 else None)  # fmt: skip
+    path = found.optimal(np.geomspace(found.ranges["C"][0] / 100, found.ranges["C"][1] * 100, 120))
+    axes.plot(path["N"], path["D"], color=FLOOR, lw=2.2, label="least loss")
+    axes.plot(found.runs["N"], found.runs["D"], "o", color=INK, ms=3.5, mec="white", mew=0.5,
               label="runs")  # fmt: skip
-    axes.set_yscale("log")
-    axes.set_ylabel(C_LABEL)
-    axes.yaxis.set_major_formatter(lambda v, _: flops(v))
     axes.set_title("Lines of equal loss")
+    axes.set_xlim(*wide[0])
+    axes.set_ylim(*wide[1])
     legend(axes, "loss, nats")
     scale(axes, "N")
+    counts_axis(axes, LABELS["D"])
 
 
 def _optima(axes: Axes, found: Allocation) -> None:

@@ -71,6 +71,29 @@ class Allocation(Shown):
         """Exponent of D*(C) at counted compute."""
         return self.counted.b
 
+    @property
+    def meaning(self) -> str:
+        """Which of the two sets of exponents holds for whom, and why; "" where they are one."""
+        if self.status != CONVERGED:
+            return f"neither set of exponents is to be relied on: the fit is {self.status}"
+        m, q = number(self.compute.m), number(self.compute.q)
+        theirs = (
+            "those under C = k N D hold where every record is passed over equally often and a pass "
+            "costs in proportion to N, as Hoffmann et al. 2022 and S1 take it, and serve to "
+            "compare with theirs"
+        )
+        if self.compute.convention == "counted":
+            return (
+                f"the counted exponents hold for training that stops as these runs did, whose C "
+                f"grew as N^{m} D^{q}: plan such training with them; {theirs}"
+            )
+        if self.compute.convention == "fixed epochs":
+            return (
+                f"the exponents hold where every record is passed over equally often and a pass "
+                f"costs N^{m}, as these sizes do; {theirs}"
+            )
+        return ""
+
     def optimal(self, C: npt.ArrayLike) -> pd.DataFrame:
         """Compute-optimal N, D and loss.
 
@@ -179,6 +202,7 @@ class Allocation(Shown):
                 ("fit", self.status),
                 ("a at C = k N D", f"{number(s.a, 4)} {interval(s.a_interval)}"),
                 ("b at C = k N D", f"{number(s.b, 4)} {interval(s.b_interval)}"),
+                *([("which holds", self.meaning)] if self.meaning else []),
             ),
         )  # fmt: skip
 
@@ -189,12 +213,12 @@ class Allocation(Shown):
             "counted": _fields(self.counted),
             "standard": _fields(self.standard),
             "compute": self.compute.to_dict(), "ranges": self.ranges, "table": self.table,
-            "warnings": self.warnings,
+            "meaning": self.meaning, "warnings": self.warnings,
         })  # fmt: skip
         return found
 
     def plot(self) -> Picture:
-        """Lines of equal loss with the optimum, and N* and D* with 95 % bands."""
+        """Lines of equal loss and compute with the optimum, and N* and D* with 95 % bands."""
         from analysis.allocation_figures import allocation_picture
 
         return allocation_picture(self)

@@ -34,10 +34,10 @@ def checked_rows(
     warnings: list[str] = []
     notes: list[str] = []
     if isinstance(data, pd.DataFrame) and "metric" in data.columns:
-        from analysis.selection import law_rows
+        from analysis.selection import law_rows, remarks
 
         rows = law_rows(data, task=task, protocol=protocol)
-        warnings, notes = list(rows.attrs["warnings"]), list(rows.attrs["notes"])
+        warnings, notes = remarks(data, rows)
         frame = rows.rename(columns={"value": "loss"})
         frame = frame.assign(S=frame["steps"].astype(float) * frame["batch"].astype(float))
     else:

@@ -2,7 +2,8 @@
 
 For each task and protocol with predictions: the best model of each family and paradigm, chosen
 on validation, and each configuration's frozen features against the mean of randomly initialised
-twins of its family and size. Intervals resample patients, the same for all models.
+twins of its family and size. Intervals resample patients, the same for all models. Predictions
+stay in the live store; without them the comparison published beside it is read.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from analysis.comparison import Chosen, Options, Pair
 
 SCHEMA = 1
+PUBLISHED = "comparison.json"
+_KEYS = ("study", "resamples", "seed", "chosen", "pairs", "notes")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,31 +33,95 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m analysis.compare",
         description="Compare models on the same test patients, from the predictions they kept.",
     )
-    found.add_argument("folder", type=Path, help="results folder with a live store (.runs)")
+    found.add_argument(
+        "folder",
+        type=Path,
+        help="results folder with predictions in its live store (.runs), or with a published "
+        f"{PUBLISHED}",
+    )
     found.add_argument("--task", help="only this task, such as ptbxl:superclass (without a fold)")
     found.add_argument("--protocol", help="only this protocol, such as linear-probe")
-    found.add_argument(
-        "--bootstrap", type=int, default=2000, metavar="N", help="resamples (default: 2000)"
-    )
-    found.add_argument("--seed", type=int, default=0, help="of the resamples (default: 0)")
+    found.add_argument("--bootstrap", type=int, metavar="N", help="resamples (default: 2000)")
+    found.add_argument("--seed", type=int, help="of the resamples (default: 0)")
     found.add_argument("--json", action="store_true", help="print all numbers as JSON")
     found.add_argument("--out", type=Path, help="write the JSON to this file as well")
     return found
 
 
-def compare(
-    folder: Path, options: Options, task: str | None = None, protocol: str | None = None
+def compare_models(
+    folder: str | Path,
+    *,
+    task: str | None = None,
+    protocol: str | None = None,
+    resamples: int | None = None,
+    seed: int | None = None,
 ) -> dict[str, Any]:
     """All comparisons of a study as plain JSON values.
 
+    Args:
+        folder: a results folder, such as ``results/ptbxl-cv``.
+        task: only this task, without a fold; None for all.
+        protocol: only this protocol; None for all.
+        resamples: of the patients; None for 2,000.
+        seed: of the resamples; None for 0.
+
+    Returns:
+        ``study``, ``resamples``, ``seed``, ``chosen`` and ``pairs`` (the fields of
+        ``comparison.Chosen`` and ``comparison.Pair``), ``notes`` on what was left out, and
+        ``published``: the file they were read from, None where they were computed from
+        predictions.
+
     Raises:
-        ResultsError: the folder cannot be read, holds no predictions, or they do not fit.
+        ResultsError: the folder cannot be read, it holds neither predictions nor a published
+            comparison, they do not fit, or a published one has other resamples than asked for.
     """
-    from analysis.comparison import best
-    from analysis.records import ResultsError, load
+    from analysis.comparison import Options, best
+    from analysis.records import ResultsError
+    from analysis.records import study as read
+
+    folder = Path(folder)
+    found, store = read(folder), folder / ".runs" / "predictions"
+    if not any(store.glob("*.npz")) and (folder / PUBLISHED).exists():
+        return _published(folder / PUBLISHED, found.name, task, protocol, resamples, seed)
+    options = Options(**_given(resamples=resamples, seed=seed))
+    chosen: list[Chosen] = []
+    pairs: list[Pair] = []
+    notes: list[str] = []
+    for part, folds in _comparable(found.frame, store, task, protocol, notes):
+        for _, kind in part[part["paradigm"] != "random"].groupby(["family", "paradigm"]):
+            with _skipping(notes):
+                chosen.append(best(kind, folds, store, options))
+        pairs += _pairs(part, folds, store, options, notes)
+    if not chosen and not pairs:
+        raise ResultsError("; ".join(notes) or f"{store}: nothing to compare")
+    return {
+        "schema": SCHEMA,
+        "study": found.name,
+        "resamples": options.resamples,
+        "seed": options.seed,
+        "chosen": [dataclasses.asdict(c) for c in chosen],
+        "pairs": [dataclasses.asdict(p) for p in pairs],
+        "notes": notes,
+        "published": None,
+    }
+
+
+def _given(**values: int | None) -> dict[str, int]:
+    """Those that were given."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _comparable(
+    frame: pd.DataFrame, store: Path, task: str | None, protocol: str | None, notes: list[str]
+) -> list[tuple[pd.DataFrame, tuple[int, ...]]]:
+    """Evaluations of each task and protocol with predictions, and the folds of the task.
+
+    Raises:
+        ResultsError: there are none.
+    """
+    from analysis.records import ResultsError
     from analysis.tested import evaluations, folds_of
 
-    frame, store = load(folder), folder / ".runs" / "predictions"
     rows = evaluations(frame)
     kept = {path.stem for path in store.glob("*.npz")}
     there = rows[rows["evaluation"].isin(kept)][["task", "protocol"]].drop_duplicates()
@@ -66,28 +133,58 @@ def compare(
             f"{store}: no predictions{f' of {asked}' if asked else ''}: "
             "run the study with `predictions: true` in its tasks"
         )
-    chosen: list[Chosen] = []
-    pairs: list[Pair] = []
-    notes: list[str] = []
+    found = []
     for name, way in there.sort_values(["task", "protocol"]).itertuples(index=False):
         part = rows[(rows["task"] == name) & (rows["protocol"] == way)]
         with _skipping(notes):
-            folds = folds_of(part, str(name))
-            for _, kind in part[part["paradigm"] != "random"].groupby(["family", "paradigm"]):
-                with _skipping(notes):
-                    chosen.append(best(kind, folds, store, options))
-            pairs += _pairs(part, folds, store, options, notes)
-    if not chosen and not pairs:
-        raise ResultsError("; ".join(notes) or f"{store}: nothing to compare")
-    return {
-        "schema": SCHEMA,
-        "study": frame.attrs["study"],
-        "resamples": options.resamples,
-        "seed": options.seed,
-        "chosen": [dataclasses.asdict(c) for c in chosen],
-        "pairs": [dataclasses.asdict(p) for p in pairs],
-        "notes": notes,
-    }
+            found.append((part, folds_of(part, str(name))))
+    return found
+
+
+def _published(
+    path: Path,
+    study: str,
+    task: str | None,
+    protocol: str | None,
+    resamples: int | None,
+    seed: int | None,
+) -> dict[str, Any]:
+    """What was published of the study: all of it, or one task or protocol.
+
+    Raises:
+        ResultsError: it cannot be read, is of another study, or holds no such task, protocol or
+            resamples.
+    """
+    from analysis.records import ResultsError
+
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{path}: cannot be read ({error})") from None
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        raise ResultsError(f"{path}: not a comparison of schema {SCHEMA}, which this version reads")
+    if missing := [key for key in _KEYS if key not in found]:
+        raise ResultsError(f"{path}: no key {', '.join(missing)}")
+    if found["study"] != study:
+        raise ResultsError(f"{path}: compares {found['study']!r}, but study.json is {study!r}")
+    for name, asked in _given(resamples=resamples, seed=seed).items():
+        if asked != found[name]:
+            raise ResultsError(
+                f"{path}: published with {name} {found[name]}, not {asked}: other resamples need "
+                "the predictions, which are not published: run the study, or do not ask for them"
+            )
+    found["published"] = str(path)
+    try:
+        for key, value in (("task", task), ("protocol", protocol)):
+            found["chosen"] = [c for c in found["chosen"] if value in (None, c["kind"][key])]
+            found["pairs"] = [p for p in found["pairs"] if value in (None, p["configuration"][key])]
+        as_text(found)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ResultsError(f"{path}: broken ({error!r})") from None
+    if not found["chosen"] and not found["pairs"]:
+        of = "/".join(filter(None, (task, protocol)))
+        raise ResultsError(f"{path}: no comparison{f' of {of}' if of else ''}")
+    return found
 
 
 @contextmanager
@@ -127,6 +224,8 @@ def as_text(numbers: dict[str, Any]) -> str:
     """The comparisons as a few lines of text."""
     lines = [f"{numbers['study']}: macro-AUROC; 95 % intervals of {numbers['resamples']} "
              "resamples of the patients"]  # fmt: skip
+    if numbers["published"]:
+        lines.append(f"as published in {numbers['published']}; the predictions behind it are not")
     for c in numbers["chosen"]:
         kind = c["kind"]
         lines += [
@@ -162,14 +261,16 @@ def _estimate(value: dict[str, float], *, sign: bool = False) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns 0, or 2 for a folder that cannot be compared."""
     options = parser().parse_args(arguments)
-    if options.bootstrap < 1:
+    if options.bootstrap is not None and options.bootstrap < 1:
         parser().error("--bootstrap must be at least 1")
-    from analysis.comparison import Options
+    from analysis.files import show
     from analysis.records import ResultsError
 
-    how = Options(resamples=options.bootstrap, seed=options.seed)
     try:
-        numbers = compare(options.folder, how, options.task, options.protocol)
+        numbers = compare_models(
+            options.folder, task=options.task, protocol=options.protocol,
+            resamples=options.bootstrap, seed=options.seed,
+        )  # fmt: skip
         text = json.dumps(numbers, indent=1)
         if options.out:
             options.out.write_text(text + "\n", encoding="utf-8")
@@ -179,7 +280,7 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)  # noqa: T201
         return 2
-    print(text if options.json else as_text(numbers))  # noqa: T201
+    show(text if options.json else as_text(numbers))
     return 0
 
 

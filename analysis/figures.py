@@ -87,10 +87,17 @@ def png(figure: Figure, dpi: int = 120) -> bytes:
 
 
 def svg(figure: Figure, name: str) -> str:
-    """The figure as an ``<svg>`` element to stand in a page; ``name`` keeps its ids unique."""
+    """The figure as an ``<svg>`` element to stand in a page, on the page's own ground.
+
+    Args:
+        figure: to be drawn.
+        name: keeps its ids unique.
+    """
     target = io.StringIO()
     with mpl.rc_context({**STYLE, "svg.hashsalt": name, "svg.id": name}):
-        figure.savefig(target, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(
+            target, format="svg", transparent=True, metadata={"Date": None, "Creator": None}
+        )
     text = target.getvalue()
     return text[text.index("<svg") :]
 

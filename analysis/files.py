@@ -1,8 +1,9 @@
-"""Files that are complete or absent."""
+"""Files that are complete or absent, and what commands print."""
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -21,3 +22,11 @@ def write_whole(path: Path, data: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def show(text: str) -> None:
+    """Print a command's answer; a reader that has enough, such as ``head``, is no error."""
+    try:
+        print(text, flush=True)  # noqa: T201
+    except BrokenPipeError:  # what is left must not fail again when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -63,7 +63,7 @@ def assemble(
     records = [(f, f.D) for f in fits if isinstance(f.D, Optimum)]
     reason = ""
     if len(sizes) < 2:
-        why = "; ".join(str(r) for r in refused if r.axis == "N")
+        why = _by_reason([r for r in refused if r.axis == "N"])
         reason = f"{len(sizes)} of {len(fits)} budgets with an optimum, 2 are needed ({why})"
     line = None if reason else line_through(sizes, interpolated)
     curves = [pd.DataFrame({"C": f.C, "N": o.curve[0], "loss": o.curve[1]}) for f, o in sizes]
@@ -77,6 +77,14 @@ def assemble(
         D_line=line_through(records, interpolated) if line and len(records) > 1 else None,
         sensitivity=sensitivity, warnings=tuple(found),
     )  # fmt: skip
+
+
+def _by_reason(refused: list[Refusal]) -> str:
+    """Why budgets have no optimum, each reason once with its budgets."""
+    budgets: dict[str, list[str]] = {}
+    for each in refused:
+        budgets.setdefault(each.reason, []).append(f"{each.C:.3g}")
+    return "; ".join(f"{why}, at C = {', '.join(at)}" for why, at in budgets.items())
 
 
 def line_through(optima: Optima, weighted: bool = False) -> LogLine:

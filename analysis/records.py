@@ -1,4 +1,4 @@
-"""A results folder becomes one tidy frame.
+"""A results folder becomes one tidy frame, or a study: the frame and what is known beside it.
 
 The columns are those of ``docs/records.md``. The live store and the published tables give
 the same frame: same columns, same dtypes, same order.
@@ -6,8 +6,9 @@ the same frame: same columns, same dtypes, same order.
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,63 @@ from analysis.columns import (
     typed,
 )
 
-__all__ = ["EVALUATION_COLUMNS", "STATUSES", "TRIAL_COLUMNS", "ResultsError", "load"]
+__all__ = [
+    "EVALUATION_COLUMNS",
+    "STATUSES",
+    "TRIAL_COLUMNS",
+    "ResultsError",
+    "Study",
+    "load",
+    "study",
+]
 
 SCHEMA = 1
 STATUSES = ("done", "budget_limited", "diverged", "failed")
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Study:
+    """A results folder: its measured values, what was planned, and where they come from.
+
+    Attributes:
+        frame: every evaluation joined with its trial; see ``load``.
+        name: of the study.
+        folder: as it was given.
+        plan: planned trials by stage.
+        planned: trials in the plan.
+        missing: planned trials without a record.
+        counts: trials by status: ``done``, ``budget_limited``, ``diverged`` and ``failed``.
+        ignored: trials with a record that are no longer in the plan.
+        empty_evaluations: planned evaluations without a value.
+        corpora: what is known of each corpus by its name in the tables, as ``corpora.json`` has
+            it: records and patients by split, classes, and the Bayes loss in nats where known.
+        ladder: model sizes, as ``ladder.json`` has them: N, parameters by group, MACs, bytes.
+        errors: why trials failed or diverged, by trial; a live store alone knows.
+        provenance: ``versions`` of the libraries (several of one library joined by "and"), and
+            of a live store what else its last record says.
+        commit: git commit at which the plan was made.
+        dirty: whether it had uncommitted changes.
+    """
+
+    frame: pd.DataFrame
+    name: str
+    folder: Path
+    plan: Mapping[str, int]
+    planned: int
+    missing: int
+    counts: Mapping[str, int]
+    ignored: int
+    empty_evaluations: int
+    corpora: Mapping[str, Any]
+    ladder: Sequence[Mapping[str, Any]]
+    errors: Mapping[str, str]
+    provenance: Mapping[str, Any]
+    commit: str
+    dirty: bool
+
+
 def load(folder: str | Path) -> pd.DataFrame:
-    """Read a study: every evaluation joined with its trial.
+    """Read a study's measured values: every evaluation joined with its trial.
 
     Args:
         folder: a results folder, such as ``results/first-laws``: with a live store (``.runs``),
@@ -42,15 +92,24 @@ def load(folder: str | Path) -> pd.DataFrame:
         of the trial, is called ``C_total``) and of *evaluations* (whose ``C`` is what was spent
         by ``step``), with ``low`` and ``high`` (95 % interval, NaN where none was measured) and
         ``codebook`` (ids of the codebooks among the parents, whose codes a masked training
-        predicts). A trial without a value has one row with an empty ``metric``. ``attrs``
-        holds ``study``, ``folder``, ``plan`` (trials by stage), ``counts`` (trials by status),
-        ``planned``, ``missing`` (planned trials without a record), ``empty_evaluations``
-        (planned evaluations without a value), ``ignored`` (trials no longer
-        in the plan), ``corpora``, ``ladder``, ``errors`` (by trial) and ``provenance``.
+        predicts). A trial without a value has one row with an empty ``metric``. What was planned
+        and where it ran is told by ``study``.
 
     Raises:
         ResultsError: no such folder, no records, tables of another study, or a file that
             cannot be read (which is named).
+    """
+    return study(folder).frame
+
+
+def study(folder: str | Path) -> Study:
+    """Read a study: its frame, what was planned, and where it ran.
+
+    Args:
+        folder: see ``load``.
+
+    Raises:
+        ResultsError: see ``load``.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -60,35 +119,50 @@ def load(folder: str | Path) -> pd.DataFrame:
     if not live and not (folder / "trials.csv").exists():
         raise ResultsError(f"{folder}: no records here (neither .runs/study.json nor trials.csv)")
     base = store if live else folder
-    study = _study(base / "study.json")
-    trials, evaluations, extra = _live(store, study["study"]) if live else _published(folder)
+    planned = _plan(base / "study.json")
+    trials, evaluations, origin = _live(store, planned["study"]) if live else _published(folder)
     if trials.empty:
         raise ResultsError(f"{base}: the study has no records yet")
-    others = sorted(set(trials["study"]) - {study["study"]})
+    others = sorted(set(trials["study"]) - {planned["study"]})
     if others:
         raise ResultsError(
-            f"{base}: holds trials of study {others[0]!r}, but study.json is {study['study']!r}"
+            f"{base}: holds trials of study {others[0]!r}, but study.json is {planned['study']!r}"
         )
-    plan = {t for stage in study["stages"] for t in stage["trials"]}
-    wanted = {e for stage in study["stages"] for e in stage["evaluations"]}
-    kept = trials[trials["trial"].isin(plan)]
+    ids = {t for stage in planned["stages"] for t in stage["trials"]}
+    wanted = {e for stage in planned["stages"] for e in stage["evaluations"]}
+    kept = trials[trials["trial"].isin(ids)]
     if kept.empty:
         raise ResultsError(f"{base}: no record belongs to the plan in study.json")
-    evaluations = evaluations[evaluations["evaluation"].isin(plan | wanted)]
-    kept = kept.assign(codebook=_codebooks(trials))
-    frame = kept.rename(columns={"C": "C_total"}).merge(evaluations, on="trial", how="left")
+    evaluations = evaluations[evaluations["evaluation"].isin(ids | wanted)]
+    stages: dict[str, int] = {}  # a grid may hold several stages of one name
+    for stage in planned["stages"]:
+        stages[stage["stage"]] = stages.get(stage["stage"], 0) + len(stage["trials"])
+    return Study(
+        frame=_joined(kept.assign(codebook=_codebooks(trials)), evaluations),
+        name=planned["study"],
+        folder=folder,
+        plan=stages,
+        planned=len(ids),
+        missing=len(ids - set(kept["trial"])),
+        counts={s: int((kept["status"] == s).sum()) for s in STATUSES},
+        ignored=len(trials) - len(kept),
+        empty_evaluations=len(wanted - set(evaluations["evaluation"])),
+        corpora=_json(base / "corpora.json", {}),
+        ladder=_json(base / "ladder.json", []),
+        errors=origin["errors"],
+        provenance=origin["provenance"],
+        commit=planned.get("commit", "unknown"),
+        dirty=bool(planned.get("dirty", False)),
+    )
+
+
+def _joined(trials: pd.DataFrame, evaluations: pd.DataFrame) -> pd.DataFrame:
+    """Every evaluation with its trial, in one order; a trial without any keeps one row."""
+    frame = trials.rename(columns={"C": "C_total"}).merge(evaluations, on="trial", how="left")
     texts = [c for c, kind in EVALUATION_COLUMNS.items() if kind == "string" and c in frame]
     frame[texts] = frame[texts].fillna("")
     order = ["trial", "evaluation", "protocol", "split", "metric", "step"]
-    frame = frame.sort_values(order, kind="stable").reset_index(drop=True)
-    frame.attrs.update(extra)
-    frame.attrs["folder"] = str(folder)
-    frame.attrs["corpora"] = _json(base / "corpora.json", {})
-    frame.attrs["ladder"] = _json(base / "ladder.json", [])
-    frame.attrs["ignored"] = len(trials) - len(kept)
-    frame.attrs["empty_evaluations"] = len(wanted - set(evaluations["evaluation"]))
-    frame.attrs.update(_plan_counts(study, kept))
-    return frame
+    return frame.sort_values(order, kind="stable").reset_index(drop=True)
 
 
 def _codebooks(trials: pd.DataFrame) -> pd.Series[str]:
@@ -101,33 +175,17 @@ def _codebooks(trials: pd.DataFrame) -> pd.Series[str]:
     return trials["parents"].map(of).astype("string")
 
 
-def _plan_counts(study: Mapping[str, Any], trials: pd.DataFrame) -> dict[str, Any]:
-    """What was planned and what has run."""
-    plan = {t for stage in study["stages"] for t in stage["trials"]}
-    stages: dict[str, int] = {}  # a grid may hold several stages of one name
-    for stage in study["stages"]:
-        stages[stage["stage"]] = stages.get(stage["stage"], 0) + len(stage["trials"])
-    return {
-        "study": study["study"],
-        "commit": study.get("commit", "unknown"),
-        "dirty": bool(study.get("dirty", False)),
-        "plan": stages,
-        "planned": len(plan),
-        "missing": len(plan - set(trials["trial"])),
-        "counts": {s: int((trials["status"] == s).sum()) for s in STATUSES},
-    }
-
-
-def _study(path: Path) -> dict[str, Any]:
-    study = _json(path, None)
-    if not isinstance(study, dict) or not {"study", "stages"} <= set(study):
+def _plan(path: Path) -> dict[str, Any]:
+    """What was planned: ``study.json``, checked."""
+    planned = _json(path, None)
+    if not isinstance(planned, dict) or not {"study", "stages"} <= set(planned):
         raise ResultsError(f"{path}: needs keys study and stages")
-    if study.get("schema") != SCHEMA:
-        raise ResultsError(f"{path}: schema {study.get('schema')!r}, this version reads {SCHEMA}")
-    for stage in study["stages"]:
+    if planned.get("schema") != SCHEMA:
+        raise ResultsError(f"{path}: schema {planned.get('schema')!r}, this version reads {SCHEMA}")
+    for stage in planned["stages"]:
         if not {"stage", "trials", "evaluations"} <= set(stage):
             raise ResultsError(f"{path}: a stage needs keys stage, trials and evaluations")
-    return study
+    return planned
 
 
 def _json(path: Path, default: Any) -> Any:
@@ -160,7 +218,7 @@ def _versions(folder: Path) -> dict[str, str]:
     return found
 
 
-def _live(store: Path, study: str) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+def _live(store: Path, name: str) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Compacted tables and the records that are not in them yet."""
     trials, evaluations = [], []
     compacted = _ids(_json(store / "compacted.json", []))
@@ -176,7 +234,7 @@ def _live(store: Path, study: str) -> tuple[pd.DataFrame, pd.DataFrame, dict[str
         if path.name.startswith(".") or path.stem in compacted:
             continue
         try:
-            _collect(_json(path, None), study, rows, values)
+            _collect(_json(path, None), name, rows, values)
         except (KeyError, TypeError, AttributeError) as error:
             raise ResultsError(f"{path}: broken record ({error!r})") from None
     own = pd.DataFrame(rows, columns=[*TRIAL_COLUMNS, *OPTIONAL_TRIAL_COLUMNS])
@@ -196,14 +254,14 @@ def _live(store: Path, study: str) -> tuple[pd.DataFrame, pd.DataFrame, dict[str
 
 
 def _collect(
-    record: Mapping[str, Any], study: str, rows: list[dict[str, Any]], values: list[dict[str, Any]]
+    record: Mapping[str, Any], name: str, rows: list[dict[str, Any]], values: list[dict[str, Any]]
 ) -> None:
     if record["schema"] != SCHEMA:
         raise KeyError(f"schema {record['schema']!r}, this version reads {SCHEMA}")
     if record["kind"] == "training":
         own = {k: record["trial"][k] for k in [*TRIAL_COLUMNS][1:]}
         own |= {k: record["config"].get(k, "") for k in OPTIONAL_TRIAL_COLUMNS}
-        rows.append({"study": study, **own})
+        rows.append({"study": name, **own})
         trial, found = record["id"], record["curve"]
     elif record["kind"] == "evaluation":
         trial, found = record["trial"], record["values"]

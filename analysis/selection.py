@@ -28,8 +28,8 @@ def law_rows(
 ) -> pd.DataFrame:
     """Rows a law is fitted to: one per trial that finished.
 
-    Failed and diverged trials are left out; ``budget_limited`` ones are used, with a warning.
-    ``attrs["warnings"]`` and ``attrs["notes"]`` say how many of each.
+    Failed and diverged trials are left out; ``budget_limited`` ones are used. ``remarks`` says how
+    many of each.
 
     Args:
         frame: from ``load``, or part of it.
@@ -62,9 +62,7 @@ def law_rows(
                 f"rows mix several of {column} ({names}): choose one, such as "
                 f"frame[frame.{column} == {kinds_found[0]!r}]"
             )
-    rows = mean_over_folds(rows)
-    rows.attrs["warnings"], rows.attrs["notes"] = _counts(frame, rows)
-    return rows
+    return mean_over_folds(rows)
 
 
 def mean_over_folds(rows: pd.DataFrame) -> pd.DataFrame:
@@ -89,8 +87,17 @@ def mean_over_folds(rows: pd.DataFrame) -> pd.DataFrame:
     return found.drop(columns="square")
 
 
-def _counts(frame: pd.DataFrame, rows: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """What was used and left out, by status."""
+def remarks(frame: pd.DataFrame, rows: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """What a law uses of a frame, and what was left out, by status.
+
+    Args:
+        frame: from ``load``, or part of it.
+        rows: what ``law_rows`` took of it.
+
+    Returns:
+        Warnings (trials without a loss, stopped early or of several recipes) and notes (how many
+        trials and folds).
+    """
     trials = frame.drop_duplicates("trial").set_index("trial")["status"]
     used = set(rows["trial"])
     left = trials[~trials.index.isin(used)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -67,7 +68,7 @@ def publish(folder: Path) -> Path:
             law["params"] for group in numbers["groups"] for law in group["laws"].values()
         )
         if findings:
-            _analysis("findings", folder)
+            _analysis("findings", folder, "--write")
         comparison = _comparison(folder)
         page = readme(study, numbers, figures, findings=findings, comparison=comparison)
         write_atomically(folder / "README.md", page.encode())
@@ -131,7 +132,7 @@ def _analysis(command: str, folder: Path, *flags: str) -> str:
     words = [sys.executable, "-m", f"analysis.{command}", str(folder), *flags]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ConfigurationError(f"{' '.join(words[1:])} failed:\n{done.stderr.strip()}")
+        raise ConfigurationError(f"python {shlex.join(words[1:])} failed:\n{done.stderr.strip()}")
     return done.stdout
 
 

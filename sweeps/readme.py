@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ FILES = """## Files
 | `corpora.json` | records, classes and, where it is known, the Bayes loss |
 | `provenance.json` | library versions of the trials, by commit and device |
 """
-FIGURES = ("loss", "residuals", "uncertainty")  # then the linear probes
+FIGURES = (  # then the linear probes
+    "loss", "residuals", "uncertainty", "allocation", "envelope", "approaches", "transfer",
+)  # fmt: skip
 Numbers = Mapping[str, Any]
 
 
@@ -101,7 +104,7 @@ def _command(study: str) -> str:
     for path in (Path("grid.yaml"), *sorted(Path("sweeps/grids").glob("*.yaml"))):
         wanted = re.compile(rf"^study:\s*{re.escape(study)}\s*(#.*)?$", re.MULTILINE)
         if path.exists() and wanted.search(path.read_text(encoding="utf-8")):
-            return f"`python -m sweeps.run {path}`"
+            return f"`python -m sweeps.run {shlex.quote(str(path))}`"
     return ""
 
 
@@ -123,7 +126,7 @@ def _compared(study: Numbers, comparison: str) -> list[str]:
     if not comparison:
         return []
     command = f"`python -m analysis.compare results/{study['study']}`"
-    head = f"{command}, where the predictions are kept; all numbers are in `comparison.json`."
+    head = f"{command} prints this; all numbers are in `comparison.json`."
     return ["## On the same patients", "", head, "", "```text", comparison.strip(), "```", ""]
 
 
@@ -169,7 +172,8 @@ def _checks(group: Numbers) -> Iterable[str]:
             yield (
                 f"Marginal `{law['formula']}` at {at}: {exponent} "
                 f"{number(law['params'][exponent])} ({interval(law['intervals'][exponent])}), "
-                f"R² {number(law['r2'])}."
+                f"status {law['status']}, R² {number(law['r2'])}, of the log excess loss "
+                f"{number(law['r2_log_excess'])}."
             )
 
 

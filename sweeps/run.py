@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -222,7 +223,7 @@ def _summary(outcome: Outcome, store: Store) -> int:
     )
     if outcome.failures or outcome.not_started:
         print("the same command runs failed trials again, and those that wait for them")
-    print(f"next: python -m analysis.report {store.folder}")
+    print(f"next: python -m analysis.report {shlex.quote(str(store.folder))}")
     return SOME_FAILED if outcome.failures or outcome.not_started else OK
 
 

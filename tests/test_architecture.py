@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import analysis
+
 ROOT = Path(__file__).resolve().parents[1]
 FORBIDDEN = {
     "scaling": {"sweeps", "analysis", "ray"},
@@ -51,13 +53,44 @@ def test_only_the_tune_executor_imports_ray() -> None:
         ("scaling.models.slots", {"torch"}),
         ("scaling.corpora.registry", {"torch", "pandas", "numpy"}),
         ("scaling.cost", {"torch", "numpy"}),
-        ("analysis", {"torch", "ray", "scipy", "matplotlib", "lmfit"}),
+        ("analysis", {"torch", "ray", "numpy", "pandas", "scipy", "matplotlib", "lmfit"}),
     ],
 )
 def test_imports_stay_cheap(module: str, heavy: set[str]) -> None:
     code = f"import sys, {module}; print(*(set(sys.modules) & {heavy!r}))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.split() == []
+
+
+def test_the_public_names_of_analysis() -> None:
+    """Frozen: notebooks and scripts of users hold them."""
+    assert sorted(analysis.__all__) == [
+        "allocate", "ask", "choose_law", "compare_models", "extrapolate", "fit_law",
+        "fit_together", "law_rows", "load", "plain_law", "register", "study",
+    ]  # fmt: skip
+    for name in analysis.__all__:
+        found = getattr(analysis, name)
+        assert callable(found) and found.__name__ == name and name in dir(analysis)
+    with pytest.raises(AttributeError, match="module 'analysis' has no attribute 'fit_lav'"):
+        _ = analysis.fit_lav
+
+
+def test_no_public_name_of_analysis_is_that_of_a_module() -> None:
+    """Importing such a module would put itself in the function's place."""
+    modules = {p.stem for p in (ROOT / "analysis").iterdir()}
+    assert not modules & set(analysis.__all__)
+
+
+def test_commands_of_analysis_have_no_function_of_their_name() -> None:
+    """``python -m analysis.compare`` is a command; the function is ``compare_models``."""
+    alike = [
+        f"{path.stem}.{node.name}"
+        for path in sorted((ROOT / "analysis").glob("*.py"))
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef) and node.name == path.stem and "__main__" in
+        path.read_text()
+    ]  # fmt: skip
+    assert not alike
 
 
 def test_files_and_functions_stay_small() -> None:

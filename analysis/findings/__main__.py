@@ -1,4 +1,8 @@
-"""``python -m analysis.findings results/<study>``: our exponents beside S1's findings."""
+"""``python -m analysis.findings results/<study>``: our exponents beside S1's findings.
+
+The page is printed; with ``--write`` it is kept in the folder, with its numbers and figures, in
+place of what was published there.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +18,15 @@ def parser() -> argparse.ArgumentParser:
         description="Fit the laws of a study on every task and judge the findings of S1.",
     )
     found.add_argument("folder", type=Path, help="results folder")
-    found.add_argument("--out", type=Path, help="page to write (default: FOLDER/findings.md)")
-    found.add_argument("--json", action="store_true", help="print all numbers, write nothing")
+    instead = found.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--write",
+        action="store_true",
+        help="write FOLDER/findings.md, findings.json and figures/findings-*.png, which are "
+        "tracked, instead of printing the page",
+    )
+    instead.add_argument("--out", type=Path, metavar="PAGE", help="the same, to another page")
+    instead.add_argument("--json", action="store_true", help="print all numbers instead")
     found.add_argument(
         "--bootstrap", type=int, default=1000, metavar="N", help="refits (default: 1000)"
     )
@@ -28,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.bootstrap < 0:
         parser().error("--bootstrap must not be negative")
     from analysis import figures
-    from analysis.files import write_whole
+    from analysis.files import show, write_whole
     from analysis.findings.content import study_findings
     from analysis.findings.page import markdown
     from analysis.findings.pictures import CAPTIONS, pictures
@@ -38,7 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         findings = study_findings(folder, n_boot=options.bootstrap)
         if options.json:
-            print(findings.to_json())  # noqa: T201
+            show(findings.to_json())
+            return 0
+        if not (options.write or options.out):
+            show(markdown(findings).rstrip())
             return 0
         page: Path = options.out or folder / "findings.md"
         captions = {}

@@ -116,8 +116,7 @@ def configurations(frame: pd.DataFrame, n_boot: int) -> tuple[list[Configuration
     Returns:
         Configurations, one for each family and paradigm, and notes on what was left out.
     """
-    frame = frame[frame["metric"].isin(("loss", ""))].copy()  # "": trials without a value
-    frame.attrs = {}  # pandas copies them deeply at every step
+    frame = frame[frame["metric"].isin(("loss", ""))]  # "": trials without a value
     chosen, notes = chosen_groups(frame)
     found = []
     for seed, group in enumerate(chosen):

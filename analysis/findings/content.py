@@ -22,7 +22,7 @@ from analysis.findings.scaling import (
 )
 from analysis.folds import pooled
 from analysis.overfitting import gap_cells
-from analysis.records import ResultsError, load
+from analysis.records import ResultsError, Study, study
 from analysis.tables import fit_numbers, plain
 from analysis.uncertainty import Interval
 
@@ -57,14 +57,14 @@ class Findings:
     """A study beside S1.
 
     Attributes:
-        frame: the study's frame, folds pooled.
+        study: as it was read, its folds pooled.
         configurations: with their fits.
         claims: in the order of S1's findings.
         gaps: train-validation gap by cell.
         notes: what was left out.
     """
 
-    frame: pd.DataFrame
+    study: Study
     configurations: tuple[Configuration, ...]
     claims: tuple[Claim, ...]
     gaps: pd.DataFrame
@@ -79,7 +79,7 @@ class Findings:
         """All numbers as plain JSON values."""
         return {
             "schema": SCHEMA,
-            "study": self.frame.attrs["study"],
+            "study": self.study.name,
             "claims": [
                 {
                     **dataclasses.asdict(c),
@@ -106,8 +106,9 @@ def study_findings(folder: str | Path, n_boot: int = 1000) -> Findings:
     Raises:
         ResultsError: the folder cannot be read or holds no pretraining with a law.
     """
-    frame = pooled(load(folder))
-    fitted, notes = configurations(frame, n_boot)
+    read = study(folder)
+    read = dataclasses.replace(read, frame=pooled(read.frame))
+    fitted, notes = configurations(read.frame, n_boot)
     if not fitted:
         raise ResultsError(f"{folder}: no pretrained models with a held-out loss: no law to fit")
     by: By = {c.kind: c for c in fitted}
@@ -121,16 +122,17 @@ def study_findings(folder: str | Path, n_boot: int = 1000) -> Findings:
         *absolute_claims(by),
         *allocation_claims(by),
     ]
-    counts = frame.attrs["counts"]
-    if counts["failed"] or counts["diverged"]:
-        notes.append(f"{counts['failed']} trials failed and {counts['diverged']} diverged")
-    if missing := frame.attrs["missing"]:
-        notes.append(f"{missing} of {frame.attrs['planned']} planned trials have not run yet")
+    if read.counts["failed"] or read.counts["diverged"]:
+        notes.append(
+            f"{read.counts['failed']} trials failed and {read.counts['diverged']} diverged"
+        )
+    if read.missing:
+        notes.append(f"{read.missing} of {read.planned} planned trials have not run yet")
     return Findings(
-        frame=frame,
+        study=read,
         configurations=tuple(fitted),
         claims=tuple(claims),
-        gaps=gap_cells(frame),
+        gaps=gap_cells(read.frame),
         notes=tuple(notes),
     )
 

@@ -12,17 +12,19 @@ from analysis.findings.generalisation import mean_kappa
 from analysis.findings.limits import data_share, used_up
 from analysis.findings.scaling import mean_exponent, mean_to_data
 from analysis.published import s1
+from analysis.result import Fit
 from analysis.selection import with_names
 from analysis.tables import LOSSES, UNITS, count, interval, number
 
 
 def distribution(found: Iterable[Configuration]) -> list[str]:
     """Joint laws in distribution."""
-    head = ("configuration", "runs", "R²", "E", "alpha", "beta", "data's share at the largest "
-            "cell", "used up, N", "used up, D")  # fmt: skip
+    head = ("configuration", "runs", "status", "R²", "R² of the log excess", "E", "alpha", "beta",
+            "data's share at the largest cell", "used up, N", "used up, D")  # fmt: skip
     rows = [
         (
-            c.name, str(len(c.fit.residuals)), number(c.fit.r2),
+            c.name, str(len(c.fit.residuals)), _status(c.fit), number(c.fit.r2),
+            number(c.fit.r2_log_excess),
             *(_value(c.fit.params[p], interval(c.fit.intervals[p]),
                      doubtful=p in c.fit.certificate.bounds_hit)
               for p in ("E", "alpha", "beta")),
@@ -34,7 +36,9 @@ def distribution(found: Iterable[Configuration]) -> list[str]:
         "## Joint laws in distribution", "",
         "`L(N, D) = E + A / N^alpha + B / D^beta`. *Used up*: share of all that more N (or D) can "
         "give, from the smallest on, that the largest has given; near 1 the loss has stopped "
-        "falling along it. At a bound of the search: in brackets.", "",
+        "falling along it. At a bound of the search: in brackets. R² is of the loss, and is high "
+        "where the range of the losses is wide; that of the log excess, log(L - E), says how well "
+        "the terms of N and D are followed near E.", "",
         *table(head, rows), "",
     ]  # fmt: skip
 
@@ -48,20 +52,23 @@ def other_tasks(found: Iterable[Configuration]) -> list[str]:
         "or with E_ood fitted to the pairs. What no verdict rests on is in brackets, with the "
         "reason for kappa in the last column: exponents at a bound or of a law with a low R² are "
         "left out of means. The mean kappa over all tasks, bounds included, is S1's way. S1's "
-        "kappas are those of Table S.7 for the task of the same name, on other data.", "",
+        "kappas are those of Table S.7 for the task of the same name, on other data. Of the two "
+        "shares of marginal compute the first is S1's, for C ~ N D, and is there to be compared "
+        "with it; the second, with the MACs of these sizes, is what to plan with where every "
+        "record is passed over equally often.", "",
     ]  # fmt: skip
-    head = ("task", "R²", "E", "alpha", "beta", "kappa", "kappa, E_ood fitted", "kappa of S1",
-            "kappa is not used because")  # fmt: skip
+    head = ("task", "status", "R²", "R² of the log excess", "E", "alpha", "beta", "kappa",
+            "kappa, E_ood fitted", "kappa of S1", "kappa is not used because")  # fmt: skip
     for c in found:
         if not c.tasks:
             continue
         used = [t.task for t in c.tasks if not t.doubt]
         printed = s1.KAPPA.get(c.kind)
         means = [
-            ("**mean of those used**", "", "", quantity(mean_exponent(c, "alpha")),
+            ("**mean of those used**", "", "", "", "", quantity(mean_exponent(c, "alpha")),
              quantity(mean_exponent(c, "beta")), quantity(mean_kappa(c, used)),
              quantity(mean_kappa(c, used, free=True)), "", ""),
-            ("**mean of all**", "", "", "", "", quantity(mean_kappa(c)),
+            ("**mean of all**", "", "", "", "", "", "", quantity(mean_kappa(c)),
              quantity(mean_kappa(c, free=True)), f"{printed:.3f}" if printed else "", ""),
         ]  # fmt: skip
         macs = c.compute.macs
@@ -80,7 +87,7 @@ def _task(found: TaskFit, c: Configuration) -> tuple[str, ...]:
     printed = s1.kappa(found.task).get(c.kind)
     theirs = f"{printed:.3f}" if printed is not None else "–"
     if not fit.ok:
-        return (found.task, "not fitted: " + "; ".join(fit.warnings), *[""] * 5, theirs, "")
+        return (found.task, "not fitted: " + "; ".join(fit.warnings), *[""] * 7, theirs, "")
     exponents = [
         _value(fit.params[p], interval(fit.intervals[p]), doubtful=not found.identified(axis))
         for p, axis in (("alpha", "N"), ("beta", "D"))
@@ -95,7 +102,14 @@ def _task(found: TaskFit, c: Configuration) -> tuple[str, ...]:
     floor = _value(
         fit.params["E"], interval(fit.intervals["E"]), doubtful="E" in fit.certificate.bounds_hit
     )
-    return (found.task, number(fit.r2), floor, *exponents, *kappas, theirs, found.doubt)
+    return (found.task, _status(fit), number(fit.r2), number(fit.r2_log_excess), floor, *exponents,
+            *kappas, theirs, found.doubt)  # fmt: skip
+
+
+def _status(fit: Fit) -> str:
+    """Status of a fit, with what is at a bound."""
+    hit = ", ".join(fit.certificate.bounds_hit)
+    return f"{fit.status}: {hit}" if hit else str(fit.status)
 
 
 def gaps(cells: pd.DataFrame) -> list[str]:

@@ -46,7 +46,7 @@ def markdown(findings: Findings, captions: Mapping[str, str] | None = None) -> s
     """
     found = findings.configurations
     lines = [
-        f"# Findings of {findings.frame.attrs['study']}", "",
+        f"# Findings of {findings.study.name}", "",
         'Our numbers beside the findings of S1, "How Do Electrocardiogram Models Scale?". '
         + (_VIRTUAL if findings.virtual else _REAL), "",
         *_verdicts(findings.claims),

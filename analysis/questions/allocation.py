@@ -66,10 +66,13 @@ class AllocationSplit(Question):
 
     @property
     def facts(self) -> tuple[tuple[str, str], ...]:
-        """S1's share."""
-        if self.printed is None:
-            return ()
-        return (("S1, on the task of its Figure 5", f"{number(self.printed, 2)} to data"),)
+        """S1's share, and which of ours holds for whom."""
+        found = []
+        if self.counted is not None and self.counted.meaning:
+            found.append(("which holds", self.counted.meaning))
+        if self.printed is not None:
+            found.append(("S1, on the task of its Figure 5", f"{number(self.printed, 2)} to data"))
+        return tuple(found)
 
 
 def allocation_split(

@@ -34,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     if options.bootstrap < 0:
         parser().error("--bootstrap must not be negative")
+    from analysis.files import show
     from analysis.records import ResultsError
     from analysis.report.content import study_content
     from analysis.report.page import write_figures, write_report
@@ -42,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         content = study_content(folder, n_boot=options.bootstrap)
         if options.json:
-            print(content.to_json())  # noqa: T201
+            show(content.to_json())
         else:
             page = options.out or folder / "report.html"
             write_report(content, page)

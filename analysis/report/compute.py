@@ -55,12 +55,17 @@ class Compute:
     choice: LawChoice | None
     reasons: dict[str, str]
 
+    @property
+    def usable(self) -> bool:
+        """Whether the exponents of the surface may be shown: the law behind it converged."""
+        return not self.approaches.claims[2].refused
+
     def pictures(self) -> dict[str, Picture]:
         """Figures by name, of what there is."""
         found = {}
         if self.envelope is not None:
             found["envelope"] = self.envelope.plot()
-        if self.allocation is not None:
+        if self.allocation is not None and self.usable:
             found["allocation"] = self.allocation.plot()
         if sum(not c.refused for c in self.approaches.claims) > 1:
             found["approaches"] = self.approaches.plot()
@@ -109,8 +114,9 @@ def compute_of(part: pd.DataFrame, rows: pd.DataFrame, joint: Fit, n_boot: int) 
         allocation = _attempt(reasons, "allocation", lambda: allocate(joint, model))
     else:
         reasons["allocation"] = reasons["compute"]
-    lower = _attempt(reasons, "envelope", lambda: envelope(curves, n_boot=min(n_boot, REFITS)))
-    across = _attempt(reasons, "isoflop", lambda: _isoflop(curves, min(n_boot, REFITS)))
+    refits = min(n_boot, REFITS)
+    lower = _attempt(reasons, "envelope", lambda: envelope(_known(curves), n_boot=refits))
+    across = _attempt(reasons, "isoflop", lambda: _isoflop(_known(curves), refits))
     frontier = None
     if lower is not None:
         frontier = _attempt(reasons, "frontier", lambda: _frontier(lower, n_boot))
@@ -144,10 +150,21 @@ def _curves(part: pd.DataFrame) -> pd.DataFrame:
     return rows.rename(columns={"value": "loss"})[["N", "D", "C", "loss", "trial"]]
 
 
+def _known(curves: pd.DataFrame) -> pd.DataFrame:
+    """The curves.
+
+    Raises:
+        AllocationError: there are none.
+    """
+    if curves.empty:
+        raise AllocationError(
+            "no losses along training are here (large studies are published without them)"
+        )
+    return curves
+
+
 def _isoflop(curves: pd.DataFrame, n_boot: int) -> IsoFlop:
     """IsoFLOP curves cut out of training curves at budgets that several sizes reach."""
-    if curves.empty:
-        raise AllocationError("no evaluations along training")
     ends = curves.groupby("trial")["C"].agg(["min", "max"])
     low, high = float(ends["min"].max()), float(ends["max"].max())
     if not low < high:

@@ -14,7 +14,7 @@ import pandas as pd
 from analysis.fit import fit_law
 from analysis.folds import pooled
 from analysis.holdout import Holdout, leave_out_largest
-from analysis.records import load
+from analysis.records import Study, study
 from analysis.report.compute import Compute, compute_of
 from analysis.report.labels import label_cells
 from analysis.report.others import other_tables
@@ -64,7 +64,7 @@ class Content:
     """Everything a report says; see ``to_dict`` for the numbers.
 
     Attributes:
-        frame: the study's frame.
+        study: as it was read, its folds pooled.
         groups: one per law; pretrained models only.
         others: tables of the trainings that no law describes.
         probes: cells by task and metric: linear probes, averaged over seeds.
@@ -73,7 +73,7 @@ class Content:
         study_warnings: of the whole study; each group has its own.
     """
 
-    frame: pd.DataFrame
+    study: Study
     groups: tuple[Group, ...]
     others: list[dict[str, Any]]
     probes: pd.DataFrame
@@ -85,25 +85,29 @@ class Content:
     def warnings(self) -> tuple[str, ...]:
         """All warnings, those of a group under its title where there are several."""
         several = len(self.groups) > 1
-        labelled = [f"{g.title}: {w}" if several else w for g in self.groups for w in g.warnings]
+        labelled = []
+        for g in self.groups:  # reasons against a law are one warning, where there are several
+            own = (
+                g.warnings if not several or (g.joint and g.joint.ok) else ("; ".join(g.warnings),)
+            )
+            labelled += [f"{g.title}: {w}" if several else w for w in own if w]
         return (*self.study_warnings, *labelled)
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers as plain JSON values."""
-        frame = self.frame
         return {
             "schema": SCHEMA,
-            "study": frame.attrs["study"],
-            "folder": frame.attrs["folder"],
+            "study": self.study.name,
+            "folder": str(self.study.folder),
             "warnings": list(self.study_warnings),
-            "plan": plan_numbers(frame),
+            "plan": plan_numbers(self.study),
             "groups": [_group_numbers(g) for g in self.groups],
             "others": self.others,
             "probes": _rows(self.probes),
             "labels": {name: _rows(cells) for name, cells in self.labels.items()},
             "models": self.models,
-            "trials": _rows(trial_rows(frame).drop(columns=["recipe", "parents"])),
-            "provenance": provenance(frame),
+            "trials": _rows(trial_rows(self.study.frame).drop(columns=["recipe", "parents"])),
+            "provenance": provenance(self.study),
         }
 
     def to_json(self) -> str:
@@ -117,32 +121,30 @@ def study_content(folder: str | Path, n_boot: int = 1000) -> Content:
     Raises:
         ResultsError: the folder cannot be read.
     """
-    frame = pooled(load(folder))
-    corpora = frame.attrs["corpora"]
-    bare = frame.copy()
-    bare.attrs = {}  # pandas copies them deeply at every step
-    parts = list(groups(bare))
+    read = study(folder)
+    read = dataclasses.replace(read, frame=pooled(read.frame))
+    frame = read.frame
+    parts = list(groups(frame))
     named = titles([key for key, _ in parts])
     found = [
-        _group(key, title, part, corpora, n_boot)
+        _group(key, title, part, read.corpora, n_boot)
         for (key, part), title in zip(parts, named, strict=True)
     ]
     return Content(
-        frame=frame,
+        study=read,
         groups=tuple(found),
-        others=other_tables(bare),
-        probes=probe_cells(bare),
-        labels=label_cells(bare),
-        models=chosen_models(bare),
-        study_warnings=tuple(_study_warnings(frame)),
+        others=other_tables(frame),
+        probes=probe_cells(frame),
+        labels=label_cells(frame),
+        models=chosen_models(frame),
+        study_warnings=tuple(_study_warnings(read)),
     )
 
 
 def _group(
     key: dict[str, Any], title: str, part: pd.DataFrame, corpora: Mapping[str, Any], n_boot: int
 ) -> Group:
-    part = part[part["metric"].isin(("loss", ""))].copy()  # "": trials without a value
-    part.attrs = {}  # pandas copies them deeply at every step
+    part = part[part["metric"].isin(("loss", ""))]  # "": trials without a value
     try:
         rows = law_rows(part)
     except ValueError as error:
@@ -193,14 +195,13 @@ def _bayes(fit: Fit, corpus: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def _study_warnings(frame: pd.DataFrame) -> list[str]:
-    attrs = frame.attrs
+def _study_warnings(read: Study) -> list[str]:
     found = []
-    if attrs["missing"]:
-        found.append(f"{attrs['missing']} of {attrs['planned']} planned trials have not run yet")
-    if attrs["empty_evaluations"]:
-        found.append(f"{attrs['empty_evaluations']} planned evaluations gave no value")
-    trials = trial_rows(frame)
+    if read.missing:
+        found.append(f"{read.missing} of {read.planned} planned trials have not run yet")
+    if read.empty_evaluations:
+        found.append(f"{read.empty_evaluations} planned evaluations gave no value")
+    trials = trial_rows(read.frame)
     commits = trials["commit"].unique()
     if len(commits) > 1:
         found.append(f"trials come from {len(commits)} different commits")

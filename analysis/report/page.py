@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,12 @@ def write_report(content: Content, path: Path) -> None:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"number": number, "count": count, "duration": duration}
+    environment.filters |= {
+        "number": number,
+        "count": count,
+        "duration": duration,
+        "capital": lambda text: text[:1].upper() + text[1:],
+    }
     environment.globals |= {
         "losses": LOSSES,
         "interval": interval,
@@ -43,10 +49,11 @@ def write_report(content: Content, path: Path) -> None:
         "certificate": certificate,
     }
     page = environment.get_template("page.html.j2").render(
-        study=content.frame.attrs["study"],
-        folder=content.frame.attrs["folder"],
+        study=content.study.name,
+        folder=str(content.study.folder),
+        quoted=shlex.quote(str(content.study.folder)),
         warnings=content.warnings,
-        plan=plan_numbers(content.frame),
+        plan=plan_numbers(content.study),
         groups=[_section(g, i) for i, g in enumerate(content.groups)],
         probes=[
             {"title": title, "figure": figures.svg(picture, f"probe{i}")}
@@ -60,7 +67,7 @@ def write_report(content: Content, path: Path) -> None:
         others=content.others,
         models=content.models,
         trials=_trials(content),
-        provenance=provenance(content.frame),
+        provenance=provenance(content.study),
     )
     write_whole(path, page.encode())
 
@@ -126,6 +133,7 @@ def _section(group: Group, index: int) -> dict[str, Any]:
         "group": group,
         "fits": [f for f in (group.joint, *group.marginals) if f is not None],
         "cells": _cells(group.rows),
+        "capped": int((group.rows["status"] == "budget_limited").sum()),
         "figures": {k: figures.svg(v, f"{k}{index}") for k, v in _pictures(group).items()},
     }
 
@@ -143,7 +151,7 @@ def _cells(rows: pd.DataFrame) -> dict[str, Any]:
             {
                 "N": int(n),
                 "size": str(size),
-                "values": [(float(v), (float(v) - low) / span) for v in row],
+                "values": [(float(v), (float(v) - low) / span if high > low else 1.0) for v in row],
             }
             for (n, size), row in zip(table.index, table.to_numpy(), strict=True)
         ],
@@ -156,8 +164,8 @@ def _trials(content: Content) -> list[dict[str, Any]]:
         for g in content.groups if len(g.rows)
         for t, v in zip(g.rows["trial"], g.rows["value"], strict=True)
     }  # fmt: skip
-    errors = content.frame.attrs["errors"]
-    rows = trial_rows(content.frame).sort_values(["family", "size", "D", "seed"])
+    errors = content.study.errors
+    rows = trial_rows(content.study.frame).sort_values(["family", "size", "D", "seed"])
     rows = rows.sort_values(["family", "N", "D", "seed"], na_position="last", kind="stable")
     return [
         {

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
-
+from analysis.records import Study
 from analysis.selection import trial_rows
 
 
-def plan_numbers(frame: pd.DataFrame) -> dict[str, Any]:
+def plan_numbers(study: Study) -> dict[str, Any]:
     """What was planned and what it took."""
-    trials, attrs = trial_rows(frame), frame.attrs
+    trials = trial_rows(study.frame)
     sizes = trials.dropna(subset=["N"]).drop_duplicates(["family", "size"]).sort_values("N")
     return {
-        "stages": attrs["plan"],
-        "planned": attrs["planned"],
-        "missing": attrs["missing"],
-        "counts": attrs["counts"],
+        "stages": dict(study.plan),
+        "planned": study.planned,
+        "missing": study.missing,
+        "counts": dict(study.counts),
         "sizes": [
             {"family": str(r["family"]), "size": str(r["size"]), "N": int(r["N"])}
             for _, r in sizes.iterrows()
@@ -31,20 +30,20 @@ def plan_numbers(frame: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def provenance(frame: pd.DataFrame) -> dict[str, Any]:
+def provenance(study: Study) -> dict[str, Any]:
     """Where the numbers come from."""
-    trials, attrs = trial_rows(frame), frame.attrs
+    trials = trial_rows(study.frame)
     corpora = {
         name: {k: c.get(k) for k in ("source", "task", "fingerprint", "records", "patients")}
-        for name, c in attrs["corpora"].items()
+        for name, c in study.corpora.items()
     }
     return {
-        "study_commit": attrs["commit"],
-        "study_dirty": attrs["dirty"],
+        "study_commit": study.commit,
+        "study_dirty": study.dirty,
         "trial_commits": sorted({str(c) for c in trials["commit"] if c}),
         "dirty_trials": int(trials["dirty"].fillna(False).sum()),
         "devices": sorted({str(d) for d in trials["device"] if d}),
-        "versions": attrs["provenance"].get("versions", {}),
+        "versions": study.provenance.get("versions", {}),
         "corpora": corpora,
-        "errors": attrs["errors"],
+        "errors": dict(study.errors),
     }

@@ -80,7 +80,9 @@ def transfer_picture(tasks: list[OtherTask]) -> Picture:
                 at = low + (high - low) * np.linspace(0.0, 1.0, 120) ** 3  # steep near the floor
                 line = each.law.predict(L_id=at)["L_ood"]
                 axes.plot(at, line, color=FLOOR, lw=1.4)
-                title += f", kappa {number(each.law.params['kappa'], 2)}"
+                title += (
+                    f"\nkappa {number(each.law.params['kappa'], 2)}, R² {number(each.law.r2, 2)}"
+                )
             axes.set_title(title)
             axes.set_xlabel("loss trained on, nats")
         panels[0].set_ylabel("loss of a linear probe, nats")

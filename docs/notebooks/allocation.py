@@ -15,8 +15,8 @@
 # %%
 import os
 
-from analysis import fit_law, law_rows, load
-from analysis.allocation import AllocationError, allocate, compare_approaches, compute_model
+from analysis import allocate, fit_law, law_rows, load
+from analysis.allocation import AllocationError, compare_approaches, compute_model
 from analysis.envelope import envelope
 from analysis.isoflop import isoflop
 

@@ -16,8 +16,7 @@
 # %%
 import os
 
-from analysis import fit_law, load
-from analysis.together import fit_together
+from analysis import fit_law, fit_together, load
 from analysis.transfer import fit_transfer
 
 frame = load(os.environ.get("STUDY", "results/ecg-scaling-virtual"))

@@ -10,7 +10,7 @@
 # # Comparing families and paradigms
 #
 # Each paradigm is trained on a loss of its own, so they are compared on linear probes, here of two
-# tasks. `analysis.questions.ask` asks everything. `STUDY` names another results folder.
+# tasks. `analysis.ask` asks everything. `STUDY` names another results folder.
 # 50 refits keep this quick; reports take 1,000.
 
 # %%

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 import math
 
@@ -18,6 +20,7 @@ from analysis.allocation import (
 )
 from analysis.figures import png
 from analysis.surface import Surface, exponents_of
+from analysis.tables import number
 from tests.analysis.frontiers import (
     EPOCH,
     SKEWED,
@@ -216,7 +219,7 @@ def test_the_result_shows_itself(shown: Allocation) -> None:
 def test_the_figure_shows_contours_and_optima(shown: Allocation) -> None:
     figure = shown.plot()
     left, right = figure.axes
-    assert len(left.lines) == 7 + 2
+    assert len(left.lines) == 6 + 6 + 2  # equal loss, equal C, the optimum and the runs
     N = next(line for line in right.lines if line.get_label() == "N*")
     C = np.asarray(N.get_xdata(), dtype=float)
     np.testing.assert_allclose(np.asarray(N.get_ydata()), shown.optimal(C)["N"])
@@ -238,3 +241,29 @@ def test_the_loss_beyond_the_data_holds_the_laws_own_error() -> None:
     assert fit.misfit is not None
     down, up = fit.misfit.widths(np.array([[row["N"], row["D"]]]))
     assert widths[0] > down[0] + up[0] > 0
+
+
+def test_lines_of_equal_loss_do_not_lie_on_each_other() -> None:
+    """In N and C they did: their far arms met."""
+    left = allocate(fitted(EPOCH), costing(0.83, 0.23)).plot().axes[0]
+    known = [line for line in left.lines if str(line.get_label())[:1].isdigit()]
+    drawn = [
+        left.transAxes.inverted().transform(left.transData.transform(line.get_xydata()))
+        for line in known
+    ]
+    assert len(drawn) == 6 and all(len(xy) > 20 for xy in drawn)
+    for one, other in itertools.pairwise(drawn):
+        apart = np.linalg.norm(one[:, None] - other[None], axis=2)
+        assert apart.min() > 0.02  # of the panel's side
+
+
+def test_it_is_said_which_exponents_hold_for_whom(shown: Allocation) -> None:
+    m, q = number(shown.compute.m), number(shown.compute.q)
+    for words in (f"whose C grew as N^{m} D^{q}: plan such training with them", "C = k N D hold"):
+        assert words in shown.meaning and words in shown.summary()
+    assert shown.to_dict()["meaning"] == shown.meaning
+    assert allocate(fitted(EPOCH), STANDARD).meaning == ""  # one set alone
+    poor = dataclasses.replace(shown, status="at bound")
+    assert poor.meaning == "neither set of exponents is to be relied on: the fit is at bound"
+    fixed = compute_model(ladder().assign(macs=lambda t: t["N"] ** 0.8), convention="fixed epochs")
+    assert "a pass costs N^0.800" in allocate(fitted(EPOCH), fixed).meaning

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.compare import main
+from analysis import compare_models
+from analysis.compare import as_text, main
 from analysis.overfitting import gap_cells
 from analysis.paired import Estimate, auroc, macro_auroc, patient_weights, scores
 from analysis.predictions import Predictions, read_test
@@ -199,6 +203,113 @@ def test_a_model_that_saw_the_fold_is_refused(
     trials.to_parquet(table)
     assert main([str(study), "--bootstrap", "5"]) == 2
     assert "tested on fold 2 of it (evaluation e0f2): it may have seen" in capsys.readouterr().err
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def published(study: Path) -> Path:
+    """The study as a clone has it: a published comparison, tables, no live store."""
+    assert main([str(study), "--bootstrap", "50", "--out", str(study / "comparison.json")]) == 0
+    for name in ("trials", "evaluations"):
+        pd.read_parquet(study / f".runs/{name}.parquet").to_csv(study / f"{name}.csv", index=False)
+    (study / ".runs/study.json").rename(study / "study.json")
+    shutil.rmtree(study / ".runs")
+    return study
+
+
+def test_without_predictions_what_was_published_is_read(
+    published: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    live = as_text(json.loads((published / "comparison.json").read_text())).splitlines()
+    assert main([str(published)]) == 0
+    text = capsys.readouterr().out.splitlines()
+    assert text[1] == (
+        f"as published in {published / 'comparison.json'}; the predictions behind it are not"
+    )
+    assert [text[0], *text[2:]] == live
+    found = compare_models(published, task=TASK, protocol="linear-probe")
+    assert [c["kind"]["paradigm"] for c in found["chosen"]] == ["ssl"] and len(found["pairs"]) == 1
+    assert found["published"] == str(published / "comparison.json")
+    assert compare_models(str(published), resamples=50, seed=0)["resamples"] == 50
+
+
+def test_a_live_comparison_says_that_it_is_none_published(study: Path) -> None:
+    (study / "comparison.json").write_text("{}")  # older than the predictions
+    assert compare_models(study, resamples=5)["published"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--bootstrap", "51"), "published with resamples 50, not 51: other resamples need"),
+        (("--seed", "3"), "published with seed 0, not 3"),
+        (("--task", "elsewhere"), "no comparison of elsewhere"),
+    ],
+)
+def test_what_was_not_published_is_refused(
+    published: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
+) -> None:
+    assert main([str(published), *words]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {published / 'comparison.json'}: ") and message in error
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"schema": 2}, "not a comparison of schema 1"),
+        ({"study": "another"}, "compares 'another', but study.json is 'cv'"),
+        ({"pairs": [{}]}, r"broken \(KeyError"),
+        ({"chosen": None}, r"broken \(TypeError"),
+    ],
+)
+def test_a_broken_published_comparison_names_its_file(
+    published: Path, changes: dict[str, Any], message: str
+) -> None:
+    path = published / "comparison.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(ResultsError, match=f"comparison.json: .*{message}"):
+        compare_models(published)
+    path.write_text("{")
+    with pytest.raises(ResultsError, match=r"comparison.json: cannot be read"):
+        compare_models(published)
+    path.write_text('{"schema": 1, "study": "cv"}')
+    with pytest.raises(ResultsError, match=r"comparison.json: no key resamples, seed, chosen"):
+        compare_models(published)
+    path.unlink()
+    with pytest.raises(ResultsError, match=r"no predictions: run the study with"):
+        compare_models(published)
+
+
+def test_the_comparison_of_the_readme_is_read_from_a_clone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = ROOT / "results/ptbxl-cv"
+    clone = shutil.copytree(kept, tmp_path / "clone", ignore=shutil.ignore_patterns(".runs"))
+    assert main([str(clone)]) == 0
+    text = capsys.readouterr().out
+    assert "resnet-SL on ptbxl:superclass (held-out): 0.9031 [0.8938, 0.9123]" in text
+    assert (
+        text.splitlines()[2:]
+        == [line for line in _shown(kept / "README.md") if not line.startswith("as published")][1:]
+    )
+
+
+def test_a_reader_that_has_enough_is_no_error(published: Path) -> None:
+    """As in ``python -m analysis.compare FOLDER | head -1``."""
+    command = [sys.executable, "-m", "analysis.compare", str(published), "--json"]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)
+    assert run.stdout is not None and run.stderr is not None
+    run.stdout.close()
+    assert run.stderr.read() == b"" and run.wait() == 0
+    run.stderr.close()
+
+
+def _shown(readme: Path) -> list[str]:
+    """What the README of a study shows of its comparison."""
+    return readme.read_text().partition("```text\n")[2].partition("\n```")[0].splitlines()
 
 
 def test_pickles_are_never_read(tmp_path: Path) -> None:

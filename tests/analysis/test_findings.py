@@ -15,6 +15,7 @@ from analysis.findings.claims import Claim, Quantity, Verdict, mean
 from analysis.findings.content import Findings
 from analysis.findings.page import markdown
 from analysis.published import s1
+from analysis.tables import number
 from analysis.uncertainty import Interval
 from tests.analysis.worlds import HOLDS, TASKS, Truth, opposite, write_world
 
@@ -153,6 +154,11 @@ def test_the_page_says_what_may_be_compared(holds: Findings) -> None:
     ):  # fmt: skip
         assert words in page
     assert "1 tasks" not in page
+    joint = next(line for line in page.splitlines() if line.startswith("| resnet-SL | 25 | "))
+    fit = holds.configurations[0].fit
+    assert joint.split(" | ")[2:5] == [
+        str(fit.status), number(fit.r2), number(fit.r2_log_excess),
+    ]  # fmt: skip
     assert page.index("## Verdicts") < page.index("## How to read this") < page.index("## i.")
     for line in page.splitlines():
         if line.startswith("|"):
@@ -188,7 +194,12 @@ def test_the_command_writes_page_numbers_and_figures(
 ) -> None:
     world = {k: HOLDS[k] for k in (("resnet", "sl"), ("resnet", "ssl"))}
     folder = write_world(tmp_path / "w", world, TASKS[:2])
+    before = sorted(folder.rglob("*"))
     assert main([str(folder), "--bootstrap", "20"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("# Findings of ") and "## Verdicts" in printed
+    assert sorted(folder.rglob("*")) == before  # what is published is rewritten when asked to
+    assert main([str(folder), "--bootstrap", "20", "--write"]) == 0
     assert "findings.md: written" in capsys.readouterr().out
     page = (folder / "findings.md").read_text()
     for name in ("exponents", "transfer", "loss"):
@@ -201,6 +212,12 @@ def test_the_command_writes_page_numbers_and_figures(
     assert main([str(folder), "--bootstrap", "0", "--json"]) == 0
     first = json.loads(capsys.readouterr().out)["claims"][0]
     assert first["interval"] == [None, None] and first["why_unknown"] == "no interval"
+    elsewhere = tmp_path / "a page" / "ours.md"
+    assert main([str(folder), "--bootstrap", "20", "--out", str(elsewhere)]) == 0
+    assert elsewhere.read_text() == page and elsewhere.with_suffix(".json").exists()
+    with pytest.raises(SystemExit):
+        main([str(folder), "--json", "--write"])
+    assert "not allowed with" in capsys.readouterr().err
 
 
 def test_a_study_without_a_law_is_refused(

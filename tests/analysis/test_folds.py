@@ -11,7 +11,7 @@ import pytest
 from analysis import law_rows, load
 from analysis.folds import FoldError, fold_of, matched, pooled, without_fold
 from analysis.report.tasks import probe_cells, probe_tables
-from analysis.selection import groups, titles
+from analysis.selection import groups, remarks, titles
 from tests.analysis.synthetic import CORPUS, SHIFTED
 from tests.analysis.worlds import HOLDS, TASKS, write_world
 
@@ -44,7 +44,8 @@ def test_folds_become_one_corpus_with_one_d(made: Path) -> None:
     assert set(frame["D"]) != set(found["D"])
     rows = law_rows(frame)
     assert len(rows) == 15
-    assert "3 folds, each with its own training and test records" in rows.attrs["notes"]
+    _, notes = remarks(frame, rows)
+    assert "3 folds, each with its own training and test records" in notes
     assert len(list(groups(frame))) == 1
 
 
@@ -53,7 +54,6 @@ def test_official_splits_are_left_as_they_are(made: Path) -> None:
     found = pooled(frame)
     pd.testing.assert_frame_equal(found[frame.columns], frame)
     assert set(found["fold"]) == {0}
-    assert found.attrs["study"] == "made-up"
 
 
 def test_one_model_probed_on_several_folds_is_one_row(made: Path) -> None:
@@ -107,7 +107,9 @@ def test_a_trial_that_failed_early_stays_in_its_group(tmp_path: Path) -> None:
     frame.loc[lost, "status"] = "failed"
     found: list[tuple[dict[str, Any], pd.DataFrame]] = list(groups(frame))
     assert len(found) == 1
-    assert "1 trial failed and left out" in law_rows(found[0][1]).attrs["warnings"]
+    part = found[0][1]
+    warnings, _ = remarks(part, law_rows(part))
+    assert "1 trial failed and left out" in warnings
 
 
 def test_a_fold_that_lacks_a_data_size_keeps_the_others_apart() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,22 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analysis import fit_law, law_rows, load
-from analysis.records import EVALUATION_COLUMNS, TRIAL_COLUMNS, ResultsError
-from analysis.selection import groups, trial_rows
+from analysis import fit_law, law_rows, load, study
+from analysis.records import EVALUATION_COLUMNS, TRIAL_COLUMNS, ResultsError, Study
+from analysis.selection import groups, remarks, trial_rows
 from scaling.record import EVALUATION_COLUMNS as SCHEMA_EVALUATIONS
 from scaling.record import TRIAL_COLUMNS as SCHEMA_TRIALS
 from scaling.record import validate
-from tests.analysis.synthetic import CORPUS, SHIFTED, Plan, compact, publish, records, write_study
+from tests.analysis.synthetic import (
+    CORPUS,
+    SHIFTED,
+    SIZES,
+    Plan,
+    compact,
+    publish,
+    records,
+    write_study,
+)
 
 
 def edit(path: Path, **changes: Any) -> None:
@@ -38,21 +48,38 @@ def test_columns_are_those_of_the_schema() -> None:
 
 
 def test_live_compacted_and_published_give_the_same_frame(copy: Path) -> None:
-    live = load(copy)
+    live = study(copy)
     for share in (0.4, 1.0):
-        pd.testing.assert_frame_equal(load(compact(copy, share)), live)
-    published = load(publish(copy))
-    pd.testing.assert_frame_equal(published, live)
-    for key in ("study", "counts", "plan", "corpora", "ladder", "missing"):
-        assert published.attrs[key] == live.attrs[key]
+        pd.testing.assert_frame_equal(load(compact(copy, share)), live.frame)
+    published = study(publish(copy))
+    pd.testing.assert_frame_equal(published.frame, live.frame)
+    same = {f.name for f in dataclasses.fields(Study)} - {"frame", "errors", "provenance"}
+    for name in same:  # those three a live store alone knows whole
+        assert getattr(published, name) == getattr(live, name)
 
 
-def test_a_frame_says_what_it_holds(mixed: Path) -> None:
+def test_a_study_says_what_was_planned_and_what_ran(mixed: Path) -> None:
+    found = study(str(mixed))
+    assert (found.name, found.folder) == ("made-up", mixed)
+    assert found.counts == {"done": 17, "budget_limited": 1, "diverged": 1, "failed": 1}
+    assert found.planned == 20 and found.missing == found.ignored == found.empty_evaluations == 0
+    assert found.plan == {"pretrain": 20}
+    assert [row["size"] for row in found.ladder] == list(SIZES)
+    assert found.corpora[CORPUS]["bayes_loss"]["value"] == 0.25
+    assert list(found.errors.values()) == ["RuntimeError: no luck"]
+    assert set(found.errors) <= set(found.frame["trial"])
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        found.name = "another"  # type: ignore[misc]
+
+
+def test_every_attribute_of_a_study_is_documented() -> None:
+    about = Study.__doc__ or ""
+    assert not [f.name for f in dataclasses.fields(Study) if f"\n        {f.name}: " not in about]
+
+
+def test_a_frame_carries_values_alone(mixed: Path) -> None:
     frame = load(mixed)
-    assert frame.attrs["counts"] == {"done": 17, "budget_limited": 1, "diverged": 1, "failed": 1}
-    assert frame.attrs["planned"] == 20 and frame.attrs["missing"] == 0
-    assert frame.attrs["corpora"][CORPUS]["bayes_loss"]["value"] == 0.25
-    assert list(frame.attrs["errors"].values()) == ["RuntimeError: no luck"]
+    assert frame.attrs == {} and law_rows(frame).attrs == {}
     failed = frame[frame["status"] == "failed"]
     assert len(failed) == 1 and failed["metric"].iloc[0] == ""
     assert frame["N"].dtype == "Int64" and frame["value"].dtype == "float64"
@@ -68,17 +95,17 @@ def test_evaluations_keep_their_own_compute(made: Path) -> None:
 
 def test_ids_outside_the_plan_are_ignored(copy: Path) -> None:
     path = copy / ".runs/study.json"
-    study = json.loads(path.read_text())
-    dropped = study["stages"][0]["trials"].pop()
-    path.write_text(json.dumps(study))
-    frame = load(copy)
-    assert dropped not in set(frame["trial"])
-    assert frame.attrs["ignored"] == 1
+    planned = json.loads(path.read_text())
+    dropped = planned["stages"][0]["trials"].pop()
+    path.write_text(json.dumps(planned))
+    found = study(copy)
+    assert dropped not in set(found.frame["trial"])
+    assert found.ignored == 1
 
 
 def test_a_planned_trial_without_a_record_is_missing(copy: Path) -> None:
     some_record(copy, "t").unlink()
-    assert load(copy).attrs["missing"] == 1
+    assert study(copy).missing == 1
 
 
 def test_unusable_folders_say_why(tmp_path: Path, copy: Path) -> None:
@@ -148,15 +175,17 @@ def test_a_truncated_parquet_names_its_file(copy: Path) -> None:
 
 
 def test_law_rows_say_what_was_left_out(mixed: Path) -> None:
-    rows = law_rows(load(mixed))
+    frame = load(mixed)
+    rows = law_rows(frame)
     assert len(rows) == 18
     assert set(rows["protocol"]) == {"held-out"} and set(rows["split"]) == {"test"}
-    assert rows.attrs["warnings"] == [
+    warnings, notes = remarks(frame, rows)
+    assert warnings == [
         "1 trial failed and left out",
         "1 trial diverged and left out",
         "1 trial stopped at the step cap before converging (used)",
     ]
-    assert rows.attrs["notes"] == ["18 trials used, 2 left out"]
+    assert notes == ["18 trials used, 2 left out"]
 
 
 def test_law_rows_take_another_task(mixed: Path) -> None:
@@ -178,7 +207,8 @@ def test_several_recipes_in_a_cell_are_reported(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "seeds", Plan(seeds=(0, 1)))
     frame = load(folder)
     frame.loc[frame["seed"] == 1, "recipe"] = "{}"
-    assert "cells hold runs of several recipes: all are used" in law_rows(frame).attrs["warnings"]
+    warnings, _ = remarks(frame, law_rows(frame))
+    assert "cells hold runs of several recipes: all are used" in warnings
 
 
 def test_the_law_is_fitted_to_the_law_rows(mixed: Path) -> None:
@@ -193,11 +223,11 @@ def test_the_law_is_fitted_to_the_law_rows(mixed: Path) -> None:
 
 def test_published_library_versions(copy: Path) -> None:
     publish(copy)
-    assert load(copy).attrs["provenance"]["versions"] == {}
+    assert study(copy).provenance["versions"] == {}
     path = copy / "provenance.json"
     both = [{"versions": {"python": "3.11", "torch": t}} for t in ("2.13", "2.14", "2.13")]
     path.write_text(json.dumps(both))
-    versions = load(copy).attrs["provenance"]["versions"]
+    versions = study(copy).provenance["versions"]
     assert versions == {"python": "3.11", "torch": "2.13 and 2.14"}
     path.write_text('{"torch": "2.13"}')
     with pytest.raises(ResultsError, match=r"provenance.json: broken"):

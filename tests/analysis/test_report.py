@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import escape
 
 from analysis import load
 from analysis.report import study_content, write_figures, write_report
@@ -19,6 +21,7 @@ from analysis.report.__main__ import main
 from analysis.report.content import Content
 from analysis.report.page import duration
 from analysis.report.tasks import chosen_models, mean_interval
+from analysis.tables import number
 from tests.analysis.synthetic import Plan, publish, write_study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -92,6 +95,57 @@ def test_the_page_shows_what_the_issue_asks(page: str, content: Content) -> None
     for text in shown:
         assert text in page
     assert f"{fit.params['E']:.4f}"[:5] in page
+
+
+def test_figures_are_as_large_as_drawn(page: str) -> None:
+    """One of a single panel was blown up to the width of the page."""
+    widths = [float(w) for w in re.findall(r'<svg [^>]*?width="([0-9.]+)pt"', page)]
+    assert len(widths) == page.count("<svg") and min(widths) < 0.6 * max(widths)
+    rules = re.findall(r"figure svg *\{([^}]*)\}", page)
+    assert rules and not any(re.search(r"(^|[ ;])(min-)?width *:", rule) for rule in rules)
+
+
+def test_dark_pages_change_every_colour(page: str) -> None:
+    style = page[page.index("<style>") : page.index("</style>")]
+    light, dark = re.findall(r":root \{(.*?)\}", style, flags=re.DOTALL)
+    names = re.findall(r"--([a-z]+):", light)
+    assert "prefers-color-scheme:dark" in style and names == re.findall(r"--([a-z]+):", dark)
+    rest = style.replace(light, "").replace(dark, "")
+    assert re.findall(r"#[0-9a-f]{3,6}", rest) == ["#e9edf0", "#fff"]  # under figures, in print
+    assert set(re.findall(r"var\(--([a-z]+)\)", page)) <= set(names)
+
+
+def test_no_reason_stands_in_a_narrow_cell_or_twice(tmp_path: Path) -> None:
+    """Refusals of 19 lines stood in a cell of a table, and again below it."""
+    content = study_content(write_study(tmp_path / "s", Plan()), n_boot=20)
+    compute = content.groups[0].compute
+    assert compute is not None
+    write_report(content, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    section = text[text.index("<h3>Compute</h3>") : text.index("Models chosen on validation")]
+    cells = re.findall(r"<td.*?</td>", section)
+    refused = [c.refused for c in compute.approaches.claims if c.refused]
+    assert len(refused) == 3
+    for reason in refused:
+        shown = str(escape(reason[1:]))
+        assert section.count(shown) == 1 and not any(shown in cell for cell in cells)
+
+
+def test_the_command_to_copy_quotes_its_path(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "my studies" / "s", Plan())
+    write_report(study_content(folder, n_boot=0), tmp_path / "report.html")
+    text = html.unescape((tmp_path / "report.html").read_text())
+    assert f"python -m analysis.findings '{folder}'" in text
+
+
+def test_a_law_at_a_bound_is_said_beside_its_r2(page: str, content: Content) -> None:
+    fit = content.groups[0].joint
+    assert fit is not None
+    cards = re.findall(r'<div class="card ?(\w*)"><b>([^<]*)</b>', page)
+    assert [c[1] for c in cards[:3]] == [
+        number(fit.r2, 4), number(fit.r2_log_excess, 4), str(fit.status),
+    ]  # fmt: skip
+    assert cards[2][0] == ("good" if fit.status == "converged" else "bad")
 
 
 def test_numbers_are_plain_json(content: Content) -> None:

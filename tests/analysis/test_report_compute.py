@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from analysis.allocation import ComputeModel, allocate, compare_approaches
 from analysis.report.content import Content, study_content
 from analysis.report.page import write_report
 from analysis.report.transfer import transfer_picture
+from tests.analysis.frontiers import fitted
 from tests.analysis.synthetic import Plan, write_study
 
 
@@ -66,3 +70,46 @@ def test_the_page_and_the_numbers_hold_them(content: Content, tmp_path: Path) ->
     numbers = json.loads(content.to_json())["groups"][0]
     assert numbers["transfer"]["virtual/shifted"]["K"] > 0
     assert numbers["compute"]["choice"]["chosen"]
+
+
+def with_allocation(content: Content, status: str) -> Content:
+    """The same, with an allocation from a law of this status beside the refusals."""
+    group = content.groups[0]
+    assert group.compute is not None
+    cost = ComputeModel.standard()
+    model = dataclasses.replace(cost, convention="counted", m=0.83, q=0.23)
+    allocation = dataclasses.replace(
+        allocate(fitted((0.25, 1.2, 0.35, 2.0, 0.4)), model), status=status
+    )
+    compute = dataclasses.replace(
+        group.compute, allocation=allocation, approaches=compare_approaches(surface=allocation)
+    )
+    return dataclasses.replace(content, groups=(dataclasses.replace(group, compute=compute),))
+
+
+def section(content: Content, tmp_path: Path) -> str:
+    write_report(content, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    return page[page.index("<h3>Compute</h3>") : page.index("Models chosen on validation")]
+
+
+def test_two_allocations_stand_with_the_sentence_that_tells_them_apart(
+    content: Content, tmp_path: Path
+) -> None:
+    shown = section(with_allocation(content, "converged"), tmp_path)
+    for words in (
+        "3: surface", ">believed<", "3, under C = k N D", ">to compare<", "Lines of equal loss",
+        "The counted exponents hold for training that stops as these runs did, whose C grew as "
+        "N^0.830 D^0.230: plan such training with them; those under C = k N D hold where",
+    ):  # fmt: skip
+        assert words in shown
+
+
+def test_neither_allocation_stands_where_the_law_is_not_to_be_relied_on(
+    content: Content, tmp_path: Path
+) -> None:
+    shown = section(with_allocation(content, "at bound"), tmp_path)
+    assert "Surface refused.</b> The fit is at bound." in shown
+    for words in ("under C = k N D", "plan such training", "Lines of equal loss", "believed"):
+        assert words not in shown
+    assert not re.search(r"<td>[0-9]", shown)

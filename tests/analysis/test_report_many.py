@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import load
+from analysis import load, study
 from analysis.folds import pooled
 from analysis.report import study_content, write_figures, write_report
 from analysis.report.content import Content
@@ -99,12 +99,12 @@ def test_intervals_of_values_are_read_where_there_are_any(tmp_path: Path) -> Non
 
 def test_stages_of_one_name_are_counted_together(tmp_path: Path) -> None:
     folder = write_world(tmp_path / "w", {("resnet", "sl"): HOLDS["resnet", "sl"]}, ())
-    study = json.loads((folder / "study.json").read_text())
-    (stage,) = study["stages"]
-    study["stages"] = [{**stage, "trials": part} for part in (stage["trials"][:10],
+    planned = json.loads((folder / "study.json").read_text())
+    (stage,) = planned["stages"]
+    planned["stages"] = [{**stage, "trials": part} for part in (stage["trials"][:10],
                                                               stage["trials"][10:])]  # fmt: skip
-    (folder / "study.json").write_text(json.dumps(study))
-    assert load(folder).attrs["plan"] == {"pretrain": 25}
+    (folder / "study.json").write_text(json.dumps(planned))
+    assert study(folder).plan == {"pretrain": 25}
 
 
 def test_a_codebook_is_told_from_other_parents(tmp_path: Path) -> None:

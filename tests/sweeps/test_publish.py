@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pandas as pd
 import pytest
 
 from sweeps.errors import ConfigurationError
-from sweeps.publish import _configurations, main, publish
+from sweeps.publish import _analysis, _configurations, main, publish
 from tests.sweeps.conftest import GRID, WriteGrid
 from tests.sweeps.study import run, store_of
 
@@ -143,6 +144,14 @@ def test_library_versions_are_published(grid: Path) -> None:
     versions = json.loads(done.stdout)["provenance"]["versions"]
     assert versions["python"] == platform.python_version()
     assert versions["torch"] == f"{many['versions']['torch']} and 2.0"
+
+
+def test_a_failed_analysis_names_a_command_that_can_be_copied(tmp_path: Path) -> None:
+    folder = tmp_path / "my results"
+    with pytest.raises(ConfigurationError, match=r"no such results folder") as failed:
+        _analysis("report", folder, "--json")
+    command, _, _ = str(failed.value).partition(" failed:\n")
+    assert shlex.split(command) == ["python", "-m", "analysis.report", str(folder), "--json"]
 
 
 def test_there_must_be_something_to_publish(

@@ -16,7 +16,7 @@ LAW: dict[str, Any] = {
 }  # fmt: skip
 MARGINAL: dict[str, Any] = {
     "formula": "L(N) = E + A / N^alpha", "at": {"D": 8192.0}, "params": {"alpha": 0.8471},
-    "intervals": {"alpha": [0.2, 1.8]}, "r2": 0.99,
+    "intervals": {"alpha": [0.2, 1.8]}, "status": "converged", "r2": 0.99, "r2_log_excess": 0.97,
 }  # fmt: skip
 HOLDOUT = {
     "cell": {"N": 148288.0, "D": 8192.0}, "losses": [0.1495, 0.1502], "predicted": 0.1509,
@@ -72,7 +72,8 @@ def text(*groups: dict[str, Any], figures: tuple[str, ...] = (), **changes: Any)
         "(N = 148,288, D = 8,192), left out of the fit: measured 0.1495, 0.1502, predicted 0.1509; "
         "it lies **inside** its 95 % prediction interval, 0.1368 to 0.1658.",
         "E's 95 % interval **covers** the Bayes loss, 0.1383 nats.",
-        "at D = 8,192: alpha 0.8471 (0.2 to 1.8), R² 0.99.",
+        "at D = 8,192: alpha 0.8471 (0.2 to 1.8), status converged, R² 0.99, of the log excess "
+        "loss 0.97.",
         "| resnet d2w36 sl | 48,636 | 8,192 | 3 | 0.9369 | 0.9346 | 0.9285 to 0.9407 |",
         "- careful",
     ],
@@ -122,9 +123,10 @@ def test_a_warning_of_many_groups_stands_once() -> None:
 
 
 def test_figures_come_in_order() -> None:
-    names = ("probe-loss.png", "2-residuals.png", "uncertainty.png", "1-loss.png")
-    page = text(group(), figures=names)
-    places = [page.index(f"(figures/{n})") for n in (names[3], names[1], names[2], names[0])]
+    names = ["1-loss.png", "2-residuals.png", "uncertainty.png", "allocation.png", "envelope.png",
+             "transfer.png", "probe-loss.png"]  # fmt: skip
+    page = text(group(), figures=tuple(reversed(names)))
+    places = [page.index(f"(figures/{n})") for n in names]
     assert places == sorted(places)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from sweeps.run import main, parser
+from sweeps.drive import Outcome
+from sweeps.run import _summary, main, parser
+from sweeps.store import Store
 from tests.sweeps.conftest import GRID, SMALLEST, WriteGrid
 from tests.sweeps.study import (
     SLOW,
@@ -43,6 +46,16 @@ def test_the_flags_are_those_documented() -> None:
         "-h", "--help", "--dry-run", "--smoke", "--executor", "--workers", "--threads",
         "--results", "--root",
     }  # fmt: skip
+
+
+def test_the_command_that_comes_next_can_be_copied(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(tmp_path / "my results" / "small", "small")
+    assert _summary(Outcome(trained=1), store) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("next: ")
+    assert shlex.split(last)[1:] == ["python", "-m", "analysis.report", str(store.folder)]
 
 
 def test_a_study_from_one_end_to_the_other(grid: Path, capsys: pytest.CaptureFixture[str]) -> None:
