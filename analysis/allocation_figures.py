@@ -14,10 +14,11 @@ from analysis.figures import (
     MARKERS,
     PALE,
     Picture,
+    axis_of,
     colours,
     legend,
     picture,
-    scale,
+    plain_text,
     style,
 )
 from analysis.frontier_figures import C_LABEL, counts_axis, flops, flops_axis
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from analysis.approaches import Approaches
 
 _LEVELS = 7
+_OF = {"N": "parameters", "D": "records"}
 _LOOKS = {"N": (FLOOR, "-"), "D": (INK, "--")}
 
 
@@ -60,7 +62,7 @@ def _contours(axes: Axes, found: Allocation) -> None:
     axes.yaxis.set_major_formatter(lambda v, _: flops(v))
     axes.set_title("Lines of equal loss")
     legend(axes, "loss, nats")
-    scale(axes, "N")
+    axis_of(axes, "N", found.labels)
 
 
 def _optima(axes: Axes, found: Allocation) -> None:
@@ -76,7 +78,8 @@ def _optima(axes: Axes, found: Allocation) -> None:
     axes.set_title(f"Optimal N and D: {share:.0%} of marginal C to data")
     axes.legend(loc="upper left")
     flops_axis(axes)
-    counts_axis(axes, "N*, parameters; D*, records")
+    of_n, of_d = (found.labels.get(a, f"{a}, {v}").partition(", ")[2] or v for a, v in _OF.items())
+    counts_axis(axes, plain_text(f"N*, {of_n}; D*, {of_d}"))
 
 
 def approaches_picture(found: Approaches) -> Picture:

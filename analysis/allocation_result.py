@@ -42,6 +42,7 @@ class Allocation(Shown):
         draws: refits of both, paired.
         dof: degrees of freedom of the fit.
         warnings: what a reader must know first.
+        labels: what figures call N and D, where not as in a study.
     """
 
     law: str
@@ -56,6 +57,7 @@ class Allocation(Shown):
     draws: Surface
     dof: int
     warnings: tuple[str, ...]
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def a(self) -> float:

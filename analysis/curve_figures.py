@@ -42,7 +42,7 @@ def draw(fit: Fit, bayes: float | None) -> Picture:
             axes.set_ylabel(response_label(fit))
             name = "Loss" if fit.law.response == "loss" else fit.law.response
             axes.set_title(f"{name} against {axis}")
-            axis_of(axes, axis)
+            axis_of(axes, axis, fit.labels)
     return figure
 
 
