@@ -1,4 +1,4 @@
-"""Which column of a table is N, D, C, the loss: by its name, with the unit its header gives.
+"""Which column of a table is N, D, C, the loss, and which sets data sets apart: by their names.
 
 Names are compared without case, punctuation and unit: ``Params (M)``, ``num_params`` and
 ``n_parameters`` are all N. What a name cannot tell is asked for with ``--map``.
@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 
 from analysis.laws import FloatArray, Law
 from analysis.run_tables import RunsError, Table
@@ -66,6 +67,13 @@ _UNITS: Mapping[str, float] = {
 _PLAIN = {"nats", "nat", "bits", "bit", "nats token", "bits token", "nats per token", "count",
           "bits per byte", "bpb"}  # fmt: skip
 _NOUNS = WORDS["N"] | WORDS["D"] | {"of", "x", "in"}
+
+SET_NAMES = {  # words of columns that name a data set or a setup
+    "dataset", "task", "source", "group", "corpus", "family", "setup", "experiment", "surface",
+    "condition", "domain", "benchmark", "suite", "study", "data", "paradigm", "objective",
+    "algorithm", "method", "optimizer", "recipe", "series", "config",
+}  # fmt: skip
+_ENOUGH = 6  # rows that a text column of another name must leave in half of its sets
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -339,3 +347,59 @@ def values_of(table: Table, chosen: Chosen) -> FloatArray:
             "the cell empty, and the row is left out"
         )
     return values * chosen.factor
+
+
+def data_sets(
+    table: Table, frame: pd.DataFrame, chosen: Mapping[str, Chosen], by: Sequence[str] | None
+) -> dict[str, list[str]]:
+    """The columns that set data sets apart, with their values; the fewest that tell all apart.
+
+    Args:
+        table: of the runs.
+        frame: its numbers by role, row by row.
+        chosen: columns that have a role already.
+        by: the columns where they are known; None finds them.
+
+    Raises:
+        RunsError: no column of a name in ``by``.
+    """
+    if by is not None:
+        for column in by:
+            if column not in table.cells:
+                raise table.error(f"no column {column!r}; there are: {listed(table.columns)}")
+        return {column: table.texts(column) for column in by}
+    used = {c for own in chosen.values() for c in (own.column, *own.others)}
+    found = {c: table.texts(c) for c in table.columns if c not in used}
+    found = {c: v for c, v in found.items() if _is_set(table, c, v, frame)}
+    order = sorted(found, key=lambda c: -len(set(found[c])))
+    kept: list[str] = []
+    for column in order:  # a source that follows from the experiment tells nothing more
+        pairs = {tuple(found[c][i] for c in (*kept, column)) for i in range(len(frame))}
+        if len(pairs) > len({p[:-1] for p in pairs}) or not kept:
+            kept.append(column)
+    return {c: found[c] for c in table.columns if c in kept}
+
+
+def _is_set(table: Table, column: str, values: list[str], frame: pd.DataFrame) -> bool:
+    """Whether a column names data sets, and not the sizes, budgets, runs or flags of one."""
+    distinct = set(values)
+    if not 2 <= len(distinct) <= len(values) / 2:
+        return False
+    if {v.lower() for v in distinct} <= {"true", "false", "yes", "no", "0", "1", ""}:
+        return False
+    named = bool(set(header_of(column).words) & SET_NAMES)
+    text = len(table.numbers(column)[1]) > len(values) / 2
+    if not text and not (named and len(header_of(column).words) == 1):
+        return False
+    for role in ("N",) if named else ("N", "D", "S", "C"):  # a name of each size or budget
+        if role in frame and len(set(zip(values, frame[role], strict=True))) == len(distinct):
+            return False
+    sizes = sorted(values.count(v) for v in distinct)
+    return named or sizes[len(sizes) // 2] >= _ENOUGH
+
+
+def set_names(groups: Mapping[str, list[str]], count: int) -> list[str]:
+    """The name of each row's data set; empty where there is one."""
+    if not groups:
+        return [""] * count
+    return [", ".join(v or "(empty)" for v in row) for row in zip(*groups.values(), strict=True)]

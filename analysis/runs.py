@@ -29,8 +29,10 @@ from analysis.run_columns import (
     Chosen,
     candidates,
     choose,
+    data_sets,
     header_of,
     listed,
+    set_names,
     taken,
     values_of,
 )
@@ -48,12 +50,6 @@ FINISHED = {"done", "finished", "completed", "complete", "success", "succeeded",
             "budget_limited"}  # fmt: skip
 UNFINISHED = {"failed", "crashed", "diverged", "killed", "running", "error", "oom", "cancelled",
               "canceled", "pending", "preempted"}  # fmt: skip
-SET_NAMES = {  # words of columns that name a data set or a setup
-    "dataset", "task", "source", "group", "corpus", "family", "setup", "experiment", "surface",
-    "condition", "domain", "benchmark", "suite", "study", "data", "paradigm", "objective",
-    "algorithm", "method", "optimizer", "recipe", "series", "config",
-}  # fmt: skip
-_ENOUGH = 6  # rows that a text column of another name must leave in half of its sets
 _SMALLEST_N = 1000  # parameters; fewer, or a fraction of one, need a unit
 _SHOWN = 5
 
@@ -156,12 +152,12 @@ def read_runs(
     frame["held"] = [marks[i] for i in keep]
     frame.index = pd.Index([index[i] for i in frame.index])
     frame = _last_steps(frame, took)
-    groups = _sets(table.rows(list(frame.index)), frame, chosen, by)
+    groups = data_sets(table.rows(list(frame.index)), frame, chosen, by)
     took = [f"{whole} rows", *took, *_columns_said(frame, chosen_law, chosen, warnings)]
     took += _others_said(table.rows(list(frame.index)), frame, chosen, groups)
     unscaled = _unscaled(frame, chosen)
     warnings += [_unit_asked(frame, chosen[role]) for role in unscaled]
-    names = _names(groups, len(frame))
+    names = set_names(groups, len(frame))
     fitted, held = {}, {}
     for name in dict.fromkeys(names):
         own = frame[[n == name for n in names]]
@@ -332,52 +328,6 @@ def _last_steps(frame: pd.DataFrame, took: list[str]) -> pd.DataFrame:
     return frame.drop(columns="seed", errors="ignore")
 
 
-def _sets(
-    table: Table, frame: pd.DataFrame, chosen: Mapping[str, Chosen], by: Sequence[str] | None
-) -> dict[str, list[str]]:
-    """The columns that set data sets apart, with their values; the fewest that tell all apart."""
-    if by is not None:
-        for column in by:
-            if column not in table.cells:
-                raise table.error(f"no column {column!r}; there are: {listed(table.columns)}")
-        return {column: table.texts(column) for column in by}
-    used = {c for own in chosen.values() for c in (own.column, *own.others)}
-    found = {c: table.texts(c) for c in table.columns if c not in used}
-    found = {c: v for c, v in found.items() if _is_set(table, c, v, frame)}
-    order = sorted(found, key=lambda c: -len(set(found[c])))
-    kept: list[str] = []
-    for column in order:  # a source that follows from the experiment tells nothing more
-        pairs = {tuple(found[c][i] for c in (*kept, column)) for i in range(len(frame))}
-        if len(pairs) > len({p[:-1] for p in pairs}) or not kept:
-            kept.append(column)
-    return {c: found[c] for c in table.columns if c in kept}
-
-
-def _is_set(table: Table, column: str, values: list[str], frame: pd.DataFrame) -> bool:
-    """Whether a column names data sets, and not the sizes, budgets, runs or flags of one."""
-    distinct = set(values)
-    if not 2 <= len(distinct) <= len(values) / 2:
-        return False
-    if {v.lower() for v in distinct} <= {"true", "false", "yes", "no", "0", "1", ""}:
-        return False
-    named = bool(set(header_of(column).words) & SET_NAMES)
-    text = len(table.numbers(column)[1]) > len(values) / 2
-    if not text and not (named and len(header_of(column).words) == 1):
-        return False
-    for role in ("N",) if named else ("N", "D", "S", "C"):  # a name of each size or budget
-        if role in frame and len(set(zip(values, frame[role], strict=True))) == len(distinct):
-            return False
-    sizes = sorted(values.count(v) for v in distinct)
-    return named or sizes[len(sizes) // 2] >= _ENOUGH
-
-
-def _names(groups: Mapping[str, list[str]], count: int) -> list[str]:
-    """The name of each row's data set; empty where there is one."""
-    if not groups:
-        return [""] * count
-    return [", ".join(v or "(empty)" for v in row) for row in zip(*groups.values(), strict=True)]
-
-
 def _columns_said(
     frame: pd.DataFrame, law: Law, chosen: Mapping[str, Chosen], warnings: list[str]
 ) -> list[str]:
@@ -415,13 +365,13 @@ def _others_said(
     """The data sets, and columns of several values that nothing was made of."""
     said = []
     if groups:
-        names = list(dict.fromkeys(_names(groups, len(frame))))
+        names = list(dict.fromkeys(set_names(groups, len(frame))))
         said.append(
             f"{len(names)} data sets by column {' and '.join(groups)}, one fit each: "
             f"{listed(names, 6)}"
         )
     used = {c for own in chosen.values() for c in (own.column, *own.others)} | set(groups)
-    own = _names(groups, len(frame))
+    own = set_names(groups, len(frame))
     sizes = frame["N"].astype(str).tolist() if "N" in frame else [""] * len(own)
     free = []
     for column in table.columns:
