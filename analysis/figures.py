@@ -100,8 +100,9 @@ def scale(axes: Axes, axis: str, label: str | None = None) -> None:
     axes.set_xscale("log")
     axes.set_xlabel(label or LABELS[axis])
     low, high = axes.get_xlim()
-    wide = high / low > 30
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if wide else (1.0, 2.0, 4.0)))
+    wide = high / low
+    subs = (1.0,) if wide > 1e4 else (1.0, 3.0) if wide > 30 else (1.0, 2.0, 4.0)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: short(v)))
     axes.xaxis.set_minor_formatter(NullFormatter())
 

@@ -133,8 +133,8 @@ def header_of(column: str) -> Header:
         if match is None:
             continue
         factor = _factor(match["unit"])
-        if i == len(forms) - 1 and match["unit"].lower() in _NOUNS:
-            break  # train_tokens: a name
+        if i == len(forms) - 1 and match["unit"].lower() in _NOUNS | WORDS["C"]:
+            break  # train_tokens and total_flops are names
         if factor is not None or i == 0:
             return Header(column=column, words=_words(match["name"]), unit=match["unit"].strip(),
                           factor=factor)  # fmt: skip

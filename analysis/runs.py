@@ -149,7 +149,7 @@ def read_runs(
     keep, marks = _marked(part, chosen, took)
     index, part = [index[i] for i in keep], part.rows(keep)
     frame = _frame(part, chosen_law, chosen, warnings)
-    frame["held"] = [marks[i] for i in keep]
+    frame["held"] = [marks[keep[i]] for i in frame.index]
     frame.index = pd.Index([index[i] for i in frame.index])
     frame = _last_steps(frame, took)
     groups = data_sets(table.rows(list(frame.index)), frame, chosen, by)
@@ -372,16 +372,16 @@ def _others_said(
         )
     used = {c for own in chosen.values() for c in (own.column, *own.others)} | set(groups)
     own = set_names(groups, len(frame))
-    sizes = frame["N"].astype(str).tolist() if "N" in frame else [""] * len(own)
+    scales = [frame[r].astype(str).tolist() for r in ("N", "D", "S", "C") if r in frame]
     free = []
     for column in table.columns:
         values = table.texts(column)
         distinct = len(set(values))
-        by_size = len(set(zip(own, sizes, values, strict=True))) == len(
-            set(zip(own, sizes, strict=True))
+        follows = any(  # from the data set, or within it from a scale
+            len(set(zip(*keys, values, strict=True))) == len(set(zip(*keys, strict=True)))
+            for keys in ([own], *([own, scale] for scale in scales))
         )
-        by_set = len(set(zip(own, values, strict=True))) == len(set(own))
-        if column not in used and 1 < distinct <= len(values) / 2 and not by_set and not by_size:
+        if column not in used and 1 < distinct <= len(values) / 2 and not follows:
             free.append(f"{column} ({distinct} values)")
     if free:
         said.append(
