@@ -108,7 +108,7 @@ def _cost(compute: ComputeModel | Data) -> ComputeModel:
             return compute_model(rows)
         given = f"runs without {', '.join(missing)}"
     else:
-        given = f"a {type(compute).__name__}"
+        given = type(compute).__name__
     raise AllocationError(
         f"allocate needs what training costs, not {given}: compute_model(rows) of rows with N, D "
         "and C (FLOPs), or ComputeModel.standard() for C = 6 N D"

@@ -237,10 +237,10 @@ def _said(answer: Answer) -> list[str]:
 
 def held_text(held: dict[str, float]) -> str:
     """One line on the rows held out."""
-    text = (
-        f"held out: {held['rows']:.0f} rows, error {100 * held['error']:.2g} % on average, "
-        f"{100 * held['worst']:.2g} % at most"
-    )
+    rows, error = int(held["rows"]), number(100 * held["error"], 2)
+    text = f"held out: {rows} row{'s' * (rows > 1)}, error {error} %"
+    if rows > 1:
+        text += f" on average, {number(100 * held['worst'], 2)} % at most"
     if "within" in held:
         text += f"; {held['within']:.0f} within their 95 % interval"
     return text
