@@ -128,7 +128,7 @@ def _answer(
     predictions = held = optimum = None
     cost = reason = ""
     if fit.ok:
-        _ = fit.intervals
+        _ = fit.intervals, fit.warnings  # here, beside other data sets, and not when shown
         if points:
             predictions = pd.concat([fit.predict(**p) for p in points], ignore_index=True)
         if name in runs.held:

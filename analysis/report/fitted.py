@@ -32,6 +32,7 @@ def write_all(runs: Runs, answers: Sequence[Answer], folder: Path) -> list[Path]
     Raises:
         OSError: a file cannot be written.
     """
+    folder.mkdir(parents=True, exist_ok=True)  # before figures are drawn for nothing
     written: dict[Path, bytes] = {}
     parts = []
     for i, answer in enumerate(answers):
