@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +24,10 @@ import pandas as pd
 from analysis.allocation_result import CONVERGED, Allocation
 from analysis.allocation_rows import MEASURE, AllocationError
 from analysis.approaches import Approaches, compare_approaches
+from analysis.checked import Data, is_study
 from analysis.compute_model import ComputeModel, compute_model
+from analysis.runs import named_columns
+from analysis.selection import law_rows
 from analysis.surface import Exponents, Surface, exponents_of
 
 if TYPE_CHECKING:
@@ -45,7 +49,7 @@ NEEDED = ("E", "A", "alpha", "B", "beta")
 
 def allocate(
     fit: Fit,
-    compute: ComputeModel,
+    compute: ComputeModel | Data,
     C: npt.ArrayLike | None = None,
     *,
     seed: int = 0,
@@ -54,7 +58,8 @@ def allocate(
 
     Args:
         fit: of a law with E, A, alpha, B and beta, such as ``chinchilla``.
-        compute: what training costs; see ``compute_model`` and ``ComputeModel.standard``.
+        compute: what training costs; see ``compute_model`` and ``ComputeModel.standard``. Or
+            runs with N, D and C, which a compute model is fitted to.
         C: compute of the table, FLOPs, scalar or (m,); None for five budgets over the measured
             ones and one ten times the largest.
         seed: of the pairing of the law's refits with the compute model's.
@@ -63,11 +68,12 @@ def allocate(
         Optima with intervals, exponents under both conventions, contours and warnings.
 
     Raises:
-        AllocationError: a law without those parameters, a fit without parameters, exponents or
-            amplitudes that are not positive, C that does not vary at fixed N, or that does not
-            grow with N and with D.
+        AllocationError: runs without C, a law without those parameters, a fit without
+            parameters, exponents or amplitudes that are not positive, C that does not vary at
+            fixed N, or that does not grow with N and with D.
         ValueError: a C that is not positive and finite.
     """
+    compute = _cost(compute)
     _refuse(fit, compute)
     theta = np.array([fit.params[name] for name in NEEDED])
     best = Surface(theta=theta, cost=np.array([compute.log_k, compute.m, compute.q]))
@@ -84,18 +90,40 @@ def allocate(
         standard=exponents_of(
             Surface(theta=theta, cost=unit), Surface(theta=drawn.theta, cost=unit), dof
         ),
-        table=pd.DataFrame(), warnings=(), misfit=fit.misfit,
+        table=pd.DataFrame(), warnings=(), misfit=fit.misfit, labels=fit.labels,
     )  # fmt: skip
     found = dataclasses.replace(found, table=found.optimal(_budgets(found, C)))
     return dataclasses.replace(found, warnings=_warnings(fit, found))
 
 
+def _cost(compute: ComputeModel | Data) -> ComputeModel:
+    """The compute model given, or one fitted to runs."""
+    if isinstance(compute, ComputeModel):
+        return compute
+    if is_study(compute):
+        return compute_model(law_rows(compute))
+    if isinstance(compute, (pd.DataFrame, Mapping)):
+        rows = named_columns(compute, ("N", "D", "C"))
+        if not (missing := [c for c in ("N", "D", "C") if c not in rows]):
+            return compute_model(rows)
+        given = f"runs without {', '.join(missing)}"
+    else:
+        given = type(compute).__name__
+    raise AllocationError(
+        f"allocate needs what training costs, not {given}: compute_model(rows) of rows with N, D "
+        "and C (FLOPs), or ComputeModel.standard() for C = 6 N D"
+    )
+
+
 def _refuse(fit: Fit, compute: ComputeModel) -> None:
     """Raise where no allocation follows."""
-    if missing := [n for n in NEEDED if n not in fit.law.names]:
+    missing = [n for n in NEEDED if n not in fit.law.names]
+    missing += [axis for axis in ("N", "D") if axis not in fit.law.axes]
+    if missing or len(fit.law.axes) > 2:
+        what = f"has no {', '.join(missing)}" if missing else f"is one of {', '.join(fit.law.axes)}"
         raise AllocationError(
-            f"the law {fit.law.name} has no {', '.join(missing)}: an allocation needs a joint law "
-            "of N and D, such as chinchilla"
+            f"the law {fit.law.name} {what}: an allocation needs a joint law of N and D, such as "
+            "chinchilla"
         )
     values = {n: fit.params[n] for n in NEEDED[1:]}
     if not fit.ok or not all(math.isfinite(v) for v in values.values()):

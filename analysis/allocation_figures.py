@@ -15,10 +15,11 @@ from analysis.figures import (
     MARKERS,
     PALE,
     Picture,
+    axis_of,
     colours,
     legend,
     picture,
-    scale,
+    plain_text,
     style,
 )
 from analysis.frontier_figures import counts_axis, flops_axis
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _LEVELS = 6
 _BEYOND = 3.0  # how far the plane of N and D goes beyond what was measured
+_OF = {"N": "parameters", "D": "records"}
 _LOOKS = {"N": (FLOOR, "-"), "D": (INK, "--")}
 
 
@@ -70,8 +72,8 @@ def _contours(axes: Axes, found: Allocation) -> None:
     axes.set_xlim(*wide[0])
     axes.set_ylim(*wide[1])
     legend(axes, "loss, nats")
-    scale(axes, "N")
-    counts_axis(axes, LABELS["D"])
+    axis_of(axes, "N", found.labels)
+    counts_axis(axes, plain_text(found.labels.get("D", LABELS["D"])))
 
 
 def _optima(axes: Axes, found: Allocation) -> None:
@@ -87,7 +89,8 @@ def _optima(axes: Axes, found: Allocation) -> None:
     axes.set_title(f"Optimal N and D: {share:.0%} of marginal C to data")
     axes.legend(loc="upper left")
     flops_axis(axes)
-    counts_axis(axes, "N*, parameters; D*, records")
+    of_n, of_d = (found.labels.get(a, f"{a}, {v}").partition(", ")[2] or v for a, v in _OF.items())
+    counts_axis(axes, plain_text(f"N*, {of_n}; D*, {of_d}"))
 
 
 def approaches_picture(found: Approaches) -> Picture:

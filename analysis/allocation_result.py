@@ -45,6 +45,7 @@ class Allocation(Shown):
         dof: degrees of freedom of the fit.
         warnings: what a reader must know first.
         misfit: the law's own error beyond its data.
+        labels: what figures call N and D, where not as in a study.
     """
 
     law: str
@@ -60,6 +61,7 @@ class Allocation(Shown):
     dof: int
     warnings: tuple[str, ...]
     misfit: Misfit | None = None
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def a(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from analysis.laws import Law
 
 Data = pd.DataFrame | Mapping[str, npt.ArrayLike]
 _ROUND = 0.8
+_STUDY = {"trial", "status", "corpus", "task", "split", "metric", "protocol", "value"}
 _SIZES = (1e-75, 1e75)  # squares, and products of two squares, stay finite
 
 
@@ -33,7 +35,7 @@ def checked_rows(
     """
     warnings: list[str] = []
     notes: list[str] = []
-    if isinstance(data, pd.DataFrame) and "metric" in data.columns:
+    if is_study(data):
         from analysis.selection import law_rows, remarks
 
         rows = law_rows(data, task=task, protocol=protocol)
@@ -59,6 +61,11 @@ def checked_rows(
         plural = "s repeat" if doubled > 1 else " repeats"
         warnings.append(f"{doubled} row{plural} the scales and the loss of another exactly")
     return frame, warnings + swapped(frame), notes
+
+
+def is_study(data: object) -> TypeGuard[pd.DataFrame]:
+    """Whether data are the frame of ``load``; a column ``metric`` alone does not make them one."""
+    return isinstance(data, pd.DataFrame) and set(data.columns) >= _STUDY
 
 
 def _positive(column: pd.Series[float], name: str) -> npt.NDArray[np.float64]:

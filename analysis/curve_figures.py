@@ -42,7 +42,7 @@ def draw(fit: Fit, bayes: float | None) -> Picture:
             axes.set_ylabel(response_label(fit))
             name = "Loss" if fit.law.response == "loss" else fit.law.response
             axes.set_title(f"{name} against {axis}")
-            axis_of(axes, axis)
+            axis_of(axes, axis, fit.labels)
     return figure
 
 
@@ -53,8 +53,9 @@ def _runs_and_curves(axes: Axes, fit: Fit, axis: str) -> None:
     first = rows[others[0]].to_numpy(dtype=np.float64) if others else np.ones(len(rows))
     values = picked(first)
     nearest = np.abs(np.log(first)[:, None] - np.log(values)).argmin(axis=1)
-    for i, (value, (colour, marker)) in enumerate(colours(list(values)).items()):
+    for i, (colour, marker) in enumerate(colours(list(values)).values()):
         own = nearest == i
+        value = float(np.median(first[own]))  # of many values, the middle of those nearest
         axes.plot(x[own], y[own], marker, color=colour, ms=5, mec="white", mew=0.6, zorder=3,
                   label=scale_text(value) if others else None)  # fmt: skip
         if fit.ok:
@@ -98,7 +99,8 @@ def picked(values: FloatArray) -> FloatArray:
 
 def scale_text(value: float) -> str:
     """A scale as text: 256, 95K, 1.00e15, 0.250."""
-    return count(value) if value < 1e12 and float(value).is_integer() else number(value)
+    counted = 1e4 <= value < 1e12 or (value < 1e12 and float(value).is_integer())
+    return count(value) if counted else number(value)
 
 
 def _floor(axes: Axes, fit: Fit, bayes: float | None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -102,29 +102,38 @@ def svg(figure: Figure, name: str) -> str:
     return text[text.index("<svg") :]
 
 
-def scale(axes: Axes, axis: str) -> None:
+def scale(axes: Axes, axis: str, label: str | None = None) -> None:
     """A log axis of counts, labelled 1K, 3K, 10K."""
     axes.set_xscale("log")
-    axes.set_xlabel(LABELS[axis])
+    axes.set_xlabel(label or LABELS[axis])
     low, high = axes.get_xlim()
-    wide = high / low > 30
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if wide else (1.0, 2.0, 4.0)))
+    wide = high / low
+    subs = (1.0,) if wide > 1e4 else (1.0, 3.0) if wide > 30 else (1.0, 2.0, 4.0)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: short(v)))
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def axis_of(axes: Axes, axis: str) -> None:
+def axis_of(axes: Axes, axis: str, labels: Mapping[str, str] = LABELS) -> None:
     """The axis of a law: counts and FLOPs in logarithms, losses as they are."""
+    label = plain_text(labels.get(axis, LABELS.get(axis, axis)))
     if axis in COUNTS:
-        scale(axes, axis)
+        scale(axes, axis, label)
         return
-    axes.set_xlabel(LABELS.get(axis, axis))
+    axes.set_xlabel(label)
     if axis not in ("L_id", "loss"):
         axes.set_xscale("log")
 
 
+def plain_text(text: str) -> str:
+    """A name as it is: a dollar sign would begin a formula."""
+    return text.replace("$", r"\$")
+
+
 def response_label(fit: Fit) -> str:
     """What the law gives, with its unit."""
+    if fit.law.response in fit.labels:
+        return plain_text(fit.labels[fit.law.response])
     if fit.law.response == "loss":
         return f"held-out loss, {fit.law.unit}"
     return f"{fit.law.response}, {fit.law.unit}".rstrip(", ")
@@ -183,7 +192,7 @@ def residuals(fit: Fit) -> Picture:
                 axes.axhspan(-band, band, color=PALE, alpha=0.14, lw=0)
             axes.set_ylabel("log measured / fitted, %")
             axes.set_title(f"Residuals against {axis}")
-            axis_of(axes, axis)
+            axis_of(axes, axis, fit.labels)
         _against(panels[-1], fit)
     return figure
 

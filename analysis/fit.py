@@ -12,9 +12,17 @@ least squares and under 1e-3 are reported beside it.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # ahead of what a fit imports, so that --help comes at once
+    import sys
+
+    from analysis.fit_command import main
+
+    sys.exit(main())
+
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +36,7 @@ from analysis.options import Options, Variant
 from analysis.polish import polish
 from analysis.problem import Problem
 from analysis.result import Fit
+from analysis.runs import law_columns
 from analysis.scales import Scale
 from analysis.solver import Solution
 from analysis.status import Certificate, Status
@@ -38,7 +47,7 @@ FIRST = 8  # starts of the fit that delta is chosen from
 
 
 def fit_law(
-    data: Data,
+    data: Data | str | Path,
     law: str | Law = "chinchilla",
     *,
     task: str | None = None,
@@ -59,7 +68,8 @@ def fit_law(
     Args:
         data: the frame of ``load`` (its law rows are used, see ``law_rows``), or columns: the
             axes of the law such as ``N`` and ``D``, and ``loss`` (nats), with ``trial`` where
-            runs have several rows.
+            runs have several rows. Or a file of runs or a results folder; columns of other
+            names, such as ``params`` and ``val_loss``, are found as ``analysis.runs`` says.
         law: the name of a registered law, or a law. A marginal law uses the runs at the largest
             value of the axis it lacks.
         task: task of the law rows; None for the one trained on.
@@ -92,10 +102,11 @@ def fit_law(
         chosen, loss=loss, delta=delta, residual=residual, fixed=fixed, limits=limits,
         variant=variant, weights=weights, n_boot=n_boot, seed=seed, pool=pool,
     )  # fmt: skip
+    data, doubts, took, labels = law_columns(data, chosen)
     frame, warnings, notes = checked_rows(data, chosen, task, protocol, weights)
     frame, at = at_largest(frame, chosen, notes)
     options.check_floor(chosen, frame)
-    known = {"at": at, "remarks": tuple(warnings), "notes": tuple(notes)}
+    known = {"at": at, "remarks": (*doubts, *warnings), "notes": (*took, *notes), "labels": labels}
     return _fit(frame, chosen, options, known)
 
 
@@ -108,7 +119,7 @@ def refit(fit: Fit, keep: npt.NDArray[np.bool_], **changes: Any) -> Fit:
         **changes: of ``fit.options``.
     """
     options = dataclasses.replace(fit.options, **changes)
-    known = {"at": fit.at, "remarks": (), "notes": ()}
+    known = {"at": fit.at, "remarks": (), "notes": (), "labels": fit.labels}
     return _fit(fit.rows.loc[keep].reset_index(drop=True), fit.law, options, known)
 
 
@@ -151,6 +162,7 @@ def _fit(frame: pd.DataFrame, law: Law, options: Options, known: Mapping[str, An
         remarks=(*known["remarks"], *problems),
         notes=known["notes"],
         options=options,
+        labels=known["labels"],
     )
 
 

@@ -21,6 +21,7 @@ import pandas as pd
 from analysis.checked import Data, checked_rows
 from analysis.laws import FloatArray, Law, get
 from analysis.problem import Problem
+from analysis.runs import named_columns
 from analysis.solver import BoolArray
 from analysis.uncertainty import holding
 
@@ -110,7 +111,14 @@ def extrapolate(
     chosen = [get(law) if isinstance(law, str) else law for law in laws]
     if wrong := [law.name for law in chosen if law.axes != ("D",)]:
         raise ValueError(f"a learning curve has the one axis D: {', '.join(wrong)} has others")
-    own = {"D": pd.DataFrame(dict(data))["D"], "loss": pd.DataFrame(dict(data))[response]}
+    given = named_columns(data, ("D", response))
+    if missing := [c for c in ("D", response) if c not in given]:
+        there = ", ".join(map(str, given.columns)) or "none"
+        raise ValueError(
+            f"a learning curve needs columns D and {response}, not found: {', '.join(missing)}; "
+            f"there are: {there}"
+        )
+    own = {"D": given["D"], "loss": given[response]}
     frame, _, _ = checked_rows(own, get("d_law"), None, "held-out")
     frame = frame[["D", "loss"]].drop_duplicates().sort_values("D", kind="stable")
     x, loss = frame["D"].to_numpy(), frame["loss"].to_numpy()

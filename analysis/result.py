@@ -61,6 +61,7 @@ class Fit:
         remarks: warnings from the data, before those of the fit.
         notes: what was used and left out.
         options: arguments that repeat this fit.
+        labels: what figures call the axes and the response, where not as in a study.
     """
 
     law: Law
@@ -74,6 +75,7 @@ class Fit:
     remarks: tuple[str, ...]
     notes: tuple[str, ...]
     options: Options
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def theta(self) -> FloatArray:

@@ -43,7 +43,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def count(value: float) -> str:
-    """A count: exact below 10,000, else with K, M or G: 256, 4,096, 95K, 1.23M.
+    """A count: exact below 10,000, else with K, M, G or T: 256, 4,096, 95K, 1.23M.
 
     What is no count, such as a loss on an axis, keeps its digits: 0.312.
     """
@@ -55,8 +55,8 @@ def count(value: float) -> str:
 
 
 def short(value: float) -> str:
-    """A count in three figures at most: 256, 3K, 95K, 1.23M."""
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "K")):
+    """A count in three figures at most: 256, 3K, 95K, 1.23M, 15T."""
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "K")):
         if value >= size:
             return (
                 f"{value / size:.3g}{unit}" if value < 999 * size else f"{value / size:.0f}{unit}"

@@ -27,16 +27,22 @@ from analysis.laws.tied import Tied
 __all__ = ["LAWS", "FloatArray", "Law", "Parameter", "get", "plain_law", "register"]
 
 LAWS: dict[str, Law] = {}
+_OWNED: frozenset[str] = frozenset()  # names of the package's own laws
 
 
 def register(law: Law) -> None:
     """Make ``law`` known to ``fit_law`` and to the contract tests.
 
+    A law of your own takes the place of an earlier one of its name, so that a notebook's cell can
+    run again.
+
     Raises:
-        ValueError: another law has the same name.
+        ValueError: a law of the package has that name.
     """
-    if law.name in LAWS:
-        raise ValueError(f"law {law.name!r} is registered already")
+    if law.name in _OWNED:
+        raise ValueError(
+            f"law {law.name!r} is registered already, by the package: choose another name"
+        )
     LAWS[law.name] = law
 
 
@@ -60,3 +66,4 @@ _REGISTERED: tuple[type[Law], ...] = (
 )  # fmt: skip
 for _kind in _REGISTERED:
     register(_kind())
+_OWNED = frozenset(LAWS)

@@ -103,6 +103,7 @@ def fitted(
         misfit=None,
         law=law, params=dict(zip(law.names, theta, strict=True)), theta=np.array(theta),
         ok=bool(np.isfinite(theta).all()), status=status,
+        labels={},
         bootstrap=types.SimpleNamespace(theta=np.empty((0, 5)) if draws is None else draws),
         certificate=types.SimpleNamespace(bounds_hit=bounds_hit),
         problem=types.SimpleNamespace(x=x, loss=loss, dof=len(x) - 5),

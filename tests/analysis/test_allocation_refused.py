@@ -6,6 +6,7 @@ import dataclasses
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis import fit_law
@@ -94,3 +95,26 @@ def test_a_law_of_one_axis_is_refused_and_so_is_a_bad_budget() -> None:
     with pytest.raises(ValueError, match="C must be positive"):
         allocate(fitted(EPOCH), STANDARD, C=[1e20, math.inf])
     assert issubclass(AllocationError, ValueError)
+
+
+def test_runs_with_c_stand_for_their_compute_model() -> None:
+    frame = pd.DataFrame([(n, d) for n in np.geomspace(1e6, 1e8, 4) for d in (1e8, 1e9, 1e10)])
+    frame.columns = pd.Index(["N", "D"])
+    frame["C"] = 7.0 * frame["N"] ** 0.9 * frame["D"]
+    found = allocate(fitted(EPOCH), frame)
+    assert found.compute.m == pytest.approx(0.9, rel=1e-9)
+    named = frame.rename(columns={"N": "params", "D": "tokens", "C": "flops"})
+    assert allocate(fitted(EPOCH), named).a == pytest.approx(found.a, rel=1e-12)
+    for given, message in (
+        (frame[["N", "D"]], "not runs without C: compute_model"),
+        (7, "costs, not int: compute_model"),
+    ):
+        with pytest.raises(AllocationError, match=message):
+            allocate(fitted(EPOCH), given)  # type: ignore[arg-type]
+
+
+def test_a_law_of_samples_seen_has_no_allocation_in_d() -> None:
+    N, S = (v.ravel() for v in np.meshgrid(np.geomspace(1e3, 1e6, 4), np.geomspace(1e4, 1e7, 4)))
+    fit = fit_law({"N": N, "S": S, "loss": 1 + 5 / N**0.3 + 9 / S**0.3}, law="samples", n_boot=0)
+    with pytest.raises(AllocationError, match=r"samples has no D: .*joint law of N and D"):
+        allocate(fit, STANDARD)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
-from analysis.laws import LAWS, FloatArray, get, register
+from analysis.laws import LAWS, FloatArray, get, plain_law, register
 from analysis.testing import LawContract
 
 
@@ -118,6 +120,18 @@ def test_an_unknown_law_suggests_the_nearest() -> None:
         get("chinchila")
 
 
-def test_a_name_is_registered_once() -> None:
-    with pytest.raises(ValueError, match="registered already"):
+def test_a_name_of_the_package_is_registered_once() -> None:
+    with pytest.raises(ValueError, match="registered already, by the package"):
         register(LAWS["n_law"])
+
+
+def test_a_law_of_ones_own_is_registered_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a notebook does whose cell runs twice."""
+    monkeypatch.setattr("analysis.laws.LAWS", dict(LAWS))
+    for power in (0.5, 0.7):
+        own = plain_law(
+            "mine", lambda x, a, p=power: a / x["D"] ** p, formula="a / D^p", source="made up",
+            axes=("D",), parameters={"a": (0, math.inf)},
+        )  # fmt: skip
+        register(own)
+        assert get("mine") is own

@@ -78,6 +78,16 @@ def test_bad_input_is_named(data: dict[str, FloatArray], at: list[float], messag
         extrapolate(data, at)
 
 
+def test_columns_are_found_or_asked_for() -> None:
+    plain = extrapolate({"D": D, "loss": curve(D)}, BEYOND).table
+    named = extrapolate({"tokens": D, "val_loss": curve(D)}, BEYOND).table
+    np.testing.assert_allclose(named["loss"], plain["loss"], rtol=1e-12)
+    with pytest.raises(ValueError, match="needs columns D and loss, not found: D; there are: N"):
+        extrapolate({"N": D, "loss": curve(D)}, BEYOND)
+    with pytest.raises(ValueError, match="needs columns D and acc, not found: acc"):
+        extrapolate({"D": D, "loss": curve(D)}, BEYOND, response="acc")
+
+
 def test_laws_of_other_axes_are_refused() -> None:
     with pytest.raises(ValueError, match="one axis D: chinchilla"):
         extrapolate({"D": D, "loss": curve(D)}, BEYOND, laws=["chinchilla"])

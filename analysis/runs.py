@@ -1,0 +1,463 @@
+"""Anyone's runs as rows that a law is fitted to, one frame for each data set.
+
+    from analysis.runs import read_runs
+
+    runs = read_runs("runs.csv")
+    print(runs)                     # which columns were taken, what was left out
+    fits = {name: fit_law(rows) for name, rows in runs.sets.items()}
+
+Nothing is pooled that a column sets apart, nothing is left out in silence, and no unit is guessed:
+what was taken and assumed is said.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.checked import Data, is_study
+from analysis.laws import Law, get
+from analysis.run_columns import (
+    COUNTS,
+    MEANINGS,
+    Chosen,
+    candidates,
+    choose,
+    data_sets,
+    header_of,
+    listed,
+    set_names,
+    taken,
+    values_of,
+)
+from analysis.run_tables import MISSING, RunsError, Table, frame_table, read_table
+
+__all__ = ["Runs", "RunsError", "law_columns", "read_runs"]
+
+FITTED = {"fit", "train", "training", "fitted", "used", "in"}
+HELD = {
+    "holdout", "held-out", "held_out", "heldout", "test", "val", "valid", "validation", "eval",
+    "extrapolation", "predict", "out",
+}  # fmt: skip
+DROPPED = {"dropped", "drop", "excluded", "exclude", "outlier", "ignored", "unused", "none"}
+FINISHED = {"done", "finished", "completed", "complete", "success", "succeeded", "ok",
+            "budget_limited"}  # fmt: skip
+UNFINISHED = {"failed", "crashed", "diverged", "killed", "running", "error", "oom", "cancelled",
+              "canceled", "pending", "preempted"}  # fmt: skip
+_SMALLEST_N = 1000  # parameters; fewer, or a fraction of one, need a unit
+_SHOWN = 5
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Runs:
+    """Runs of one file or frame.
+
+    Attributes:
+        name: of the file, empty for a frame.
+        sets: rows to fit by data set; its name is empty where there is one only. Columns are the
+            axes and the response of the law, ``C`` (FLOPs) where there is one, and ``trial``
+            where runs have several rows. The index is the row of the table, from 0.
+        held: rows that a column ``split`` holds out, by data set, as ``sets``.
+        places: where each row of the table stands, such as ``line 7``.
+        response: what the law gives, such as ``loss``.
+        chosen: the column of each role.
+        took: what was read, in sentences.
+        warnings: what was left out or is doubtful.
+        unscaled: of N and D, those whose numbers are too small for their unit to be one.
+    """
+
+    name: str
+    sets: Mapping[str, pd.DataFrame]
+    held: Mapping[str, pd.DataFrame]
+    places: Sequence[str]
+    response: str
+    chosen: Mapping[str, Chosen]
+    took: tuple[str, ...]
+    warnings: tuple[str, ...]
+    unscaled: tuple[str, ...]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What axes of figures are called, by role."""
+        shown = (*MEANINGS, self.response)
+        return {r: c.label for r, c in self.chosen.items() if r in shown and c.label}
+
+    def only(self) -> pd.DataFrame:
+        """The rows of the only data set.
+
+        Raises:
+            RunsError: there are several.
+        """
+        if len(self.sets) == 1:
+            return next(iter(self.sets.values()))
+        where = f"{self.name}: holds" if self.name else "the frame holds"
+        raise RunsError(
+            f"{where} {len(self.sets)} data sets ({listed(list(self.sets), 4)}), which one law "
+            "does not describe; fit each: read_runs(...).sets, or by=() for one fit of all"
+        )
+
+    def in_file(self, text: str, rows: pd.DataFrame) -> str:
+        """A message about ``row 3`` of ``rows`` with its place in the file."""
+
+        def place(match: re.Match[str]) -> str:
+            at = int(match[1])
+            return self.places[int(rows.index[at])] if at < len(rows) else match[0]
+
+        found = re.sub(r"\brow (\d+)\b", place, text)
+        return f"{self.name}: {found}" if self.name else found
+
+    def __str__(self) -> str:
+        return "\n".join([*self.took, *(f"warning: {w}" for w in self.warnings)])
+
+
+def read_runs(
+    source: str | Path | pd.DataFrame,
+    law: str | Law = "chinchilla",
+    *,
+    columns: Mapping[str, str] | None = None,
+    by: Sequence[str] | None = None,
+    where: Mapping[str, str] | None = None,
+) -> Runs:
+    """Read runs and find the columns of a law by their names.
+
+    Args:
+        source: a CSV or TSV of any dialect, JSON lines, Excel or parquet by its extension, or a
+            frame.
+        law: whose axes and response are looked for.
+        columns: column by role (``N``, ``D``, ``C``, ``loss``, ``trial``, ...) where its name
+            does not say so; ``{"N": "params*1e6"}`` multiplies.
+        by: columns that set data sets apart; None finds them, () pools all rows.
+        where: rows to keep, value by column.
+
+    Raises:
+        RunsError: a file or column that cannot be read, with its line and what to change.
+    """
+    chosen_law = get(law) if isinstance(law, str) else law
+    table = frame_table(source) if isinstance(source, pd.DataFrame) else read_table(Path(source))
+    took: list[str] = [*table.notes]
+    warnings: list[str] = []
+    whole, places = len(table.places), table.places
+    index = _where(table, where or {})
+    part = table.rows(index)
+    chosen = choose(part, chosen_law, columns or {})
+    keep, marks = _marked(part, chosen, took)
+    index, part = [index[i] for i in keep], part.rows(keep)
+    frame = _frame(part, chosen_law, chosen, warnings)
+    frame["held"] = [marks[keep[i]] for i in frame.index]
+    frame.index = pd.Index([index[i] for i in frame.index])
+    frame = _last_steps(frame, took)
+    groups = data_sets(table.rows(list(frame.index)), frame, chosen, by)
+    took = [f"{whole} rows", *took, *_columns_said(frame, chosen_law, chosen, warnings)]
+    took += _others_said(table.rows(list(frame.index)), frame, chosen, groups)
+    unscaled = _unscaled(frame, chosen)
+    warnings += [_unit_asked(frame, chosen[role]) for role in unscaled]
+    names = set_names(groups, len(frame))
+    fitted, held = {}, {}
+    for name in dict.fromkeys(names):
+        own = frame[[n == name for n in names]]
+        fitted[name] = own[~own["held"]].drop(columns="held")
+        held[name] = own[own["held"]].drop(columns="held")
+    return Runs(
+        name=table.name,
+        sets={k: v for k, v in fitted.items() if len(v)},
+        held={k: v for k, v in held.items() if len(v)},
+        places=places,
+        response=chosen_law.response,
+        chosen=chosen,
+        took=tuple(took),
+        warnings=tuple(warnings),
+        unscaled=unscaled,
+    )
+
+
+def _where(table: Table, where: Mapping[str, str]) -> list[int]:
+    """Rows at which every column has the value asked for."""
+    keep = np.ones(len(table.places), dtype=bool)
+    for column, value in where.items():
+        if column not in table.cells:
+            raise table.error(f"no column {column!r}; there are: {listed(table.columns)}")
+        texts = table.texts(column)
+        same = np.array([t == value for t in texts])
+        if not same.any():
+            values, _ = table.numbers(column)
+            try:
+                same = values == float(value)
+            except ValueError:
+                same = np.zeros(len(texts), dtype=bool)
+        if not same.any():
+            there = listed(list(dict.fromkeys(texts)), 6)
+            raise table.error(f"no row has {column} = {value}; there are: {there}")
+        keep &= same
+    if not keep.any():
+        raise table.error("no row is left by --where")
+    return [int(i) for i in np.flatnonzero(keep)]
+
+
+def _marked(
+    table: Table, chosen: dict[str, Chosen], took: list[str]
+) -> tuple[list[int], list[bool]]:
+    """Rows that finished and are not dropped, and which rows are held out (n,)."""
+    count = len(table.places)
+    kinds = np.full(count, "fit", dtype=object)
+    for role, sides in (("status", (FINISHED, set(), UNFINISHED)), ("split", _SPLIT)):
+        if role not in chosen:
+            continue
+        column = chosen[role].column
+        texts = [t.lower().replace(" ", "-") for t in table.texts(column)]
+        known = set().union(*sides) | {""}
+        if not set(texts) <= known or not set(texts) & (sides[0] | sides[1]):
+            del chosen[role]  # some other column of that name
+            continue
+        tally = []
+        for word in dict.fromkeys(texts):
+            same = np.array([t == word for t in texts])
+            use = 0 if word in sides[0] else 1 if word in sides[1] else 2
+            kinds[same & (kinds != "out")] = ("fit", "held", "out")[use]
+            verb = ("fitted", "held out and predicted", "left out")[use]
+            tally.append(f"{int(same.sum())} {verb} ({word or 'empty'})")
+        more = f"; not used: {listed(chosen[role].others)}" if chosen[role].others else ""
+        took.append(f"{role} from column {column}: {', '.join(tally)}{more}")
+    if not (kinds == "fit").any():
+        kinds[kinds == "held"] = "fit"
+    keep = [int(i) for i in np.flatnonzero(kinds != "out")]
+    return keep, [bool(k == "held") for k in kinds]
+
+
+_SPLIT = (FITTED, HELD, DROPPED)
+
+
+def _frame(
+    table: Table, law: Law, chosen: Mapping[str, Chosen], warnings: list[str]
+) -> pd.DataFrame:
+    """Numbers by role, without the rows that lack one."""
+    needed = list(dict.fromkeys((*law.axes, law.response)))
+    roles = [*needed, *(r for r in ("C", *law.held) if r in chosen and r not in needed)]
+    frame: pd.DataFrame = pd.DataFrame({r: values_of(table, chosen[r]) for r in roles})
+    for role in ("trial", "seed"):
+        if role in chosen:
+            frame[role] = table.texts(chosen[role].column)
+    if "step" in chosen:
+        frame["step"] = table.numbers(chosen["step"].column)[0]
+    lacking = ~np.isfinite(frame[needed].to_numpy()).all(axis=1)
+    if lacking.any():
+        warnings.append(_left_out(table, frame, needed, chosen))
+    frame = frame[~lacking]
+    if frame.empty:
+        raise table.error(f"no row has all of {', '.join(needed)}")
+    signed = law.residual == "linear"
+    for role in needed:
+        if signed and role == law.response:
+            continue
+        bad = np.flatnonzero(~(frame[role].to_numpy() > 0))
+        if bad.size:
+            raise _not_positive(table, frame, chosen[role], [int(i) for i in bad])
+    if "C" in frame and not bool((frame["C"] > 0).all()):
+        warnings.append(f"column {chosen['C'].column} is not positive everywhere: C is not used")
+        frame = frame.drop(columns="C")
+    return frame
+
+
+def _not_positive(
+    table: Table, frame: pd.DataFrame, chosen: Chosen, bad: Sequence[int]
+) -> RunsError:
+    at = int(frame.index[bad[0]])
+    more = f" ({len(bad)} such rows)" if len(bad) > 1 else ""
+    advice = "leave such rows out"
+    if len(bad) > len(frame) / 2:
+        advice = (
+            f"the law's errors are relative; --map {chosen.role}=COLUMN takes another column, and "
+            "a law with linear residuals takes any sign (docs/laws.md)"
+        )
+    return table.error(
+        f"{table.places[at]}, column {chosen.column}: {table.cells[chosen.column][at]} is not "
+        f"positive{more}: {advice}"
+    )
+
+
+def _left_out(
+    table: Table, frame: pd.DataFrame, needed: Sequence[str], chosen: Mapping[str, Chosen]
+) -> str:
+    """Which rows lack a number, and in which column."""
+    said = []
+    lacking = ~np.isfinite(frame[list(needed)].to_numpy())
+    rows = np.flatnonzero(lacking.any(axis=1))
+    for i in rows[:_SHOWN]:
+        role = needed[int(np.flatnonzero(lacking[i])[0])]
+        cell = table.texts(chosen[role].column)[i]
+        word = cell if cell and cell.lower() not in MISSING else "missing"
+        said.append(f"{table.places[i]} ({chosen[role].column} {word})")
+    more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
+    return f"{len(rows)} row{'s' * (len(rows) > 1)} left out: {', '.join(said)}{more}"
+
+
+def _last_steps(frame: pd.DataFrame, took: list[str]) -> pd.DataFrame:
+    """Rows without those of checkpoints of one run at one N and D, and trials that matter.
+
+    A run whose D grows along its rows keeps them all, under one trial.
+    """
+    scales = [r for r in ("N", "D", "S") if r in frame]
+    if "trial" in frame:
+        sizes = frame.groupby("trial")["N" if "N" in frame else scales[0] if scales else "held"]
+        if int(sizes.nunique().max()) > 1:
+            frame = frame.drop(columns="trial")  # the number of a repeat, not the name of a run
+    if "step" in frame:
+        key = [c for c in ("trial", "seed", *scales, "held") if c in frame]
+        latest = frame.groupby(key, dropna=False)["step"].transform("max")
+        last = frame[frame["step"] == latest]
+        known = "trial" in frame or "seed" in frame
+        if known and scales and len(last) < len(frame) and bool(frame["step"].notna().all()):
+            took.append(
+                f"checkpoints: {len(last)} runs used at their last step, {len(frame) - len(last)} "
+                f"rows of earlier steps at the same {' and '.join(scales)} left out"
+            )
+            frame = last
+        frame = frame.drop(columns="step")
+    if "trial" in frame and not bool(frame["trial"].duplicated().any()):
+        frame = frame.drop(columns="trial")
+    if "trial" in frame:
+        took.append(
+            f"{frame['trial'].nunique()} runs have {len(frame)} rows: rows of one run are "
+            "resampled together"
+        )
+    return frame.drop(columns="seed", errors="ignore")
+
+
+def _columns_said(
+    frame: pd.DataFrame, law: Law, chosen: Mapping[str, Chosen], warnings: list[str]
+) -> list[str]:
+    """Which column each role came from, its unit, its range and its rivals."""
+    from analysis.tables import count, number
+
+    said = []
+    for role in dict.fromkeys((*law.axes, "C", *law.held, law.response)):
+        if role not in chosen or role not in frame:
+            continue
+        own = chosen[role]
+        low, high = float(frame[role].min()), float(frame[role].max())
+        show = count if role in COUNTS and role != "C" else number
+        text = f"{role} from column {own.column}"
+        if own.why:
+            text += f", times {own.factor:g} {own.why}"
+        text += f": {show(low)} to {show(high)}"
+        if own.others:
+            text += f"; not used: {listed(own.others)} (--map {role}=COLUMN)"
+        if role == "D" and any("unique" in header_of(c).words for c in own.others):
+            text += "; where data repeat, --law data_constrained takes unique data as D"
+        said.append(text)
+        header = header_of(own.column)
+        if role in COUNTS and header.unit and header.factor is None and not own.why:
+            warnings.append(
+                f"the unit {header.unit!r} of column {own.column} is not known: its numbers are "
+                f"taken as they are (--map '{role}={own.column}*1e6' multiplies)"
+            )
+    return said
+
+
+def _others_said(
+    table: Table, frame: pd.DataFrame, chosen: Mapping[str, Chosen], groups: Mapping[str, list[str]]
+) -> list[str]:
+    """The data sets, and columns of several values that nothing was made of."""
+    said = []
+    if groups:
+        names = list(dict.fromkeys(set_names(groups, len(frame))))
+        said.append(
+            f"{len(names)} data sets by column {' and '.join(groups)}, one fit each: "
+            f"{listed(names, 6)}"
+        )
+    used = {c for own in chosen.values() for c in (own.column, *own.others)} | set(groups)
+    own = set_names(groups, len(frame))
+    scales = [frame[r].astype(str).tolist() for r in ("N", "D", "S", "C") if r in frame]
+    free = []
+    for column in table.columns:
+        values = table.texts(column)
+        distinct = len(set(values))
+        follows = any(  # from the data set, or within it from a scale
+            len(set(zip(*keys, values, strict=True))) == len(set(zip(*keys, strict=True)))
+            for keys in ([own], *([own, scale] for scale in scales))
+        )
+        if column not in used and 1 < distinct <= len(values) / 2 and not follows:
+            free.append(f"{column} ({distinct} values)")
+    if free:
+        said.append(
+            f"not told apart: {listed(free, 6)} (--by COLUMN fits each value, --where COLUMN=VALUE "
+            "keeps one)"
+        )
+    return said
+
+
+def _unscaled(frame: pd.DataFrame, chosen: Mapping[str, Chosen]) -> tuple[str, ...]:
+    """Roles whose numbers cannot be counts of one: there is no model of 1.3 parameters."""
+    found = []
+    for role, least in (("N", _SMALLEST_N), ("D", 100)):
+        if role not in frame or chosen[role].why:
+            continue
+        values = frame[role].to_numpy(dtype=np.float64)
+        whole = bool((values == np.round(values)).all())
+        if values.max() < least or (not whole and values.max() < 1e5):
+            found.append(role)
+    return tuple(found)
+
+
+def _unit_asked(frame: pd.DataFrame, own: Chosen) -> str:
+    low, high = float(frame[own.role].min()), float(frame[own.role].max())
+    return (
+        f"{own.role} is {low:g} to {high:g} in column {own.column}, which is no count of "
+        f"{MEANINGS[own.role]}: taken as it is, so {own.role} of every answer is in that unit and "
+        f"C = 6 N D is not known; --map '{own.role}={own.column}*1e6' (or 1e9) says the unit"
+    )
+
+
+def named_columns(data: Data, roles: Sequence[str]) -> pd.DataFrame:
+    """The frame with the columns of ``roles`` under their own names, as far as they are found."""
+    frame = data if isinstance(data, pd.DataFrame) else pd.DataFrame(dict(data))
+    if set(roles) <= set(frame.columns):
+        return frame
+    table = frame_table(frame)
+    found = {r: candidates(table, r)[:1] for r in roles if r not in frame.columns}
+    own = {r: values_of(table, taken(r, names[0])) for r, names in found.items() if names}
+    return frame.assign(**own)
+
+
+def law_columns(
+    data: Data | str | Path, law: Law
+) -> tuple[Data, list[str], list[str], dict[str, str]]:
+    """Data that ``fit_law`` takes: warnings, notes and labels of axes beside them.
+
+    Args:
+        data: a file of runs, a results folder, a frame or columns.
+        law: that is to be fitted.
+
+    Raises:
+        RunsError: a file that cannot be read, or holds several data sets.
+    """
+    if isinstance(data, (str, Path)):
+        if Path(data).is_dir():
+            from analysis.records import load
+
+            return load(data), [], [], {}
+        runs = read_runs(data, law)
+        return runs.only(), list(runs.warnings), list(runs.took), runs.labels
+    if is_study(data):
+        return data, [], [], {}
+    frame = data if isinstance(data, pd.DataFrame) else pd.DataFrame(dict(data))
+    needed = (*law.axes, law.response)
+    if frame.empty or set(needed) <= set(frame.columns):
+        plain: dict[str, str] = {r: f"{r}, {MEANINGS[r]}" for r in law.axes if r in ("N", "D")}
+        return data, [], [], plain
+    try:
+        runs = read_runs(frame.reset_index(drop=True), law)
+    except RunsError as error:
+        missing = ", ".join(c for c in needed if c not in frame.columns)
+        raise RunsError(f"{law.name} needs columns {missing}: {law.formula}; {error}") from None
+    rows = runs.only()
+    kept = frame.iloc[rows.index].reset_index(drop=True)
+    own: dict[str, Any] = {c: rows[c].to_numpy() for c in rows.columns}
+    if "trial" not in own:
+        kept = kept.drop(columns="trial", errors="ignore")
+    return kept.assign(**own), list(runs.warnings), list(runs.took), runs.labels
