@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from analysis.resampling import Bootstrap
 from analysis.solver import Solution
 from analysis.status import Certificate, Status
 from analysis.uncertainty import (
+    NORMAL,
     Interval,
     parameter_intervals,
     standard_errors,
@@ -97,7 +99,27 @@ class Fit:
         if not self.ok or not self.options.n_boot:
             return Bootstrap.none(len(self.law.names))
         valley = np.empty((0, len(self.free))) if self.profile is None else self.profile.free
-        return bootstrap(self.problem, self.optimum, valley, self.options.n_boot, self.options.seed)
+        return bootstrap(
+            self.problem, self.optimum, valley, self.options.n_boot, self.options.seed,
+            self.options.fixed_errors,
+        )  # fmt: skip
+
+    @cached_property
+    def released(self) -> Fit | None:
+        """The fit with one borrowed parameter free, where all are held and have no errors.
+
+        Values that come from other fits are not exact. What the data say of one, given the others,
+        is how far they contradict each other; intervals hold this fit as well as that with all
+        values held. None where the law borrows nothing or errors of the values are given.
+        """
+        from analysis.fit import refit
+
+        names, held = self.law.borrowed, dict(self.options.fixed)
+        if not self.ok or not names or not set(names) <= set(held) or self.options.fixed_errors:
+            return None
+        del held[names[0]]
+        found = refit(self, np.ones(len(self.rows), dtype=bool), fixed=held)
+        return found if found.ok else None
 
     @property
     def optimum(self) -> Solution:
@@ -117,10 +139,17 @@ class Fit:
 
     @cached_property
     def intervals(self) -> dict[str, Interval]:
-        """95 % intervals by name; the floor's is the wider of bootstrap and profile."""
+        """95 % intervals by name; the floor's is the wider of bootstrap and profile.
+
+        Where borrowed parameters are held, those of the others hold both this fit and the one
+        with a parameter ``released``.
+        """
         found = dict(self.intervals_bootstrap)
+        if self.released is not None:
+            found = {k: v.union(self.released.intervals_bootstrap[k]) for k, v in found.items()}
         for name, value in self.options.fixed.items():
-            found[name] = Interval(low=value, high=value)
+            half = NORMAL * self.options.fixed_errors.get(name, 0.0)
+            found[name] = Interval(low=value - half, high=value + half)
         if self.profile is not None:
             own, name = self.profile.interval, self.profile.name
             found[name] = found[name].union(own) if len(self.bootstrap.theta) else own
@@ -163,12 +192,17 @@ class Fit:
 
     @cached_property
     def scatter(self) -> float:
-        """Standard deviation of a run of weight 1 about the curve, on the scale of residuals."""
+        """Standard deviation of a row of weight 1 about the curve, on the scale of residuals.
+
+        The fit has taken its parameters from the clusters: their mean square counts too little
+        by clusters over clusters less parameters.
+        """
         if not self.ok:
             return math.nan
         weights = 1.0 if self.problem.weights is None else self.problem.weights
         total = float((weights * self.problem.residual(self.free[None]) ** 2).sum())
-        return math.sqrt(total / max(1, len(self.rows) - self.problem.varied))
+        clusters = int(self.problem.runs.max()) + 1
+        return math.sqrt(total / len(self.rows) * clusters / max(1, clusters - self.problem.varied))
 
     @property
     @np.errstate(all="ignore")
@@ -216,15 +250,21 @@ class Fit:
             One row per point: the scales, ``loss`` (nats; the law's response by its name),
             ``mean_low``/``mean_high`` (interval of the curve), ``new_low``/``new_high`` (interval
             of a new run), ``beyond`` (how many times the point lies outside the data on its worst
-            axis; 1 within). Intervals of points outside the data hold ``misfit`` as well.
+            axis; 1 within). Intervals of points outside the data hold ``misfit`` as well; those of
+            a law with borrowed parameters held also hold the fit with one ``released``. Where the
+            formula has no value, such as at an L_id below E_id, all are NaN and a ``UserWarning``
+            says why.
 
         Raises:
             ValueError: a scale the law needs is missing, one it lacks is given, or one is not
                 positive.
         """
         x = self.scales(scales)
+        return self._with_released(x, self._predicted(x, self._value(x)))
+
+    def _predicted(self, x: FloatArray, loss: FloatArray) -> pd.DataFrame:
+        """The table of ``predict`` for ``loss`` (m,) at ``x`` (m, K), from this fit alone."""
         frame = pd.DataFrame(x, columns=list(self.law.axes))
-        loss = self.law.value(self.theta, x)
         beyond = np.ones(len(x))
         for k, (low, high) in enumerate(self.ranges.values()):
             beyond = np.maximum(beyond, np.maximum(x[:, k] / high, low / x[:, k]))
@@ -244,6 +284,26 @@ class Fit:
         frame["new_low"] = scale.inverse(at - np.hypot(down, run))
         frame["new_high"] = scale.inverse(at + np.hypot(up, run))
         return frame.assign(beyond=beyond)
+
+    def _value(self, x: FloatArray) -> FloatArray:
+        """Response (m,) at ``x`` (m, K); NaN, with a warning, where the law has no value."""
+        none, why = self.law.valueless(self.theta, x)
+        if none.any():
+            where = f"{int(none.sum())} of {len(x)} points: " if len(x) > 1 else ""
+            warnings.warn(f"{where}{why}", stacklevel=4)
+        found: FloatArray = np.where(none, math.nan, self.law.value(self.theta, x))
+        return found
+
+    def _with_released(self, x: FloatArray, frame: pd.DataFrame) -> pd.DataFrame:
+        """Predictions whose intervals hold those of the ``released`` fit as well."""
+        if self.released is None:
+            return frame
+        other = self.released._predicted(x, self.law.value(self.released.theta, x))
+        lost = frame[self.law.response].isna()
+        for name in ("mean_low", "new_low", "mean_high", "new_high"):
+            widest = np.fmin if name.endswith("low") else np.fmax
+            frame[name] = pd.Series(widest(frame[name], other[name])).mask(lost)
+        return frame
 
     def scales(self, given: Mapping[str, npt.ArrayLike]) -> FloatArray:
         """Points (m, K) from a scalar or (m,) for every axis.

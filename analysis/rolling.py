@@ -38,7 +38,7 @@ class Origin:
 
     Attributes:
         axis: moved along; the product of all axes is called ``product``.
-        cut: largest scale fitted.
+        cut: last scale fitted: the largest, or the smallest of an axis that shrinks with scale.
         kept: runs fitted (n,).
         error: measured less predicted of the others, on the scale of the residuals (m,).
         sd: standard deviation the fit gives a new run there (m,).
@@ -97,14 +97,16 @@ def windows(problem: Problem) -> list[Position]:
     if len(scales) > 1:
         scales["product"] = x.prod(axis=1)
     for axis, scale in scales.items():
-        level = np.round(np.log(scale), _ROUND)
+        shrinks = axis in problem.law.shrinks  # larger models have lower losses
+        level = -np.log(scale) if shrinks else np.round(np.log(scale), _ROUND)
         cuts = np.unique(level)
         if len(cuts) > POSITIONS:
             cuts = np.unique(np.quantile(level, np.linspace(0, 1, POSITIONS + 1))[1:])
         for cut in cuts[:-1]:
             kept = level <= cut
             if not kept.all() and fitted_at(problem, kept):
-                found.append((axis, float(scale[kept].max()), kept))
+                last = scale[kept].min() if shrinks else scale[kept].max()
+                found.append((axis, float(last), kept))
     return found
 
 
