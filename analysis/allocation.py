@@ -84,7 +84,7 @@ def allocate(
         standard=exponents_of(
             Surface(theta=theta, cost=unit), Surface(theta=drawn.theta, cost=unit), dof
         ),
-        table=pd.DataFrame(), warnings=(),
+        table=pd.DataFrame(), warnings=(), misfit=fit.misfit,
     )  # fmt: skip
     found = dataclasses.replace(found, table=found.optimal(_budgets(found, C)))
     return dataclasses.replace(found, warnings=_warnings(fit, found))

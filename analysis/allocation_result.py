@@ -13,6 +13,7 @@ import pandas as pd
 from analysis.compute_model import ComputeModel
 from analysis.laws import FloatArray
 from analysis.loglog import percentile_ends
+from analysis.misfit import Misfit
 from analysis.shown import Card, Estimate, Shown, jsonable
 from analysis.surface import Exponents, Surface
 from analysis.tables import interval, number
@@ -42,6 +43,7 @@ class Allocation(Shown):
         draws: refits of both, paired.
         dof: degrees of freedom of the fit.
         warnings: what a reader must know first.
+        misfit: the law's own error beyond its data.
     """
 
     law: str
@@ -56,6 +58,7 @@ class Allocation(Shown):
     draws: Surface
     dof: int
     warnings: tuple[str, ...]
+    misfit: Misfit | None = None
 
     @property
     def a(self) -> float:
@@ -76,7 +79,8 @@ class Allocation(Shown):
         Returns:
             One row per C: ``C``, ``N``, ``N_low``, ``N_high``, ``D``, ``D_low``, ``D_high``,
             ``loss`` (nats), ``loss_low``, ``loss_high`` (95 % intervals of the law's and the
-            compute model's refits together; of the curve, not of a new run), ``beyond_N``,
+            compute model's refits together, and beyond the data of the law's own error, see
+            ``analysis.misfit``; of the curve, not of a new run), ``beyond_N``,
             ``beyond_D``, ``beyond_C`` (how many times outside the measured range, 1 within) and
             ``beyond``, the largest of them.
 
@@ -97,11 +101,26 @@ class Allocation(Shown):
             found = {"": value, "_low": low, "_high": high}
             for end, v in found.items():
                 frame[name + end] = np.exp(v) if in_logs else v
+        if self.misfit is not None:
+            self._widen(frame)
         for axis in _AXES:
             least, most = self.ranges[axis]
             outside = np.maximum(frame[axis] / most, least / frame[axis])
             frame[f"beyond_{axis}"] = np.maximum(outside, 1.0)
         return frame.assign(beyond=frame[[f"beyond_{a}" for a in _AXES]].max(axis=1))
+
+    def _widen(self, frame: pd.DataFrame) -> None:
+        """Add the law's own error to the intervals of the loss, in quadrature."""
+        if self.misfit is None:
+            return
+        scale = self.misfit.problem.scale
+        at, low, high = (
+            scale.forward(frame[c].to_numpy(dtype=np.float64))
+            for c in ("loss", "loss_low", "loss_high")
+        )
+        down, up = self.misfit.widths(frame[["N", "D"]].to_numpy(dtype=np.float64))
+        frame["loss_low"] = scale.inverse(at - np.hypot(at - low, down))
+        frame["loss_high"] = scale.inverse(at + np.hypot(high - at, up))
 
     def contours(
         self, levels: Sequence[float], plane: Literal["NC", "ND"] = "NC", margin: float = 3.0

@@ -75,7 +75,7 @@ def _curve(axes: Axes, fit: Fit, axis: str, at: dict[str, float], colour: Any) -
     low, high = fit.ranges[axis]
     grid = np.geomspace(low, high, _POINTS)
     scales: dict[str, Any] = {axis: grid, **at}
-    line = fit.predict(**scales)
+    line = fit.predicted(fit.scales(scales))
     axes.plot(grid, _shown(line[fit.law.response].to_numpy()), color=colour, lw=1.4, zorder=2)
     if len(fit.bootstrap.theta):
         low_end, high_end = (_shown(line[c].to_numpy()) for c in ("mean_low", "mean_high"))

@@ -63,7 +63,7 @@ def hold_out(fit: Fit, cell: Mapping[str, float]) -> Holdout:
     if not inside.any() or inside.all():
         raise ValueError(f"{'no' if not inside.any() else 'every'} run is at {cell}")
     rest = refit(fit, keep=~inside)
-    row = rest.predict(**cell).iloc[0]
+    row = rest.predicted(x).iloc[0]
     losses = tuple(float(v) for v in fit.problem.loss[inside])
     scale, predicted = fit.problem.scale, float(row[fit.law.response])
     mean = float(scale.inverse(scale.forward(fit.problem.loss[inside]).mean()))

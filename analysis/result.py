@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.laws import FloatArray, Law
+from analysis.misfit import Misfit, misfit, outside
 from analysis.options import Options
 from analysis.problem import Problem
 from analysis.profiles import Profile
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
     from analysis.holdout import Holdout
     from analysis.second_opinion import SecondOpinion
     from analysis.sensitivity_result import Sensitivity
+
+
+class ExtrapolationWarning(UserWarning):
+    """A prediction lies so far beyond the data that its interval is an extrapolation as well."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -166,15 +171,12 @@ class Fit:
 
     @cached_property
     @np.errstate(all="ignore")
-    def misfit(self) -> float:
-        """Half width that intervals outside the data gain in quadrature, in residuals' units.
+    def misfit(self) -> Misfit | None:
+        """What intervals outside the data gain: the law's own error, see ``analysis.misfit``.
 
-        It is how far larger runs lay from what fits to smaller ones predicted, see
-        ``analysis.rolling``: the law's own error, which no resampling shows.
+        None where there are no parameters.
         """
-        from analysis.rolling import misfit
-
-        return misfit(self.problem, self.scatter) if self.ok else math.nan
+        return misfit(self.problem, self.optimum, self.scatter) if self.ok else None
 
     @cached_property
     def alternatives(self) -> dict[str, dict[str, float]]:
@@ -238,67 +240,89 @@ class Fit:
             for k, axis in enumerate(self.law.axes)
         }
 
-    @np.errstate(all="ignore")  # a law may have no value at such parameters: NaN
-    def predict(self, **scales: npt.ArrayLike) -> pd.DataFrame:
+    def predict(
+        self,
+        at: pd.DataFrame | Mapping[str, npt.ArrayLike] | None = None,
+        /,
+        **scales: npt.ArrayLike,
+    ) -> pd.DataFrame:
         """Predict the response at scales, with 95 % intervals.
 
         Args:
+            at: a frame with the axes of the law among its columns; ``scales`` may add others.
             **scales: a scalar or (m,) for every axis of the law, such as ``N`` (backbone
                 parameters) and ``D`` (unique training records).
 
         Returns:
             One row per point: the scales, ``loss`` (nats; the law's response by its name),
             ``mean_low``/``mean_high`` (interval of the curve), ``new_low``/``new_high`` (interval
-            of a new run), ``beyond`` (how many times the point lies outside the data on its worst
-            axis; 1 within). Intervals of points outside the data hold ``misfit`` as well; those of
+            of a new run), ``beyond`` (how many times the point lies outside the data, in compute
+            (the product of the axes), on its worst axis or in the reducible loss, whichever is
+            most; 1 within) and ``untested`` (farther than any run that a rolling origin predicted).
+            Intervals of points outside hold ``misfit`` as well, which grows with distance; those of
             a law with borrowed parameters held also hold the fit with one ``released``. Where the
-            formula has no value, such as at an L_id below E_id, all are NaN and a ``UserWarning``
-            says why.
+            formula has no value, such as at an L_id below E_id, all are NaN.
 
         Raises:
             ValueError: a scale the law needs is missing, one it lacks is given, or one is not
                 positive.
+
+        Warns:
+            ExtrapolationWarning: some points are ``untested``: there the interval extrapolates
+                the error of the law too.
+            UserWarning: the formula has no value at some points.
         """
+        if at is not None:
+            columns = at.columns if isinstance(at, pd.DataFrame) else at
+            scales = {**{a: at[a] for a in self.law.axes if a in columns}, **scales}
         x = self.scales(scales)
-        return self._with_released(x, self._predicted(x, self._value(x)))
-
-    def _predicted(self, x: FloatArray, loss: FloatArray) -> pd.DataFrame:
-        """The table of ``predict`` for ``loss`` (m,) at ``x`` (m, K), from this fit alone."""
-        frame = pd.DataFrame(x, columns=list(self.law.axes))
-        beyond = np.ones(len(x))
-        for k, (low, high) in enumerate(self.ranges.values()):
-            beyond = np.maximum(beyond, np.maximum(x[:, k] / high, low / x[:, k]))
-        frame[self.law.response] = loss
-        if not len(self.bootstrap.theta):
-            frame[["mean_low", "mean_high", "new_low", "new_high"]] = math.nan
-            return frame.assign(beyond=beyond)
-        scale, dof = self.problem.scale, self.problem.dof
-        at = scale.forward(loss)
-        samples = scale.forward(self.law.value(self.bootstrap.theta, x))
-        below, over = widened(samples, at, dof)
-        outside = beyond > 1 + 1e-9
-        own = np.where(outside, self.misfit if outside.any() else 0.0, 0.0)
-        down, up = np.hypot(at - below, own), np.hypot(over - at, own)
-        run = t_quantile(dof) * self.scatter
-        frame["mean_low"], frame["mean_high"] = scale.inverse(at - down), scale.inverse(at + up)
-        frame["new_low"] = scale.inverse(at - np.hypot(down, run))
-        frame["new_high"] = scale.inverse(at + np.hypot(up, run))
-        return frame.assign(beyond=beyond)
-
-    def _value(self, x: FloatArray) -> FloatArray:
-        """Response (m,) at ``x`` (m, K); NaN, with a warning, where the law has no value."""
+        found = self.predicted(x)
         none, why = self.law.valueless(self.theta, x)
         if none.any():
             where = f"{int(none.sum())} of {len(x)} points: " if len(x) > 1 else ""
-            warnings.warn(f"{where}{why}", stacklevel=4)
-        found: FloatArray = np.where(none, math.nan, self.law.value(self.theta, x))
+            warnings.warn(f"{where}{why}", stacklevel=2)
+            found.loc[none, "untested"] = False
+        if self.ok and bool(found["untested"].any()):
+            warnings.warn(untested_words(self, found), ExtrapolationWarning, stacklevel=2)
         return found
+
+    @np.errstate(all="ignore")  # a law may have no value at such parameters: NaN
+    def predicted(self, x: FloatArray) -> pd.DataFrame:
+        """``predict`` at ``x`` (m, K), without the warnings."""
+        none = self.law.valueless(self.theta, x)[0]
+        response = np.where(none, math.nan, self.law.value(self.theta, x))
+        return self._with_released(x, self._table(x, response))
+
+    def _table(self, x: FloatArray, response: FloatArray) -> pd.DataFrame:
+        """The table of ``predict`` for ``response`` (m,) at ``x`` (m, K), from this fit alone."""
+        frame = pd.DataFrame(x, columns=list(self.law.axes))
+        frame[self.law.response] = response
+        names = ["mean_low", "mean_high", "new_low", "new_high"]
+        frame[names] = math.nan
+        if self.misfit is None:
+            return frame.assign(beyond=math.nan, untested=False)
+        far = np.max(outside(self.law, self.theta, x, self.problem.x), axis=0)
+        found = {"beyond": np.exp(far), "untested": np.exp(far) > self.misfit.judged}
+        if not len(self.bootstrap.theta):
+            return frame.assign(**found)
+        scale, dof = self.problem.scale, self.problem.dof
+        at = scale.forward(response)
+        below, over = widened(scale.forward(self.law.value(self.bootstrap.theta, x)), at, dof)
+        lower, upper = self.misfit.widths(x)
+        down, up = np.hypot(at - below, lower), np.hypot(over - at, upper)
+        run = t_quantile(dof) * self.scatter
+        ends = (at - down, at + up, at - np.hypot(down, run), at + np.hypot(up, run))
+        for name, end, sign in zip(names, ends, (-1, 1, -1, 1), strict=True):
+            # Rounding on the way to the scale of residuals and back must not exclude the point.
+            side = np.minimum if sign < 0 else np.maximum
+            frame[name] = side(scale.inverse(end), response)
+        return frame.assign(**found)
 
     def _with_released(self, x: FloatArray, frame: pd.DataFrame) -> pd.DataFrame:
         """Predictions whose intervals hold those of the ``released`` fit as well."""
         if self.released is None:
             return frame
-        other = self.released._predicted(x, self.law.value(self.released.theta, x))
+        other = self.released._table(x, self.law.value(self.released.theta, x))
         lost = frame[self.law.response].isna()
         for name in ("mean_low", "new_low", "mean_high", "new_high"):
             widest = np.fmin if name.endswith("low") else np.fmax
@@ -388,3 +412,19 @@ class Fit:
 
     def __str__(self) -> str:
         return self.summary()
+
+
+def untested_words(fit: Fit, predicted: pd.DataFrame) -> str:
+    """Which predictions lie beyond what rolling origins can judge, in words."""
+    rows = predicted[predicted["untested"].to_numpy(dtype=bool)]
+    beyond = rows["beyond"].to_numpy(dtype=np.float64)
+    farthest = rows.iloc[int(beyond.argmax())]
+    at = ", ".join(f"{axis} = {farthest[axis]:.4g}" for axis in fit.law.axes)
+    reach = "no fit to the smaller of these runs could be judged by the larger"
+    if fit.misfit is not None and fit.misfit.judged > 1:
+        times = f"{fit.misfit.judged:.3g} times"
+        reach = f"fits to smaller runs were judged up to {times} outside theirs"
+    return (
+        f"{at} lies {beyond.max():.3g} times outside the data; {reach}: "
+        "the interval there extrapolates the error of the law as well"
+    )

@@ -29,6 +29,14 @@ class Solution:
     gradient: FloatArray
     converged: BoolArray
 
+    @classmethod
+    def none(cls, parameters: int) -> Solution:
+        """No problems."""
+        return cls(
+            free=np.empty((0, parameters)), objective=np.empty(0), gradient=np.empty(0),
+            converged=np.empty(0, dtype=bool),
+        )  # fmt: skip
+
     def best(self) -> Solution:
         """The best of all problems, as a solution of one (R = 1)."""
         return self.best_of(len(self.objective))

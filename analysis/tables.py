@@ -104,7 +104,7 @@ def certificate(fit: Fit) -> list[tuple[str, str]]:
         ),
         ("scatter of a run", _in_units(fit, fit.scatter)),
         ("bootstrap", f"{fit.bootstrap.kind}, {len(fit.bootstrap.theta)} refits by run"),
-        ("error of the law beyond the data", _in_units(fit, fit.misfit)),
+        ("error of the law at 4 times the data", _in_units(fit, _typical(fit))),
     ]
 
 
@@ -113,6 +113,11 @@ def _in_units(fit: Fit, residual: float) -> str:
     if fit.problem.scale.relative:
         return f"{number(100 * residual, 2)} %"
     return f"{number(residual, 3)} {fit.law.unit}".strip()
+
+
+def _typical(fit: Fit) -> float:
+    """Half width of the law's own error at four times the data; NaN without parameters."""
+    return math.nan if fit.misfit is None else fit.misfit.typical
 
 
 def _residuals(fit: Fit) -> str:
@@ -174,7 +179,7 @@ def fit_numbers(fit: Fit) -> dict[str, Any]:
         "r2": plain(fit.r2),
         "r2_log_excess": plain(fit.r2_log_excess),
         "scatter": plain(fit.scatter),
-        "misfit": plain(fit.misfit),
+        "misfit": plain(_typical(fit)),
         "ranges": {k: list(v) for k, v in fit.ranges.items()},
         "certificate": {
             "objective": plain(c.objective),

@@ -12,7 +12,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from analysis.checked import Data, at_largest, checked_rows
@@ -71,14 +70,7 @@ class Together:
         number = float(list(self.laws).index(part) + 1)
         others = {a: 1.0 for a in self.fit.law.axes if a not in (*scales, PART)}
         found = self.fit.predict(**scales, **others, **{PART: number})
-        inside = np.ones(len(found))
-        rows = self.fit.rows[self.fit.rows[PART] == number]
-        for axis in law.axes:
-            low, high = float(rows[axis].min()), float(rows[axis].max())
-            at = found[axis].to_numpy(dtype=np.float64)
-            inside = np.maximum(inside, np.maximum(at / high, low / at))
-        found = found.drop(columns=[*others, PART]).assign(beyond=inside)
-        return found.rename(columns={RESPONSE: law.response})
+        return found.drop(columns=[*others, PART]).rename(columns={RESPONSE: law.response})
 
     def table(self) -> pd.DataFrame:
         """Every parameter of every part: value, low, high, whether shared."""

@@ -65,10 +65,11 @@ class Law(ABC):
         unit: of the response.
         held: axes that the law lacks and that must not vary; runs at the largest value are used.
         rises: axes along which the response may rise.
+        descends: axes whose smaller values are the larger runs, such as another loss.
+        labels: axes that name a group and have no size.
         floor: parameter that no scale removes, None where the law has none.
         needed: distinct values an axis needs, where not three.
         residual: scale on which residuals are measured unless told: ``log`` or ``linear``.
-        shrinks: axes that fall as scale grows, such as a loss.
         borrowed: parameters that are known from other fits: where all are held and no error of
             theirs is given, intervals hold a fit that frees the first.
         proportion: whether the response is a share, from 0 to 1 under linear residuals.
@@ -83,10 +84,11 @@ class Law(ABC):
     unit: ClassVar[str] = "nats"
     held: ClassVar[tuple[str, ...]] = ()
     rises: ClassVar[tuple[str, ...]] = ()
+    descends: ClassVar[tuple[str, ...]] = ()
+    labels: ClassVar[tuple[str, ...]] = ()
     floor: ClassVar[str | None] = "E"
     needed: ClassVar[Mapping[str, int]] = {}
     residual: ClassVar[Literal["log", "linear"]] = "log"
-    shrinks: ClassVar[tuple[str, ...]] = ()
     borrowed: ClassVar[tuple[str, ...]] = ()
     proportion: ClassVar[bool] = False
 

@@ -44,6 +44,7 @@ class Composite(Law):
     formula = "each part has its own law; shared parameters are the same in all"
     source = "fixed and shared parameters: S1, Section 3 (one E for Eqs. 1 and 2)"
     floor = None
+    labels = (PART,)
 
     def __init__(self, laws: Mapping[str, Law], shared: Mapping[str, Mapping[str, str]]) -> None:
         """Name the laws of the parts, and for each shared parameter its name in each part.
@@ -55,6 +56,9 @@ class Composite(Law):
         axes = tuple(dict.fromkeys(a for law in laws.values() for a in law.axes))
         self.axes = (*axes, PART)  # type: ignore[misc]
         self.rises = axes  # type: ignore[misc]
+        self.descends = tuple(  # type: ignore[misc]
+            dict.fromkeys(a for law in laws.values() for a in law.descends)
+        )
         common = {
             (part, own): name for name, parts in shared.items() for part, own in parts.items()
         }

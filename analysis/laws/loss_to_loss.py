@@ -34,8 +34,8 @@ class LossToLoss(Law):
     axes = ("L_id",)
     response = "L_ood"
     rises = ("L_id",)
+    descends = ("L_id",)
     floor = "E_ood"
-    shrinks = ("L_id",)
     borrowed = ("E_id", "E_ood")
     needed: ClassVar[Mapping[str, int]] = {"L_id": 4}
     parameters = (

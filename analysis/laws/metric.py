@@ -26,9 +26,9 @@ class MetricLaw(Law):
     response = "metric"
     unit = ""
     rises = ("loss",)
+    descends = ("loss",)
     floor = None
     residual = "linear"
-    shrinks = ("loss",)
     proportion = True
     needed: ClassVar[dict[str, int]] = {"loss": 4}
 

@@ -100,6 +100,7 @@ def fitted(
     x = np.array([(n, d) for n in grid[0] for d in grid[1]])
     loss = loss_of(theta, x[:, 0], x[:, 1])
     known: Any = types.SimpleNamespace(
+        misfit=None,
         law=law, params=dict(zip(law.names, theta, strict=True)), theta=np.array(theta),
         ok=bool(np.isfinite(theta).all()), status=status,
         bootstrap=types.SimpleNamespace(theta=np.empty((0, 5)) if draws is None else draws),

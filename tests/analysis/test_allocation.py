@@ -221,3 +221,20 @@ def test_the_figure_shows_contours_and_optima(shown: Allocation) -> None:
     C = np.asarray(N.get_xdata(), dtype=float)
     np.testing.assert_allclose(np.asarray(N.get_ydata()), shown.optimal(C)["N"])
     assert len(png(figure)) > 10_000
+
+
+def test_the_loss_beyond_the_data_holds_the_laws_own_error() -> None:
+    """The intervals of an optimum are those that ``predict`` gives the same point."""
+    N, D = (v.ravel() for v in np.meshgrid(np.geomspace(1e5, 1e7, 5), np.geomspace(1e5, 1e7, 5)))
+    noise = np.exp(0.01 * np.random.default_rng(0).standard_normal(len(N)))
+    loss = (0.5 + 20 / N**0.3 + 30 / D**0.3) * noise * (1 + 0.01 * np.log(N / 1e6) ** 2)
+    fit = fit_law({"N": N, "D": D, "loss": loss}, n_boot=200)
+    row = allocate(fit, STANDARD, C=6e15).table.iloc[0]
+    same = fit.predicted(np.array([[row["N"], row["D"]]])).iloc[0]
+    assert row["beyond"] > 5
+    widths = [np.log(r[high] / r[low]) for r, low, high in (
+        (row, "loss_low", "loss_high"), (same, "mean_low", "mean_high"))]  # fmt: skip
+    assert widths[0] == pytest.approx(widths[1], rel=0.2)
+    assert fit.misfit is not None
+    down, up = fit.misfit.widths(np.array([[row["N"], row["D"]]]))
+    assert widths[0] > down[0] + up[0] > 0

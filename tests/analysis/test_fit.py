@@ -12,7 +12,7 @@ import pytest
 from analysis import fit_law
 from analysis.holdout import leave_out_largest
 from analysis.laws import FloatArray, get
-from analysis.result import Fit
+from analysis.result import ExtrapolationWarning, Fit
 from analysis.status import Status
 
 LAW = get("chinchilla")
@@ -73,7 +73,7 @@ def test_predictions_have_nested_intervals_and_say_how_far_they_go(fit: Fit) -> 
     inside = table.iloc[0]
     assert inside["new_low"] < inside["mean_low"] < inside["loss"]
     assert inside["loss"] < inside["mean_high"] < inside["new_high"]
-    assert list(table["beyond"]) == [1.0, 4.0]
+    assert list(table["beyond"]) == pytest.approx([1.0, 4.0])
     expected = float(LAW.value(fit.theta, np.array([[2.4e4, 2048.0]]))[0])
     assert inside["loss"] == pytest.approx(expected)
 
@@ -81,9 +81,49 @@ def test_predictions_have_nested_intervals_and_say_how_far_they_go(fit: Fit) -> 
 def test_intervals_widen_outside_the_data_when_the_law_is_wrong() -> None:
     data = study(noise=0.002)
     bent = {**data, "loss": data["loss"] * (1 + 0.02 * (np.log(data["N"] / 1e4)) ** 2)}
-    straight, wrong = fit_law(data, n_boot=0), fit_law(bent, n_boot=0)
-    assert wrong.misfit > 3 * straight.misfit
-    assert wrong.misfit > 0.02
+    straight, wrong = (fit_law(d, n_boot=0).misfit for d in (data, bent))
+    assert straight is not None and wrong is not None
+    assert wrong.typical > 3 * straight.typical
+    assert wrong.typical > 0.02
+    near, far = (wrong.widths(np.array([[1e5, 4096.0]]) * k)[1][0] for k in (2.0, 10.0))
+    assert 0 < near < far
+    assert wrong.widths(np.array([[1e5, 4096.0]]))[1][0] == 0
+
+
+def test_larger_runs_that_lie_lower_than_promised_widen_the_lower_side() -> None:
+    data = study(noise=0.002)
+    fall = np.log(data["N"] / 2e3) ** 2 + np.log(data["D"] / 256) ** 2
+    fit = fit_law({**data, "loss": np.exp(-0.02 * fall)}, n_boot=0)
+    assert fit.misfit is not None and fit.misfit.below > 1.3 * fit.misfit.above
+    down, up = fit.misfit.widths(np.array([[4e5, 16384.0]]))
+    assert down[0] > 1.3 * up[0] > 0
+
+
+def test_beyond_counts_compute_as_well() -> None:
+    """The corner of an isoFLOP design is inside every axis, at 25 times the largest compute."""
+    ratio = np.geomspace(0.2, 5.0, 5)
+    n = np.concatenate([1e6 * c * ratio for c in (0.5, 1.0, 2.0)])
+    d = np.concatenate([1e6 * c / ratio for c in (0.5, 1.0, 2.0)])
+    noise = np.exp(0.01 * np.random.default_rng(0).standard_normal(len(n)))
+    fit = fit_law({"N": n, "D": d, "loss": (0.5 + 20 / n**0.3 + 30 / d**0.3) * noise}, n_boot=50)
+    with pytest.warns(ExtrapolationWarning, match=r"25 times outside the data.*error of the law"):
+        corner = fit.predict(N=n.max(), D=d.max()).iloc[0]
+    assert corner["beyond"] == pytest.approx(25.0)
+    assert corner["untested"]
+    inside = fit.predict(pd.DataFrame({"N": [n[2]], "D": [d[2]], "loss": [1.0]})).iloc[0]
+    assert inside["beyond"] == 1.0 and not inside["untested"]
+    spread = [np.log(r["new_high"] / r["new_low"]) for r in (corner, inside)]
+    assert spread[0] > 2 * spread[1]
+
+
+def test_intervals_of_noiseless_data_hold_their_point() -> None:
+    x = study()
+    loss = LAW.value(TRUTH, np.stack([x["N"], x["D"]], axis=-1))
+    fit = fit_law({**x, "loss": loss}, n_boot=20)
+    table = fit.predicted(np.stack([x["N"], x["D"]], axis=-1))
+    for kind in ("mean", "new"):
+        assert (table[f"{kind}_low"] <= table["loss"]).all()
+        assert (table["loss"] <= table[f"{kind}_high"]).all()
 
 
 @pytest.mark.parametrize(
