@@ -9,16 +9,26 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.clusters import run_column, trajectories
 from analysis.laws import Law
 
 Data = pd.DataFrame | Mapping[str, npt.ArrayLike]
-_ROUND = 0.8
 _STUDY = {"trial", "status", "corpus", "task", "split", "metric", "protocol", "value"}
+_ROUND = 0.8  # share of values
+_FEWEST = 3  # values that make a series
+_EVEN = 1.3  # ratios of a series differ by so much at most, as in 1, 2, 5, 10
+_RECORDS, _PARAMETERS = 1e6, 1e9  # beyond which N are no records, and D no parameters
 _SIZES = (1e-75, 1e75)  # squares, and products of two squares, stay finite
 
 
 def checked_rows(
-    data: Data, law: Law, task: str | None, protocol: str, weights: str | None = None
+    data: Data,
+    law: Law,
+    task: str | None,
+    protocol: str,
+    weights: str | None = None,
+    *,
+    linear: bool = False,
 ) -> tuple[pd.DataFrame, list[str], list[str]]:
     """Rows with ``trial`` and the axes of the law, and warnings and notes on what was left out.
 
@@ -28,6 +38,7 @@ def checked_rows(
         task: of the law rows of a study.
         protocol: of the law rows of a study.
         weights: column of weights, if any.
+        linear: whether residuals are linear, so that a proportion may be 0.
 
     Raises:
         ValueError: no rows, a missing column, or a value that is not positive and finite, or of a
@@ -48,18 +59,29 @@ def checked_rows(
     needed = (*law.axes, law.response, *extra)
     if missing := [c for c in needed if c not in frame.columns]:
         raise ValueError(f"{law.name} needs columns {', '.join(missing)}: {law.formula}")
+    if frame.empty:
+        raise ValueError("no rows to fit")
+    if "trial" not in frame.columns and (column := run_column(frame, law)):
+        frame = frame.assign(trial=frame[column].astype(str))
+        notes.append(f"{frame['trial'].nunique()} runs, by column {column}")
+    given = frame
     wanted = ("trial", *law.axes, *law.held, law.response, *extra)
     keep = [c for c in dict.fromkeys(wanted) if c in frame.columns]
     frame = frame[keep].reset_index(drop=True)
-    if frame.empty:
-        raise ValueError("no rows to fit")
     for column in [c for c in keep if c != "trial"]:
-        frame[column] = _positive(frame[column], column)
+        zero = column == law.response and law.proportion and linear
+        frame[column] = _positive(frame[column], column, zero=zero)
+    warnings += trajectories(given, law)
+    if law.proportion:
+        _check_share(frame[law.response], law.response)
     if "trial" not in frame.columns:
         frame.insert(0, "trial", [f"row {i}" for i in range(len(frame))])
     if doubled := int(frame.drop(columns="trial").duplicated().sum()):
-        plural = "s repeat" if doubled > 1 else " repeats"
-        warnings.append(f"{doubled} row{plural} the scales and the loss of another exactly")
+        plural, they = ("s repeat", "they do") if doubled > 1 else (" repeats", "it does")
+        warnings.append(
+            f"{doubled} row{plural} the scales and the {law.response} of another exactly: {they} "
+            "not count as independent"
+        )
     return frame, warnings + swapped(frame), notes
 
 
@@ -68,20 +90,31 @@ def is_study(data: object) -> TypeGuard[pd.DataFrame]:
     return isinstance(data, pd.DataFrame) and set(data.columns) >= _STUDY
 
 
-def _positive(column: pd.Series[float], name: str) -> npt.NDArray[np.float64]:
+def _check_share(values: pd.Series[float], name: str) -> None:
+    """Refuse a proportion above 1, such as one in per cent."""
+    bad = np.flatnonzero((values < 0) | (values > 1))
+    if bad.size:
+        raise ValueError(
+            f"row {bad[0]}: {name} is {values.iloc[bad[0]]:g}, not a share between 0 and 1 "
+            f"({bad.size} such row{'s' * (bad.size > 1)}): divide per cents by 100"
+        )
+
+
+def _positive(column: pd.Series[float], name: str, zero: bool = False) -> npt.NDArray[np.float64]:
     try:
         values: npt.NDArray[np.float64] = np.asarray(
             column.to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64
         )
     except (TypeError, ValueError):
         raise ValueError(f"column {name} holds values that are not numbers") from None
-    bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+    bad = np.flatnonzero(~(np.isfinite(values) & ((values > 0) | (zero & (values == 0)))))
     if bad.size:
         raise ValueError(
             f"row {bad[0]}: {name} is {values[bad[0]]}, not a positive finite number "
             f"({bad.size} such row{'s' * (bad.size > 1)})"
         )
-    bad = np.flatnonzero((values < _SIZES[0]) | (values > _SIZES[1]))
+    small = (values < _SIZES[0]) & (values != 0)
+    bad = np.flatnonzero(small | (values > _SIZES[1]))
     if bad.size:
         raise ValueError(
             f"row {bad[0]}: {name} is {values[bad[0]]}, beyond {_SIZES[0]:g} to {_SIZES[1]:g}: "
@@ -93,26 +126,49 @@ def _positive(column: pd.Series[float], name: str) -> npt.NDArray[np.float64]:
 def swapped(frame: pd.DataFrame) -> list[str]:
     """Warnings where two columns look exchanged.
 
-    Numbers of records are chosen (256, 2,000) and those of parameters come out (24,936), so
-    round values of N beside D that are not round are suspicious; and no training sees fewer
-    samples than it has distinct records.
+    Numbers of records are chosen, often each some times the one before (256, 512, 1,024), and
+    those of parameters come out (24,936). So N that are such a series beside D that are whole but
+    not round are suspicious. Not so nominal sizes (70M, 160M, 410M), which are no series, tokens
+    by the billion, which need not be round, or numbers in other units, which are not whole.
+
+    No training sees fewer samples than it has distinct records, unless it ends within the first
+    epoch; where S holds fewer different values than D as well, they are suspicious.
     """
     found = []
-    if {"N", "D"} <= set(frame.columns):
-        share = {axis: float(_is_round(frame[axis].unique()).mean()) for axis in ("N", "D")}
-        if share["N"] >= _ROUND and share["D"] <= 1 - _ROUND:
-            found.append("N holds round numbers and D does not: are the columns swapped?")
-    if {"D", "S"} <= set(frame.columns) and bool((frame["S"] < frame["D"]).mean() > 0.5):
+    columns = {c: frame[c].unique() for c in ("N", "D", "S") if c in frame.columns}
+    if {"N", "D"} <= set(columns) and _chosen(columns["N"]) and _counted(columns["D"]):
+        found.append(
+            "N holds a series of round numbers, as numbers of records are, and D does not: are the "
+            "columns swapped?"
+        )
+    fewer = {"D", "S"} <= set(columns) and len(columns["S"]) < len(columns["D"])
+    if fewer and bool((frame["S"] < frame["D"]).mean() > 0.5):
         found.append("S (samples seen) lies below D (unique records): are the columns swapped?")
     return found
+
+
+def _chosen(values: npt.NDArray[np.float64]) -> bool:
+    """Whether values are a series of round numbers below a million, each some times the last."""
+    there = _is_round(values)
+    if there.mean() < _ROUND or there.sum() < _FEWEST or values.max() >= _RECORDS:
+        return False
+    ratio = np.diff(np.log(np.sort(values[there])))
+    return bool(np.ptp(ratio) <= np.log(_EVEN))
+
+
+def _counted(values: npt.NDArray[np.float64]) -> bool:
+    """Whether values are whole, not round, and of the size of models on fewer records."""
+    whole = bool((values == np.round(values)).all()) and float(values.max()) < _PARAMETERS
+    return whole and float(_is_round(values).mean()) <= 1 - _ROUND
 
 
 def _is_round(values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     """Whether each value is whole, with one or two digits before zeros, or 2^k to 2^k * 15."""
     value = np.asarray(values, dtype=np.float64)
-    digits = value / 10.0 ** (np.floor(np.log10(value)) - 1)
-    binary = value / 2.0 ** np.maximum(np.floor(np.log2(value)) - 3, 0)
-    whole = [np.abs(v - np.round(v)) < 1e-9 for v in (value, digits, binary)]
+    with np.errstate(all="ignore"):  # a scale of 0 is no round number
+        digits = value / 10.0 ** (np.floor(np.log10(value)) - 1)
+        binary = value / 2.0 ** np.maximum(np.floor(np.log2(value)) - 3, 0)
+        whole = [np.abs(v - np.round(v)) < 1e-9 for v in (value, digits, binary)]
     found: npt.NDArray[np.bool_] = whole[0] & (whole[1] | (whole[2] & (value >= 64)))
     return found
 

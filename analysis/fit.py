@@ -31,6 +31,7 @@ import pandas as pd
 
 from analysis.certificate import certify, status_of
 from analysis.checked import Data, at_largest, checked_rows
+from analysis.clusters import cells, copies, joined
 from analysis.laws import FloatArray, Law, get
 from analysis.options import Options, Variant
 from analysis.polish import polish
@@ -43,6 +44,7 @@ from analysis.status import Certificate, Status
 from analysis.uncertainty import DELTA_SMALLEST, robust_delta
 
 THINNED = 300  # points that all starts are tried on; the best are refined on all points
+_NEARLY = 1.5  # scatters: with a level held it may be so many times that of the free fit
 FIRST = 8  # starts of the fit that delta is chosen from
 
 
@@ -55,7 +57,7 @@ def fit_law(
     loss: Literal["huber", "least_squares"] = "huber",
     delta: float | None = None,
     residual: Literal["log", "linear", "log_excess"] | None = None,
-    fixed: Mapping[str, float] | None = None,
+    fixed: Mapping[str, float | tuple[float, float]] | None = None,
     limits: Mapping[str, tuple[float, float]] | None = None,
     variant: Variant = "plain",
     weights: str | None = None,
@@ -79,7 +81,8 @@ def fit_law(
         delta: Huber's delta, on the scale of the residuals; None chooses it from them.
         residual: ``log`` (relative errors), ``linear`` (in the unit of the response) or
             ``log_excess`` (relative errors above a fixed floor); None for the law's own.
-        fixed: parameters held at a value.
+        fixed: parameters held at a value; or at a value with its standard error, such as
+            ``{"E_id": (2.17, 0.02)}``: resamples then hold it at draws from that normal.
         limits: narrower bounds of parameters.
         variant: ``plain``, ``bounded`` (exponents within what has been published) or
             ``regularised`` (a weak normal prior on exponents), see ``analysis.options``.
@@ -103,11 +106,59 @@ def fit_law(
         variant=variant, weights=weights, n_boot=n_boot, seed=seed, pool=pool,
     )  # fmt: skip
     data, doubts, took, labels = law_columns(data, chosen)
-    frame, warnings, notes = checked_rows(data, chosen, task, protocol, weights)
+    frame, warnings, notes = checked_rows(
+        data, chosen, task, protocol, weights, linear=options.residual == "linear"
+    )
     frame, at = at_largest(frame, chosen, notes)
+    frame = _with_value(frame, chosen, options, warnings)
     options.check_floor(chosen, frame)
+    if chosen.borrowed and set(chosen.borrowed) <= set(options.fixed) and not options.fixed_errors:
+        notes.append(
+            f"{' and '.join(chosen.borrowed)} are held and no error of theirs is given: intervals "
+            f"also hold the fit with {chosen.borrowed[0]} free"
+        )
     known = {"at": at, "remarks": (*doubts, *warnings), "notes": (*took, *notes), "labels": labels}
-    return _fit(frame, chosen, options, known)
+    return _ended(_fit(frame, chosen, options, known))
+
+
+def _with_value(
+    frame: pd.DataFrame, law: Law, options: Options, warnings: list[str]
+) -> pd.DataFrame:
+    """Rows at which the law has a value whatever is fitted; the others are said to be left out."""
+    held = np.array([options.fixed.get(name, math.nan) for name in law.names])
+    none, why = law.valueless(held, frame[list(law.axes)].to_numpy(dtype=np.float64))
+    if not none.any():
+        return frame
+    warnings.append(f"{int(none.sum())} of {len(none)} rows left out: {why}")
+    if none.all():
+        raise ValueError(f"no rows to fit: {why}")
+    return frame[~none].reset_index(drop=True)
+
+
+def _ended(fit: Fit) -> Fit:
+    """The fit, or one with a level held at the end of its range that no point lies near.
+
+    It is held where that explains the rows nearly as well: a level far from all points is told by
+    what the formula gets wrong, and not by them.
+    """
+    end = fit.law.open_end(fit.theta, fit.problem.x) if fit.ok else None
+    if end is None or end[0] in fit.options.all_limits(fit.law):
+        return fit
+    name, value, shown = end
+    options = dataclasses.replace(fit.options, fixed={**fit.options.fixed, name: value})
+    known = {"at": fit.at, "remarks": fit.remarks, "notes": fit.notes, "labels": fit.labels}
+    held = _fit(fit.rows, fit.law, options, known)
+    if held.ok and held.scatter <= _NEARLY * fit.scatter:
+        said = (
+            f"no point lies near {name} ({shown}): it is held at {value:g}, the end of its range; "
+            f"limits={{'{name}': (0, 1)}} frees it"
+        )
+        return dataclasses.replace(held, remarks=(*held.remarks, said))
+    said = (
+        f"no point lies near {name} ({shown}): beyond the data it is a guess; hold it where it is "
+        f"known, such as fixed={{'{name}': {value:g}}}"
+    )
+    return dataclasses.replace(fit, remarks=(*fit.remarks, said))
 
 
 def refit(fit: Fit, keep: npt.NDArray[np.bool_], **changes: Any) -> Fit:
@@ -132,12 +183,14 @@ def _fit(frame: pd.DataFrame, law: Law, options: Options, known: Mapping[str, An
     runs = int(problem.runs.max()) + 1
     if not problems and runs <= problem.varied:
         problems = [f"{runs} runs for {problem.varied} parameters"]
+    together: list[str] = []
     best, status, count = None, Status.UNIDENTIFIABLE, 0
     if not problems:
         with np.errstate(all="ignore"):  # steps into places without a value are not taken
             starts = problem.starts()
             problem, tried = _search(problem, starts, options)
             best, count = polish(problem, tried.best()), len(starts)
+            problem, together = _clustered(problem, best, options)
             theta = law.to_natural(best.free, problem.centre)[0]
         problems = _unusable(law, best, theta, count)
         if problems:
@@ -159,7 +212,7 @@ def _fit(frame: pd.DataFrame, law: Law, options: Options, known: Mapping[str, An
         rows=frame,
         problem=problem,
         at=known["at"],
-        remarks=(*known["remarks"], *problems),
+        remarks=(*known["remarks"], *together, *problems),
         notes=known["notes"],
         options=options,
         labels=known["labels"],
@@ -174,17 +227,35 @@ def _unusable(law: Law, best: Solution, theta: FloatArray, count: int) -> list[s
     return [f"{name} is not finite: the data do not determine it" for name in lost]
 
 
+def _clustered(problem: Problem, best: Solution, options: Options) -> tuple[Problem, list[str]]:
+    """The problem with cells as runs where their rows miss the law together, and a warning.
+
+    Runs of a pool stay, so that laws share their resamples run by run.
+    """
+    residual = problem.residual(best.free)
+    if options.pool is not None or not np.isfinite(residual).all():
+        return problem, []
+    weights = 1.0 if problem.weights is None else np.sqrt(problem.weights)
+    clipped = np.clip(weights * residual, -problem.delta, problem.delta)
+    runs, said = cells(problem.x, problem.loss, problem.runs, clipped, problem.varied)
+    return dataclasses.replace(problem, runs=runs), said
+
+
 def _problem(frame: pd.DataFrame, law: Law, options: Options) -> Problem:
     """The law bound to the rows, before delta and the prior's unit are known."""
     runs, names = pd.factorize(frame["trial"])
+    x = frame[list(law.axes)].to_numpy(dtype=np.float64)
+    loss = frame[law.response].to_numpy(dtype=np.float64)
+    if options.pool is None:
+        runs = joined(np.asarray(runs, dtype=np.intp), copies(x, loss))
     weights = None
     if options.weights is not None:
         weights = frame[options.weights].to_numpy(dtype=np.float64)
         weights = weights / weights.mean()
     return Problem(
         law=law,
-        x=frame[list(law.axes)].to_numpy(dtype=np.float64),
-        loss=frame[law.response].to_numpy(dtype=np.float64),
+        x=x,
+        loss=loss,
         runs=np.asarray(runs, dtype=np.intp),
         delta=options.first_delta,
         pool=_places(options.pool, names),
@@ -254,7 +325,7 @@ def _from_residuals(
     residual = problem.residual(small.solve(starts).best().free)
     if not np.isfinite(residual).all():
         return {}
-    smallest = DELTA_SMALLEST * (1.0 if small.scale.relative else float(np.median(small.loss)))
+    smallest = DELTA_SMALLEST * (1.0 if small.scale.relative else float(np.mean(small.loss)))
     robust = robust_delta(residual, small.varied, smallest)
     changes: dict[str, Any] = {"delta": robust} if options.chooses_delta else {}
     return changes | ({"prior": prior, "unit": robust / 2.0} if prior else {})

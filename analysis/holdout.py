@@ -16,19 +16,21 @@ from analysis.status import Status
 from analysis.uncertainty import Interval
 
 
-def _of_mean(row: pd.Series[Any], runs: int) -> Interval:
-    """Prediction interval of the mean log loss of ``runs`` new runs, from a row of ``predict``.
+def _of_mean(row: pd.Series[Any], fit: Fit, runs: int) -> Interval:
+    """Prediction interval of the mean of ``runs`` new runs, from a row of ``predict``.
 
-    In logs the interval of one run is that of the curve and a run's scatter in quadrature;
-    the scatter of a mean is smaller by the root of ``runs``.
+    On the scale of the residuals the interval of one run is that of the curve and a run's scatter
+    in quadrature; the scatter of a mean is smaller by the root of ``runs``.
     """
-    centre = math.log(row["loss"])
+    scale = fit.problem.scale
+    names = [fit.law.response, "mean_low", "new_low", "mean_high", "new_high"]
+    centre, *found = scale.forward(row[names].to_numpy(dtype=np.float64))
     ends = []
-    for end, sign in (("low", -1.0), ("high", 1.0)):
-        curve, one = (math.log(row[f"{kind}_{end}"]) - centre for kind in ("mean", "new"))
-        scatter = max(one * one - curve * curve, 0.0) / runs
-        ends.append(math.exp(centre + sign * math.sqrt(curve * curve + scatter)))
-    return Interval(low=ends[0], high=ends[1]).holding(float(row["loss"]))
+    for (curve, one), sign in zip((found[:2], found[2:]), (-1.0, 1.0), strict=True):
+        own = (curve - centre) ** 2
+        half = math.sqrt(own + max((one - centre) ** 2 - own, 0.0) / runs)
+        ends.append(float(scale.inverse(centre + sign * half)))
+    return Interval(low=ends[0], high=ends[1]).holding(float(row[fit.law.response]))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +39,8 @@ class Holdout:
 
     Attributes:
         cell: scales of the cell left out.
-        losses: losses of its runs, in nats.
-        predicted: loss predicted by the fit to the other cells.
+        losses: losses of its runs, in nats (the law's response, in its unit).
+        predicted: what is predicted by the fit to the other cells.
         interval: 95 % prediction interval of the mean of as many new runs there.
         covered: whether the mean of the runs lies within; None where no fit was possible.
         relative_error: predicted over measured (mean of the runs), less 1.
@@ -63,16 +65,18 @@ def hold_out(fit: Fit, cell: Mapping[str, float]) -> Holdout:
     rest = refit(fit, keep=~inside)
     row = rest.predicted(x).iloc[0]
     losses = tuple(float(v) for v in fit.problem.loss[inside])
-    mean = math.exp(float(np.log(losses).mean()))
+    scale, predicted = fit.problem.scale, float(row[fit.law.response])
+    mean = float(scale.inverse(scale.forward(fit.problem.loss[inside]).mean()))
     known = rest.ok and bool(np.isfinite(row[["mean_low", "new_low"]].to_numpy(float)).all())
-    interval = _of_mean(row, len(losses)) if known else Interval(low=math.nan, high=math.nan)
+    apart = len(np.unique(fit.problem.runs[inside]))
+    interval = _of_mean(row, rest, apart) if known else Interval(low=math.nan, high=math.nan)
     return Holdout(
         cell={axis: float(cell[axis]) for axis in fit.law.axes},
         losses=losses,
-        predicted=float(row["loss"]),
+        predicted=predicted,
         interval=interval,
         covered=interval.covers(mean) if known else None,
-        relative_error=float(row["loss"]) / mean - 1,
+        relative_error=predicted / mean - 1,
         status=rest.status,
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,9 @@ from analysis.result import Fit
 from analysis.rolling import Position, fitted_at, origins, windows
 from analysis.tables import number
 
+MOST = 2.0  # times the lowest mean error, beyond which no simplicity is worth it
 _FEWEST = 3
+_LEAST = 1e-12  # relative error: less is rounding
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +79,10 @@ def choose_law(
     """Compare laws and variants by held-out error and choose one.
 
     The one chosen is the simplest (fewest parameters, then plain before the other variants)
-    whose error is within one standard error of the lowest, the error being that of the paired
-    difference over windows. Held-out runs beyond the data given are never looked at.
+    whose error is at most twice the lowest and, window by window, within one standard error of
+    it: errors are compared as logarithms of their ratio in a window, so that no window with a
+    huge error makes the standard error that excuses it. Held-out runs beyond the data given are
+    never looked at.
 
     Args:
         data: as for ``fit_law``.
@@ -147,10 +151,7 @@ def _chosen(
     simplest = min(errors, key=lambda k: (fits[k].problem.varied, order[k]))
     mean = {label: float(np.mean(e)) for label, e in errors.items()}
     best = min(mean, key=lambda k: mean[k])
-    near = [
-        k for k in errors if _gap(errors[k], errors[best])[0] <= _gap(errors[k], errors[best])[1]
-    ]
-    chosen = min(near, key=lambda k: (fits[k].problem.varied, order[k]))
+    chosen = min(near_best(errors), key=lambda k: (fits[k].problem.varied, order[k]))
     rows = []
     for label, fit in fits.items():
         row: dict[str, Any] = {
@@ -174,7 +175,30 @@ def _chosen(
     )
 
 
-def _gap(own: Sequence[float], other: Sequence[float]) -> tuple[float, float]:
+def near_best(errors: Mapping[str, Sequence[float]]) -> list[str]:
+    """Candidates whose errors cannot be told from those of the lowest mean, that one among them.
+
+    Args:
+        errors: relative errors over the same windows, by candidate.
+    """
+    mean = {label: float(np.mean(e)) for label, e in errors.items()}
+    best = min(mean, key=lambda k: mean[k])
+    found = []
+    for label, own in errors.items():
+        gap, se = _gap(_logs(own), _logs(errors[best]))
+        if label == best or (mean[label] <= MOST * mean[best] and gap <= se):
+            found.append(label)
+    return found
+
+
+def _logs(errors: Sequence[float]) -> FloatArray:
+    found: FloatArray = np.log(np.maximum(errors, _LEAST))
+    return found
+
+
+def _gap(
+    own: Sequence[float] | FloatArray, other: Sequence[float] | FloatArray
+) -> tuple[float, float]:
     """Mean and standard error of the paired difference over windows."""
     difference: FloatArray = np.asarray(own) - np.asarray(other)
     return float(difference.mean()), float(difference.std(ddof=1) / math.sqrt(len(difference)))
@@ -186,5 +210,5 @@ def _reason(chosen: str, best: str, mean: dict[str, float], count: int) -> str:
         return f"{chosen} predicts larger runs best: mean relative error {errors}."
     return (
         f"{chosen} (mean relative error {errors}) is simpler than {best} "
-        f"({number(100 * mean[best], 3)} %) and within one standard error of it."
+        f"({number(100 * mean[best], 3)} %) and, window by window, within one standard error of it."
     )

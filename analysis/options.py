@@ -34,6 +34,7 @@ class Options:
     n_boot: int
     seed: int
     pool: tuple[str, ...] | None
+    fixed_errors: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def checked(
@@ -43,7 +44,7 @@ class Options:
         loss: str,
         delta: float | None,
         residual: Literal["log", "linear", "log_excess"] | None,
-        fixed: Mapping[str, float] | None,
+        fixed: Mapping[str, float | tuple[float, float]] | None,
         limits: Mapping[str, tuple[float, float]] | None,
         variant: Variant,
         weights: str | None,
@@ -66,18 +67,25 @@ class Options:
             raise ValueError(f"variant {variant!r} is none of {', '.join(VARIANTS)}")
         if n_boot < 0:
             raise ValueError(f"n_boot must not be negative, not {n_boot}")
-        fixed, limits = dict(fixed or {}), dict(limits or {})
-        for name, ends in {**limits, **{k: (v, v) for k, v in fixed.items()}}.items():
+        held, errors = _held(fixed or {})
+        limits = dict(limits or {})
+        for name, ends in {**limits, **{k: (v, v) for k, v in held.items()}}.items():
             _check_parameter(law, name, ends)
         scale = residual or law.residual
-        if scale == "log_excess" and (law.floor is None or law.floor not in fixed):
+        if scale == "log_excess" and law.floor in errors:
+            raise ValueError(
+                f"residual 'log_excess' takes {law.floor} off: hold it without an error, or choose "
+                "residual='log'"
+            )
+        if scale == "log_excess" and (law.floor is None or law.floor not in held):
             raise ValueError(
                 "residual 'log_excess' needs a fixed floor, such as fixed={'E': 0.1}: "
                 f"{law.name} has {'none' if law.floor is None else law.floor}"
             )
         return cls(
-            loss=loss, delta=delta, residual=scale, fixed=fixed, limits=limits, variant=variant,
+            loss=loss, delta=delta, residual=scale, fixed=held, limits=limits, variant=variant,
             weights=weights, n_boot=n_boot, seed=seed, pool=None if pool is None else tuple(pool),
+            fixed_errors=errors,
         )  # fmt: skip
 
     @property
@@ -118,7 +126,7 @@ class Options:
             ValueError: naming the row; or, for linear residuals, responses so small that their
                 squares cannot be told from rounding errors.
         """
-        typical = float(np.median(frame[law.response]))
+        typical = float(np.mean(frame[law.response]))
         if self.residual == "linear" and typical < _SMALLEST:
             raise ValueError(
                 f"{law.response} is about {typical:.1e}: linear residuals need a unit in which it "
@@ -136,6 +144,25 @@ class Options:
                 f"{law.floor} = {floor:.6g} ({bad.size} such row{'s' * (bad.size > 1)}): "
                 "leave them out or lower the floor"
             )
+
+
+def _held(
+    fixed: Mapping[str, float | tuple[float, float]],
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Values that parameters are held at, and the standard errors of those that have one."""
+    values: dict[str, float] = {}
+    errors: dict[str, float] = {}
+    for name, given in fixed.items():
+        if isinstance(given, (tuple, list)):
+            if len(given) != 2 or not (math.isfinite(given[1]) and given[1] > 0):
+                raise ValueError(
+                    f"fixed {name} is {given}: give a value, or a value and its standard error, "
+                    "which is positive"
+                )
+            values[name], errors[name] = float(given[0]), float(given[1])
+        else:
+            values[name] = float(given)
+    return values, errors
 
 
 def _check_parameter(law: Law, name: str, ends: tuple[float, float]) -> None:

@@ -13,6 +13,7 @@ The unit of resampling is the run, never the checkpoint. Two bootstraps are used
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ import numpy.typing as npt
 from analysis.laws import FloatArray
 from analysis.problem import Problem
 from analysis.solution import Solution, huber
-from analysis.uncertainty import leverages
+from analysis.uncertainty import hat_basis
 
 PAIRS_FROM = 100  # runs from which pairs are resampled
 _WEBB = np.sqrt([0.5, 1.0, 1.5])
@@ -60,7 +61,12 @@ class Bootstrap:
 
 
 def bootstrap(
-    problem: Problem, best: Solution, valley: FloatArray, n_boot: int, seed: int
+    problem: Problem,
+    best: Solution,
+    valley: FloatArray,
+    n_boot: int,
+    seed: int,
+    held: Mapping[str, float] | None = None,
 ) -> Bootstrap:
     """Refit ``n_boot`` resamples of the runs, each from the place that fits it best.
 
@@ -72,10 +78,14 @@ def bootstrap(
             the optimum too. Empty: from the optimum only.
         n_boot: resamples.
         seed: of the random numbers.
+        held: standard errors of held parameters: each resample holds them at a draw.
     """
     if n_boot == 0:
         return Bootstrap.none(best.free.shape[1])
     drawn = resamples(problem, best.free, n_boot, seed)
+    if held:
+        bounds = _drawn_bounds(problem, drawn, held, np.random.default_rng([seed, 1]), n_boot)
+        drawn = dataclasses.replace(drawn, bounds=bounds)
     rows = np.arange(n_boot)
     if not len(valley):
         chosen = _refitted(problem, drawn, best.free, rows)
@@ -94,6 +104,34 @@ def bootstrap(
         redrawn=drawn.redrawn,
         unconverged=int((~chosen.converged).sum()),
     )
+
+
+def _drawn_bounds(
+    problem: Problem,
+    drawn: Resamples,
+    held: Mapping[str, float],
+    rng: np.random.Generator,
+    n_boot: int,
+) -> tuple[FloatArray, FloatArray]:
+    """Free bounds (n_boot, P) that hold parameters at draws about their values.
+
+    Draws stay within what the law allows for the resample, such as a floor below its losses.
+    """
+    free = dataclasses.replace(
+        problem, limits={k: v for k, v in problem.limits.items() if k not in held}
+    )
+    target = problem.target if drawn.target is None else drawn.target
+    shape = (n_boot, len(problem.law.names))
+    lower, upper = (
+        np.broadcast_to(b, shape).copy() for b in free.bounds(problem.scale.inverse(target))
+    )
+    for name, error in held.items():
+        index = problem.law.names.index(name)
+        logged = problem.law.parameters[index].form == "log"
+        draw = problem.limits[name][0] + error * rng.standard_normal(n_boot)
+        at = np.log(np.maximum(draw, np.finfo(float).tiny)) if logged else draw
+        lower[:, index] = upper[:, index] = np.clip(at, lower[:, index], upper[:, index])
+    return lower, upper
 
 
 def _lowest(problem: Problem, drawn: Resamples, places: FloatArray) -> npt.NDArray[np.intp]:
@@ -118,6 +156,8 @@ def _refitted(
 ) -> Solution:
     """Refits of resamples ``rows``, from ``start`` (1, P) or one start each."""
     starts = np.repeat(start, len(rows), axis=0) if len(start) == 1 else start
+    if drawn.bounds is not None:
+        control |= {"lower": drawn.bounds[0][rows], "upper": drawn.bounds[1][rows]}
     return problem.refit(
         starts,
         target=None if drawn.target is None else drawn.target[rows],
@@ -136,6 +176,7 @@ class Resamples:
         factor: what multiplies each point's residual in ``target`` (R, n), or None.
         weights: of the points (R, n), or None for 1.
         redrawn: resamples drawn again because an axis had too few scales left.
+        bounds: free bounds (R, P) of each resample, or None for those of the problem.
     """
 
     kind: str
@@ -143,6 +184,7 @@ class Resamples:
     factor: FloatArray | None
     weights: FloatArray | None
     redrawn: int = 0
+    bounds: tuple[FloatArray, FloatArray] | None = None
 
 
 def resamples(problem: Problem, free: FloatArray, n_boot: int, seed: int) -> Resamples:
@@ -157,16 +199,28 @@ def resamples(problem: Problem, free: FloatArray, n_boot: int, seed: int) -> Res
     if problem.drawn[1] < PAIRS_FROM:
         fitted, jacobian = problem.model(free)
         factor = _factors(problem, n_boot, rng)
-        target = fitted + factor * corrected(problem.target - fitted[0], jacobian[0].T)
+        residual = problem.target - fitted[0]
+        target = fitted + factor * corrected(residual, jacobian[0].T, problem.runs)
         return Resamples(kind="wild", target=target, factor=factor, weights=None)
     weights, redrawn = _pairs(problem, n_boot, rng)
     return Resamples(kind="pairs", target=None, factor=None, weights=weights, redrawn=redrawn)
 
 
-def corrected(residual: FloatArray, jacobian: FloatArray) -> FloatArray:
-    """Residuals (n,) over one less their leverage in ``jacobian`` (n, P): the HC3 correction."""
-    spread = np.maximum(1.0 - leverages(jacobian), 1.0 / len(residual))
-    found: FloatArray = residual / spread
+def corrected(residual: FloatArray, jacobian: FloatArray, runs: npt.NDArray[np.intp]) -> FloatArray:
+    """Residuals (n,) over one less their leverage in ``jacobian`` (n, P): the HC3 correction.
+
+    Of runs (n,) with several rows the whole block of the hat matrix is taken off, which is CR3
+    (Bell & McCaffrey 2002): (I - H_gg)^-1 r_g = r_g + Q_g (I - Q_g' Q_g)^-1 Q_g' r_g.
+    """
+    least = 1.0 / len(residual)
+    basis = hat_basis(jacobian)
+    found: FloatArray = residual / np.maximum(1.0 - (basis**2).sum(axis=1), least)
+    for run in np.flatnonzero(np.bincount(runs) > 1):
+        rows = runs == run
+        own, r = basis[rows], residual[rows]
+        leverage, axes = np.linalg.eigh(own.T @ own)
+        along = axes.T @ (own.T @ r) / np.maximum(1.0 - leverage, least)
+        found[rows] = r + own @ (axes @ along)
     return found
 
 

@@ -22,6 +22,7 @@ from analysis.resampling import Bootstrap
 from analysis.solver import Solution
 from analysis.status import Certificate, Status
 from analysis.uncertainty import (
+    NORMAL,
     Interval,
     holding,
     parameter_intervals,
@@ -106,7 +107,27 @@ class Fit:
         if not self.ok or not self.options.n_boot:
             return Bootstrap.none(len(self.law.names))
         valley = np.empty((0, len(self.free))) if self.profile is None else self.profile.free
-        return bootstrap(self.problem, self.optimum, valley, self.options.n_boot, self.options.seed)
+        return bootstrap(
+            self.problem, self.optimum, valley, self.options.n_boot, self.options.seed,
+            self.options.fixed_errors,
+        )  # fmt: skip
+
+    @cached_property
+    def released(self) -> Fit | None:
+        """The fit with one borrowed parameter free, where all are held and have no errors.
+
+        Values that come from other fits are not exact. What the data say of one, given the others,
+        is how far they contradict each other; intervals hold this fit as well as that with all
+        values held. None where the law borrows nothing or errors of the values are given.
+        """
+        from analysis.fit import refit
+
+        names, held = self.law.borrowed, dict(self.options.fixed)
+        if not self.ok or not names or not set(names) <= set(held) or self.options.fixed_errors:
+            return None
+        del held[names[0]]
+        found = refit(self, np.ones(len(self.rows), dtype=bool), fixed=held)
+        return found if found.ok else None
 
     @property
     def optimum(self) -> Solution:
@@ -126,10 +147,17 @@ class Fit:
 
     @cached_property
     def intervals(self) -> dict[str, Interval]:
-        """95 % intervals by name; the floor's is the wider of bootstrap and profile."""
+        """95 % intervals by name; the floor's is the wider of bootstrap and profile.
+
+        Where borrowed parameters are held, those of the others hold both this fit and the one
+        with a parameter ``released``.
+        """
         found = dict(self.intervals_bootstrap)
+        if self.released is not None:
+            found = {k: v.union(self.released.intervals_bootstrap[k]) for k, v in found.items()}
         for name, value in self.options.fixed.items():
-            found[name] = Interval(low=value, high=value)
+            half = NORMAL * self.options.fixed_errors.get(name, 0.0)
+            found[name] = Interval(low=value - half, high=value + half)
         if self.profile is not None:
             own, name = self.profile.interval, self.profile.name
             found[name] = found[name].union(own) if len(self.bootstrap.theta) else own
@@ -169,12 +197,17 @@ class Fit:
 
     @cached_property
     def scatter(self) -> float:
-        """Standard deviation of a run of weight 1 about the curve, on the scale of residuals."""
+        """Standard deviation of a row of weight 1 about the curve, on the scale of residuals.
+
+        The fit has taken its parameters from the clusters: their mean square counts too little
+        by clusters over clusters less parameters.
+        """
         if not self.ok:
             return math.nan
         weights = 1.0 if self.problem.weights is None else self.problem.weights
         total = float((weights * self.problem.residual(self.free[None]) ** 2).sum())
-        return math.sqrt(total / max(1, len(self.rows) - self.problem.varied))
+        clusters = int(self.problem.runs.max()) + 1
+        return math.sqrt(total / len(self.rows) * clusters / max(1, clusters - self.problem.varied))
 
     @property
     @np.errstate(all="ignore")
@@ -229,7 +262,9 @@ class Fit:
             of a new run), ``beyond`` (how many times the point lies outside the data, in compute
             (the product of the axes), on its worst axis or in the reducible loss, whichever is
             most; 1 within) and ``untested`` (farther than any run that a rolling origin predicted).
-            Intervals of points outside hold ``misfit`` as well, which grows with distance.
+            Intervals of points outside hold ``misfit`` as well, which grows with distance; those of
+            a law with borrowed parameters held also hold the fit with one ``released``. Where the
+            formula has no value, such as at an L_id below E_id, all are NaN.
 
         Raises:
             ValueError: a scale the law needs is missing, one it lacks is given, or one is not
@@ -238,20 +273,32 @@ class Fit:
         Warns:
             ExtrapolationWarning: some points are ``untested``: there the interval extrapolates
                 the error of the law too.
+            UserWarning: the formula has no value at some points.
         """
         if at is not None:
             columns = at.columns if isinstance(at, pd.DataFrame) else at
             scales = {**{a: at[a] for a in self.law.axes if a in columns}, **scales}
-        found = self.predicted(self.scales(scales))
+        x = self.scales(scales)
+        found = self.predicted(x)
+        none, why = self.law.valueless(self.theta, x)
+        if none.any():
+            where = f"{int(none.sum())} of {len(x)} points: " if len(x) > 1 else ""
+            warnings.warn(f"{where}{why}", stacklevel=2)
+            found.loc[none, "untested"] = False
         if len(self.bootstrap.theta) and bool(found["untested"].any()):
             warnings.warn(untested_words(self, found), ExtrapolationWarning, stacklevel=2)
         return found
 
     @np.errstate(all="ignore")  # a law may have no value at such parameters: NaN
     def predicted(self, x: FloatArray) -> pd.DataFrame:
-        """``predict`` at ``x`` (m, K), without the warning."""
+        """``predict`` at ``x`` (m, K), without the warnings."""
+        none = self.law.valueless(self.theta, x)[0]
+        response = np.where(none, math.nan, self.law.value(self.theta, x))
+        return self._with_released(x, self._table(x, response))
+
+    def _table(self, x: FloatArray, response: FloatArray) -> pd.DataFrame:
+        """The table of ``predict`` for ``response`` (m,) at ``x`` (m, K), from this fit alone."""
         frame = pd.DataFrame(x, columns=list(self.law.axes))
-        response = self.law.value(self.theta, x)
         frame[self.law.response] = response
         frame[["mean_low", "mean_high", "new_low", "new_high"]] = math.nan
         if self.misfit is None:
@@ -271,6 +318,17 @@ class Fit:
             ends = scale.inverse(at - low), scale.inverse(at + high)
             frame[f"{kind}_low"], frame[f"{kind}_high"] = holding(response, *ends)
         return frame.assign(**found)
+
+    def _with_released(self, x: FloatArray, frame: pd.DataFrame) -> pd.DataFrame:
+        """Predictions whose intervals hold those of the ``released`` fit as well."""
+        if self.released is None:
+            return frame
+        other = self.released._table(x, self.law.value(self.released.theta, x))
+        lost = frame[self.law.response].isna()
+        for name in ("mean_low", "new_low", "mean_high", "new_high"):
+            widest = np.fmin if name.endswith("low") else np.fmax
+            frame[name] = pd.Series(widest(frame[name], other[name])).mask(lost)
+        return frame
 
     def scales(self, given: Mapping[str, npt.ArrayLike]) -> FloatArray:
         """Points (m, K) from a scalar or (m,) for every axis.

@@ -63,7 +63,7 @@ def _deltas(fit: Fit) -> list[Refit]:
     problem = fit.problem
     smallest = DELTA_SMALLEST
     if not problem.scale.relative:
-        smallest *= float(np.median(problem.loss))
+        smallest *= float(np.mean(problem.loss))
     chosen = problem.delta
     if not np.isfinite(chosen):
         chosen = robust_delta(problem.residual(fit.free[None]), problem.varied, smallest)

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.checked import Data, at_largest, checked_rows
+from analysis.clusters import run_column
 from analysis.fit import fit_law
 from analysis.laws import Law, get
 from analysis.laws.composite import PART, Composite
@@ -119,7 +120,7 @@ def fit_together(
     for number, (part, (data, _)) in enumerate(parts.items(), start=1):
         law = laws[part]
         frame, _, notes = checked_rows(data, law, None, "held-out")
-        if "trial" not in pd.DataFrame(dict(data)).columns:
+        if run_column(pd.DataFrame(dict(data)), law) is None:
             frame["trial"] = f"{part} " + frame["trial"]  # rows of two parts are two runs
         frame, _ = at_largest(frame, law, notes)
         single = fit_law(frame, law, n_boot=0, **alone)

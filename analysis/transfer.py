@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.certificate import r_squared
+from analysis.clusters import joined
 from analysis.fit import refit
 from analysis.laws import FloatArray
 from analysis.laws.power import EXPONENT
@@ -176,6 +177,11 @@ def _matched(trained_on: Fit, other: Fit) -> tuple[Fit, Fit]:
     ]
     if list(pair[0].residuals["trial"]) != list(pair[1].residuals["trial"]):
         raise ValueError("the runs of both fits must be in the same order")
+    if pair[0].problem.pool is None and (pair[0].problem.runs != pair[1].problem.runs).any():
+        both = joined(pair[0].problem.runs, pair[1].problem.runs)  # they share their resamples
+        pair = [
+            dataclasses.replace(f, problem=dataclasses.replace(f.problem, runs=both)) for f in pair
+        ]
     return pair[0], pair[1]
 
 
@@ -240,5 +246,7 @@ def _along(
     free = loose.free.copy()
     free[:, 0] += free[:, 1] * (exact.centre - centre)[:, 0]
     log_f, jacobian = exact.model(free, np.zeros(1, dtype=np.intp))
-    resampled: FloatArray = log_f + factor * corrected(measured[1] - log_f[0], jacobian[0].T)
+    resampled: FloatArray = log_f + factor * corrected(
+        measured[1] - log_f[0], jacobian[0].T, pair[1].problem.runs
+    )
     return resampled

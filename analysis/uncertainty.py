@@ -82,12 +82,11 @@ def robust_delta(residual: FloatArray, parameters: int, smallest: float = DELTA_
     return max(smallest, _EFFICIENT * float(np.median(size)) / 0.6745)
 
 
-def leverages(jacobian: FloatArray) -> FloatArray:
-    """Diagonal of the hat matrix of ``jacobian`` (n, P); in [0, 1]."""
-    basis = np.linalg.svd(jacobian, full_matrices=False)
-    keep = basis[1] > basis[1][0] * 1e-10
-    hat: FloatArray = (basis[0][:, keep] ** 2).sum(axis=1)
-    return np.clip(hat, 0.0, 1.0)
+def hat_basis(jacobian: FloatArray) -> FloatArray:
+    """Q (n, r) with orthonormal columns: Q Q' is the hat matrix of ``jacobian`` (n, P)."""
+    basis, singular, _ = np.linalg.svd(jacobian, full_matrices=False)
+    found: FloatArray = basis[:, singular > singular[0] * 1e-10]
+    return found
 
 
 def covariance(problem: Problem, free: FloatArray) -> FloatArray:

@@ -70,6 +70,9 @@ class Law(ABC):
         floor: parameter that no scale removes, None where the law has none.
         needed: distinct values an axis needs, where not three.
         residual: scale on which residuals are measured unless told: ``log`` or ``linear``.
+        borrowed: parameters that are known from other fits: where all are held and no error of
+            theirs is given, intervals hold a fit that frees the first.
+        proportion: whether the response is a share, from 0 to 1 under linear residuals.
     """
 
     name: ClassVar[str]
@@ -86,6 +89,8 @@ class Law(ABC):
     floor: ClassVar[str | None] = "E"
     needed: ClassVar[Mapping[str, int]] = {}
     residual: ClassVar[Literal["log", "linear"]] = "log"
+    borrowed: ClassVar[tuple[str, ...]] = ()
+    proportion: ClassVar[bool] = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -149,6 +154,21 @@ class Law(ABC):
                     pair = f"{self.axes[j]} and {self.axes[k]}"
                     found.append(f"{pair} move together (r = {correlation:.4f})")
         return found
+
+    def valueless(self, theta: FloatArray, x: FloatArray) -> tuple[BoolArray, str]:
+        """Points (n,) at which the formula has no value for ``theta`` (P,), and why not.
+
+        A parameter that is not known is NaN, and rules out no point.
+        """
+        return np.zeros(len(x), dtype=bool), ""
+
+    def open_end(self, theta: FloatArray, x: FloatArray) -> tuple[str, float, str] | None:
+        """A level that ``theta`` (P,) puts far beyond what was measured at ``x`` (n, K).
+
+        Returns:
+            Its name, the end of its range, and what shows it; None where there is none.
+        """
+        return None
 
     def identifiable(self, x: FloatArray, counts: FloatArray) -> BoolArray:
         """Which resamples, with ``counts`` (R, n) of each point, still determine the law (R,).

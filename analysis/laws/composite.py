@@ -165,6 +165,16 @@ class Composite(Law):
         free = np.clip(self.to_free(theta, centre), *self.bounds(x, loss))
         return self.to_natural(free, centre)
 
+    def valueless(self, theta: FloatArray, x: FloatArray) -> tuple[BoolArray, str]:
+        """Points at which the law of their part has no value; see ``Law.valueless``."""
+        none, reasons = np.zeros(len(x), dtype=bool), []
+        for i, member in enumerate(self.members):
+            rows, own = self._rows(x, i)
+            none[rows], why = member.law.valueless(theta[list(member.places)], own)
+            if none[rows].any():
+                reasons.append(f"{member.name}: {why}")
+        return none, "; ".join(reasons)
+
     def problems(self, x: FloatArray) -> list[str]:
         """Those of each part; a shared parameter counts once."""
         found = []

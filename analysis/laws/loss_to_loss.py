@@ -7,7 +7,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from analysis.laws.base import FloatArray, Law, Parameter
+from analysis.laws.base import BoolArray, FloatArray, Law, Parameter
 from analysis.laws.power import EXPONENT
 
 _VANISHED = 1e-9
@@ -21,7 +21,9 @@ class LossToLoss(Law):
 
     L_id is the loss on the task trained on, L_ood on another; kappa = 1 passes excess loss on in
     proportion, less diminishes it. Pairs alone hardly determine both floors and kappa: take the
-    floors from joint fits (``analysis.transfer``), hold them, or look at the intervals.
+    floors from joint fits (``analysis.transfer``) or hold them, with their standard errors if
+    known. Without, intervals also hold a fit that frees E_id: the pairs tell one floor, given the
+    other.
     Free parameters are E_ood, the log of the term at the centre of the data, kappa, E_id.
     Source: S1, Eq. 4, after Brandfonbrener et al. 2024 (arXiv 2411.12925), Eq. 2.
     """
@@ -34,6 +36,7 @@ class LossToLoss(Law):
     rises = ("L_id",)
     descends = ("L_id",)
     floor = "E_ood"
+    borrowed = ("E_id", "E_ood")
     needed: ClassVar[Mapping[str, int]] = {"L_id": 4}
     parameters = (
         Parameter(
@@ -55,12 +58,18 @@ class LossToLoss(Law):
     )  # fmt: skip
 
     def value(self, theta: FloatArray, x: FloatArray) -> FloatArray:
-        """Loss on the other task in nats; E_ood at losses at or below E_id."""
+        """Loss on the other task in nats; E_ood, its limit, at losses at or below E_id."""
         theta = np.asarray(theta, dtype=np.float64)
         floor, size, kappa, below = (theta[..., i, None] for i in range(4))
         excess = np.maximum(x[:, 0] - below, 0.0)
         found: FloatArray = floor + size * excess**kappa
         return found
+
+    def valueless(self, theta: FloatArray, x: FloatArray) -> tuple[BoolArray, str]:
+        """Losses at or below E_id; see ``Law.valueless``."""
+        below = float(theta[3])
+        why = f"L_id is at or below E_id = {below:.6g}: the law has no value there"
+        return x[:, 0] <= below, why
 
     def centre(self, x: FloatArray) -> FloatArray:
         """Geometric mean of the loss trained on (1,), in nats."""

@@ -17,7 +17,7 @@ def level(name: str, meaning: str) -> Parameter:
 
 
 class MetricLaw(Law):
-    """What both share: one axis, the loss; a metric in (0, 1]; residuals of the metric itself.
+    """What both share: one axis, the loss; a metric in [0, 1]; residuals of the metric itself.
 
     Slopes are free in their logarithm; the steps of the loss are seen in units of its spread.
     """
@@ -29,6 +29,7 @@ class MetricLaw(Law):
     descends = ("loss",)
     floor = None
     residual = "linear"
+    proportion = True
     needed: ClassVar[dict[str, int]] = {"loss": 4}
 
     def centre(self, x: FloatArray) -> FloatArray:
