@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -64,7 +65,7 @@ def r_squared_log_excess(measured: FloatArray, fitted: FloatArray, floor: float)
 def alternatives(problem: Problem, best: Solution) -> dict[str, dict[str, float]]:
     """The fit under least squares and under the customary delta of 1e-3."""
     starts = np.concatenate([best.free, problem.starts(3)])
-    found = {}
+    found, problem = {}, dataclasses.replace(problem, own=None)
     others = {"least squares": math.inf}
     if problem.scale.relative:
         others["Huber, delta 0.001"] = DELTA_SMALLEST

@@ -16,7 +16,13 @@ _SIZES = (1e-75, 1e75)  # squares, and products of two squares, stay finite
 
 
 def checked_rows(
-    data: Data, law: Law, task: str | None, protocol: str, weights: str | None = None
+    data: Data,
+    law: Law,
+    task: str | None,
+    protocol: str,
+    weights: str | None = None,
+    *,
+    linear: bool = False,
 ) -> tuple[pd.DataFrame, list[str], list[str]]:
     """Rows with ``trial`` and the axes of the law, and warnings and notes on what was left out.
 
@@ -26,10 +32,11 @@ def checked_rows(
         task: of the law rows of a study.
         protocol: of the law rows of a study.
         weights: column of weights, if any.
+        linear: whether residuals are linear, which lets responses have any sign where the law can.
 
     Raises:
-        ValueError: no rows, a missing column, or a value that is not positive and finite, or of a
-            size that cannot be squared.
+        ValueError: no rows, a missing column, or a value that is not positive and finite (not
+            finite, where the law takes any sign), or of a size that cannot be squared.
     """
     warnings: list[str] = []
     notes: list[str] = []
@@ -52,7 +59,16 @@ def checked_rows(
     if frame.empty:
         raise ValueError("no rows to fit")
     for column in [c for c in keep if c != "trial"]:
-        frame[column] = _positive(frame[column], column)
+        signed = column in law.axes and law.signed_axes
+        why = ""
+        if column == law.response:
+            able = law.signed_response or law.additive_floor
+            signed = linear and able
+            if able and not linear:
+                why = "; residual='linear' takes responses of any sign"
+            elif linear and not able:
+                why = f"; {law.name} is positive"
+        frame[column] = _numbers(frame[column], column, signed=signed, why=why)
     if "trial" not in frame.columns:
         frame.insert(0, "trial", [f"row {i}" for i in range(len(frame))])
     if doubled := int(frame.drop(columns="trial").duplicated().sum()):
@@ -61,20 +77,25 @@ def checked_rows(
     return frame, warnings + swapped(frame), notes
 
 
-def _positive(column: pd.Series[float], name: str) -> npt.NDArray[np.float64]:
+def _numbers(
+    column: pd.Series[float], name: str, *, signed: bool = False, why: str = ""
+) -> npt.NDArray[np.float64]:
+    """Finite values, positive unless ``signed``."""
     try:
         values: npt.NDArray[np.float64] = np.asarray(
             column.to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64
         )
     except (TypeError, ValueError):
         raise ValueError(f"column {name} holds values that are not numbers") from None
-    bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+    bad = np.flatnonzero(~(np.isfinite(values) & (signed | (values > 0))))
     if bad.size:
+        hint = why if np.isfinite(values[bad[0]]) else ""
         raise ValueError(
-            f"row {bad[0]}: {name} is {values[bad[0]]}, not a positive finite number "
-            f"({bad.size} such row{'s' * (bad.size > 1)})"
+            f"row {bad[0]}: {name} is {values[bad[0]]}, not a {'' if signed else 'positive '}"
+            f"finite number ({bad.size} such row{'s' * (bad.size > 1)}){hint}"
         )
-    bad = np.flatnonzero((values < _SIZES[0]) | (values > _SIZES[1]))
+    size = np.abs(values)
+    bad = np.flatnonzero(((size < _SIZES[0]) & (size > 0)) | (size > _SIZES[1]))
     if bad.size:
         raise ValueError(
             f"row {bad[0]}: {name} is {values[bad[0]]}, beyond {_SIZES[0]:g} to {_SIZES[1]:g}: "
@@ -91,7 +112,7 @@ def swapped(frame: pd.DataFrame) -> list[str]:
     samples than it has distinct records.
     """
     found = []
-    if {"N", "D"} <= set(frame.columns):
+    if {"N", "D"} <= set(frame.columns) and bool((frame[["N", "D"]] > 0).all(axis=None)):
         share = {axis: float(_is_round(frame[axis].unique()).mean()) for axis in ("N", "D")}
         if share["N"] >= _ROUND and share["D"] <= 1 - _ROUND:
             found.append("N holds round numbers and D does not: are the columns swapped?")

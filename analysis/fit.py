@@ -24,6 +24,7 @@ import pandas as pd
 from analysis.certificate import certify, status_of
 from analysis.checked import Data, at_largest, checked_rows
 from analysis.laws import FloatArray, Law, get
+from analysis.losses import SHRINK, Loss
 from analysis.options import Options, Variant
 from analysis.polish import polish
 from analysis.problem import Problem
@@ -43,7 +44,7 @@ def fit_law(
     *,
     task: str | None = None,
     protocol: str = "held-out",
-    loss: Literal["huber", "least_squares"] = "huber",
+    loss: Literal["huber", "least_squares"] | Loss = "huber",
     delta: float | None = None,
     residual: Literal["log", "linear", "log_excess"] | None = None,
     fixed: Mapping[str, float] | None = None,
@@ -65,8 +66,9 @@ def fit_law(
         task: task of the law rows; None for the one trained on.
         protocol: of the law rows: ``held-out`` for the trained head, ``linear-probe`` for
             another task.
-        loss: of the residuals, summed.
-        delta: Huber's delta, on the scale of the residuals; None chooses it from them.
+        loss: of the residuals, summed; or one of your own, see ``analysis.losses``.
+        delta: Huber's delta, on the scale of the residuals; None chooses it from them. For a loss
+            of your own the width its slope is smoothed over (values never are).
         residual: ``log`` (relative errors), ``linear`` (in the unit of the response) or
             ``log_excess`` (relative errors above a fixed floor); None for the law's own.
         fixed: parameters held at a value.
@@ -92,7 +94,9 @@ def fit_law(
         chosen, loss=loss, delta=delta, residual=residual, fixed=fixed, limits=limits,
         variant=variant, weights=weights, n_boot=n_boot, seed=seed, pool=pool,
     )  # fmt: skip
-    frame, warnings, notes = checked_rows(data, chosen, task, protocol, weights)
+    frame, warnings, notes = checked_rows(
+        data, chosen, task, protocol, weights, linear=options.residual == "linear"
+    )
     frame, at = at_largest(frame, chosen, notes)
     options.check_floor(chosen, frame)
     known = {"at": at, "remarks": tuple(warnings), "notes": tuple(notes)}
@@ -127,10 +131,12 @@ def _fit(frame: pd.DataFrame, law: Law, options: Options, known: Mapping[str, An
             starts = problem.starts()
             problem, tried = _search(problem, starts, options)
             best, count = polish(problem, tried.best()), len(starts)
-            theta = law.to_natural(best.free, problem.centre)[0]
+            theta = problem.law.to_natural(best.free, problem.centre)[0]
         problems = _unusable(law, best, theta, count)
         if problems:
             best, status = None, Status.NOT_CONVERGED
+        else:
+            problems = _without_value(problem, theta)
     if best is None:
         theta = np.full(len(law.names), math.nan)
         free, certificate = theta, Certificate.none(problem.delta, count)
@@ -138,7 +144,7 @@ def _fit(frame: pd.DataFrame, law: Law, options: Options, known: Mapping[str, An
         free = best.free[0]
         with np.errstate(all="ignore"):
             certificate = certify(problem, tried, best)
-        status = status_of(certificate)
+        status = Status.NOT_CONVERGED if problems else status_of(certificate)
     return Fit(
         law=law,
         status=status,
@@ -162,6 +168,22 @@ def _unusable(law: Law, best: Solution, theta: FloatArray, count: int) -> list[s
     return [f"{name} is not finite: the data do not determine it" for name in lost]
 
 
+def _without_value(problem: Problem, theta: FloatArray) -> list[str]:
+    """A warning where the formula has no value on the scale of the residuals at some rows."""
+    with np.errstate(all="ignore"):
+        fitted = problem.scale.forward(problem.law.value(theta, problem.x))
+    lost = np.flatnonzero(~np.isfinite(fitted))
+    if not lost.size:
+        return []
+    row = f"row {lost[0]} and {lost.size - 1} more" if lost.size > 1 else f"row {lost[0]}"
+    if problem.scale.name == "linear":
+        return [f"not converged: the formula has no value at {row}"]
+    return [
+        f"not converged: the formula is not positive at {row}, where {problem.scale.name} residuals "
+        "have no value; residual='linear' takes any sign"
+    ]
+
+
 def _problem(frame: pd.DataFrame, law: Law, options: Options) -> Problem:
     """The law bound to the rows, before delta and the prior's unit are known."""
     runs, names = pd.factorize(frame["trial"])
@@ -170,7 +192,7 @@ def _problem(frame: pd.DataFrame, law: Law, options: Options) -> Problem:
         weights = frame[options.weights].to_numpy(dtype=np.float64)
         weights = weights / weights.mean()
     return Problem(
-        law=law,
+        law=law.uncentred([*options.limits, *options.fixed]),
         x=frame[list(law.axes)].to_numpy(dtype=np.float64),
         loss=frame[law.response].to_numpy(dtype=np.float64),
         runs=np.asarray(runs, dtype=np.intp),
@@ -179,6 +201,7 @@ def _problem(frame: pd.DataFrame, law: Law, options: Options) -> Problem:
         scale=Scale(name=options.residual, floor=options.floor(law)),
         weights=weights,
         limits=options.all_limits(law),
+        own=options.own,
     )
 
 
@@ -208,6 +231,8 @@ def _search(problem: Problem, starts: FloatArray, options: Options) -> tuple[Pro
             else (dataclasses.replace(p, **changes) for p in (problem, small))
         )
     tried = small.solve(starts if small is problem else starts[::2])
+    if problem.own is not None:
+        return _narrowed(problem, tried)
     if small is problem:
         return problem, tried
     order = np.argsort(tried.objective, kind="stable")
@@ -219,6 +244,15 @@ def _search(problem: Problem, starts: FloatArray, options: Options) -> tuple[Pro
     objective[int(tried.objective.argmin())] = best.objective[0]
     free = np.where(same[:, None], best.free, tried.free)
     return problem, dataclasses.replace(tried, free=free, objective=objective)
+
+
+def _narrowed(problem: Problem, tried: Solution) -> tuple[Problem, Solution]:
+    """Optima of a loss of one's own on all points, smoothed over less and less."""
+    width, found = problem.delta, tried
+    for share in SHRINK:
+        problem = dataclasses.replace(problem, delta=share * width)
+        found = problem.solve(found.free)
+    return problem, found
 
 
 def _thinned(problem: Problem) -> Problem:
@@ -239,10 +273,11 @@ def _from_residuals(
     prior = options.prior(small.law)
     if not (options.chooses_delta or prior):
         return {}
-    residual = problem.residual(small.solve(starts).best().free)
+    first = dataclasses.replace(small, own=None).solve(starts)  # a loss of one's own comes later
+    residual = problem.residual(first.best().free)
     if not np.isfinite(residual).all():
         return {}
-    smallest = DELTA_SMALLEST * (1.0 if small.scale.relative else float(np.median(small.loss)))
+    smallest = DELTA_SMALLEST * (1.0 if small.scale.relative else small.typical)
     robust = robust_delta(residual, small.varied, smallest)
     changes: dict[str, Any] = {"delta": robust} if options.chooses_delta else {}
     return changes | ({"prior": prior, "unit": robust / 2.0} if prior else {})

@@ -20,7 +20,7 @@ def polish(problem: Problem, best: Solution) -> Solution:
     The normal equations of a batch square the condition number; a QR factorisation of the points
     within delta does not. Steps are taken while they shrink and the objective does not grow.
     """
-    if problem.prior or not np.isfinite(best.objective[0]):
+    if problem.prior or problem.own is not None or not np.isfinite(best.objective[0]):
         return best
     lower, upper = problem.bounds(problem.loss)
     weights = np.ones(len(problem.loss)) if problem.weights is None else problem.weights

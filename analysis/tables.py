@@ -88,6 +88,8 @@ def certificate(fit: Fit) -> list[tuple[str, str]]:
     """Name and value of what shows whether the optimum is one."""
     c = fit.certificate
     delta = "least squares" if math.isinf(c.delta) else f"Huber, delta {number(c.delta)}"
+    if fit.options.own is not None:
+        delta = fit.options.own.name
     return [
         ("status", str(fit.status)),
         ("loss", f"{delta}, sum over runs of {_residuals(fit)}"),

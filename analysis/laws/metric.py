@@ -28,6 +28,7 @@ class MetricLaw(Law):
     rises = ("loss",)
     floor = None
     residual = "linear"
+    signed_response = True
     needed: ClassVar[dict[str, int]] = {"loss": 4}
 
     def centre(self, x: FloatArray) -> FloatArray:

@@ -54,14 +54,22 @@ class Sigmoid(MetricLaw):
     def log_value(
         self, free: FloatArray, x: FloatArray, centre: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Log metric and its derivative; see ``Law.log_value``."""
+        """Log metric, of 1e-12 at least, and its derivative; see ``Law.log_value``."""
+        value, jac = self.linear_value(free, x, centre)
+        value = np.maximum(value, 1e-12)
+        return np.log(value), jac / value[:, None, :]
+
+    def linear_value(
+        self, free: FloatArray, x: FloatArray, centre: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Metric and its derivative; see ``Law.linear_value``."""
         low, high, log_slope, middle = (free[:, i, None] for i in range(4))
         slope = np.exp(log_slope)
         share = _falling(slope * (x[:, 0] - middle))
-        value = np.maximum(low + (high - low) * share, 1e-12)
+        value = low + (high - low) * share
         steep = -(high - low) * share * (1.0 - share)
         jac = [1.0 - share, share, steep * slope * (x[:, 0] - middle), -steep * slope]
-        return np.log(value), np.stack(jac, axis=1) / value[:, None, :]
+        return value, np.stack(jac, axis=1)
 
     def bounds(self, x: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Levels in [0, 1], half-way within three spans of the losses."""
