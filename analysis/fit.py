@@ -145,6 +145,7 @@ def _fit(frame: pd.DataFrame, law: Law, options: Options, known: Mapping[str, An
         with np.errstate(all="ignore"):
             certificate = certify(problem, tried, best)
         status = Status.NOT_CONVERGED if problems else status_of(certificate)
+    gone = [p for p in law.parameters if p.name in certificate.vanished]
     return Fit(
         law=law,
         status=status,
@@ -155,7 +156,7 @@ def _fit(frame: pd.DataFrame, law: Law, options: Options, known: Mapping[str, An
         problem=problem,
         at=known["at"],
         remarks=(*known["remarks"], *problems),
-        notes=known["notes"],
+        notes=(*known["notes"], *(f"{p.name} vanishes: {p.vanished}" for p in gone)),
         options=options,
     )
 
@@ -179,8 +180,8 @@ def _without_value(problem: Problem, theta: FloatArray) -> list[str]:
     if problem.scale.name == "linear":
         return [f"not converged: the formula has no value at {row}"]
     return [
-        f"not converged: the formula is not positive at {row}, where {problem.scale.name} residuals "
-        "have no value; residual='linear' takes any sign"
+        f"not converged: the formula is not positive at {row}, where {problem.scale.name} "
+        "residuals have no value; residual='linear' takes any sign"
     ]
 
 

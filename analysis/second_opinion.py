@@ -175,7 +175,7 @@ def _parameters(fit: Fit) -> tuple[Any, tuple[str, ...]]:
     """Parameters for lmfit, and the names of those held because they lie at a bound."""
     from lmfit import Parameters
 
-    params, held = Parameters(), fit.certificate.bounds_hit
+    params, held = Parameters(), (*fit.certificate.bounds_hit, *fit.certificate.vanished)
     lower, upper = fit.problem.bounds(fit.problem.loss)
     for i, p in enumerate(fit.law.parameters):
         name, value = _valid(p.name), fit.params[p.name]

@@ -186,6 +186,7 @@ def fit_numbers(fit: Fit) -> dict[str, Any]:
             "gradient": plain(c.gradient),
             "condition": plain(c.condition),
             "bounds_hit": list(c.bounds_hit),
+            "vanished": list(c.vanished),
         },
         "bootstrap": {
             "kind": fit.bootstrap.kind,

@@ -35,6 +35,8 @@ class Parameter:
             logarithm carried to the centre of the data with the help of other parameters
             (``centred``), which cannot be shared alone; held or bounded it moves as a logarithm.
         exponent: a power of a scale; published laws have 0.05 to 1.
+        vanished: for a nuisance parameter that may vanish without harm, what it means that it did;
+            its lower bound is then no bound of the fit.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Parameter:
     positive: bool = False
     form: Form = "same"
     exponent: bool = False
+    vanished: str = ""
 
 
 class Law(ABC):
@@ -132,7 +135,7 @@ class Law(ABC):
         return f, jac * f[:, None, :]
 
     def uncentred(self, names: Collection[str]) -> Law:
-        """The same law with parameters ``names`` free in their own logarithm, so that a bound is one.
+        """The same law with ``names`` free in their own logarithm, so that they can be bounded.
 
         The law itself where none of them is centred.
         """

@@ -91,7 +91,9 @@ def is_analytic(
         scale = np.abs(fine).max(axis=2, keepdims=True, initial=0.0, where=np.isfinite(fine))
         smooth = np.abs(coarse - fine) <= _SAME * scale
         # what rounding of the values alone does to a difference, of whatever size it is
-        level = np.abs(formula(theta, x)).max(axis=1, initial=0.0, where=np.isfinite(fine).all(axis=1))
+        level = np.abs(formula(theta, x)).max(
+            axis=1, initial=0.0, where=np.isfinite(fine).all(axis=1)
+        )
         rounding = _EPS * level[:, None, None] / (0.5 * _REAL * size[:, :, None])
         wrong = smooth & ~(np.abs(exact - fine) <= _WRONG * scale + _NOISE * rounding)
         told = smooth & (scale > _NOISE * rounding / _WRONG)

@@ -21,7 +21,6 @@ Parts = dict[int, Any]
 _SLOPES: dict[str, Callable[[Any, Any], Any]] = {
     "negative": lambda x, y: -1.0,
     "positive": lambda x, y: 1.0,
-    "exp": lambda x, y: y,
     "exp2": lambda x, y: np.log(2.0) * y,
     "expm1": lambda x, y: y + 1.0,
     "log": lambda x, y: 1.0 / x,
@@ -85,21 +84,16 @@ class Dual(np.lib.mixins.NDArrayOperatorsMixin):
         raise TypeError("a formula under differentiation cannot become a plain array")
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if method != "__call__" or kwargs:
-            return NotImplemented
         name = ufunc.__name__
-        if name == "exp":
-            return Exponential(inputs[0].value, inputs[0].parts)
-        if isinstance(inputs[0], Exponential) and name in _OF_LOG:
-            return _OF_LOG[name](inputs[0])
-        if name in _BINARY:
-            return _BINARY[name](*inputs)
+        if method != "__call__" or kwargs or name not in _KNOWN:
+            return NotImplemented
+        special = _OF_LOG if isinstance(inputs[0], Exponential) and name in _OF_LOG else _SPECIAL
+        if name in special:
+            return special[name](*inputs)
         values = [v.value if isinstance(v, Dual) else v for v in inputs]
         found = ufunc(*values)
-        if name in _TESTS or name in _STEPS:
+        if name not in _SLOPES:
             return found
-        if name not in _SLOPES or len(inputs) != 1:
-            return NotImplemented
         slope = _SLOPES[name](values[0], found)
         return Dual(found, {k: slope * part for k, part in inputs[0].parts.items()})
 
@@ -130,15 +124,15 @@ class Exponential(Dual):
         self._value: Any = None
         self._parts: Parts | None = None
 
-    @property  # type: ignore[override]
+    @property
     def value(self) -> Any:
         """Exp of the logarithm."""
         if self._value is None:
             self._value = np.exp(self.log)
         return self._value
 
-    @property  # type: ignore[override]
-    def parts(self) -> Parts:
+    @property
+    def parts(self) -> Parts:  # type: ignore[override]
         """Derivatives of the value."""
         if self._parts is None:
             value = self.value
@@ -244,7 +238,8 @@ def _where(test: Any, x: Any, y: Any) -> Dual:
     )
 
 
-_BINARY: dict[str, Callable[[Any, Any], Dual]] = {
+_SPECIAL: dict[str, Callable[..., Dual]] = {
+    "exp": lambda x: Exponential(x.value, x.parts),
     "add": _add,
     "subtract": _subtract,
     "multiply": _multiply,
@@ -258,9 +253,10 @@ _BINARY: dict[str, Callable[[Any, Any], Dual]] = {
     "minimum": _smaller,
     "fmin": _smaller,
 }
-_OF_LOG: dict[str, Callable[[Exponential], Dual]] = {
+_OF_LOG: dict[str, Callable[..., Dual]] = {
     "log": lambda x: Dual(x.log, x.log_parts),
     "sqrt": lambda x: x.times(0.5),
     "square": lambda x: x.times(2.0),
     "reciprocal": lambda x: x.times(-1.0),
 }
+_KNOWN = {*_SLOPES, *_STEPS, *_TESTS, *_SPECIAL}

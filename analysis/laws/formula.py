@@ -84,8 +84,7 @@ class FormulaLaw(Law):
 
     def value(self, theta: FloatArray, x: FloatArray) -> FloatArray:
         """Response; see ``Law.value``."""
-        found: FloatArray = self._call(np.asarray(theta, dtype=np.float64), x)
-        return found
+        return np.asarray(self._call(np.asarray(theta, dtype=np.float64), x))
 
     def _call(self, theta: npt.NDArray[Any], x: FloatArray) -> npt.NDArray[Any]:
         """The formula for natural parameters (..., P), real or complex; shape (..., n)."""
@@ -105,7 +104,7 @@ class FormulaLaw(Law):
             mean: FloatArray = np.exp(np.log(x).mean(axis=0))
             return mean
         rows = np.linspace(0, len(x) - 1, min(_PLACES, len(x))).astype(int)
-        return x[rows].reshape(-1)
+        return np.asarray(x[rows].reshape(-1))
 
     def _examined(self, x: FloatArray) -> list[int]:
         """Places of the parameters that the formula is linear in, positive ones first."""
@@ -124,8 +123,10 @@ class FormulaLaw(Law):
         terms = units(self._call, theta, places, self.linear or (), self._amplitudes)
         if terms.shape[-1] == 1:
             one = terms[..., 0]
-            return one * np.where(one.real < 0, -1.0, 1.0)
-        return np.sqrt((terms * terms).mean(axis=-1))
+            found: npt.NDArray[Any] = one * np.where(one.real < 0, -1.0, 1.0)
+        else:
+            found = np.sqrt((terms * terms).mean(axis=-1))
+        return found
 
     def to_free(self, theta: FloatArray, centre: FloatArray) -> FloatArray:
         """Logarithms of positive parameters or of their terms, the others as they are."""
@@ -232,9 +233,7 @@ class FormulaLaw(Law):
             return unit, {k: slope[None, k] for k in others}
         return self._bent(free, centre, amplitudes)
 
-    def _plane(
-        self, centre: FloatArray, amplitudes: list[int]
-    ) -> Plane | None:
+    def _plane(self, centre: FloatArray, amplitudes: list[int]) -> Plane | None:
         """Level (A,) and slopes (P, A) where log sizes are linear in the free parameters.
 
         They are for products of powers, whose sizes then cost nothing. None where they are not.
@@ -273,7 +272,8 @@ class FormulaLaw(Law):
             else:
                 given[name] = (Exponential if i in logs else Dual)(free[:, i, None, None], {i: 1.0})
         each = type(self).function(self._columns(places), **given)
-        value, parts = (each.value, each.parts) if isinstance(each, Dual) else (each, {})
+        value = each.value if isinstance(each, Dual) else each
+        parts: dict[int, Any] = each.parts if isinstance(each, Dual) else {}
         shape = (len(free), len(amplitudes) + 1, len(places))
 
         def own(of: Any) -> FloatArray:
@@ -295,7 +295,7 @@ class FormulaLaw(Law):
             plain = self.value(self.to_natural(free[:2], centre), x)
             if f.shape == plain.shape and np.allclose(f, plain, rtol=1e-8, equal_nan=True):
                 self.derivative = "forward"
-        if self.derivative != "forward" and self.derivative != "differences":
+        if self.derivative not in {"forward", "differences"}:
             sizes = self._sizes(free, self.value(self.to_natural(free, centre), x))
             found = is_analytic(
                 lambda at, x: self._call(self._natural(at, centre), x), free, x, sizes

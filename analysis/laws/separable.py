@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.laws.base import FloatArray
 
-Formula = Callable[[FloatArray, FloatArray], FloatArray]  # parameters (..., P), x (n, K) -> (..., n)
+Formula = Callable[[FloatArray, FloatArray], FloatArray]  # (..., P), (n, K) -> (..., n)
 
 _SAME = 1e-9
 _VISIBLE = 1e-3  # of the rest of the formula: a term that can be judged
@@ -73,19 +74,19 @@ def _affine(formula: Formula, draw: FloatArray, x: FloatArray, places: list[int]
 
 
 def units(
-    formula: Callable[..., npt.NDArray[np.generic]],
-    theta: npt.NDArray[np.generic],
+    formula: Callable[..., npt.NDArray[Any]],
+    theta: npt.NDArray[Any],
     x: FloatArray,
     linear: Sequence[int],
     wanted: Sequence[int],
-) -> npt.NDArray[np.generic]:
+) -> npt.NDArray[Any]:
     """Terms (..., W, n) of an amplitude of 1 each for ``wanted``, all linear parameters else 0."""
     each = np.repeat(theta[..., None, :], len(wanted) + 1, axis=-2)
     each[..., list({*linear, *wanted})] = 0.0
     for row, place in enumerate(wanted):
         each[..., row, place] = 1.0
     value = formula(each, x)
-    found: npt.NDArray[np.generic] = value[..., :-1, :] - value[..., -1:, :]
+    found: npt.NDArray[Any] = value[..., :-1, :] - value[..., -1:, :]
     return found
 
 
@@ -129,7 +130,8 @@ def projected(
             matrix = gram[:, keep][:, :, keep] + 1e-13 * np.eye(len(keep))
             found[:, keep] = np.linalg.solve(matrix, moment[:, keep, None])[..., 0]
         misfit = -(found * moment).sum(axis=1)
-        better = (found[:, signed] >= 0).all(axis=1) & (misfit < least)
+        allowed = np.asarray(np.all(found[:, signed] >= 0, axis=1))
+        better = allowed & (misfit < least)
         least[better], best[better] = misfit[better], found[better]
     base[:, list(linear)] = best / size
     return base

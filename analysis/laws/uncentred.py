@@ -59,9 +59,7 @@ class Uncentred(Law):
         """The free parameters of the base."""
         return self.base.to_free(self.to_natural(free, centre), centre)
 
-    def _through(
-        self, free: FloatArray, jac: FloatArray, centre: FloatArray
-    ) -> FloatArray:
+    def _through(self, free: FloatArray, jac: FloatArray, centre: FloatArray) -> FloatArray:
         """Derivative by the own free parameters from that by those of the base (R, P, n)."""
         found = jac.copy()
         found[:, self.places] = 0.0
