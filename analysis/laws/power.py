@@ -161,7 +161,7 @@ def _projected(offset: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatA
     index = np.column_stack(
         [np.zeros(len(exponent), dtype=int), exponent + 1 + len(_GRID) * np.arange(axes)]
     )
-    linear, misfit = _non_negative(
+    linear, misfit = non_negative(
         gram[index[:, :, None], index[:, None, :]], right[index], float(len(loss))
     )
     free = np.empty((len(index), 1 + 2 * axes))
@@ -170,7 +170,7 @@ def _projected(offset: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatA
     return misfit, free
 
 
-def _non_negative(
+def non_negative(
     gram: FloatArray, right: FloatArray, total: float
 ) -> tuple[FloatArray, FloatArray]:
     """Non-negative least squares (S, m) and their misfit (S,), from normal equations."""

@@ -114,7 +114,7 @@ def projected(
     base[:, list(linear)] = 0.0
     table = units(formula, theta, x, linear, linear) * weight
     right = (response - formula(base, x)) * weight
-    good = np.isfinite(table).all(axis=(1, 2)) & np.isfinite(right).all(axis=1)
+    good = np.asarray(np.isfinite(table).all(axis=(1, 2)) & np.isfinite(right).all(axis=1))
     table, right = np.where(good[:, None, None], table, 0.0), np.where(good[:, None], right, 0.0)
     size = np.maximum(np.sqrt((table**2).sum(axis=2)), 1e-300)
     table = table / size[:, :, None]

@@ -16,6 +16,7 @@ from analysis.laws.base import BoolArray, FloatArray, Law
 
 _STEP = 1e-3
 _LARGEST = 700.0  # log of the largest double, nearly
+_FAR = 1e9  # of a parameter of either sign
 _OFFSETS, _WEIGHTS = (-2.0, -1.0, 1.0, 2.0), (1.0, -8.0, 8.0, -1.0)  # fourth order, over 12
 
 
@@ -30,8 +31,10 @@ class Uncentred(Law):
                      "signed_response", "additive_floor"):  # fmt: skip
             setattr(self, name, getattr(base, name))
         self.parameters = tuple(  # type: ignore[misc]
-            dataclasses.replace(p, form="log") if p.name in names else p for p in base.parameters
+            dataclasses.replace(p, form="log" if p.positive else "same") if p.name in names else p
+            for p in base.parameters
         )
+        self.positive = [base.parameters[i].positive for i in self.places]
 
     def value(self, theta: FloatArray, x: FloatArray) -> FloatArray:
         """Response; see ``Law.value``."""
@@ -45,14 +48,17 @@ class Uncentred(Law):
         """Those of the base, and the logarithms of the amplitudes."""
         free = np.array(self.base.to_free(theta, centre))
         sizes = np.asarray(theta, dtype=np.float64)[..., self.places]
-        free[..., self.places] = np.log(np.maximum(sizes, np.finfo(float).tiny))
+        with np.errstate(all="ignore"):
+            logs = np.log(np.maximum(sizes, np.finfo(float).tiny))
+        free[..., self.places] = np.where(self.positive, logs, sizes)
         return free
 
     def to_natural(self, free: FloatArray, centre: FloatArray) -> FloatArray:
         """Inverse of ``to_free``."""
         own = np.asarray(free, dtype=np.float64)[..., self.places]
         theta = np.array(self.base.to_natural(free, centre))
-        theta[..., self.places] = np.exp(own)
+        with np.errstate(all="ignore"):
+            theta[..., self.places] = np.where(self.positive, np.exp(own), own)
         return theta
 
     def _centred(self, free: FloatArray, centre: FloatArray) -> FloatArray:
@@ -90,7 +96,8 @@ class Uncentred(Law):
     def bounds(self, x: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Those of the base; an amplitude as the problem limits it."""
         lower, upper = (np.array(end) for end in self.base.bounds(x, loss))
-        lower[..., self.places], upper[..., self.places] = -_LARGEST, _LARGEST
+        most = np.where(self.positive, _LARGEST, _FAR)
+        lower[..., self.places], upper[..., self.places] = -most, most
         return lower, upper
 
     def guess(self, x: FloatArray, loss: FloatArray) -> FloatArray:

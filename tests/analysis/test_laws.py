@@ -34,6 +34,27 @@ class TestTied(LawContract):
     truth = (0.2, 12.0, 5.0, 0.4)
 
 
+class TestGammaLaw(LawContract):
+    law = LAWS["gamma_law"]
+    truth = (0.2, 8.0, 0.6, 6.0, 0.5, 0.7)
+    recovered = 1e-6
+    agreed = 0.3
+
+
+class TestFarseer(LawContract):
+    law = LAWS["farseer"]
+    truth = (-0.4, 0.12, 0.3, 12.0, -0.2, -1.5, -0.9, 0.06, 0.4)
+    recovered = 1e-5
+    agreed = 0.2
+
+
+class TestSaturating(LawContract):
+    law = LAWS["saturating"]
+    truth = (0.2, 2.5, 6.0, 0.5, 20.0, 0.45, 0.02, 0.5, 0.6)
+    recovered = 1e-6
+    agreed = 0.2
+
+
 class TestSamples(LawContract):
     law = LAWS["samples"]
     truth = (0.2, 5.0, 0.5, 9.0, 0.3)
