@@ -90,7 +90,8 @@ def budget_of(C: FloatArray, tolerance: float) -> FloatArray:
         raise ValueError(
             f"C does not fall into budgets: the runs about C = {math.exp(mean[worst]):.3g} spread "
             f"over {math.expm1(span[worst]):.0%}; name the budgets (budget=), cut training curves "
-            "at common budgets (analysis.envelope.at_budgets), or fit the surface (analysis.allocation)"
+            "at common budgets (analysis.envelope.at_budgets), or fit the surface "
+            "(analysis.allocation)"
         )
     exact = np.where(span == 0, C[order][first], np.exp(mean))
     found = np.empty_like(C)

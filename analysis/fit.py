@@ -68,7 +68,7 @@ def fit_law(
             another task.
         loss: of the residuals, summed; or one of your own, see ``analysis.losses``.
         delta: Huber's delta, on the scale of the residuals; None chooses it from them. For a loss
-            of your own the width its slope is smoothed over (values never are).
+            of your own the width it is first smoothed over.
         residual: ``log`` (relative errors), ``linear`` (in the unit of the response) or
             ``log_excess`` (relative errors above a fixed floor); None for the law's own.
         fixed: parameters held at a value.
@@ -253,7 +253,15 @@ def _narrowed(problem: Problem, tried: Solution) -> tuple[Problem, Solution]:
     for share in SHRINK:
         problem = dataclasses.replace(problem, delta=share * width)
         found = problem.solve(found.free)
-    return problem, found
+    if problem.own is None:
+        return problem, found
+    own = 1.0 if problem.weights is None else problem.weights
+    error = problem.model(found.free)[0] - problem.target
+    # the loss itself, and what a prior adds to it
+    objective = found.objective + (
+        own * (problem.own.value(error) - problem.penalty.value(error))
+    ).sum(axis=1)
+    return problem, dataclasses.replace(found, objective=objective)
 
 
 def _thinned(problem: Problem) -> Problem:

@@ -8,9 +8,10 @@
 A residual is fitted less measured, on the scale of the residuals, so that it is positive where the
 law lies above a run.
 
-A loss may have a kink, such as absolute error, which no Newton step survives. The solver therefore
-sees its slope averaged over a width, (rho(r + w) - rho(r - w)) / 2w, which makes Huber's loss of
-the absolute one, and goes to smaller widths from each optimum; values are never smoothed.
+A loss may have a kink at 0, such as absolute error, which no Newton step survives. The solver
+therefore sees it averaged over a width, with the slope (rho(r + w) - rho(r - w)) / 2w, which makes
+Huber's loss of the absolute one, and goes to smaller widths from each optimum. The objective
+reported is that of the loss itself.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ import numpy as np
 
 from analysis.solution import FloatArray, huber
 
-SHRINK = (1.0, 0.1, 0.01)  # widths that an own loss is smoothed over, in the first
+SHRINK = (1.0, 0.1, 0.01, 1e-3, 1e-4)  # widths of an own loss, in the first
+_NODES, _SHARES = np.polynomial.legendre.leggauss(4)
+_SHARES = _SHARES / 2.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -120,15 +123,23 @@ class Huber:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Smoothed:
-    """A loss of one's own with its slope averaged over ``width`` (n,); infinite for squares."""
+    """A loss of one's own averaged over ``width`` (n,) to both sides; infinite for squares."""
 
     loss: Loss
     width: FloatArray
 
     def value(self, residual: FloatArray) -> FloatArray:
-        """See ``Penalty``; not smoothed."""
-        own = np.asarray(self.loss.value(residual), dtype=np.float64)
-        return np.where(np.isinf(self.width), 0.5 * residual**2, own)
+        """See ``Penalty``; a kink at 0 parts the average in two."""
+        width = np.where(np.isinf(self.width), 1.0, self.width)
+        low, high = residual - width, residual + width
+        whole, left, right = (np.zeros_like(residual) for _ in range(3))
+        for node, share in zip(_NODES, _SHARES, strict=True):
+            whole += share * self.loss.value(residual + node * width)
+            left += share * self.loss.value(0.5 * (1.0 + node) * low)
+            right += share * self.loss.value(0.5 * (1.0 + node) * high)
+        parted = (high * right - low * left) / (2.0 * width)
+        found = np.where(np.abs(residual) < width, parted, whole)
+        return np.where(np.isinf(self.width), 0.5 * residual**2, found)
 
     def score(self, residual: FloatArray) -> FloatArray:
         """See ``Penalty``."""

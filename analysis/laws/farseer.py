@@ -12,7 +12,7 @@ from analysis.laws.chinchilla import Chinchilla
 from analysis.laws.power import EXPONENT
 
 _JOINT = Chinchilla()
-_BEND = 1.5  # largest power of N inside an exponential
+_BEND = 0.5  # largest power of N inside an exponential: published ones are 0.05 to 0.24
 _STEEPEST = (2.0, 3.0, 1.0)  # largest slopes in log N of the three parts
 _SMALL = 1e-4
 _NO_POWER = 1e-9
@@ -46,7 +46,7 @@ class Farseer(Law):
     source = "Li et al. 2025 (arXiv 2506.10972)"
     axes = ("N", "D")
     floor = None
-    needed: ClassVar[Mapping[str, int]] = {"N": 4, "D": 3}
+    needed: ClassVar[Mapping[str, int]] = {"N": 5, "D": 3}
     parameters = (
         _part("s", "size of the part of N in the log loss at unlimited data"),
         _power("q", "power of N in the log loss at unlimited data"),

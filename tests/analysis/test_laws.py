@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.laws import LAWS, FloatArray, get, register
-from analysis.testing import LawContract
+from analysis.testing import SCALES, LawContract
 
 
 class TestChinchilla(LawContract):
@@ -46,6 +46,9 @@ class TestFarseer(LawContract):
     truth = (-0.4, 0.12, 0.3, 12.0, -0.2, -1.5, -0.9, 0.06, 0.4)
     recovered = 1e-5
     agreed = 0.2
+
+    def grid(self) -> FloatArray:
+        return np.array([(n, d) for n in np.geomspace(2e3, 5e5, 6) for d in SCALES["D"]])
 
 
 class TestSaturating(LawContract):
