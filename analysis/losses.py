@@ -25,7 +25,7 @@ import numpy as np
 
 from analysis.solution import FloatArray, huber
 
-SHRINK = (1.0, 0.1, 0.01, 1e-3, 1e-4)  # widths of an own loss, in the first
+SHRINK = (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5)  # widths of an own loss, in the first
 _NODES, _SHARES = np.polynomial.legendre.leggauss(4)
 _SHARES = _SHARES / 2.0
 

@@ -50,16 +50,18 @@ def test_no_other_program_finds_a_lower_objective(loss: Loss) -> None:
     ours = objective(loss, data, found.theta)
     assert found.certificate.objective == pytest.approx(ours, rel=1e-7)
     law, problem = found.law, found.problem
-    best = minimize(
-        lambda free: objective(loss, data, law.to_natural(np.asarray(free), problem.centre)),
-        found.free, method="Nelder-Mead", options={"maxfev": 3000, "xatol": 1e-9, "fatol": 1e-12},
-    ).fun  # fmt: skip
+    options: Any = {"maxfev": 3000, "xatol": 1e-9, "fatol": 1e-12}
+
+    def total(free: FloatArray) -> float:
+        return objective(loss, data, law.to_natural(free, problem.centre))
+
+    best = minimize(total, found.free, method="Nelder-Mead", options=options).fun
     assert ours <= float(best) * (1 + 1e-5)
     assert found.status is Status.CONVERGED and found.certificate.agreed > 0.5
 
 
 def test_the_weights_of_an_asymmetric_loss_are_a_quantile() -> None:
-    """Koenker & Bassett 1978: that share of runs lies above the law, give or take its parameters."""
+    """Koenker & Bassett 1978: that share of runs lies above, give or take the parameters."""
     data = runs()
     for under, over in ((1.0, 1.0), (1.0, 4.0), (4.0, 1.0)):
         found = fit_law(data, loss=asymmetric_absolute(under, over), n_boot=0)
