@@ -18,7 +18,7 @@ from analysis.laws.separable import linear_parameters, projected, units
 
 Function = Callable[..., npt.NDArray[Any]]
 Guess = Callable[[dict[str, FloatArray], FloatArray], npt.ArrayLike]
-Plane = tuple[FloatArray, FloatArray]
+Planes = dict[int, tuple[float, dict[int, float]]]  # level and slopes by parameter
 Derivative = Literal["forward", "complex", "differences"]
 
 _DECADE = math.log(10.0)
@@ -55,7 +55,9 @@ class FormulaLaw(Law):
     apart: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
-        self.straight: dict[tuple[bytes, frozenset[str]], Plane | None] = {}
+        self.straight: dict[tuple[bytes, frozenset[str]], Planes | None] = {}
+        self.amplitudes: dict[tuple[tuple[int, ...], frozenset[str]], list[int]] = {}
+        self.logs = frozenset(self._places("log", "centred"))
 
     def uncentred(self, names: Collection[str]) -> Law:
         """The same law with parameters ``names`` free in their own logarithm."""
@@ -71,6 +73,12 @@ class FormulaLaw(Law):
     @property
     def _amplitudes(self) -> list[int]:
         """Places of the parameters that move as the logarithm of their term."""
+        key = (tuple(self.linear or ()), self.apart)
+        if key not in self.amplitudes:
+            self.amplitudes[key] = self._own_amplitudes()
+        return self.amplitudes[key]
+
+    def _own_amplitudes(self) -> list[int]:
         found = []
         for i, p in enumerate(self.parameters):
             unbounded = p.form == "log" and p.lower == 0 and math.isinf(p.upper)
@@ -161,7 +169,8 @@ class FormulaLaw(Law):
         if self.derivative is None:
             self._examine(free, x, centre)
         if self.derivative == "forward":
-            f, jac = self._forward(free, x, centre)
+            f, parts = self._forward(free, x, centre)
+            jac = _filled(free, f, parts)
         else:
             f = self.value(self.to_natural(free, centre), x)
             step = complex_step if self.derivative == "complex" else differences
@@ -169,7 +178,7 @@ class FormulaLaw(Law):
                 lambda at, x: self._call(self._natural(at, centre), x), free, x,
                 self._sizes(free, f),
             )  # fmt: skip
-        if np.isfinite(f.sum()) and np.isfinite(jac.sum()):
+        if _all_finite(f) and _all_finite(jac):
             return f, jac
         known = np.isfinite(f) & np.isfinite(jac).all(axis=1)
         return np.where(known, f, math.exp(UNKNOWN)), np.where(known[:, None, :], jac, 0.0)
@@ -178,66 +187,62 @@ class FormulaLaw(Law):
         self, free: FloatArray, x: FloatArray, centre: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         """Log response and its derivative; see ``Law.log_value``."""
-        f, jac = self.linear_value(free, x, centre)
-        if f.min() <= 0:
-            return logged(f, jac)
-        jac /= f[:, None, :]
-        return np.log(f), jac
+        if self.derivative == "forward":
+            f, parts = self._forward(free, x, centre)
+            if _all_finite(f) and f.min() > 0:
+                jac = _filled(free, f, parts, 1.0 / f)
+                if _all_finite(jac):
+                    return np.log(f), jac
+        return logged(*self.linear_value(free, x, centre))
 
     def _forward(
         self, free: FloatArray, x: FloatArray, centre: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Value (R, n) and derivative (R, P, n) in one pass of dual numbers."""
-        jac = np.zeros((*free.shape, len(x)))
+    ) -> tuple[FloatArray, dict[int, Any]]:
+        """Value (R, n) and derivatives by the number of the parameter, by dual numbers."""
         with np.errstate(all="ignore"):
-            given = self._carried(free, centre)
-            found = type(self).function(self._columns(x), **given)
-        if not isinstance(found, Dual):
-            return np.broadcast_to(found, (len(free), len(x))).astype(np.float64), jac
-        for i, part in found.parts.items():
-            jac[:, i] = part
-        return np.array(np.broadcast_to(found.value, (len(free), len(x)))), jac
+            found = type(self).function(self._columns(x), **self._carried(free, centre))
+            value = found.value if isinstance(found, Dual) else found
+            parts: dict[int, Any] = found.parts if isinstance(found, Dual) else {}
+        if np.shape(value) != (len(free), len(x)):
+            value = np.array(np.broadcast_to(value, (len(free), len(x))), dtype=np.float64)
+        return value, parts
 
     def _carried(self, free: FloatArray, centre: FloatArray) -> dict[str, Dual]:
         """Natural parameters (R, 1) with their derivatives by the free ones."""
-        logs = self._places("log", "centred")
         found = {
-            name: (Exponential if i in logs else Dual)(free[:, i, None], {i: 1.0})
+            name: (Exponential if i in self.logs else Dual)(free[:, i, None], {i: 1.0})
             for i, name in enumerate(self.names)
         }
         amplitudes = self._amplitudes
-        if not amplitudes:
-            return found
-        unit, moved = self._log_units(free, centre, amplitudes)
-        for row, i in enumerate(amplitudes):
-            by = {k: -v[:, row, None] for k, v in moved.items() if v[:, row].any()}
-            found[self.names[i]] = Exponential(
-                free[:, i, None] - unit[:, row, None], {**by, i: 1.0}
-            )
-        return found
-
-    def _log_units(
-        self, free: FloatArray, centre: FloatArray, amplitudes: list[int]
-    ) -> tuple[FloatArray, dict[int, FloatArray]]:
-        """Log size (R, A) of the terms of amplitudes of 1, and its derivatives (R or 1, A)."""
         key = (centre.tobytes(), self.apart)
         if key not in self.straight:
             if len(self.straight) >= _REMEMBERED:
                 self.straight.clear()
             self.straight[key] = self._plane(centre, amplitudes)
-        plane = self.straight[key]
-        if plane is not None:
-            level, slope = plane
-            others = [k for k in range(free.shape[1]) if slope[k].any()]
-            unit = level + free[:, others] @ slope[others]
-            return unit, {k: slope[None, k] for k in others}
-        return self._bent(free, centre, amplitudes)
+        planes = self.straight[key]
+        if planes is not None:
+            for i, (level, slopes) in planes.items():
+                log = free[:, i, None] - level
+                for k, slope in slopes.items():
+                    log = log - slope * free[:, k, None]
+                by = {k: -slope for k, slope in slopes.items()}
+                found[self.names[i]] = Exponential(log, {**by, i: 1.0})
+            return found
+        unit, moved = self._bent(free, centre, amplitudes)
+        for row, i in enumerate(amplitudes):
+            parts = {k: -v[:, row, None] for k, v in moved.items() if v[:, row].any()}
+            found[self.names[i]] = Exponential(
+                free[:, i, None] - unit[:, row, None], {**parts, i: 1.0}
+            )
+        return found
 
-    def _plane(self, centre: FloatArray, amplitudes: list[int]) -> Plane | None:
-        """Level (A,) and slopes (P, A) where log sizes are linear in the free parameters.
+    def _plane(self, centre: FloatArray, amplitudes: list[int]) -> Planes | None:
+        """By amplitude the log size of its term, where that is linear in the free parameters.
 
-        They are for products of powers, whose sizes then cost nothing. None where they are not.
+        It is for products of powers, whose sizes then cost nothing. None where it is not.
         """
+        if not amplitudes:
+            return {}
         places, count = centre.reshape(-1, len(self.axes)), len(self.parameters)
         low, high = self._ranges(places, np.ones(1), _DECADE)
         free = low + (high - low) * np.random.default_rng(1).uniform(0.3, 0.7, (count + 4, count))
@@ -253,9 +258,14 @@ class FormulaLaw(Law):
         found = np.linalg.lstsq(columns, size, rcond=None)[0]
         if np.abs(columns @ found - size).max() > _STRAIGHT * (1.0 + np.abs(size).max()):
             return None
-        slope = np.zeros((count, len(amplitudes)))
-        slope[others] = np.where(np.abs(found[1:]) > _STRAIGHT, found[1:], 0.0)
-        return found[0], slope
+        return {
+            i: (
+                float(found[0, row]),
+                {k: float(v) for k, v in zip(others, found[1:, row], strict=True)
+                 if abs(v) > _STRAIGHT},
+            )
+            for row, i in enumerate(amplitudes)
+        }  # fmt: skip
 
     def _bent(
         self, free: FloatArray, centre: FloatArray, amplitudes: list[int]
@@ -289,7 +299,7 @@ class FormulaLaw(Law):
         """Find out how derivatives are found; what has failed once is not used again."""
         if self.derivative is None:
             try:
-                f, _ = self._forward(free[:2], x, centre)
+                f = self._forward(free[:2], x, centre)[0]
             except (TypeError, ValueError, AttributeError, IndexError):
                 f = np.full(1, np.nan)
             plain = self.value(self.to_natural(free[:2], centre), x)
@@ -431,3 +441,24 @@ class FormulaLaw(Law):
             total = (error**2).sum(axis=1)
         found: FloatArray = np.where(np.isfinite(total), total, np.inf)
         return found
+
+
+def _filled(
+    free: FloatArray, f: FloatArray, parts: Mapping[int, Any], factor: FloatArray | None = None
+) -> FloatArray:
+    """Derivatives (R, P, n) by number of the parameter as one array, times ``factor`` (R, n)."""
+    jac = np.empty((*free.shape, f.shape[1]))
+    for i in range(free.shape[1]):
+        if i not in parts:
+            jac[:, i] = 0.0
+        elif factor is None:
+            jac[:, i] = parts[i]
+        else:
+            np.multiply(parts[i], factor, out=jac[:, i])
+    return jac
+
+
+def _all_finite(values: FloatArray) -> bool:
+    """Whether all are, and of a size that can be squared; quickly."""
+    flat = values.reshape(-1)
+    return math.isfinite(float(flat @ flat))

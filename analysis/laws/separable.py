@@ -39,8 +39,9 @@ def linear_parameters(
     """
     found: list[int] = []
     for place in candidates:
-        if len(found) < _MOST and all(_affine(formula, d, x, [*found, place]) for d in draws):
-            found.append(place)
+        with np.errstate(all="ignore"):
+            if len(found) < _MOST and all(_affine(formula, d, x, [*found, place]) for d in draws):
+                found.append(place)
     return found
 
 
