@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar, Literal
@@ -26,7 +27,7 @@ _SEARCHED = 3.0 * _DECADE  # about a typical size, or beyond the sizes seen in t
 _ALLOWED = 100.0 * _DECADE  # a positive parameter without a bound may go as far
 _LARGEST = 300.0 * _DECADE
 _VANISHED = 1e-9  # an amplitude this small, relative to the response, has vanished
-_ROWS = 64  # that starting points are judged by
+_ROWS = 48  # that starting points are judged by
 _STRAIGHT = 1e-10
 _REMEMBERED = 32  # centres
 _PLACES = 5  # of a scale that is 0 or less somewhere, where terms are measured
@@ -65,6 +66,10 @@ class FormulaLaw(Law):
             return self
         found = copy.copy(self)
         found.apart = self.apart | frozenset(names)
+        found.parameters = tuple(  # type: ignore[misc]
+            dataclasses.replace(p, form="log") if p.name in names and p.form == "centred" else p
+            for p in self.parameters
+        )
         return found
 
     def _places(self, *forms: str) -> list[int]:

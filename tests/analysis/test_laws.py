@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -145,3 +149,37 @@ def test_an_unknown_law_suggests_the_nearest() -> None:
 def test_a_name_is_registered_once() -> None:
     with pytest.raises(ValueError, match="registered already"):
         register(LAWS["n_law"])
+
+
+def documented_blocks() -> list[str]:
+    """The python blocks of the page on laws, one after the other."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "laws.md").read_text()
+    return re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+
+
+def test_the_page_on_laws_runs_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    """One program: what an example uses is made by it or by one before it."""
+    blocks = documented_blocks()
+    known: dict[str, Any] = {}
+    assert len(blocks) == 3
+    try:
+        for block in blocks:
+            exec(compile(block, "docs/laws.md", "exec"), known)
+    finally:
+        LAWS.pop("vocabulary", None)
+    fit, chain = known["fit"], known["chain"]
+    for name, value in known["truth"].items():
+        assert fit.params[name] == pytest.approx(value, abs=6 * fit.errors[name])
+    above = known["above"]
+    assert (above.problem.residual(above.free[None]) > 0).mean() == pytest.approx(0.75, abs=0.15)
+    row = chain.predict(N=1e5, D=4096.0).iloc[0]
+    inner = LAWS["chinchilla"].value(np.array([0.2, 9.0, 0.5, 4.0, 0.4]), np.array([[1e5, 4096.0]]))
+    wanted = LAWS["sigmoid"].value(np.array([0.5, 0.95, 5.0, 0.6]), inner[:, None])
+    assert row["new_low"] < float(wanted[0]) < row["new_high"]
+    assert "vocabulary" not in LAWS and "95 %" in capsys.readouterr().out
+
+
+def test_every_law_stands_on_the_page() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "laws.md").read_text()
+    for name, law in LAWS.items():
+        assert f"| `{name}` | {law.formula.split('. h =')[0]} |" in page
