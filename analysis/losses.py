@@ -116,6 +116,8 @@ class Huber:
     def weight(self, residual: FloatArray, blend: FloatArray) -> FloatArray:
         """See ``Penalty``."""
         size = np.abs(residual)
+        if not blend.any():
+            return (size <= self.delta).astype(np.float64)
         with np.errstate(invalid="ignore"):  # 0 times infinity is nowhere used
             ratio, most = np.ones_like(size), np.minimum(blend, 1.0)[:, None] * self.delta
         np.divide(most, size, out=ratio, where=size > self.delta)
