@@ -17,6 +17,7 @@ from analysis.tables import count
 from analysis.uncertainty import Interval, t_quantile
 
 CURVE_POINTS = 60
+LEAST = {2: 3, 3: 5}  # runs that a curve of a degree needs; published designs have three and more
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +89,9 @@ def budget_of(C: FloatArray, tolerance: float) -> FloatArray:
         worst = int(span.argmax())
         raise ValueError(
             f"C does not fall into budgets: the runs about C = {math.exp(mean[worst]):.3g} spread "
-            f"over {math.expm1(span[worst]):.0%}; cut training curves at common budgets "
-            "(analysis.envelope.at_budgets), or fit the surface (analysis.allocation)"
+            f"over {math.expm1(span[worst]):.0%}; name the budgets (budget=), cut training curves "
+            "at common budgets (analysis.envelope.at_budgets), or fit the surface "
+            "(analysis.allocation)"
         )
     exact = np.where(span == 0, C[order][first], np.exp(mean))
     found = np.empty_like(C)
@@ -116,7 +118,8 @@ def polynomial_optimum(
     Resamples are wild: the curve plus each run's residual, divided by the root of one less its
     leverage (HC2: Student's t does the rest), times a random factor. So every size stays in
     every resample, which a draw of runs with replacement cannot promise of the 5 to 15 runs
-    that a budget has.
+    that a budget has. A parabola through three runs leaves no residual and its optimum no
+    interval.
 
     Args:
         x: N or D of the runs (n,).
@@ -128,7 +131,7 @@ def polynomial_optimum(
     Returns:
         The optimum, or why there is none.
     """
-    log_x, needed = np.log(x), degree + 2
+    log_x, needed = np.log(x), LEAST[degree]
     if len(x) < needed:
         return f"{len(x)} runs, at least {needed} are needed for a curve of degree {degree}"
     if (sizes := len(np.unique(np.round(log_x, 9)))) <= degree:
@@ -144,16 +147,20 @@ def polynomial_optimum(
     at = float(_vertex(coefficients))
     fitted = basis @ coefficients
     residual = (loss - fitted) / np.sqrt(np.maximum(1 - (q**2).sum(axis=1), 1 / len(x)))
+    if len(x) == degree + 1:
+        residual = np.zeros_like(loss)
     drawn = np.linalg.solve(r, q.T @ (fitted + factors * residual).T).T
     ends = (float(x.min()), float(x.max()))
     if problem := bracket_problem(math.exp(centre + half * at), ends, axis):
         return problem
     dof = len(x) - degree - 1
     inverse = np.linalg.inv(r)
-    noise = float(((loss - fitted) ** 2).sum()) / dof
-    flat = _flat(coefficients, noise * inverse @ inverse.T, at, dof)
+    low, high = -math.inf, math.inf
+    if dof:
+        noise = float(((loss - fitted) ** 2).sum()) / dof
+        low, high = _flat(coefficients, noise * inverse @ inverse.T, at, dof)
     own = math.exp(centre + half * at)
-    interval = Interval(low=_exp(centre + half * flat[0]), high=_exp(centre + half * flat[1]))
+    interval = Interval(low=_exp(centre + half * low), high=_exp(centre + half * high))
     interval = interval.holding(own)
     grid = np.linspace(-1, 1, CURVE_POINTS)
     draws = _vertex(drawn)
@@ -210,7 +217,8 @@ def _flat(coefficients: FloatArray, variance: FloatArray, at: float, dof: int) -
     spread = np.zeros(2 * size - 1)
     for i in range(size):
         spread[i : i + size] += order[i] * order * variance[i + 1, 1:]
-    roots = polynomial.polyroots(polynomial.polymul(slope, slope) - t_quantile(dof) ** 2 * spread)
+    square = np.convolve(slope, slope)  # of full length, also where the last terms are 0
+    roots = polynomial.polyroots(square - t_quantile(dof) ** 2 * spread)
     real = np.sort(roots[np.abs(np.imag(roots)) < 1e-9 * (1 + np.abs(roots))].real)
     below, above = real[real <= at], real[real > at]
     return [

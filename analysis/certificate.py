@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -25,6 +26,9 @@ def certify(problem: Problem, solution: Solution, best: Solution) -> Certificate
     lower, upper = problem.bounds(problem.loss)
     width, moved = upper - lower, lower < upper
     hit = (best.free[0] - lower <= 1e-9 * width) | (upper - best.free[0] <= 1e-9 * width)
+    gone = np.array([bool(p.vanished) for p in law.parameters]) & (
+        best.free[0] - lower <= 1e-9 * width
+    )
     jacobian = problem.model(best.free)[1][0][moved].T
     scaled = jacobian / np.maximum(np.linalg.norm(jacobian, axis=0), 1e-300)
     objective = float(best.objective[0])
@@ -36,7 +40,8 @@ def certify(problem: Problem, solution: Solution, best: Solution) -> Certificate
         agreed=float(same.mean()),
         gradient=float(best.gradient[0]),
         condition=float(np.linalg.cond(scaled)),
-        bounds_hit=tuple(n for n, h in zip(law.names, hit & moved, strict=True) if h),
+        bounds_hit=tuple(n for n, h in zip(law.names, hit & moved & ~gone, strict=True) if h),
+        vanished=tuple(n for n, h in zip(law.names, gone & moved, strict=True) if h),
     )
 
 
@@ -64,7 +69,7 @@ def r_squared_log_excess(measured: FloatArray, fitted: FloatArray, floor: float)
 def alternatives(problem: Problem, best: Solution) -> dict[str, dict[str, float]]:
     """The fit under least squares and under the customary delta of 1e-3."""
     starts = np.concatenate([best.free, problem.starts(3)])
-    found = {}
+    found, problem = {}, dataclasses.replace(problem, own=None)
     others = {"least squares": math.inf}
     if problem.scale.relative:
         others["Huber, delta 0.001"] = DELTA_SMALLEST

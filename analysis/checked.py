@@ -38,11 +38,11 @@ def checked_rows(
         task: of the law rows of a study.
         protocol: of the law rows of a study.
         weights: column of weights, if any.
-        linear: whether residuals are linear, so that a proportion may be 0.
+        linear: whether residuals are linear, which lets responses have any sign where the law can.
 
     Raises:
-        ValueError: no rows, a missing column, or a value that is not positive and finite, or of a
-            size that cannot be squared.
+        ValueError: no rows, a missing column, or a value that is not positive and finite (not
+            finite, where the law takes any sign), or of a size that cannot be squared.
     """
     warnings: list[str] = []
     notes: list[str] = []
@@ -69,8 +69,16 @@ def checked_rows(
     keep = [c for c in dict.fromkeys(wanted) if c in frame.columns]
     frame = frame[keep].reset_index(drop=True)
     for column in [c for c in keep if c != "trial"]:
-        zero = column == law.response and law.proportion and linear
-        frame[column] = _positive(frame[column], column, zero=zero)
+        signed = column in law.axes and law.signed_axes
+        why = ""
+        if column == law.response:
+            able = law.signed_response or law.additive_floor
+            signed = linear and able
+            if able and not linear:
+                why = "; residual='linear' takes responses of any sign"
+            elif linear and not able:
+                why = f"; {law.name} is positive"
+        frame[column] = _numbers(frame[column], column, signed=signed, why=why)
     warnings += trajectories(given, law)
     if law.proportion:
         _check_share(frame[law.response], law.response)
@@ -100,21 +108,25 @@ def _check_share(values: pd.Series[float], name: str) -> None:
         )
 
 
-def _positive(column: pd.Series[float], name: str, zero: bool = False) -> npt.NDArray[np.float64]:
+def _numbers(
+    column: pd.Series[float], name: str, *, signed: bool = False, why: str = ""
+) -> npt.NDArray[np.float64]:
+    """Finite values, positive unless ``signed``."""
     try:
         values: npt.NDArray[np.float64] = np.asarray(
             column.to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64
         )
     except (TypeError, ValueError):
         raise ValueError(f"column {name} holds values that are not numbers") from None
-    bad = np.flatnonzero(~(np.isfinite(values) & ((values > 0) | (zero & (values == 0)))))
+    bad = np.flatnonzero(~(np.isfinite(values) & (signed | (values > 0))))
     if bad.size:
+        hint = why if np.isfinite(values[bad[0]]) else ""
         raise ValueError(
-            f"row {bad[0]}: {name} is {values[bad[0]]}, not a positive finite number "
-            f"({bad.size} such row{'s' * (bad.size > 1)})"
+            f"row {bad[0]}: {name} is {values[bad[0]]}, not a {'' if signed else 'positive '}"
+            f"finite number ({bad.size} such row{'s' * (bad.size > 1)}){hint}"
         )
-    small = (values < _SIZES[0]) & (values != 0)
-    bad = np.flatnonzero(small | (values > _SIZES[1]))
+    size = np.abs(values)
+    bad = np.flatnonzero(((size < _SIZES[0]) & (size > 0)) | (size > _SIZES[1]))
     if bad.size:
         raise ValueError(
             f"row {bad[0]}: {name} is {values[bad[0]]}, beyond {_SIZES[0]:g} to {_SIZES[1]:g}: "
@@ -134,7 +146,10 @@ def swapped(frame: pd.DataFrame) -> list[str]:
     No training sees fewer samples than it has distinct records, unless it ends within the first
     epoch; where S holds fewer different values than D as well, they are suspicious.
     """
-    found = []
+    found: list[str] = []
+    positive = frame[[c for c in ("N", "D", "S") if c in frame.columns]]
+    if not bool((positive > 0).all(axis=None)):
+        return found
     columns = {c: frame[c].unique() for c in ("N", "D", "S") if c in frame.columns}
     if {"N", "D"} <= set(columns) and _chosen(columns["N"]) and _counted(columns["D"]):
         found.append(

@@ -33,6 +33,7 @@ from analysis.certificate import certify, status_of
 from analysis.checked import Data, at_largest, checked_rows
 from analysis.clusters import cells, copies, joined
 from analysis.laws import FloatArray, Law, get
+from analysis.losses import SHRINK, Loss
 from analysis.options import Options, Variant
 from analysis.polish import polish
 from analysis.problem import Problem
@@ -54,7 +55,7 @@ def fit_law(
     *,
     task: str | None = None,
     protocol: str = "held-out",
-    loss: Literal["huber", "least_squares"] = "huber",
+    loss: Literal["huber", "least_squares"] | Loss = "huber",
     delta: float | None = None,
     residual: Literal["log", "linear", "log_excess"] | None = None,
     fixed: Mapping[str, float | tuple[float, float]] | None = None,
@@ -77,8 +78,9 @@ def fit_law(
         task: task of the law rows; None for the one trained on.
         protocol: of the law rows: ``held-out`` for the trained head, ``linear-probe`` for
             another task.
-        loss: of the residuals, summed.
-        delta: Huber's delta, on the scale of the residuals; None chooses it from them.
+        loss: of the residuals, summed; or one of your own, see ``analysis.losses``.
+        delta: Huber's delta, on the scale of the residuals; None chooses it from them. For a loss
+            of your own the width it is first smoothed over.
         residual: ``log`` (relative errors), ``linear`` (in the unit of the response) or
             ``log_excess`` (relative errors above a fixed floor); None for the law's own.
         fixed: parameters held at a value; or at a value with its standard error, such as
@@ -191,10 +193,12 @@ def _fit(frame: pd.DataFrame, law: Law, options: Options, known: Mapping[str, An
             problem, tried = _search(problem, starts, options)
             best, count = polish(problem, tried.best()), len(starts)
             problem, together = _clustered(problem, best, options)
-            theta = law.to_natural(best.free, problem.centre)[0]
+            theta = problem.law.to_natural(best.free, problem.centre)[0]
         problems = _unusable(law, best, theta, count)
         if problems:
             best, status = None, Status.NOT_CONVERGED
+        else:
+            problems = _without_value(problem, theta)
     if best is None:
         theta = np.full(len(law.names), math.nan)
         free, certificate = theta, Certificate.none(problem.delta, count)
@@ -202,7 +206,8 @@ def _fit(frame: pd.DataFrame, law: Law, options: Options, known: Mapping[str, An
         free = best.free[0]
         with np.errstate(all="ignore"):
             certificate = certify(problem, tried, best)
-        status = status_of(certificate)
+        status = Status.NOT_CONVERGED if problems else status_of(certificate)
+    gone = [p for p in law.parameters if p.name in certificate.vanished]
     return Fit(
         law=law,
         status=status,
@@ -213,7 +218,7 @@ def _fit(frame: pd.DataFrame, law: Law, options: Options, known: Mapping[str, An
         problem=problem,
         at=known["at"],
         remarks=(*known["remarks"], *together, *problems),
-        notes=known["notes"],
+        notes=(*known["notes"], *(f"{p.name} vanishes: {p.vanished}" for p in gone)),
         options=options,
         labels=known["labels"],
     )
@@ -241,6 +246,22 @@ def _clustered(problem: Problem, best: Solution, options: Options) -> tuple[Prob
     return dataclasses.replace(problem, runs=runs), said
 
 
+def _without_value(problem: Problem, theta: FloatArray) -> list[str]:
+    """A warning where the formula has no value on the scale of the residuals at some rows."""
+    with np.errstate(all="ignore"):
+        fitted = problem.scale.forward(problem.law.value(theta, problem.x))
+    lost = np.flatnonzero(~np.isfinite(fitted))
+    if not lost.size:
+        return []
+    row = f"row {lost[0]} and {lost.size - 1} more" if lost.size > 1 else f"row {lost[0]}"
+    if problem.scale.name == "linear":
+        return [f"not converged: the formula has no value at {row}"]
+    return [
+        f"not converged: the formula is not positive at {row}, where {problem.scale.name} "
+        "residuals have no value; residual='linear' takes any sign"
+    ]
+
+
 def _problem(frame: pd.DataFrame, law: Law, options: Options) -> Problem:
     """The law bound to the rows, before delta and the prior's unit are known."""
     runs, names = pd.factorize(frame["trial"])
@@ -253,7 +274,7 @@ def _problem(frame: pd.DataFrame, law: Law, options: Options) -> Problem:
         weights = frame[options.weights].to_numpy(dtype=np.float64)
         weights = weights / weights.mean()
     return Problem(
-        law=law,
+        law=law.uncentred([*options.limits, *options.fixed]),
         x=x,
         loss=loss,
         runs=np.asarray(runs, dtype=np.intp),
@@ -262,6 +283,7 @@ def _problem(frame: pd.DataFrame, law: Law, options: Options) -> Problem:
         scale=Scale(name=options.residual, floor=options.floor(law)),
         weights=weights,
         limits=options.all_limits(law),
+        own=options.own,
     )
 
 
@@ -291,6 +313,8 @@ def _search(problem: Problem, starts: FloatArray, options: Options) -> tuple[Pro
             else (dataclasses.replace(p, **changes) for p in (problem, small))
         )
     tried = small.solve(starts if small is problem else starts[::2])
+    if problem.own is not None:
+        return _narrowed(problem, tried)
     if small is problem:
         return problem, tried
     order = np.argsort(tried.objective, kind="stable")
@@ -302,6 +326,23 @@ def _search(problem: Problem, starts: FloatArray, options: Options) -> tuple[Pro
     objective[int(tried.objective.argmin())] = best.objective[0]
     free = np.where(same[:, None], best.free, tried.free)
     return problem, dataclasses.replace(tried, free=free, objective=objective)
+
+
+def _narrowed(problem: Problem, tried: Solution) -> tuple[Problem, Solution]:
+    """Optima of a loss of one's own on all points, smoothed over less and less."""
+    width, found = problem.delta, tried
+    for share in SHRINK:
+        problem = dataclasses.replace(problem, delta=share * width)
+        found = problem.solve(found.free)
+    if problem.own is None:
+        return problem, found
+    own = 1.0 if problem.weights is None else problem.weights
+    error = problem.model(found.free)[0] - problem.target
+    # the loss itself, and what a prior adds to it
+    objective = found.objective + (
+        own * (problem.own.value(error) - problem.penalty.value(error))
+    ).sum(axis=1)
+    return problem, dataclasses.replace(found, objective=objective)
 
 
 def _thinned(problem: Problem) -> Problem:
@@ -322,10 +363,11 @@ def _from_residuals(
     prior = options.prior(small.law)
     if not (options.chooses_delta or prior):
         return {}
-    residual = problem.residual(small.solve(starts).best().free)
+    first = dataclasses.replace(small, own=None).solve(starts)  # a loss of one's own comes later
+    residual = problem.residual(first.best().free)
     if not np.isfinite(residual).all():
         return {}
-    smallest = DELTA_SMALLEST * (1.0 if small.scale.relative else float(np.mean(small.loss)))
+    smallest = DELTA_SMALLEST * (1.0 if small.scale.relative else small.typical)
     robust = robust_delta(residual, small.varied, smallest)
     changes: dict[str, Any] = {"delta": robust} if options.chooses_delta else {}
     return changes | ({"prior": prior, "unit": robust / 2.0} if prior else {})

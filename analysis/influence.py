@@ -81,6 +81,8 @@ def refits_of(
     lower, upper = _bounds(problem, keep)
     width = upper - lower
     room = np.minimum(solution.free - lower, upper - solution.free)
+    gone = np.array([bool(p.vanished) for p in law.parameters])
+    room = np.where(gone, upper - solution.free, room)
     hit = np.any((room <= 1e-9 * width) & (width > 0), axis=1).tolist()
     runs = np.array([len(np.unique(problem.runs[k])) for k in keep])
     known = law.identifiable(problem.x, keep.astype(np.float64)) & (runs > problem.varied)

@@ -8,9 +8,11 @@ alpha and beta differ and the sizes are wide or lie to one side (Czech et al. 20
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from analysis.allocation_rows import (
@@ -28,6 +30,7 @@ from analysis.resampling import random_factors
 
 __all__ = ["IsoFlop", "budget_rows", "isoflop"]
 
+NEAR = 1.25  # ratio of neighbouring budgets that may be one: published designs step by 2 and more
 NAMES = {2: "parabolas in log N", 3: "cubics in log N"}
 
 
@@ -39,6 +42,7 @@ def isoflop(
     seed: int = 0,
     degree: Literal[2, 3] = 2,
     tolerance: float = 0.02,
+    budget: str | None = None,
 ) -> IsoFlop:
     """Compute-optimal N and D from isoFLOP curves.
 
@@ -49,6 +53,8 @@ def isoflop(
         seed: of the resamples.
         degree: of the curve in log N.
         tolerance: neighbouring C that differ by less are one budget.
+        budget: column that names the budget of each run, such as the nominal compute; None to tell
+            budgets by C. The C of a budget is the geometric mean of its runs.
 
     Returns:
         Optima, power laws and refusals. It has no power law (``ok`` is False, ``reason`` says
@@ -61,7 +67,7 @@ def isoflop(
     """
     if degree not in NAMES:
         raise ValueError(f"degree {degree} is neither 2 nor 3")
-    rows = budget_rows(data, by, tolerance)
+    rows = budget_rows(data, by, tolerance, budget)
     rng = np.random.default_rng(seed)
     fits, others = [], []
     for C in np.unique(rows["C"].to_numpy()):
@@ -73,16 +79,33 @@ def isoflop(
     optima = [(f, f.N) for f in others if isinstance(f.N, Optimum)]
     if len(optima) > 1:
         sensitivity[NAMES[5 - degree]] = line_through(optima).exponent
-    return assemble(NAMES[degree], rows, fits, sensitivity)
+    found = assemble(NAMES[degree], rows, fits, sensitivity)
+    if budget is None and (near := _near(fits)):
+        found = dataclasses.replace(found, warnings=(*found.warnings, near))
+    return found
 
 
-def budget_rows(data: Data, by: str, tolerance: float) -> pd.DataFrame:
+def _near(fits: list[BudgetFit]) -> str:
+    """A warning where neighbouring budgets may be one."""
+    C = np.array([f.C for f in fits])
+    close = np.flatnonzero(C[1:] / C[:-1] < NEAR)
+    if not close.size:
+        return ""
+    first, second = C[close[0]], C[close[0] + 1]
+    return (
+        f"budgets {first:.3g} and {second:.3g} lie {second / first - 1:.0%} apart: if they are "
+        "one, name the budgets (budget=) or raise the tolerance"
+    )
+
+
+def budget_rows(data: Data, by: str, tolerance: float, budget: str | None = None) -> pd.DataFrame:
     """Checked rows N, D (if there), C (of the budget) and loss, sorted by C and N.
 
     Raises:
         AllocationError: C does not vary, or not at fixed N.
         ValueError: see ``isoflop``.
     """
+    labels = None if budget is None else _labels(data, budget)
     rows = checked(data, ("N", by, "loss"), optional=("D",)).rename(columns={by: "C"})
     exact = rows["C"].to_numpy()
     if exact.max() / exact.min() < 1 + tolerance:
@@ -93,8 +116,22 @@ def budget_rows(data: Data, by: str, tolerance: float) -> pd.DataFrame:
         raise AllocationError(
             f"C is a function of N alone (log C spreads by {spread:.2g} at fixed N): {MEASURE}"
         )
-    rows["C"] = budget_of(exact, tolerance)
+    if labels is None:
+        rows["C"] = budget_of(exact, tolerance)
+    else:
+        rows["C"] = np.exp(pd.Series(np.log(exact)).groupby(labels).transform("mean"))
     return rows.sort_values(["C", "N"], kind="stable").reset_index(drop=True)
+
+
+def _labels(data: Data, budget: str) -> npt.NDArray[np.intp]:
+    """Number of the budget of each run, by its label."""
+    frame = data if isinstance(data, pd.DataFrame) else pd.DataFrame(dict(data))
+    if budget not in frame.columns:
+        raise ValueError(f"missing column {budget}, named as the budget of each run")
+    labels, _ = pd.factorize(frame[budget])
+    if (labels < 0).any():
+        raise ValueError(f"row {int((labels < 0).argmax())}: {budget} is empty")
+    return np.asarray(labels, dtype=np.intp)
 
 
 def _fit(C: float, rows: pd.DataFrame, degree: int, factors: FloatArray) -> BudgetFit:

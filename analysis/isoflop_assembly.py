@@ -90,12 +90,13 @@ def _by_reason(refused: list[Refusal]) -> str:
 def line_through(optima: Optima, weighted: bool = False) -> LogLine:
     """The line through two or more optima in logs."""
     found = [o for _, o in optima]
+    dof = sum(o.dof for o in found)
     return fit_line(
         np.array([f.C for f, _ in optima]),
         np.array([o.x for o in found]),
         weights=np.array([o.weight for o in found]) if weighted else None,
-        draws=np.stack([o.draws for o in found], axis=1),
-        dof=sum(o.dof for o in found),
+        draws=np.stack([o.draws for o in found], axis=1) if dof else None,
+        dof=max(dof, 1),
     )
 
 
@@ -119,6 +120,11 @@ def _warnings(fits: list[BudgetFit], sizes: Optima) -> list[str]:
     found = []
     if all(f.D is None for f in fits):
         found.append(NO_RECORDS)
+    if exact := sum(o.dof == 0 for _, o in sizes):
+        found.append(
+            f"{exact} of {len(fits)} budgets have as many runs as the curve has coefficients: "
+            "their optima have no interval, and the exponent's is their scatter about the line"
+        )
     if missing := len(fits) - len(sizes):
         found.append(f"{missing} of {len(fits)} budgets refused (see refused)")
     if 1 < len(sizes) < FEW:

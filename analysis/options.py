@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.laws import Law
+from analysis.losses import Loss
 
 Variant = Literal["plain", "bounded", "regularised"]
 VARIANTS: tuple[Variant, ...] = ("plain", "bounded", "regularised")
@@ -24,7 +25,7 @@ _SMALLEST = 1e-6  # typical response that linear residuals are taken of
 class Options:
     """Arguments of ``fit_law`` that a refit repeats; see there."""
 
-    loss: str
+    loss: str | Loss
     delta: float | None
     residual: Literal["log", "linear", "log_excess"]
     fixed: Mapping[str, float]
@@ -41,7 +42,7 @@ class Options:
         cls,
         law: Law,
         *,
-        loss: str,
+        loss: str | Loss,
         delta: float | None,
         residual: Literal["log", "linear", "log_excess"] | None,
         fixed: Mapping[str, float | tuple[float, float]] | None,
@@ -57,8 +58,12 @@ class Options:
         Raises:
             ValueError: an unknown word, parameter or bound, with what is allowed.
         """
-        if loss not in ("huber", "least_squares"):
-            raise ValueError(f"loss {loss!r} is neither 'huber' nor 'least_squares'")
+        if isinstance(loss, Loss):
+            loss.check()
+        elif loss not in ("huber", "least_squares"):
+            raise ValueError(
+                f"loss {loss!r} is neither 'huber' nor 'least_squares', nor an analysis.losses.Loss"
+            )
         if delta is not None and not delta > 0:
             raise ValueError(f"delta must be positive, not {delta}")
         if residual not in (None, "log", "linear", "log_excess"):
@@ -69,9 +74,9 @@ class Options:
             raise ValueError(f"n_boot must not be negative, not {n_boot}")
         held, errors = _held(fixed or {})
         limits = dict(limits or {})
-        for name, ends in {**limits, **{k: (v, v) for k, v in held.items()}}.items():
-            _check_parameter(law, name, ends)
         scale = residual or law.residual
+        for name, ends in {**limits, **{k: (v, v) for k, v in held.items()}}.items():
+            _check_parameter(law, name, ends, linear=scale == "linear")
         if scale == "log_excess" and law.floor in errors:
             raise ValueError(
                 f"residual 'log_excess' takes {law.floor} off: hold it without an error, or choose "
@@ -91,7 +96,12 @@ class Options:
     @property
     def chooses_delta(self) -> bool:
         """Whether delta comes from the residuals."""
-        return self.loss == "huber" and self.delta is None
+        return self.loss != "least_squares" and self.delta is None
+
+    @property
+    def own(self) -> Loss | None:
+        """The loss of one's own, if any."""
+        return self.loss if isinstance(self.loss, Loss) else None
 
     @property
     def first_delta(self) -> float:
@@ -126,14 +136,14 @@ class Options:
             ValueError: naming the row; or, for linear residuals, responses so small that their
                 squares cannot be told from rounding errors.
         """
-        typical = float(np.mean(frame[law.response]))
+        typical = float(np.mean(np.abs(frame[law.response])))
         if self.residual == "linear" and typical < _SMALLEST:
             raise ValueError(
                 f"{law.response} is about {typical:.1e}: linear residuals need a unit in which it "
                 "is of the order of 1"
             )
         limits = self.all_limits(law)
-        if law.floor is None or law.floor not in limits:
+        if law.floor is None or law.floor not in limits or self.residual == "linear":
             return
         floor = limits[law.floor][0]
         bad = np.flatnonzero(frame[law.response].to_numpy() <= floor)
@@ -165,19 +175,19 @@ def _held(
     return values, errors
 
 
-def _check_parameter(law: Law, name: str, ends: tuple[float, float]) -> None:
+def _check_parameter(law: Law, name: str, ends: tuple[float, float], *, linear: bool) -> None:
     if name not in law.names:
         raise ValueError(f"{law.name} has no parameter {name!r}: {', '.join(law.names)}")
     parameter = law.parameters[law.names.index(name)]
-    if parameter.form == "centred":
-        raise ValueError(
-            f"{name} of {law.name} cannot be fixed or bounded alone: it depends on the exponent"
-        )
     low, high = ends
     if not (math.isfinite(low) and low <= high):
         raise ValueError(f"bounds of {name} must be finite and in order, not {ends}")
-    if high < parameter.lower or low > parameter.upper:
+    floor = name == law.floor and law.additive_floor
+    if linear and floor:
+        return
+    if low < parameter.lower or (high > parameter.upper and math.isfinite(high)):
+        why = ": residual='linear' takes floors of any sign" if floor and low < 0 else ""
         raise ValueError(
             f"{name} = {low if low == high else ends} lies outside "
-            f"[{parameter.lower}, {parameter.upper}]"
+            f"[{parameter.lower}, {parameter.upper}]{why}"
         )

@@ -11,6 +11,7 @@ from analysis.solver import BoolArray, FloatArray, Solution, huber
 
 _STEPS = 30
 _WORSE = 1e-13
+_EXACT = 1e-15  # residuals this small, relative to the response, are rounding errors
 _DIGITS = 4e-16  # relative error of a fitted value
 
 
@@ -20,7 +21,7 @@ def polish(problem: Problem, best: Solution) -> Solution:
     The normal equations of a batch square the condition number; a QR factorisation of the points
     within delta does not. Steps are taken while they shrink and the objective does not grow.
     """
-    if problem.prior or not np.isfinite(best.objective[0]):
+    if problem.prior or problem.own is not None or not np.isfinite(best.objective[0]):
         return best
     lower, upper = problem.bounds(problem.loss)
     weights = np.ones(len(problem.loss)) if problem.weights is None else problem.weights
@@ -37,7 +38,9 @@ def polish(problem: Problem, best: Solution) -> Solution:
         free, objective, last = new, min(objective, value), size
         if size == 0.0:
             break
-    return dataclasses.replace(best, free=free, objective=np.array([objective]))
+    exact = objective <= _EXACT**2 * float((weights * np.maximum(problem.target**2, 1.0)).sum())
+    gradient = np.zeros(1) if exact else best.gradient  # rounding errors have no direction
+    return dataclasses.replace(best, free=free, objective=np.array([objective]), gradient=gradient)
 
 
 def _rounding(problem: Problem, residual: FloatArray, weights: FloatArray) -> float:

@@ -10,10 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.laws import FloatArray, Law
+from analysis.losses import Loss, Penalty, penalty
 from analysis.scales import LOG, Scale
 from analysis.solver import REFIT, Solution, minimise
 
 DEVIANCE = 1e-5
+_LEAST = 1e-9  # of the lift: a response of a resample below all that were measured
+_DEEPEST = 1e3  # lifts below 0 that a floor may reach where responses have any sign
 REFIT_STEPS = 200  # a refit that needs more goes along a valley without an end
 Limits = Mapping[str, tuple[float, float]]
 
@@ -27,7 +30,8 @@ class Problem:
         x: scales (n, K).
         loss: responses (n,), such as losses in nats.
         runs: index of the run of each point (n,), from 0.
-        delta: Huber's delta, on the scale of the residuals.
+        delta: Huber's delta, on the scale of the residuals; or what ``own`` is smoothed over.
+        own: a loss of one's own, None for Huber's.
         pool: runs that resamples are drawn for, of which these are a part: where each run of
             these stands in it (an index), and how many it holds. None for these runs alone.
         scale: on which residuals are measured.
@@ -43,6 +47,7 @@ class Problem:
     loss: FloatArray
     runs: npt.NDArray[np.intp]
     delta: float
+    own: Loss | None = None
     pool: tuple[npt.NDArray[np.intp], int] | None = None
     scale: Scale = LOG
     weights: FloatArray | None = None
@@ -60,6 +65,26 @@ class Problem:
     def target(self) -> FloatArray:
         """Responses on the scale of the residuals (n,)."""
         return self.scale.forward(self.loss)
+
+    @property
+    def penalty(self) -> Penalty:
+        """The loss of a residual (fitted less measured)."""
+        return penalty(self.own, np.full(len(self.loss), self.delta))
+
+    @property
+    def typical(self) -> float:
+        """Mean size of a response; the median of a metric that is mostly 0 would be 0."""
+        return float(np.mean(np.abs(self.loss)))
+
+    @property
+    def lift(self) -> float:
+        """What is added to responses of any sign for the bounds and guesses of an additive law.
+
+        These expect positive responses; a law that is its floor and more takes both up together.
+        """
+        if self.scale.name != "linear" or not self.law.additive_floor or self.loss.min() > 0:
+            return 0.0
+        return float(np.ptp(self.loss) - self.loss.min())
 
     @property
     def fixed(self) -> tuple[str, ...]:
@@ -98,7 +123,7 @@ class Problem:
         """Fitted values (R, n) and Jacobian (R, P, n) at ``x``, on the scale of the residuals."""
         at = self.x if x is None else x
         with np.errstate(all="ignore"):
-            return self.scale.chain(*self.law.log_value(free, at, self.centre))
+            return self.scale.fitted(self.law, free, at, self.centre)
 
     def residual(self, free: FloatArray) -> FloatArray:
         """Measured less fitted (n,), on the scale of the residuals, for ``free`` (1, P)."""
@@ -107,12 +132,20 @@ class Problem:
 
     def bounds(self, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Free bounds (..., P) for responses (..., n), with the limits of this problem."""
-        lower, upper = (np.array(b) for b in self.law.bounds(self.x, loss))
+        lift = self.lift
+        seen = np.maximum(loss + lift, _LEAST * lift) if lift else loss
+        lower, upper = (np.array(b) for b in self.law.bounds(self.x, seen))
+        if lift and self.law.floor is not None:
+            place = self.law.names.index(self.law.floor)
+            lower[..., place], upper[..., place] = -_DEEPEST * lift, upper[..., place] - lift
         for name, ends in self.limits.items():
             index = self.law.names.index(name)
             low, high = (self._free(name, v) for v in ends)
             if low == high:
                 lower[..., index] = upper[..., index] = low
+            elif name == self.law.floor and self.scale.name == "linear":
+                lower[..., index] = low
+                upper[..., index] = high if np.isfinite(high) else upper[..., index]
             else:
                 lower[..., index] = np.maximum(lower[..., index], low)
                 upper[..., index] = np.maximum(np.minimum(upper[..., index], high), low)
@@ -122,7 +155,10 @@ class Problem:
         """Free starting points (S, P) within the bounds."""
         lower, upper = self.bounds(self.loss)
         with np.errstate(all="ignore"):  # a guess may overflow; it is brought within the bounds
-            free = self.law.to_free(self.law.guess(self.x, self.loss), self.centre)
+            theta = self.law.guess(self.x, self.loss + self.lift)
+            if self.lift and self.law.floor is not None:
+                theta[:, self.law.names.index(self.law.floor)] -= self.lift
+            free = self.law.to_free(theta, self.centre)
         return np.clip(np.nan_to_num(free[:most]), lower, upper)
 
     def solve(
@@ -148,7 +184,7 @@ class Problem:
             each = _longer(own if each is None else each, count, 1.0)
 
         def model(free: FloatArray, _: object) -> tuple[FloatArray, FloatArray]:
-            f, jac = self.scale.chain(*self.law.log_value(free, self.x, centre))
+            f, jac = self.scale.fitted(self.law, free, self.x, centre)
             return self._with_prior(free, f, jac) if count else (f, jac)
 
         return minimise(
@@ -158,6 +194,7 @@ class Problem:
             low if lower is None else lower,
             high if upper is None else upper,
             delta=size,
+            loss=self.own,
             weights=each,
             **control,  # type: ignore[arg-type]
         )

@@ -10,7 +10,7 @@ import numpy as np
 from analysis.laws import FloatArray
 from analysis.problem import Problem
 from analysis.solver import IndexArray, Solution
-from analysis.uncertainty import Interval, noise_variance, t_quantile
+from analysis.uncertainty import Interval, mean_slope, noise_variance, t_quantile
 
 PROFILE_POINTS = 41
 _SWEEPS = 10
@@ -55,9 +55,8 @@ def profile(problem: Problem, best: Solution, name: str) -> Profile:
         np.linspace(lower[index], upper[index], PROFILE_POINTS), best.free[0, index]
     )
     found = _constrained(problem, best, index, values)
-    residual = problem.residual(best.free)
-    inside = max(float((np.abs(residual) <= problem.delta).mean()), 1.0 / len(residual))
-    unit = noise_variance(residual, problem.delta, problem.dof) * inside
+    residual, loss = -problem.residual(best.free), problem.penalty
+    unit = noise_variance(residual, loss, problem.dof) * mean_slope(residual, loss)
     rise = np.maximum(found.objective - best.objective[0], 0.0)
     deviance = 2.0 * rise / max(unit, 1e-24)
     return Profile(

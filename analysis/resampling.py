@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from analysis.laws import FloatArray
 from analysis.problem import Problem
-from analysis.solution import Solution, huber
+from analysis.solution import Solution
 from analysis.uncertainty import hat_basis
 
 PAIRS_FROM = 100  # runs from which pairs are resampled
@@ -139,10 +139,10 @@ def _lowest(problem: Problem, drawn: Resamples, places: FloatArray) -> npt.NDArr
     fitted = problem.model(places)[0]
     own = np.ones(fitted.shape[1]) if problem.weights is None else problem.weights
     if drawn.target is None:
-        terms = huber(fitted - problem.target, problem.delta)
+        terms = problem.penalty.value(fitted - problem.target)
         objective = terms @ (own if drawn.weights is None else own * drawn.weights).T
     else:
-        objective = np.stack([huber(f - drawn.target, problem.delta) @ own for f in fitted])
+        objective = np.stack([problem.penalty.value(f - drawn.target) @ own for f in fitted])
     known = np.where(np.isfinite(objective), objective, np.inf)
     return np.asarray(known.argmin(axis=0), dtype=np.intp)
 

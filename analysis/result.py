@@ -334,7 +334,8 @@ class Fit:
         """Points (m, K) from a scalar or (m,) for every axis.
 
         Raises:
-            ValueError: a scale is missing, not one of the law's, or not positive and finite.
+            ValueError: a scale is missing, not one of the law's, or not positive and finite (not
+                finite, for a law that takes any sign).
         """
         for axis in [*self.law.axes, *given]:
             if (axis in given) != (axis in self.law.axes):
@@ -342,7 +343,9 @@ class Fit:
                 raise ValueError(f"{self.law.name} {verb} {axis}: {self.law.formula}")
         columns = [np.atleast_1d(np.asarray(given[a], dtype=np.float64)) for a in self.law.axes]
         x = np.stack(np.broadcast_arrays(*columns), axis=-1)
-        if not (np.isfinite(x).all() and (x > 0).all()):
+        if self.law.signed_axes and not np.isfinite(x).all():
+            raise ValueError(f"{', '.join(self.law.axes)} must be finite")
+        if not (self.law.signed_axes or (np.isfinite(x).all() and (x > 0).all())):
             raise ValueError(f"{', '.join(self.law.axes)} must be positive and finite")
         return x
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from analysis.laws import FloatArray
+from analysis.laws import FloatArray, Law
 
 Name = Literal["log", "linear", "log_excess"]
 
@@ -41,13 +41,16 @@ class Scale:
         found: FloatArray = np.exp(value) + self.floor
         return found
 
-    def chain(self, log_f: FloatArray, jac: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """A law's log value (R, n) and Jacobian (R, P, n), carried to this scale."""
+    def fitted(
+        self, law: Law, free: FloatArray, x: FloatArray, centre: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Values (R, n) and Jacobian (R, P, n) of ``law`` at ``x`` (n, K), on this scale."""
+        if self.name == "linear":
+            return law.linear_value(free, x, centre)
+        log_f, jac = law.log_value(free, x, centre)
         if self.name == "log":
             return log_f, jac
         f = np.exp(log_f)
-        if self.name == "linear":
-            return f, jac * f[:, None, :]
         excess = np.maximum(f - self.floor, 1e-300)
         return np.log(excess), jac * (f / excess)[:, None, :]
 

@@ -22,7 +22,6 @@ import pandas as pd
 
 from analysis.laws import FloatArray
 from analysis.result import Fit
-from analysis.solver import huber
 from analysis.uncertainty import Interval
 
 AGREES = 1e-4
@@ -178,7 +177,7 @@ def _parameters(fit: Fit) -> tuple[Any, tuple[str, ...]]:
     """Parameters for lmfit, and the names of those held because they lie at a bound."""
     from lmfit import Parameters
 
-    params, held = Parameters(), fit.certificate.bounds_hit
+    params, held = Parameters(), (*fit.certificate.bounds_hit, *fit.certificate.vanished)
     lower, upper = fit.problem.bounds(fit.problem.loss)
     for i, p in enumerate(fit.law.parameters):
         name, value = _valid(p.name), fit.params[p.name]
@@ -221,8 +220,10 @@ def _prior(fit: Fit, params: dict[str, float]) -> FloatArray:
 
 def _root_weights(fit: Fit) -> FloatArray:
     """Square roots of weights (n,), with those of Huber's loss at our optimum."""
-    size = np.maximum(np.abs(_errors(fit, fit.params)), 1e-300)
-    robust = np.minimum(1.0, fit.problem.delta / size)
+    error = _errors(fit, fit.params)
+    robust = np.divide(
+        fit.problem.penalty.score(error), error, out=np.ones_like(error), where=error != 0
+    )
     found: FloatArray = np.sqrt(robust * _own_weights(fit))
     return found
 
@@ -235,7 +236,7 @@ def _own_weights(fit: Fit) -> FloatArray:
 
 def _objective(fit: Fit, params: dict[str, float]) -> float:
     """Our objective, prior included, at ``params``."""
-    terms = _own_weights(fit) * huber(_errors(fit, params), fit.problem.delta)
+    terms = _own_weights(fit) * fit.problem.penalty.value(_errors(fit, params))
     return float(terms.sum() + 0.5 * (_prior(fit, params) ** 2).sum())
 
 

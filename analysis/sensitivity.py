@@ -61,9 +61,11 @@ def sensitivity(
 def _deltas(fit: Fit) -> list[Refit]:
     """A scan of Huber's delta, from nearly least absolute deviations to least squares."""
     problem = fit.problem
+    if problem.own is not None:
+        return []
     smallest = DELTA_SMALLEST
     if not problem.scale.relative:
-        smallest *= float(np.mean(problem.loss))
+        smallest *= problem.typical
     chosen = problem.delta
     if not np.isfinite(chosen):
         chosen = robust_delta(problem.residual(fit.free[None]), problem.varied, smallest)

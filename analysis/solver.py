@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from analysis.losses import Loss, Penalty, penalty
 from analysis.solution import BoolArray, FloatArray, IndexArray, Solution, huber
 
 __all__ = ["REFIT", "BoolArray", "FloatArray", "IndexArray", "Solution", "huber", "minimise"]
@@ -48,12 +49,13 @@ def minimise(
     upper: FloatArray,
     *,
     delta: float | FloatArray,
+    loss: Loss | None = None,
     weights: FloatArray | None = None,
     iterations: int = _ITERATIONS,
     tolerance: float = _GRADIENT,
     decrement: float = 0.0,
 ) -> Solution:
-    """Minimise sum_i w_i Huber(f_i - target_i) for R problems.
+    """Minimise sum_i w_i rho(f_i - target_i) for R problems, rho Huber's loss or one's own.
 
     Args:
         model: free parameters (A, P) of some of the problems, and which they are (A,) -> f
@@ -63,7 +65,8 @@ def minimise(
         lower: lower bounds, (P,) or (R, P); equal to ``upper`` where a parameter is fixed.
         upper: upper bounds.
         delta: where Huber's loss turns linear, one for all points or (n,); ``inf`` for least
-            squares.
+            squares. For a loss of one's own, what its slope is smoothed over.
+        loss: one's own, None for Huber's.
         weights: of the points, (n,) or (R, n); None for 1.
         iterations: after which a problem that has not converged is given up.
         tolerance: of the gradient, as a cosine, at which a problem has converged.
@@ -77,7 +80,7 @@ def minimise(
         weights=None if weights is None else np.broadcast_to(weights, (problems, n)),
         lower=np.broadcast_to(lower, start.shape),
         upper=np.broadcast_to(upper, start.shape),
-        delta=np.broadcast_to(np.asarray(delta, dtype=np.float64), (n,)),
+        penalty=penalty(loss, np.broadcast_to(np.asarray(delta, dtype=np.float64), (n,))),
         iterations=iterations,
         tolerance=tolerance,
         decrement=decrement,
@@ -119,7 +122,7 @@ class _Work:
     weights: FloatArray | None
     lower: FloatArray
     upper: FloatArray
-    delta: FloatArray
+    penalty: Penalty
     iterations: int
     tolerance: float
     decrement: float
@@ -136,7 +139,7 @@ class _Work:
         return terms if self.weights is None else terms * self.weights[rows]
 
     def objective(self, f: FloatArray, rows: IndexArray) -> FloatArray:
-        terms = self.weigh(huber(f - self.target[rows], self.delta), rows)
+        terms = self.weigh(self.penalty.value(f - self.target[rows]), rows)
         total: FloatArray = terms.sum(axis=1)
         return np.where(np.isfinite(total), total, np.inf)
 
@@ -145,11 +148,8 @@ class _Work:
     ) -> tuple[FloatArray, FloatArray, BoolArray, FloatArray]:
         """Gradient, curvature, parameters held at a bound, and the gradient as a cosine."""
         residual = at.f - self.target[at.rows]
-        size = np.abs(residual)
-        outside = size > self.delta
-        psi = self.weigh(np.clip(residual, -self.delta, self.delta), at.rows)
-        ratio, most = np.ones_like(size), np.minimum(blend, 1.0)[:, None] * self.delta
-        np.divide(most, size, out=ratio, where=outside)
+        psi = self.weigh(self.penalty.score(residual), at.rows)
+        ratio = self.penalty.weight(residual, blend)
         gradient = np.matmul(at.jac, psi[..., None])[..., 0]
         curvature = np.matmul(
             at.jac * self.weigh(ratio, at.rows)[:, None, :], at.jac.transpose(0, 2, 1)
@@ -196,7 +196,7 @@ class _Work:
         probe = self.model(at.theta + _PROBE * step, at.rows)[0]
         straight: FloatArray = np.matmul(step[:, None, :], at.jac)[:, 0]
         second = 2.0 / _PROBE * ((probe - at.f) / _PROBE - straight)
-        inside = np.abs(at.f - self.target[at.rows]) <= self.delta
+        inside = self.penalty.weight(at.f - self.target[at.rows], np.zeros(len(at.rows)))
         right = np.matmul(at.jac, (self.weigh(second, at.rows) * inside)[..., None])[..., 0]
         found = 0.5 * _solved(matrix, held, -right)
         scale = np.sqrt(np.einsum("rpp->rp", matrix))

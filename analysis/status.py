@@ -28,6 +28,7 @@ class Certificate:
         gradient: largest cosine between the residuals and a free column of the Jacobian.
         condition: condition number of the scaled Jacobian in the free parameters.
         bounds_hit: parameters on a bound.
+        vanished: nuisance parameters that the data put at 0, which is no bound.
     """
 
     objective: float
@@ -37,6 +38,7 @@ class Certificate:
     gradient: float
     condition: float
     bounds_hit: tuple[str, ...]
+    vanished: tuple[str, ...] = ()
 
     @classmethod
     def none(cls, delta: float, starts: int) -> Certificate:

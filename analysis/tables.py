@@ -88,6 +88,8 @@ def certificate(fit: Fit) -> list[tuple[str, str]]:
     """Name and value of what shows whether the optimum is one."""
     c = fit.certificate
     delta = "least squares" if math.isinf(c.delta) else f"Huber, delta {number(c.delta)}"
+    if fit.options.own is not None:
+        delta = fit.options.own.name
     return [
         ("status", str(fit.status)),
         ("loss", f"{delta}, sum over runs of {_residuals(fit)}"),
@@ -189,6 +191,7 @@ def fit_numbers(fit: Fit) -> dict[str, Any]:
             "gradient": plain(c.gradient),
             "condition": plain(c.condition),
             "bounds_hit": list(c.bounds_hit),
+            "vanished": list(c.vanished),
         },
         "bootstrap": {
             "kind": fit.bootstrap.kind,

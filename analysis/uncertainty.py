@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from analysis.laws import FloatArray, Law
+from analysis.losses import Penalty
 from analysis.problem import Problem
 
 LEVEL = 0.95
@@ -56,15 +57,24 @@ def t_quantile(dof: int) -> float:
     return float(stdtrit(dof, 0.5 + LEVEL / 2))
 
 
-def noise_variance(residual: FloatArray, delta: float, dof: int) -> float:
+def noise_variance(residual: FloatArray, loss: Penalty, dof: int) -> float:
     """Variance of an M-estimator's score over its squared slope (Huber 1981, section 7.6).
 
     For least squares it is the residual sum of squares over the degrees of freedom.
+
+    Args:
+        residual: fitted less measured (n,).
+        loss: of a residual.
+        dof: degrees of freedom.
     """
-    inside = np.abs(residual) <= delta
-    psi = np.clip(residual, -delta, delta)
-    slope = max(float(inside.mean()), 1.0 / len(residual))
+    psi, slope = loss.score(residual), mean_slope(residual, loss)
     return float((psi**2).sum()) / dof / slope**2
+
+
+def mean_slope(residual: FloatArray, loss: Penalty) -> float:
+    """Mean second derivative of ``loss`` at ``residual`` (n,), not 0."""
+    slope = float(loss.weight(residual[None], np.zeros(1)).mean())
+    return max(slope, 1.0 / len(residual))
 
 
 def robust_delta(residual: FloatArray, parameters: int, smallest: float = DELTA_SMALLEST) -> float:
@@ -93,9 +103,8 @@ def covariance(problem: Problem, free: FloatArray) -> FloatArray:
     """Linear covariance (P, P) of the free parameters at ``free`` (P,); zero where held."""
     f, jacobian = problem.model(free[None])
     weights = np.ones(len(problem.loss)) if problem.weights is None else problem.weights
-    variance = noise_variance(
-        np.sqrt(weights) * (problem.target - f[0]), problem.delta, problem.dof
-    )
+    residual = np.sqrt(weights) * (f[0] - problem.target)
+    variance = noise_variance(residual, problem.penalty, problem.dof)
     lower, upper = problem.bounds(problem.loss)
     moved = lower < upper
     jac = jacobian[0][moved] * np.sqrt(weights)

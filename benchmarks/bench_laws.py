@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import sys
 import tempfile
@@ -23,7 +24,7 @@ from scipy.optimize import curve_fit
 
 from analysis import fit_law, load
 from analysis.findings.content import study_findings
-from analysis.laws import FloatArray, get
+from analysis.laws import FloatArray, Law, get, plain_law
 from analysis.resampling import resamples
 from analysis.result import Fit
 
@@ -48,7 +49,7 @@ def main() -> int:
     parse.add_argument("--no-study", action="store_true", help="leave the real study out")
     options = parse.parse_args()
     heading()
-    passed = [*epochs_refits(), one_fit(), *loading(), *importing(), synthetic_study()]
+    passed = [*epochs_refits(), one_fit(), *own_law(), *loading(), *importing(), synthetic_study()]
     if not options.no_study:
         passed += real_study(options.study)
     passed += extrapolating()
@@ -132,6 +133,31 @@ def one_fit() -> bool:
     starts = ours.certificate.starts
     note(f"medians of 15; {starts} starts; rms of log residuals {rms[0]:.6f}, theirs {rms[1]:.6f}")
     return passed
+
+
+def own_law() -> Iterator[bool]:
+    """Chinchilla's formula written as a law of one's own, against the built-in law."""
+    if not SHARED.is_dir():
+        print("skipped: the own law needs ../shared/laws")
+        return
+    table = pd.read_csv(SHARED / "epoch_chinchilla.csv").query("split_all == 'fit'")
+    sizes = dict.fromkeys("EAB", (0.0, math.inf)) | dict.fromkeys(("alpha", "beta"), (0.01, 4.0))
+    own = plain_law(
+        "own", lambda x, E, A, B, alpha, beta: E + A / x["N"] ** alpha + B / x["D"] ** beta,
+        formula="L(N, D) = E + A / N^alpha + B / D^beta", source="Hoffmann et al. 2022",
+        axes=("N", "D"), floor="E", parameters=sizes,
+    )  # fmt: skip
+
+    def seconds(law: str | Law, n_boot: int, times: int) -> float:
+        return median_s(lambda: fit_law(table, law, delta=1e-3, n_boot=n_boot).bootstrap, times)
+
+    for n_boot, repeats in ((0, 9), (N_BOOT, 3)):
+        ours, theirs = (seconds(law, n_boot, repeats) for law in (own, "chinchilla"))
+        name = f"an own law, {n_boot:,} refits"
+        yield said(name, ours, "the built-in law", theirs, ratio=1.5)
+    both = [fit_law(table, law, delta=1e-3, n_boot=0) for law in (own, "chinchilla")]
+    gap = both[0].certificate.objective / both[1].certificate.objective - 1
+    note(f"Chinchilla's formula on Epoch's rows; objectives differ by {abs(gap):.1e}")
 
 
 def loading() -> Iterator[bool]:

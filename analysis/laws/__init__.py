@@ -11,7 +11,9 @@ from analysis.laws.d_law import DLaw
 from analysis.laws.data_constrained import DataConstrained
 from analysis.laws.effective_data import EffectiveData
 from analysis.laws.error_law import ErrorLaw
+from analysis.laws.farseer import Farseer
 from analysis.laws.frontier import Frontier
+from analysis.laws.gamma_law import GammaLaw
 from analysis.laws.kaplan import Kaplan
 from analysis.laws.loss_to_loss import LossToLoss
 from analysis.laws.m3 import M3
@@ -21,6 +23,7 @@ from analysis.laws.overfitting import Overfitting
 from analysis.laws.plain import plain_law
 from analysis.laws.power_law import PowerLaw
 from analysis.laws.samples import Samples
+from analysis.laws.saturating import Saturating
 from analysis.laws.sigmoid import Sigmoid
 from analysis.laws.tied import Tied
 
@@ -60,7 +63,7 @@ def get(name: str) -> Law:
 
 
 _REGISTERED: tuple[type[Law], ...] = (
-    Chinchilla, NLaw, DLaw, Kaplan, Tied, Samples, DataConstrained,
+    Chinchilla, NLaw, DLaw, Kaplan, Tied, GammaLaw, Farseer, Samples, DataConstrained, Saturating,
     PowerLaw, M3, M4, BrokenPowerLaw, Frontier,
     LossToLoss, EffectiveData, Overfitting, Sigmoid, ErrorLaw,
 )  # fmt: skip

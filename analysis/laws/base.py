@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import combinations
 from typing import ClassVar, Literal
 
@@ -17,6 +17,7 @@ Form = Literal["same", "log", "centred"]
 
 SCALES_NEEDED = 3
 COLLINEAR = 0.995
+UNKNOWN = 345.0  # log response where a law has no value: its square is still finite
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +33,10 @@ class Parameter:
         positive: spread like a scale, so that intervals are formed in its logarithm.
         form: how the solver sees it: as it is (``same``), as its logarithm (``log``), or as a
             logarithm carried to the centre of the data with the help of other parameters
-            (``centred``), which cannot be fixed, bounded or shared alone.
+            (``centred``), which cannot be shared alone; held or bounded it moves as a logarithm.
         exponent: a power of a scale; published laws have 0.05 to 1.
+        vanished: for a nuisance parameter that may vanish without harm, what it means that it did;
+            its lower bound is then no bound of the fit.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Parameter:
     positive: bool = False
     form: Form = "same"
     exponent: bool = False
+    vanished: str = ""
 
 
 class Law(ABC):
@@ -73,6 +77,10 @@ class Law(ABC):
         borrowed: parameters that are known from other fits: where all are held and no error of
             theirs is given, intervals hold a fit that frees the first.
         proportion: whether the response is a share, from 0 to 1 under linear residuals.
+        signed_axes: whether scales may be 0 and below.
+        signed_response: whether responses may be 0 and below under linear residuals.
+        additive_floor: whether the law is its floor plus what does not depend on the floor, which
+            then may be of any sign under linear residuals, and with it the response.
     """
 
     name: ClassVar[str]
@@ -91,6 +99,9 @@ class Law(ABC):
     residual: ClassVar[Literal["log", "linear"]] = "log"
     borrowed: ClassVar[tuple[str, ...]] = ()
     proportion: ClassVar[bool] = False
+    signed_axes: ClassVar[bool] = False
+    signed_response: ClassVar[bool] = False
+    additive_floor: ClassVar[bool] = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -124,6 +135,25 @@ class Law(ABC):
     ) -> tuple[FloatArray, FloatArray]:
         """Log response (R, n) and its derivative by the free parameters (R, P, n)."""
 
+    def linear_value(
+        self, free: FloatArray, x: FloatArray, centre: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Response (R, n) and its derivative (R, P, n); laws that may turn negative override it."""
+        log_f, jac = self.log_value(free, x, centre)
+        f: FloatArray = np.exp(log_f)
+        return f, jac * f[:, None, :]
+
+    def uncentred(self, names: Collection[str]) -> Law:
+        """The same law with ``names`` free in their own logarithm, so that they can be bounded.
+
+        The law itself where none of them is centred.
+        """
+        from analysis.laws.uncentred import Uncentred
+
+        forms = {p.name: p.form for p in self.parameters}
+        own = [name for name in names if forms[name] == "centred"]
+        return Uncentred(self, own) if own else self
+
     @abstractmethod
     def bounds(self, x: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Lower and upper free bounds for losses (..., n) at ``x`` (n, K); shape (..., P)."""
@@ -149,7 +179,8 @@ class Law(ABC):
             )
         if not found:
             for j, k in self._varying_pairs():
-                correlation = float(np.corrcoef(np.log(x[:, (j, k)]).T)[0, 1])
+                pair_of = evened(x)[:, (j, k)]
+                correlation = float(np.asarray(np.corrcoef(pair_of.T))[0, 1])
                 if abs(correlation) > COLLINEAR:
                     pair = f"{self.axes[j]} and {self.axes[k]}"
                     found.append(f"{pair} move together (r = {correlation:.4f})")
@@ -181,7 +212,7 @@ class Law(ABC):
             first = np.flatnonzero(np.diff(x[order, k], prepend=np.nan) != 0)
             present = np.add.reduceat(counts[:, order], first, axis=1) > 0
             found &= present.sum(axis=1) >= self.needed.get(axis, SCALES_NEEDED)
-        log_x = np.log(x) - np.log(x).mean(axis=0)
+        log_x = evened(x) - evened(x).mean(axis=0)
         total = np.maximum(counts.sum(axis=1), 1.0)
         mean = counts @ log_x / total[:, None]
         for j, k in self._varying_pairs():
@@ -198,3 +229,20 @@ class Law(ABC):
         count = range(len(self.axes))
         free = [k for k in count if self.needed.get(self.axes[k], SCALES_NEEDED) > 1]
         return list(combinations(free, 2))
+
+
+def logged(f: FloatArray, jac: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Log response and its derivative from those of the response; far away where there is none."""
+    known = (f > 0) & np.isfinite(f) & np.isfinite(jac).all(axis=1)
+    log_f: FloatArray = np.log(f, out=np.full_like(f, UNKNOWN), where=known)
+    inverse = np.divide(1.0, f, out=np.zeros_like(f), where=known)
+    return log_f, np.where(known[:, None, :], jac, 0.0) * inverse[:, None, :]
+
+
+def evened(x: FloatArray) -> FloatArray:
+    """Log scales (n, K); an axis with values of 0 or below as it is."""
+    found: FloatArray = np.array(x, dtype=np.float64)
+    for k in range(x.shape[1]):
+        if len(x) and x[:, k].min() > 0:
+            found[:, k] = np.log(x[:, k])
+    return found

@@ -6,7 +6,7 @@ from typing import final
 
 import numpy as np
 
-from analysis.laws.base import FloatArray, Parameter
+from analysis.laws.base import FloatArray, Parameter, logged
 from analysis.laws.curve import (
     LARGE,
     SMALLEST,
@@ -33,6 +33,7 @@ class BrokenPowerLaw(CurveLaw):
     """
 
     name = "bnsl"
+    additive_floor = True
     formula = "L(D) = E + b / D^c0 * (1 + (D / d)^(1 / f))^(-c1 * f)"
     source = "Caballero et al. 2023 (arXiv 2210.14891), Eq. 1"
     parameters = (
@@ -84,6 +85,12 @@ class BrokenPowerLaw(CurveLaw):
         self, free: FloatArray, x: FloatArray, centre: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         """Log loss and its derivative; see ``Law.log_value``."""
+        return logged(*self.linear_value(free, x, centre))
+
+    def linear_value(
+        self, free: FloatArray, x: FloatArray, centre: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Loss, of any sign, and its derivative; see ``Law.linear_value``."""
         u = np.log(x[:, 0]) - centre[0]
         floor, size, before, added, place, log_width = (free[:, i, None] for i in range(6))
         width, at = np.exp(log_width), place - centre[0]
@@ -92,16 +99,15 @@ class BrokenPowerLaw(CurveLaw):
         here, there = rate(inner), rate(middle)
         term = np.exp(np.clip(size - before * u - added * k, -700.0, 300.0))
         loss = floor + term
-        share = term / loss
         jac = [
-            1.0 / loss,
-            share,
-            -share * u,
-            -share * k,
-            share * added * (here - there),
-            -share * added * (k - here * (u - at) - there * at),
+            np.ones_like(loss),
+            term,
+            -term * u,
+            -term * k,
+            term * added * (here - there),
+            -term * added * (k - here * (u - at) - there * at),
         ]
-        return np.log(loss), np.stack(jac, axis=1)
+        return loss, np.stack(jac, axis=1)
 
     def bounds(self, x: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
         """E in [0, smallest loss); the break lies within the data."""

@@ -127,13 +127,25 @@ class Composite(Law):
         self, free: FloatArray, x: FloatArray, centre: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         """Log response and its derivative; see ``Law.log_value``."""
+        return self._parts("log_value", free, x, centre)
+
+    def linear_value(
+        self, free: FloatArray, x: FloatArray, centre: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Response and its derivative; see ``Law.linear_value``."""
+        return self._parts("linear_value", free, x, centre)
+
+    def _parts(
+        self, kind: str, free: FloatArray, x: FloatArray, centre: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """What the method ``kind`` of each part gives, side by side."""
         value = np.empty((len(free), len(x)))
         jac = np.zeros((*free.shape, len(x)))
         centres = self._centres(centre)
         for i, member in enumerate(self.members):
             rows, own = self._rows(x, i)
             places = list(member.places)
-            value[:, rows], part = member.law.log_value(free[:, places], own, centres[i])
+            value[:, rows], part = getattr(member.law, kind)(free[:, places], own, centres[i])
             jac[np.ix_(np.arange(len(free)), np.array(places), rows)] = part
         return value, jac
 

@@ -7,7 +7,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from analysis.laws.base import FloatArray, Law, Parameter
+from analysis.laws.base import FloatArray, Law, Parameter, logged
 from analysis.laws.chinchilla import Chinchilla
 
 _JOINT = Chinchilla()
@@ -38,6 +38,7 @@ class DataConstrained(Law):
     formula = "L(N, D, S) = E + A / N'^alpha + B / D'^beta"
     source = "Muennighoff et al. 2023 (arXiv 2305.16264), Eqs. 5 to 8"
     axes = ("N", "D", "S")
+    additive_floor = True
     needed: ClassVar[Mapping[str, int]] = {"N": 3, "D": 2, "S": 3}
     parameters = (
         *Chinchilla.parameters,
@@ -50,7 +51,7 @@ class DataConstrained(Law):
         theta = np.asarray(theta, dtype=np.float64)
         centre = self.centre(x)
         free = np.atleast_2d(self.to_free(theta, centre))
-        found: FloatArray = np.exp(self.log_value(free, x, centre)[0])
+        found: FloatArray = self.linear_value(free, x, centre)[0]
         return found if theta.ndim > 1 else found[0]
 
     def centre(self, x: FloatArray) -> FloatArray:
@@ -75,6 +76,12 @@ class DataConstrained(Law):
         self, free: FloatArray, x: FloatArray, centre: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         """Log loss and its derivative; see ``Law.log_value``."""
+        return logged(*self.linear_value(free, x, centre))
+
+    def linear_value(
+        self, free: FloatArray, x: FloatArray, centre: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Loss, of any sign, and its derivative; see ``Law.linear_value``."""
         floor, at_n, alpha, at_d, beta, log_rd, log_rn = (free[:, i, None] for i in range(7))
         data, size = np.log(x[:, 1]) - centre[1], np.log(x[:, 0]) - centre[0]
         repeats = np.maximum(x[:, 2] / x[:, 1] - 1.0, 0.0)
@@ -87,18 +94,17 @@ class DataConstrained(Law):
         worth_d, worth_n = data + extra_d, np.minimum(size, optimal) + extra_n
         term_n, term_d = np.exp(at_n - alpha * worth_n), np.exp(at_d - beta * worth_d)
         loss = floor + term_n + term_d
-        share_n, share_d = term_n / loss, term_d / loss
         ratio = np.exp(over)
-        through = np.where(ample, -share_n * alpha * (1.0 - by_r * ratio), 0.0) / alpha
+        through = np.where(ample, -term_n * alpha * (1.0 - by_r * ratio), 0.0) / alpha
         jac = np.empty((*free.shape, len(x)))
-        jac[:, 0] = 1.0 / loss
-        jac[:, 1] = share_n + through
-        jac[:, 2] = -share_n * worth_n + through * (1.0 - excess) / alpha
-        jac[:, 3] = share_d - through
-        jac[:, 4] = -share_d * worth_d + through * (data - 1.0 / beta)
-        jac[:, 5] = -share_d * beta * by_rd
-        jac[:, 6] = -share_n * alpha * by_rn
-        return np.log(loss), jac
+        jac[:, 0] = 1.0
+        jac[:, 1] = term_n + through
+        jac[:, 2] = -term_n * worth_n + through * (1.0 - excess) / alpha
+        jac[:, 3] = term_d - through
+        jac[:, 4] = -term_d * worth_d + through * (data - 1.0 / beta)
+        jac[:, 5] = -term_d * beta * by_rd
+        jac[:, 6] = -term_n * alpha * by_rn
+        return loss, jac
 
     def bounds(self, x: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Those of the joint law; decay constants from a hundredth to ten thousand."""

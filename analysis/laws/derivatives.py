@@ -22,6 +22,8 @@ _COMPLEX = 1e-20  # of the size of a parameter
 _REAL = 1e-3
 _SAME = 1e-6  # two step sizes agree: the formula is smooth there
 _WRONG = 1e-4
+_EPS = 2.3e-16
+_NOISE = 30.0  # rounding errors that a difference of five values may hold
 # Five equally spaced points, fourth order (Fornberg 1988): about, right and left of the point.
 _OFFSETS = np.array([[-2, -1, 0, 1, 2], [0, 1, 2, 3, 4], [-4, -3, -2, -1, 0]], dtype=np.float64)
 _WEIGHTS = np.array([[1, -8, 0, 8, -1], [-25, 48, -36, 16, -3], [3, -16, 36, -48, 25]]) / 12.0
@@ -88,5 +90,11 @@ def is_analytic(
     with np.errstate(all="ignore"):
         scale = np.abs(fine).max(axis=2, keepdims=True, initial=0.0, where=np.isfinite(fine))
         smooth = np.abs(coarse - fine) <= _SAME * scale
-        wrong = smooth & ~(np.abs(exact - fine) <= _WRONG * scale)
-    return None if not (smooth & (scale > 0)).any() else not wrong.any()
+        # what rounding of the values alone does to a difference, of whatever size it is
+        level = np.abs(formula(theta, x)).max(
+            axis=1, initial=0.0, where=np.isfinite(fine).all(axis=1)
+        )
+        rounding = _EPS * level[:, None, None] / (0.5 * _REAL * size[:, :, None])
+        wrong = smooth & ~(np.abs(exact - fine) <= _WRONG * scale + _NOISE * rounding)
+        told = smooth & (scale > _NOISE * rounding / _WRONG)
+    return None if not told.any() else not wrong.any()

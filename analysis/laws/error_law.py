@@ -59,12 +59,20 @@ class ErrorLaw(MetricLaw):
     def log_value(
         self, free: FloatArray, x: FloatArray, centre: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Log metric and its derivative; see ``Law.log_value``."""
+        """Log metric, of 1e-12 at least, and its derivative; see ``Law.log_value``."""
+        value, jac = self.linear_value(free, x, centre)
+        value = np.maximum(value, 1e-12)
+        return np.log(value), jac / value[:, None, :]
+
+    def linear_value(
+        self, free: FloatArray, x: FloatArray, centre: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Metric and its derivative; see ``Law.linear_value``."""
         rate, offset = np.exp(free[:, 2, None]), x[:, 0] - centre[0]
         term = np.exp(free[:, 1, None] - rate * offset)
-        value = np.maximum(free[:, :1] - term, 1e-12)
+        value = free[:, :1] - term
         jac = np.stack([np.ones_like(term), -term, term * rate * offset], axis=1)
-        return np.log(value), jac / value[:, None, :]
+        return value, jac
 
     def bounds(self, x: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
         """A level in (0, 1], rates within a thousand of what the spread of the loss shows."""

@@ -29,6 +29,7 @@ class Frontier(ShiftedPowerLaw):
         Parameter(
             name="C0", lower=0.0, upper=np.inf, unit="FLOPs", positive=True, form="log",
             meaning="compute below which more of it changes little",
+            vanished="the data show no saturation at low compute",
         ),
         exponent("gamma", "C"),
     )  # fmt: skip

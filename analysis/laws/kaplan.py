@@ -6,7 +6,7 @@ from typing import final
 
 import numpy as np
 
-from analysis.laws.base import FloatArray, Parameter
+from analysis.laws.base import FloatArray, Parameter, logged
 from analysis.laws.power import AdditivePowerLaw, exponent, irreducible
 
 
@@ -65,6 +65,12 @@ class Kaplan(AdditivePowerLaw):
         self, free: FloatArray, x: FloatArray, centre: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         """Log loss and its derivative; see ``Law.log_value``."""
+        return logged(*self.linear_value(free, x, centre))
+
+    def linear_value(
+        self, free: FloatArray, x: FloatArray, centre: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Loss, of any sign, and its derivative; see ``Law.linear_value``."""
         offset = np.log(x) - centre
         floor, at_n, alpha, at_d, beta = (free[:, i, None] for i in range(5))
         by_n = (at_n - alpha * offset[:, 0]) / beta
@@ -83,6 +89,6 @@ class Kaplan(AdditivePowerLaw):
             axis=1,
         )
         result = np.empty((*free.shape, len(x)))
-        result[:, 0] = 1.0 / loss
-        result[:, 1:] = slope * (term / loss)[:, None, :]
-        return np.log(loss), result
+        result[:, 0] = 1.0
+        result[:, 1:] = slope * term[:, None, :]
+        return loss, result

@@ -7,7 +7,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from analysis.laws.base import BoolArray, FloatArray, Law, Parameter
+from analysis.laws.base import BoolArray, FloatArray, Law, Parameter, logged
 from analysis.laws.power import EXPONENT
 
 _VANISHED = 1e-9
@@ -29,6 +29,7 @@ class LossToLoss(Law):
     """
 
     name = "loss_to_loss"
+    additive_floor = True
     formula = "L_ood = E_ood + K * (L_id - E_id)^kappa"
     source = "S1, Eq. 4; Brandfonbrener et al. 2024 (arXiv 2411.12925), Eq. 2"
     axes = ("L_id",)
@@ -94,15 +95,21 @@ class LossToLoss(Law):
         self, free: FloatArray, x: FloatArray, centre: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         """Log loss and its derivative; see ``Law.log_value``."""
+        return logged(*self.linear_value(free, x, centre))
+
+    def linear_value(
+        self, free: FloatArray, x: FloatArray, centre: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Loss, of any sign, and its derivative; see ``Law.linear_value``."""
         floor, size, kappa, below = (free[:, i, None] for i in range(4))
         excess = np.maximum(x[:, 0] - below, 1e-12 * x[:, 0])
         middle = np.maximum(centre[0] - below, 1e-12 * centre[0])
         offset = np.log(excess / middle)
         term = np.exp(size + kappa * offset)
         loss = floor + term
-        share = term / loss
         moved = kappa * (1.0 / middle - 1.0 / excess)
-        return np.log(loss), np.stack([1.0 / loss, share, share * offset, share * moved], axis=1)
+        jac = [np.ones_like(loss), term, term * offset, term * moved]
+        return loss, np.stack(jac, axis=1)
 
     def bounds(self, x: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Floors in [0, smallest loss), terms from vanishing to 1,000 times the largest."""

@@ -30,6 +30,7 @@ class MetricLaw(Law):
     floor = None
     residual = "linear"
     proportion = True
+    signed_response = True
     needed: ClassVar[dict[str, int]] = {"loss": 4}
 
     def centre(self, x: FloatArray) -> FloatArray:

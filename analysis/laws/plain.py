@@ -10,8 +10,10 @@
     )
     fit_law(data, m3)
 
-The Jacobian comes from complex steps (Squire & Trapp 1998), which are exact to rounding, as long
-as the formula is analytic; otherwise from central differences of fourth order.
+The Jacobian comes from dual numbers, exact to rounding and about as fast as one written by hand; a
+formula with functions they do not know gets complex steps (Squire & Trapp 1998), or differences of
+fourth order where it is not analytic. What the formula is linear in is found out by trying: only
+the rest is searched, and amplitudes move as the logarithm of their term at the centre of the data.
 """
 
 from __future__ import annotations
@@ -48,9 +50,10 @@ def plain_law(
 
     Args:
         name: what ``fit_law`` calls it.
-        function: ``function(x, **parameters)`` gives the response, positive where there is one:
-            ``x`` holds each axis (n,), parameters broadcast with it (they come many sets at a
-            time, and complex for the derivative), so it must work element by element.
+        function: ``function(x, **parameters)`` gives the response, of any sign under linear
+            residuals and positive under others: ``x`` holds each axis (n,), of any sign;
+            parameters broadcast with it (they come many sets at a time, and as dual or complex
+            numbers for the derivative), so it must work element by element, in numpy.
         formula: in plain text.
         source: where the formula comes from.
         axes: columns of the scales.
@@ -58,9 +61,10 @@ def plain_law(
             its logarithm. Or ``Parameter``s, of the forms ``same`` and ``log``.
         response: column of what the law gives.
         unit: of the response.
-        floor: parameter that no scale removes; it stays below the smallest response.
-        amplitude: parameter that the response above the floor is proportional to, if any. The fit
-            then converges in a tenth of the steps, but cannot hold this parameter.
+        floor: parameter that no scale removes; it stays below the smallest response unless
+            residuals are linear.
+        amplitude: parameter that the response above the floor is proportional to. It is found
+            without being told where its bounds are 0 and infinity.
         guess: ``guess(x, response)`` gives starting points (S, P); None draws them within the
             bounds, three decades about the sizes in the data for parameters without a bound.
         typical: size of parameters without a bound, where those in the data mislead.

@@ -55,6 +55,7 @@ class AdditivePowerLaw(Law):
     """
 
     vanished: ClassVar[float] = 1e-9  # a term this small, relative to the loss, has vanished
+    additive_floor = True
 
     def value(self, theta: FloatArray, x: FloatArray) -> FloatArray:
         """Loss in nats; see ``Law.value``."""
@@ -97,6 +98,20 @@ class AdditivePowerLaw(Law):
             result[:, 1 + 2 * k] *= inverse
             np.multiply(result[:, 1 + 2 * k], -offset[:, k], out=result[:, 2 + 2 * k])
         return np.log(loss), result
+
+    def linear_value(
+        self, free: FloatArray, x: FloatArray, centre: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Loss, of any sign, and its derivative; see ``Law.linear_value``."""
+        offset = np.log(x) - centre
+        result = np.ones((*free.shape, len(x)))
+        loss = np.repeat(free[:, :1], len(x), axis=1)
+        for k in range(len(self.axes)):
+            term, slope = result[:, 1 + 2 * k], free[:, 2 + 2 * k, None]
+            np.exp(free[:, 1 + 2 * k, None] - slope * offset[:, k], out=term)
+            np.multiply(term, -offset[:, k], out=result[:, 2 + 2 * k])
+            loss += term
+        return loss, result
 
     def bounds(self, x: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
         """E in [0, smallest loss), terms from vanishing to 1,000 times the largest loss."""
@@ -146,7 +161,7 @@ def _projected(offset: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatA
     index = np.column_stack(
         [np.zeros(len(exponent), dtype=int), exponent + 1 + len(_GRID) * np.arange(axes)]
     )
-    linear, misfit = _non_negative(
+    linear, misfit = non_negative(
         gram[index[:, :, None], index[:, None, :]], right[index], float(len(loss))
     )
     free = np.empty((len(index), 1 + 2 * axes))
@@ -155,7 +170,7 @@ def _projected(offset: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatA
     return misfit, free
 
 
-def _non_negative(
+def non_negative(
     gram: FloatArray, right: FloatArray, total: float
 ) -> tuple[FloatArray, FloatArray]:
     """Non-negative least squares (S, m) and their misfit (S,), from normal equations."""

@@ -10,8 +10,9 @@ from analysis.laws.base import FloatArray
 
 Misfit = Callable[[FloatArray], FloatArray]
 
-_SOBOL = 10  # 2^10 points
+_SOBOL = (5, 10)  # 2^6 points for one dimension, twice as many for each more, 2^10 at most
 _ROUNDS, _KEPT, _DRAWN = 6, 32, 8
+_EASY = 2  # dimensions up to which a sequence covers the box densely enough
 _BEST, _SPREAD = 16, 8
 _SHRINK = 0.5
 
@@ -31,7 +32,11 @@ def starts(misfit: Misfit, low: FloatArray, high: FloatArray) -> FloatArray:
     """
     from scipy.stats import qmc
 
-    unit = qmc.Sobol(len(low), scramble=True, rng=0).random_base2(_SOBOL)
+    size = len(low)
+    if not size:
+        return np.zeros((_BEST, 0))
+    power = min(_SOBOL[0] + size, _SOBOL[1])
+    unit = qmc.Sobol(size, scramble=True, rng=0).random_base2(power)
     points = low + unit * (high - low)
     value = misfit(points)
     order = np.argsort(value, kind="stable")
@@ -40,7 +45,7 @@ def starts(misfit: Misfit, low: FloatArray, high: FloatArray) -> FloatArray:
     best, value = points[:_KEPT], value[:_KEPT]
     rng = np.random.default_rng(0)
     width = 0.25 * (high - low)
-    for _ in range(_ROUNDS):
+    for _ in range(_ROUNDS if size > _EASY else 0):
         step = rng.standard_normal((_DRAWN, *best.shape)) * width
         near = np.clip(best + step, low, high).reshape(-1, len(low))
         own = np.concatenate([value[None], misfit(near).reshape(_DRAWN, -1)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.laws.base import FloatArray, Law
+from analysis.laws.base import FloatArray, Law, logged
 from analysis.laws.power import EXPONENT
 
 _EXPONENTS = np.geomspace(0.05, 3.0, 12)
@@ -18,6 +18,8 @@ class ShiftedPowerLaw(Law):
 
     Free parameters are E, the log of the term at the centre of the data, log x0 and gamma.
     """
+
+    additive_floor = True
 
     def value(self, theta: FloatArray, x: FloatArray) -> FloatArray:
         """Response; see ``Law.value``."""
@@ -52,16 +54,20 @@ class ShiftedPowerLaw(Law):
         self, free: FloatArray, x: FloatArray, centre: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         """Log response and its derivative; see ``Law.log_value``."""
+        return logged(*self.linear_value(free, x, centre))
+
+    def linear_value(
+        self, free: FloatArray, x: FloatArray, centre: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Response, of any sign, and its derivative; see ``Law.linear_value``."""
         floor, size, log_shift, slope = (free[:, i, None] for i in range(4))
         shift, middle = np.exp(log_shift), np.exp(centre[0])
         offset = np.log((x[:, 0] + shift) / (middle + shift))
         term = np.exp(size - slope * offset)
         loss = floor + term
-        share = term / loss
         moved = shift / (x[:, 0] + shift) - shift / (middle + shift)
-        return np.log(loss), np.stack(
-            [1.0 / loss, share, -share * slope * moved, -share * offset], axis=1
-        )
+        jac = [np.ones_like(loss), term, -term * slope * moved, -term * offset]
+        return loss, np.stack(jac, axis=1)
 
     def bounds(self, x: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
         """E in [0, smallest), shifts within a million of the scales, terms not vanishing."""

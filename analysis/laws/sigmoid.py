@@ -60,14 +60,22 @@ class Sigmoid(MetricLaw):
     def log_value(
         self, free: FloatArray, x: FloatArray, centre: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Log metric and its derivative; see ``Law.log_value``."""
+        """Log metric, of 1e-12 at least, and its derivative; see ``Law.log_value``."""
+        value, jac = self.linear_value(free, x, centre)
+        value = np.maximum(value, 1e-12)
+        return np.log(value), jac / value[:, None, :]
+
+    def linear_value(
+        self, free: FloatArray, x: FloatArray, centre: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Metric and its derivative; see ``Law.linear_value``."""
         low, high, log_slope, middle = (free[:, i, None] for i in range(4))
         slope = np.exp(log_slope)
         share = _falling(slope * (x[:, 0] - middle))
-        value = np.maximum(low + (high - low) * share, 1e-12)
+        value = low + (high - low) * share
         steep = -(high - low) * share * (1.0 - share)
         jac = [1.0 - share, share, steep * slope * (x[:, 0] - middle), -steep * slope]
-        return np.log(value), np.stack(jac, axis=1) / value[:, None, :]
+        return value, np.stack(jac, axis=1)
 
     def open_end(self, theta: FloatArray, x: FloatArray) -> tuple[str, float, str] | None:
         """``high``, where the curve is not near it at the lowest loss; see ``Law.open_end``."""

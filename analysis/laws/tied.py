@@ -27,6 +27,7 @@ class Tied(Law):
     formula = "L(N, D) = E + A / N^alpha + B / D^alpha"
     source = "Gadre et al. 2024 (arXiv 2403.08540), Eq. 4"
     axes = ("N", "D")
+    additive_floor = True
     needed: ClassVar[Mapping[str, int]] = {"N": 2, "D": 2}
     parameters = (
         irreducible(),
@@ -56,6 +57,13 @@ class Tied(Law):
     ) -> tuple[FloatArray, FloatArray]:
         """Log loss and its derivative; see ``Law.log_value``."""
         value, jac = _JOINT.log_value(_joint(free), x, centre)
+        return value, np.stack([jac[:, 0], jac[:, 1], jac[:, 3], jac[:, 2] + jac[:, 4]], axis=1)
+
+    def linear_value(
+        self, free: FloatArray, x: FloatArray, centre: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Loss, of any sign, and its derivative; see ``Law.linear_value``."""
+        value, jac = _JOINT.linear_value(_joint(free), x, centre)
         return value, np.stack([jac[:, 0], jac[:, 1], jac[:, 3], jac[:, 2] + jac[:, 4]], axis=1)
 
     def bounds(self, x: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -133,7 +133,7 @@ def spoilt(change: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda r: r.iloc[3:6], "3 runs, at least 4 are needed"),
+        (lambda r: r.iloc[3:5], "2 runs, at least 3 are needed"),
         (lambda r: r.iloc[[0, 0, 1, 1]], "2 distinct N, at least 3"),
         (lambda r: r.assign(loss=5 - r["loss"]), "opens downwards"),
         (lambda r: r.iloc[:4], "not bracketed by the runs.*add runs of larger N"),
@@ -264,3 +264,45 @@ def test_the_result_shows_itself() -> None:
     assert len(left.lines) == 2 * 5 + 1 and "N* ~ C^" in right.get_title(loc="left")
     points = left.lines[-1]
     np.testing.assert_allclose(np.asarray(points.get_xdata()), found.budgets["N"])
+
+
+def test_curves_that_are_exactly_symmetric_have_an_optimum() -> None:
+    sizes = np.array([0.25, 0.5, 1.0, 2.0, 4.0])
+    loss = 3.0 + np.array([4.0, 1.0, 0.0, 1.0, 4.0]) / 8.0
+    runs = pd.concat(
+        pd.DataFrame({"N": N * sizes, "D": C / (6 * N * sizes), "C": C, "loss": loss})
+        for C, N in ((6e18, 1e8), (2.4e19, 2e8), (9.6e19, 4e8))
+    )
+    found = isoflop(runs, n_boot=20)
+    np.testing.assert_allclose(found.budgets["N"], [1e8, 2e8, 4e8], rtol=1e-9)
+    assert found.a == pytest.approx(0.5, abs=1e-9) and not found.refused
+
+
+def test_three_runs_a_budget_give_the_optimum_and_no_interval_of_it() -> None:
+    full = isoflop_runs(noise=0.002)
+    runs = full[full.groupby("C").cumcount().isin([2, 4, 6])]
+    found = isoflop(runs, n_boot=50)
+    assert (found.budgets["runs"] == 3).all() and not found.refused
+    assert (found.budgets["N_low"] == 0).all() and np.isinf(found.budgets["N_high"]).all()
+    assert any("their optima have no interval" in w for w in found.warnings)
+    line = found.N_line
+    assert line is not None and np.isnan(line.interval_runs.low)
+    assert found.a_interval.covers(EXPONENT) and np.isfinite(found.a_interval.high)
+
+
+def test_budgets_go_by_their_label_where_counted_compute_scatters() -> None:
+    runs = isoflop_runs(noise=0.001)
+    counted = runs["C"] * (1.0 + 0.05 * (runs.groupby("C").cumcount() // 3))
+    scattered = runs.assign(nominal=[f"{c:.0e}" for c in runs["C"]], C=counted)
+    split = isoflop(scattered, n_boot=0)
+    assert any("name the budgets (budget=)" in w for w in split.warnings)
+    found = isoflop(scattered, n_boot=0, budget="nominal")
+    assert len(found.budgets) == runs["C"].nunique() and not found.refused
+    np.testing.assert_allclose(found.budgets["N"], isoflop(runs, n_boot=0).budgets["N"], rtol=1e-9)
+    assert not any("budget=" in w for w in found.warnings)
+    for data, message in (
+        (scattered.drop(columns="nominal"), "missing column nominal"),
+        (scattered.assign(nominal=None), "row 0: nominal is empty"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            isoflop(data, n_boot=0, budget="nominal")

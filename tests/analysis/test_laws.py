@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from analysis.laws import LAWS, FloatArray, get, plain_law, register
-from analysis.testing import LawContract
+from analysis.testing import SCALES, LawContract
 
 
 class TestChinchilla(LawContract):
@@ -34,6 +37,30 @@ class TestKaplan(LawContract):
 class TestTied(LawContract):
     law = LAWS["tied"]
     truth = (0.2, 12.0, 5.0, 0.4)
+
+
+class TestGammaLaw(LawContract):
+    law = LAWS["gamma_law"]
+    truth = (0.2, 8.0, 0.6, 6.0, 0.5, 0.7)
+    recovered = 1e-6
+    agreed = 0.3
+
+
+class TestFarseer(LawContract):
+    law = LAWS["farseer"]
+    truth = (-0.4, 0.12, 0.3, 12.0, -0.2, -1.5, -0.9, 0.06, 0.4)
+    recovered = 1e-5
+    agreed = 0.2
+
+    def grid(self) -> FloatArray:
+        return np.array([(n, d) for n in np.geomspace(2e3, 5e5, 6) for d in SCALES["D"]])
+
+
+class TestSaturating(LawContract):
+    law = LAWS["saturating"]
+    truth = (0.2, 2.5, 6.0, 0.5, 20.0, 0.45, 0.02, 0.5, 0.6)
+    recovered = 1e-6
+    agreed = 0.2
 
 
 class TestSamples(LawContract):
@@ -135,3 +162,37 @@ def test_a_law_of_ones_own_is_registered_again(monkeypatch: pytest.MonkeyPatch) 
         )  # fmt: skip
         register(own)
         assert get("mine") is own
+
+
+def documented_blocks() -> list[str]:
+    """The python blocks of the page on laws, one after the other."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "laws.md").read_text()
+    return re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+
+
+def test_the_page_on_laws_runs_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    """One program: what an example uses is made by it or by one before it."""
+    blocks = documented_blocks()
+    known: dict[str, Any] = {}
+    assert len(blocks) == 3
+    try:
+        for block in blocks:
+            exec(compile(block, "docs/laws.md", "exec"), known)
+    finally:
+        LAWS.pop("vocabulary", None)
+    fit, chain = known["fit"], known["chain"]
+    for name, value in known["truth"].items():
+        assert fit.params[name] == pytest.approx(value, abs=6 * fit.errors[name])
+    above = known["above"]
+    assert (above.problem.residual(above.free[None]) > 0).mean() == pytest.approx(0.75, abs=0.15)
+    row = chain.predict(N=1e5, D=4096.0).iloc[0]
+    inner = LAWS["chinchilla"].value(np.array([0.2, 9.0, 0.5, 4.0, 0.4]), np.array([[1e5, 4096.0]]))
+    wanted = LAWS["sigmoid"].value(np.array([0.5, 0.95, 5.0, 0.6]), inner[:, None])
+    assert row["new_low"] < float(wanted[0]) < row["new_high"]
+    assert "vocabulary" not in LAWS and "95 %" in capsys.readouterr().out
+
+
+def test_every_law_stands_on_the_page() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "laws.md").read_text()
+    for name, law in LAWS.items():
+        assert f"| `{name}` | {law.formula.split('. h =')[0]} |" in page

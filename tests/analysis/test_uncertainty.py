@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import t as student
 
 from analysis.laws import FloatArray, get
+from analysis.losses import Huber
 from analysis.problem import Problem
 from analysis.profiles import profile
 from analysis.resampling import PAIRS_FROM, bootstrap
@@ -61,17 +62,21 @@ def test_the_hat_matrix_has_a_basis() -> None:
         np.testing.assert_allclose(basis @ basis.T, hat, atol=1e-12)
 
 
+def huber(delta: float) -> Huber:
+    return Huber(np.array(delta))
+
+
 def test_noise_variance_is_the_mean_square_of_least_squares() -> None:
     residual = np.array([0.1, -0.2, 0.05, 0.3])
-    assert noise_variance(residual, np.inf, 2) == pytest.approx((residual**2).sum() / 2)
+    assert noise_variance(residual, huber(np.inf), 2) == pytest.approx((residual**2).sum() / 2)
 
 
 def test_noise_variance_of_huber_resists_an_outlier() -> None:
     rng = np.random.default_rng(0)
     clean = 0.01 * rng.standard_normal(400)
     spoiled = np.append(clean, [1.0, -1.0])
-    assert noise_variance(spoiled, 0.02, 397) == pytest.approx(1e-4, rel=0.25)
-    assert noise_variance(spoiled, np.inf, 397) > 3e-3
+    assert noise_variance(spoiled, huber(0.02), 397) == pytest.approx(1e-4, rel=0.25)
+    assert noise_variance(spoiled, huber(np.inf), 397) > 3e-3
 
 
 def test_covariance_is_that_of_linear_regression() -> None:

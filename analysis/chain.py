@@ -1,0 +1,187 @@
+"""From scale to a metric by way of the loss, with one interval.
+
+A law of loss in scale and a law of a metric in loss are fitted to the same runs (Grattafiori et al.
+2024, arXiv 2407.21783, section 3.2.1; Bhagia et al. 2024, arXiv 2412.04403). Each has its error,
+and they are not independent: a resample of the runs moves both. So every resample goes through both
+laws, and the scatter of a new run is that of the measured metric about the chain, not the sum of
+two scatters.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analysis.checked import Data
+from analysis.fit import fit_law
+from analysis.laws import FloatArray, Law, get
+from analysis.result import Fit
+from analysis.uncertainty import t_quantile, widened
+
+_BESIDE = ("mean_low", "mean_high")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Chain:
+    """A metric as a function of scale, through the loss.
+
+    Attributes:
+        loss: law of the loss in scale.
+        metric: law of the metric in the loss.
+        rows: the runs that have both: trial, scales, loss, metric.
+    """
+
+    loss: Fit
+    metric: Fit
+    rows: pd.DataFrame
+
+    @property
+    def scatter(self) -> float:
+        """Standard deviation of a measured metric about the chain, in its unit."""
+        at = self.rows[list(self.loss.law.axes)].to_numpy(dtype=np.float64)
+        fitted = self._metric(self.metric.theta[None], self._loss(self.loss.theta[None], at))[0]
+        error = self.rows[self.metric.law.response].to_numpy(dtype=np.float64) - fitted
+        spare = len(error) - self.loss.problem.varied - self.metric.problem.varied
+        return float(np.sqrt((error**2).sum() / max(1, spare)))
+
+    def _loss(self, theta: FloatArray, x: FloatArray) -> FloatArray:
+        """Losses (R, m) at scales (m, K) for parameters (R, P)."""
+        return self.loss.law.value(theta, x)
+
+    def _metric(self, theta: FloatArray, loss: FloatArray) -> FloatArray:
+        """Metrics (R, m) at losses (R, m), row by row."""
+        law = self.metric.law
+        return np.stack([law.value(t, row[:, None]) for t, row in zip(theta, loss, strict=True)])
+
+    @np.errstate(all="ignore")
+    def predict(self, **scales: npt.ArrayLike) -> pd.DataFrame:
+        """Predict the loss and the metric at scales, with 95 % intervals of the metric.
+
+        Args:
+            **scales: a scalar or (m,) for every axis of the law of the loss.
+
+        Returns:
+            One row per point: the scales, ``loss``, the metric by its name,
+            ``mean_low``/``mean_high`` (of the curve) and ``new_low``/``new_high`` (of a new run).
+            What either law's own interval holds beyond its resamples, such as the error of the
+            law outside the data, is carried to the metric and added in quadrature. NaN without
+            resamples.
+
+        Raises:
+            ValueError: a scale is missing, not one of the law's, or not positive.
+        """
+        x = self.loss.scales(scales)
+        loss = self._loss(self.loss.theta[None], x)
+        value = self._metric(self.metric.theta[None], loss)[0]
+        frame = pd.DataFrame(x, columns=list(self.loss.law.axes)).assign(loss=loss[0])
+        frame[self.metric.law.response] = value
+        both = np.intersect1d(self.loss.bootstrap.draw, self.metric.bootstrap.draw)
+        if not both.size:
+            return frame.assign(**dict.fromkeys([*_BESIDE, "new_low", "new_high"], np.nan))
+        first, second = (
+            fit.bootstrap.theta[np.isin(fit.bootstrap.draw, both)]
+            for fit in (self.loss, self.metric)
+        )
+        dof = min(self.loss.problem.dof, self.metric.problem.dof)
+        samples = self._metric(second, self._loss(first, x))
+        ends = widened(samples, value, dof)
+        more = self._beyond(scales, loss[0], value)
+        run = t_quantile(dof) * self.scatter
+        for side, sign, end, own in zip(("low", "high"), (-1, 1), ends, more, strict=True):
+            half = np.hypot(np.abs(end - value), own)
+            frame[f"mean_{side}"] = value + sign * half
+            frame[f"new_{side}"] = value + sign * np.hypot(half, run)
+        return frame
+
+    def _beyond(
+        self, scales: dict[str, npt.ArrayLike], loss: FloatArray, value: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Half widths (m,) below and above of what the laws' intervals hold beyond resamples."""
+        found = np.zeros((2, len(loss)))
+        x = self.loss.scales(scales)
+        samples = self._loss(self.loss.bootstrap.theta, x)
+        table = self.loss.predict(**scales)
+        for own in _excess(self.loss, table, samples, loss):
+            moved = self._metric(self.metric.theta[None], (loss + own)[None])[0] - value
+            found[0] = np.hypot(found[0], np.maximum(-moved, 0.0))
+            found[1] = np.hypot(found[1], np.maximum(moved, 0.0))
+        at = np.repeat(loss[None], len(self.metric.bootstrap.theta), axis=0)
+        samples = self._metric(self.metric.bootstrap.theta, at)
+        table = self.metric.predict(**{self.metric.law.axes[0]: loss})
+        down, up = _excess(self.metric, table, samples, value)
+        return np.hypot(found[0], down), np.hypot(found[1], up)
+
+    def __str__(self) -> str:
+        return f"{self.loss.law.formula}\n{self.metric.law.formula}\n{self.loss}\n{self.metric}"
+
+
+def _excess(
+    fit: Fit, table: pd.DataFrame, samples: FloatArray, value: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """How far (m,) below and above the ends of ``predict`` reach beyond those of resamples."""
+    scale = fit.problem.scale
+    ends = widened(scale.forward(samples), scale.forward(value), fit.problem.dof)
+    found = []
+    for name, end, sign in zip(_BESIDE, ends, (-1.0, 1.0), strict=True):
+        whole = np.abs(table[name].to_numpy(dtype=np.float64) - value)
+        part = np.abs(scale.inverse(end) - value)
+        room = np.maximum(whole**2 - part**2, 0.0)
+        found.append(sign * np.sqrt(np.where(whole > part * (1 + 1e-9), room, 0.0)))
+    return found[0], found[1]
+
+
+def fit_chain(
+    data: Data,
+    loss: str | Law = "chinchilla",
+    metric: str | Law = "sigmoid",
+    *,
+    loss_options: dict[str, Any] | None = None,
+    metric_options: dict[str, Any] | None = None,
+    n_boot: int = 1000,
+    seed: int = 0,
+) -> Chain:
+    """Fit a law of loss in scale and a law of a metric in loss to the same runs.
+
+    Args:
+        data: columns: the axes of the first law, its response, the metric, with ``trial`` where
+            runs have several rows. Rows without a metric still tell the loss.
+        loss: law of the loss.
+        metric: law of the metric in the loss, such as ``sigmoid`` or ``error_law``.
+        loss_options: of ``fit_law`` for the first law, such as ``fixed``.
+        metric_options: the same for the second.
+        n_boot: resamples of the runs, shared by both.
+        seed: of the resamples.
+
+    Raises:
+        ValueError: the metric is no function of the first law's response, a column is missing, no
+            row has a metric, or either law cannot be fitted to the rows.
+    """
+    first, second = (get(law) if isinstance(law, str) else law for law in (loss, metric))
+    if second.axes != (first.response,):
+        raise ValueError(
+            f"{second.name} is a law of {', '.join(second.axes)}, not of the {first.response} that "
+            f"{first.name} gives"
+        )
+    frame = pd.DataFrame(dict(data)).reset_index(drop=True)
+    if missing := [c for c in (*first.axes, first.response, second.response) if c not in frame]:
+        raise ValueError(f"a chain of {first.name} and {second.name} needs {', '.join(missing)}")
+    if "trial" not in frame:
+        frame.insert(0, "trial", [f"row {i}" for i in range(len(frame))])
+    known = frame[frame[second.response].notna()].reset_index(drop=True)
+    if known.empty:
+        raise ValueError(f"no row has a {second.response}")
+    pool = list(dict.fromkeys(frame["trial"]))
+    shared: dict[str, Any] = {"n_boot": n_boot, "seed": seed, "pool": pool}
+    columns = ["trial", first.response, second.response]
+    fits = (
+        fit_law(frame.drop(columns=second.response), first, **shared, **(loss_options or {})),
+        fit_law({c: known[c] for c in columns}, second, **shared, **(metric_options or {})),
+    )
+    for fit in fits:
+        if not fit.ok:
+            raise ValueError(f"{fit.law.name} cannot be fitted: {'; '.join(fit.remarks)}")
+    return Chain(loss=fits[0], metric=fits[1], rows=known)

@@ -1,0 +1,111 @@
+"""From scale to a metric by way of the loss: one interval that holds both laws' errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.chain import Chain, fit_chain
+from analysis.laws import LAWS, FloatArray
+
+LOSS = np.array([0.3, 5.0, 0.4, 4.0, 0.35])
+METRIC = np.array([0.1, 0.95, 4.0, 0.9])
+
+
+def truth(x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    loss = LAWS["chinchilla"].value(LOSS, x)
+    return loss, LAWS["sigmoid"].value(METRIC, loss[:, None])
+
+
+def runs(seed: int, noise: float = 0.01, spread: float = 0.005) -> pd.DataFrame:
+    """36 runs: loss with relative noise, a metric of the loss measured."""
+    rng = np.random.default_rng(seed)
+    x = np.array([(n, d) for n in np.geomspace(2e3, 5e5, 6) for d in np.geomspace(256, 8192, 6)])
+    loss = truth(x)[0] * np.exp(noise * rng.standard_normal(len(x)))
+    metric = LAWS["sigmoid"].value(METRIC, loss[:, None]) + spread * rng.standard_normal(len(x))
+    return pd.DataFrame({"N": x[:, 0], "D": x[:, 1], "loss": loss, "auroc": metric}).rename(
+        columns={"auroc": "metric"}
+    )
+
+
+def chained(data: pd.DataFrame, **options: Any) -> Chain:
+    return fit_chain(data, metric_options={"loss": "least_squares"}, **options)
+
+
+def test_without_noise_the_chain_is_the_composition() -> None:
+    found = chained(runs(0, 0.0, 0.0), n_boot=0)
+    at = {"N": np.array([1e5, 2e6]), "D": np.array([1e4, 5e4])}
+    table = found.predict(**at)
+    expected = truth(np.column_stack([at["N"], at["D"]]))
+    np.testing.assert_allclose(table["loss"], expected[0], rtol=1e-7)
+    np.testing.assert_allclose(table["metric"], expected[1], rtol=1e-6)
+    assert table["mean_low"].isna().all() and found.scatter < 1e-6
+
+
+def test_intervals_hold_the_truth_and_new_runs() -> None:
+    x = np.array([[3e4, 3e3], [2e5, 6e3], [5e5, 8192.0]])
+    curve, fresh, count = 0, 0, 0
+    rng = np.random.default_rng(1)
+    for seed in range(12):
+        table = chained(runs(seed), n_boot=100, seed=seed).predict(N=x[:, 0], D=x[:, 1])
+        loss, metric = truth(x)
+        measured = loss * np.exp(0.01 * rng.standard_normal(len(x)))
+        new = LAWS["sigmoid"].value(METRIC, measured[:, None]) + 0.005 * rng.standard_normal(3)
+        curve += int(((table["mean_low"] <= metric) & (metric <= table["mean_high"])).sum())
+        fresh += int(((table["new_low"] <= new) & (new <= table["new_high"])).sum())
+        count += len(x)
+    assert curve >= 0.85 * count and fresh >= 0.85 * count
+
+
+def test_the_interval_holds_the_error_of_both_laws() -> None:
+    at = {"N": 3e4, "D": 3e3}
+
+    def width(**noise: float) -> float:
+        row = chained(runs(3, **noise), n_boot=100).predict(**at).iloc[0]
+        assert row["new_low"] < row["mean_low"] < row["metric"] < row["mean_high"] < row["new_high"]
+        return float(row["mean_high"] - row["mean_low"])
+
+    quiet = width(noise=0.001, spread=0.0005)
+    assert width(noise=0.03, spread=0.0005) > 3 * quiet
+    assert width(noise=0.001, spread=0.02) > 3 * quiet
+
+
+def test_resamples_are_shared_run_by_run() -> None:
+    data = runs(4)
+    found = chained(data, n_boot=30)
+    assert found.loss.options.pool == found.metric.options.pool
+    few = chained(data.assign(metric=data["metric"].where(data["N"] > 1e4)), n_boot=30)
+    assert len(few.rows) < len(data) == len(few.loss.rows)
+    assert np.isfinite(few.predict(N=1e5, D=4e3)[["mean_low", "mean_high"]]).all(axis=None)
+
+
+def test_outside_the_data_the_error_of_the_laws_is_carried_over() -> None:
+    found = chained(runs(5), n_boot=100)
+    far = {"N": 5e6, "D": 1e5}
+    row, samples = found.predict(**far).iloc[0], found.loss.bootstrap.theta
+    loss = LAWS["chinchilla"].value(samples, np.array([[5e6, 1e5]]))
+    alone = [
+        LAWS["sigmoid"].value(t, row_loss[:, None])[0]
+        for t, row_loss in zip(found.metric.bootstrap.theta, loss, strict=False)
+    ]
+    assert row["mean_high"] - row["mean_low"] > np.ptp(np.quantile(alone, [0.025, 0.975]))
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        (lambda d: d.drop(columns="metric"), {}, "needs metric"),
+        (lambda d: d.drop(columns="N"), {}, "needs N"),
+        (lambda d: d.assign(metric=np.nan), {}, "no row has a metric"),
+        (lambda d: d, {"metric": "d_law"}, "d_law is a law of D, not of the loss"),
+        (lambda d: d.assign(N=1e4), {}, "chinchilla cannot be fitted: 1 value of N"),
+    ],
+)
+def test_what_no_chain_can_be_fitted_to_is_said(
+    change: Any, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        fit_chain(change(runs(0)), n_boot=0, **options)
