@@ -160,8 +160,9 @@ class Store:
         """
         messages = []
         self.known = {}
-        for part in (*self.records.glob(".*.part"), *self.spool.glob(".*.part")):
-            part.unlink(missing_ok=True)  # a writer that was killed
+        for folder in ("records", "spool", "weights", "checkpoints", "predictions"):
+            for part in (self.runs / folder).glob(".*.part"):
+                part.unlink(missing_ok=True)  # a writer that was killed
         for folder in (self.records, self.spool):
             for path in sorted(folder.glob("*.json")):
                 try:
