@@ -82,7 +82,8 @@ def main(words: Sequence[str] | None = None) -> int:
             _tell(str(error))
             return SOME_FAILED
         except KeyboardInterrupt as interrupt:
-            _tell("interrupted; run the same command again to continue")
+            with interrupts.shielded():
+                _tell("interrupted; run the same command again to continue")
             return interrupts.code_of(interrupt)
 
 

@@ -218,7 +218,8 @@ class Store:
         for name in (job.training.id, *(e.id for e in job.evaluations)):
             path = self.spool / f"{name}.json"
             if name not in handed and path.exists():
-                handed[name] = read_record(path)
+                with contextlib.suppress(RecordError):  # set aside when the store is taken in
+                    handed[name] = read_record(path)
         for record in handed.values():
             self.ingest(record)
         return list(handed.values())
