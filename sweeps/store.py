@@ -160,8 +160,8 @@ class Store:
         """
         messages = []
         self.known = {}
-        for folder in ("records", "spool", "weights", "checkpoints", "predictions"):
-            for part in (self.runs / folder).glob(".*.part"):
+        for name in ("records", "spool", "weights", "checkpoints", "predictions"):
+            for part in (self.runs / name).glob(".*.part"):
                 part.unlink(missing_ok=True)  # a writer that was killed
         for folder in (self.records, self.spool):
             for path in sorted(folder.glob("*.json")):

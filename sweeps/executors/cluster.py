@@ -37,6 +37,7 @@ SCRATCH = "ecg-ray-"
 RESTARTS = 1  # of the cluster, in a run
 START_S = 240.0  # for a cluster to start; 10 s are usual
 SILENT_S = 25.0  # of a cluster that is not ours, until it is taken for dead
+STUCK_S = 120.0  # of our own, whose processes are seen: it hangs
 LOOK_S = 0.5  # between looks at the processes of our own
 HOLD_S = 2.0  # a node that dies takes its workers along, and not always last
 CLOSE_S = 5.0  # for Ray to go by itself
@@ -284,8 +285,9 @@ class _Cluster:
             self.looked = now
             if death := self._death():
                 raise ClusterDied(death)
-        if not self.own and self.ready and now - self.heard > SILENT_S:
-            raise ClusterDied(f"nothing was heard of it for {SILENT_S:.0f} s")
+        patience_s = STUCK_S if self.own else SILENT_S
+        if self.ready and now - self.heard > patience_s:
+            raise ClusterDied(f"nothing was heard of it for {patience_s:.0f} s")
 
     def _death(self) -> str:
         """Which vital process of a cluster of our own is gone, in words; empty for none."""

@@ -154,11 +154,16 @@ def test_a_cluster_that_does_not_start(
         TuneExecutor(2).run(jobs, workspace, lambda event: None)
 
 
-def test_a_cluster_of_others_that_falls_silent(
-    jobs: list[Job], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("address", "limit"), [("10.0.0.1:6379", "SILENT_S"), ("", "STUCK_S")])
+def test_a_cluster_that_falls_silent(
+    address: str,
+    limit: str,
+    jobs: list[Job],
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
-    monkeypatch.setattr(cluster, "SILENT_S", 0.3)
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    monkeypatch.setattr(cluster, limit, 0.3)
     monkeypatch.setattr(cluster, "CLOSE_S", 0.1)
     with pytest.raises(ClusterError, match="nothing was heard of it for"):
         events_of("time.sleep(600)", jobs, workspace, monkeypatch)
