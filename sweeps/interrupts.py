@@ -18,6 +18,7 @@ from collections.abc import Iterator
 
 GRACE_S = 4.0  # for running trials to reach a place where they can stop
 LIMIT_S = 9.0  # for the whole end
+LATE = "interrupted, tables not written; run the same command again to continue\n"
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -64,7 +65,7 @@ class Interrupts:
             signal.pthread_kill(main, self.number or signal.SIGINT)
         if not self.over.wait(LIMIT_S - GRACE_S):
             with contextlib.suppress(OSError):
-                os.write(2, b"interrupted before the tables were written; the next run does it\n")
+                os.write(2, LATE.encode())
             os._exit(128 + (self.number or signal.SIGINT))
 
     def check(self) -> None:

@@ -34,9 +34,12 @@ stages:
 TRIALS = 6
 RUNNING = "Trainable.train"  # in the name of a worker that runs a trial
 PATIENCE_S = 240  # of a busy machine; more means that it hangs
-# Tests may themselves run where Ctrl-C or a hang-up is ignored.
+# Tests may themselves run where Ctrl-C or a hang-up is ignored, and on a machine so busy that an
+# orderly end takes longer than those who ask for it wait.
 HEARING = """
 import signal, sys
+from sweeps import interrupts
+interrupts.GRACE_S, interrupts.LIMIT_S = 60.0, 180.0
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from sweeps.run import main

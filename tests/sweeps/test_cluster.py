@@ -194,7 +194,14 @@ def test_all_that_a_process_started_is_found_and_killed() -> None:
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("who", ["raylet/raylet", "gcs/gcs_server", "ray::RuntimeEnvAgent"])
+@pytest.mark.parametrize(
+    "who",
+    [
+        "raylet/raylet",
+        pytest.param("gcs/gcs_server", marks=pytest.mark.accept),
+        pytest.param("ray::RuntimeEnvAgent", marks=pytest.mark.accept),
+    ],
+)
 def test_ray_dies_and_starts_again(who: str, write_grid: WriteGrid) -> None:
     grid = write_grid(SLOW)
     process = start(grid, "tune")
@@ -217,6 +224,7 @@ def test_ray_dies_and_starts_again(who: str, write_grid: WriteGrid) -> None:
 
 @pytest.mark.ray
 @pytest.mark.slow
+@pytest.mark.accept
 @pytest.mark.timeout(900)
 def test_ray_dies_again_and_the_next_run_goes_on(write_grid: WriteGrid) -> None:
     grid = write_grid(SLOW)
