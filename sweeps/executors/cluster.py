@@ -35,7 +35,7 @@ from sweeps.executors.processes import alive_in, kill_session
 
 SCRATCH = "ecg-ray-"
 RESTARTS = 1  # of the cluster, in a run
-START_S = 240.0  # for a cluster to start; 10 s are usual
+START_S = 600.0  # for a cluster to start; 10 s are usual, minutes where others crowd the machine
 SILENT_S = 25.0  # of a cluster that is not ours, until it is taken for dead
 STUCK_S = 120.0  # of our own, whose processes are seen: it hangs
 LOOK_S = 0.5  # between looks at the processes of our own
@@ -308,9 +308,10 @@ def environment(ours: Mapping[str, str]) -> dict[str, str]:
     the user's, ``~/.ray/auth_token``, and make that file where there is none.
     """
     settings = QUIET if ours.get("RAY_ADDRESS") else QUIET | LOOPBACK
-    home = str(Path(__file__).resolve().parents[2])  # where workers find this package
-    path = os.pathsep.join(filter(None, (home, ours.get("PYTHONPATH"))))
-    theirs = settings | dict(ours) | {"PYTHONPATH": path}
+    theirs = settings | dict(ours)
+    home = Path(__file__).resolve().parents[2]  # where workers find this package
+    if home.name not in ("site-packages", "dist-packages"):
+        theirs["PYTHONPATH"] = os.pathsep.join(filter(None, (str(home), ours.get("PYTHONPATH"))))
     if not ours.get("RAY_ADDRESS") and not any(name.startswith("RAY_AUTH_") for name in ours):
         theirs["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     return theirs

@@ -125,6 +125,12 @@ def test_the_users_own_choice_of_authentication_is_kept(monkeypatch: pytest.Monk
     assert environment(ours | {"AIR_VERBOSITY": "3"})["AIR_VERBOSITY"] == "3"
 
 
+def test_workers_find_this_package_wherever_the_command_is_given() -> None:
+    home = str(Path(__file__).resolve().parents[2])
+    assert environment({})["PYTHONPATH"] == home
+    assert environment({"PYTHONPATH": "/mine"})["PYTHONPATH"] == f"{home}{os.pathsep}/mine"
+
+
 def test_a_killed_worker_is_replaced_and_its_trial_runs_again(write_grid: WriteGrid) -> None:
     grid = write_grid(SLOW)
     process = start(grid, "tune")
