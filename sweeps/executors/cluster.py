@@ -147,7 +147,6 @@ class _Cluster:
     def __init__(self, jobs: Mapping[str, Job], workspace: Workspace, workers: int) -> None:
         self.jobs, self.workspace, self.workers = dict(jobs), workspace, workers
         self.own = not os.environ.get("RAY_ADDRESS")
-        self.scratch = workspace.store / "ray"
         self.vital: dict[int, str] = {}
         self.held: list[tuple[float, JobEvent]] = []
         self.rest = b""
@@ -156,10 +155,11 @@ class _Cluster:
         self.began = self.heard = self.looked = time.monotonic()
 
     def __enter__(self) -> _Cluster:
-        self.scratch.mkdir(parents=True, exist_ok=True)
-        (self.scratch / "stop").unlink(missing_ok=True)
         # Sockets live in this folder and their paths must be short, so it is not in the store.
         self.temporary = tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-")
+        # What a driver that was killed had started may still be clearing away its own.
+        self.scratch = self.workspace.store / "ray" / Path(self.temporary).name
+        self.scratch.mkdir(parents=True)
         task = Path(self.temporary) / "task.json"
         task.write_text(json.dumps(self._task()))
         self.source, theirs = os.pipe()

@@ -8,6 +8,7 @@ which ``cluster.py`` starts and watches.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -100,7 +101,10 @@ class _Driver:
         # The driver is dead: nobody else can end what was started here.
         kill_session(os.getsid(0))
         shutil.rmtree(self.task["temporary"], ignore_errors=True)
-        shutil.rmtree(self.task["scratch"], ignore_errors=True)
+        scratch = Path(self.task["scratch"])
+        shutil.rmtree(scratch, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another driver is at work
+            scratch.parent.rmdir()
         os._exit(1)
 
     def tell(self, kind: str, **values: Any) -> None:

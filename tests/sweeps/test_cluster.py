@@ -42,7 +42,7 @@ output, task = int(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())
 store = Path(task["workspace"]["store"])
 ids = [job["id"] for job in task["jobs"]]
 attempt = len(list(store.glob("attempt*")))
-(store / f"attempt{attempt}").write_text(json.dumps(ids))
+(store / f"attempt{attempt}").write_text(task["scratch"])
 def tell(kind, **values):
     os.write(output, json.dumps({"kind": kind, **values}).encode() + b"\\n")
 def ran(ids):
@@ -124,6 +124,8 @@ def test_a_node_that_died_is_no_trials_fault(
     (restarted,) = [event for event in events if event.kind == "restarted"]
     assert "its node (raylet), process" in restarted.error
     assert str(workspace.store / "ray.log") in restarted.error
+    scratch = {path.read_text() for path in workspace.store.glob("attempt*")}
+    assert len(scratch) == 2  # the dead one may still be clearing away its own
     assert (workspace.store / "ray.log").exists()
 
 
