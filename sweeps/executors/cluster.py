@@ -67,6 +67,14 @@ QUIET = {
 # "0" makes a cluster of this machine alone listen on loopback only, as Ray always does on
 # macOS and Windows. Without it, all of its servers listen on every interface.
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+# Ray kills a healthy node that answers late, as on a crowded machine. Here the driver sees for
+# itself whether the processes of the node are there.
+PATIENT = {
+    "RAY_health_check_timeout_ms": "60000",
+    "RAY_agent_register_timeout_ms": "600000",
+    "RAY_worker_register_timeout_seconds": "600",
+}
+LAST_LINES = 20  # of each of Ray's own logs, kept when it died
 
 
 class ClusterDied(RuntimeError):  # noqa: N818 - it names what happened
@@ -185,7 +193,18 @@ class _Cluster:
             kill_session(self.process.pid)
             self.process.communicate()
             os.close(self.source)
+            if isinstance(exception[1], ClusterDied):
+                self._keep_last_words()
             shutil.rmtree(self.temporary, ignore_errors=True)
+
+    def _keep_last_words(self) -> None:
+        """Append the ends of the logs of Ray's processes, which go with their folder, to ours."""
+        logs = Path(self.temporary).glob("session_2*/logs/*")
+        kept = [p for p in logs if p.name.startswith(("raylet", "gcs_server")) and p.is_file()]
+        with (self.workspace.store / "ray.log").open("a", errors="replace") as file:
+            for path in sorted(kept):
+                lines = path.read_text(errors="replace").splitlines()[-LAST_LINES:]
+                file.write("\n".join([f"== {path.name}", *lines, ""]))
 
     def _order(self, word: str) -> bool:
         """Tell the other process something; False when it is gone."""
@@ -307,7 +326,7 @@ def environment(ours: Mapping[str, str]) -> dict[str, str]:
     Ray asks for a token on every new cluster of one machine. Without one of ours it would use
     the user's, ``~/.ray/auth_token``, and make that file where there is none.
     """
-    settings = QUIET if ours.get("RAY_ADDRESS") else QUIET | LOOPBACK
+    settings = QUIET if ours.get("RAY_ADDRESS") else QUIET | LOOPBACK | PATIENT
     theirs = settings | dict(ours)
     home = Path(__file__).resolve().parents[2]  # where workers find this package
     if home.name not in ("site-packages", "dist-packages"):

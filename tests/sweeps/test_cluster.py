@@ -61,6 +61,9 @@ WORKER_DIES = "tell('retried', id=ids[0], error='it died'); time.sleep(1); ran(i
 NODE_DIES = """
 ran(ids[:3])
 if attempt == 0:
+    logs = Path(task["temporary"]) / "session_2026" / "logs"
+    logs.mkdir(parents=True)
+    (logs / "raylet.out").write_text("".join(f"line {n}\\n" for n in range(100)))
     raylet.kill()
     tell("retried", id=ids[3], error="it died")
     tell("died", id=ids[4], error="it died 3 times")
@@ -126,7 +129,8 @@ def test_a_node_that_died_is_no_trials_fault(
     assert str(workspace.store / "ray.log") in restarted.error
     scratch = {path.read_text() for path in workspace.store.glob("attempt*")}
     assert len(scratch) == 2  # the dead one may still be clearing away its own
-    assert (workspace.store / "ray.log").exists()
+    kept = (workspace.store / "ray.log").read_text().splitlines()
+    assert kept == ["== raylet.out", *(f"line {n}" for n in range(80, 100))]
 
 
 @pytest.mark.parametrize(
