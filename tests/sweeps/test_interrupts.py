@@ -153,16 +153,16 @@ stages:
       seeds: [0, 1, 2, 3]
       recipe: {max_steps: 60, batch: 16, eval_every: 20, patience: 100}
 """
-TIMES = ("duration_s", "started")
+OF_THE_RUN = ("duration_s", "started", "commit", "dirty")
 
 
 def numbers(grid: Path) -> dict[str, Any]:
-    """Every record of a study without its times, and every weight."""
+    """Every record of a study without what tells runs apart, and every weight."""
     found: dict[str, Any] = {}
     for name, record in records_of(grid).items():
         trial = record["trial"]
         if isinstance(trial, dict):
-            trial = {k: v for k, v in trial.items() if k not in TIMES}
+            trial = {k: v for k, v in trial.items() if k not in OF_THE_RUN}
         found[name] = (trial, record.get("curve"), record.get("values"))
     for path in (store_of(grid).runs / "weights").glob("*.safetensors"):
         found[path.name] = path.read_bytes()
