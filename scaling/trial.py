@@ -78,6 +78,21 @@ class Workspace:
         """What a training that was killed goes on from; gone once its record is written."""
         return self.store / "checkpoints" / f"{training}.safetensors"
 
+    def finished(self, record_id: str) -> Record | None:
+        """The finished record of that id, in the store or still in the spool, or None.
+
+        A failed one is none: it stays in the store while the trial runs again, and until the
+        driver takes in what came of that. One that is broken is for the driver to set aside.
+        """
+        for folder in (self.records, self.spool):
+            try:
+                record = read_record(folder / f"{record_id}.json")
+            except (FileNotFoundError, RecordError):
+                continue
+            if status_of(record) in FINISHED:
+                return record
+        return None
+
     def root(self, source: str) -> Path | None:
         """Folder of a source's files, or None."""
         return next((Path(p) for name, p in self.roots if name == source), None)
@@ -98,7 +113,8 @@ class Trainer(Protocol):
         Args:
             training: what to run.
             workspace: where to leave weights and checkpoints.
-            report: takes the share done, in [0, 1].
+            report: takes the share done, in [0, 1], often. ``KeyboardInterrupt`` raised by it
+                ends the training after a checkpoint.
             keep_trajectory: keep the weights of every evaluated step, and not of the best only.
         """
         ...
@@ -133,24 +149,25 @@ def run_job(job: Job, workspace: Workspace, report: Report | None = None) -> lis
 
     Raises:
         OSError: a record could not be written (disk full); nothing half-written is left.
+        KeyboardInterrupt: ``report`` raised it, in training or between evaluations.
     """
     training = job.training
     trainer = trainer_for(training)
+    report = report or (lambda share: None)
     records: list[Record] = []
-    status = _finished(workspace, training.id)
-    if status is None:
-        record = _trained(trainer, job, workspace, report or (lambda share: None))
+    if workspace.finished(training.id) is None:
+        record = _trained(trainer, job, workspace, report)
         write_record(workspace.spool, record)
         records.append(record)
-        status = record["trial"]["status"]
-    if status == "failed":
-        return records
+        if status_of(record) == "failed":
+            return records
     workspace.checkpoint_of(training.id).unlink(missing_ok=True)
     # Some may have been written by this job before it was killed and started again.
-    missing = [e for e in job.evaluations if _finished(workspace, e.id) is None]
+    missing = [e for e in job.evaluations if workspace.finished(e.id) is None]
     for record in _evaluated(trainer, missing, training, workspace):
         write_record(workspace.spool, record)
         records.append(record)
+        report(1.0)
     return records
 
 
@@ -180,19 +197,6 @@ def _evaluated(
             return
         del left[record["id"]]
         yield record
-
-
-def _finished(workspace: Workspace, record_id: str) -> str | None:
-    """Status of a record that need not be made again, or None."""
-    for folder in (workspace.records, workspace.spool):
-        path = folder / f"{record_id}.json"
-        try:
-            status = status_of(read_record(path))
-        except (FileNotFoundError, RecordError):
-            continue  # the driver sets broken records aside
-        if status in FINISHED:
-            return status
-    return None
 
 
 def reraise_storage(error: Exception) -> None:

@@ -108,6 +108,7 @@ def run_plan(
 
     Raises:
         StorageError: a record could not be written; the run stops there.
+        ClusterError: Ray died more often than it is started again.
         KeyboardInterrupt: the run was interrupted; finished records are kept.
     """
     with Progress(_items(plan.stages), workers, out) as progress:
@@ -168,6 +169,8 @@ class _Driver:
             self.progress.progress(name, event.share)
         elif event.kind == "retried":
             self.progress.say(f"trial {name}: {event.error}; it starts again")
+        elif event.kind == "restarted":
+            self.progress.say(event.error)
         elif event.kind == "storage":
             self.store.ingest_job(event.job, event.records)
             trial = describe_training(event.job.training)

@@ -12,3 +12,7 @@ class ConfigurationError(ValueError):
 
 class StorageError(OSError):
     """A record or table could not be written: the disk is full, or the folder is gone."""
+
+
+class ClusterError(RuntimeError):
+    """Ray died, was started again and died again; the message is complete."""

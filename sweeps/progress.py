@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 import time
@@ -93,8 +94,7 @@ class Progress:
         """Write a message on its own line."""
         with self._lock:
             clear = "\r\x1b[K" if self._tty else ""
-            self._stream.write(f"{clear}{message}\n")
-            self._stream.flush()
+            self._write(f"{clear}{message}\n")
         self._draw()
 
     def line(self) -> str:
@@ -132,10 +132,15 @@ class Progress:
     def _draw(self, final: bool = False) -> None:
         with self._lock:
             if self._tty:
-                self._stream.write(f"\r\x1b[K{self.line()}" + ("\n" if final else ""))
+                self._write(f"\r\x1b[K{self.line()}" + ("\n" if final else ""))
             elif final or self._clock() - self._last >= EVERY_S:
                 self._last = self._clock()
-                self._stream.write(f"{self.line()}\n")
+                self._write(f"{self.line()}\n")
+
+    def _write(self, text: str) -> None:
+        """Write; a terminal that hung up, or a reader that is gone, ends no study."""
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
             self._stream.flush()
 
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweeps.errors import ConfigurationError, StorageError
+from sweeps import interrupts
+from sweeps.errors import ClusterError, ConfigurationError, StorageError
 
 if TYPE_CHECKING:
     from scaling.trial import Workspace
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sweeps.store import Store
     from sweeps.targets import Targets
 
-OK, SOME_FAILED, BAD_CONFIGURATION, INTERRUPTED = 0, 1, 2, 130
+OK, SOME_FAILED, BAD_CONFIGURATION = 0, 1, 2  # and 128 + the signal that ended the run
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,7 +30,8 @@ def parser() -> argparse.ArgumentParser:
     parse = argparse.ArgumentParser(
         prog="python -m sweeps.run",
         description="Run the trials of a study that are missing. Run it again to continue.",
-        epilog="exit code: 0 done, 1 some trials failed, 2 bad configuration, 130 interrupted",
+        epilog="exit code: 0 done, 1 some trials failed or the run broke off, 2 bad configuration, "
+        "130 Ctrl-C, 143 SIGTERM, 129 SIGHUP",
     )
     parse.add_argument("grid", type=Path, help="the study, a YAML file")
     parse.add_argument("--dry-run", action="store_true", help="print the plan and stop")
@@ -68,17 +70,22 @@ def main(words: Sequence[str] | None = None) -> int:
     options = parser().parse_args(words)
     if options.executor == "serial":
         options.workers = 1
-    try:
-        return _run(options)
-    except ConfigurationError as error:
-        print(error, file=sys.stderr)
-        return BAD_CONFIGURATION
-    except StorageError as error:
-        print(error.strerror or error, file=sys.stderr)
-        return SOME_FAILED
-    except KeyboardInterrupt:
-        print("interrupted; run the same command again to continue", file=sys.stderr)
-        return INTERRUPTED
+    with interrupts.handled():
+        try:
+            return _run(options)
+        except ConfigurationError as error:
+            _tell(str(error))
+            return BAD_CONFIGURATION
+        except StorageError as error:
+            _tell(str(error.strerror or error))
+            return SOME_FAILED
+        except ClusterError as error:
+            _tell(str(error))
+            return SOME_FAILED
+        except KeyboardInterrupt as interrupt:
+            with interrupts.shielded():
+                _tell("interrupted; run the same command again to continue")
+            return interrupts.code_of(interrupt)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -169,7 +176,10 @@ def _execute(
     before = set(store.known)
 
     def replan() -> Plan:
-        return _plan(study, targets, store, cache)
+        plan = _plan(study, targets, store, cache)
+        store.write("study.json", _study_json(plan, study))
+        store.write("ladder.json", list(plan.ladder))
+        return plan
 
     try:
         return run_plan(
@@ -186,9 +196,8 @@ def _execute(
         _keep_speeds(store, before, cache)
         store.drop_checkpoints()
         store.compact()
-        plan = replan()
-        store.write("study.json", _study_json(plan, study))
-        store.write("ladder.json", list(plan.ladder))
+        if not interrupts.requested():  # planning takes seconds, and changes no record
+            replan()
 
 
 def _keep_codebooks(targets: Targets, workspace: Workspace) -> None:
@@ -212,7 +221,18 @@ def _keep_speeds(store: Store, before: set[str], cache: Path) -> None:
 
 def _warn(messages: Sequence[str]) -> None:
     for message in messages:
-        print(f"warning: {message}", file=sys.stderr)
+        _tell(f"warning: {message}")
+
+
+def _tell(line: str) -> None:
+    """Write a line to the standard error, which a terminal that hung up no longer is."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())  # else Python fails once more at its exit
+        os.close(nowhere)
 
 
 def _summary(outcome: Outcome, store: Store) -> int:

@@ -160,8 +160,9 @@ class Store:
         """
         messages = []
         self.known = {}
-        for part in (*self.records.glob(".*.part"), *self.spool.glob(".*.part")):
-            part.unlink(missing_ok=True)  # a writer that was killed
+        for name in ("records", "spool", "weights", "checkpoints", "predictions"):
+            for part in (self.runs / name).glob(".*.part"):
+                part.unlink(missing_ok=True)  # a writer that was killed
         for folder in (self.records, self.spool):
             for path in sorted(folder.glob("*.json")):
                 try:
@@ -217,7 +218,8 @@ class Store:
         for name in (job.training.id, *(e.id for e in job.evaluations)):
             path = self.spool / f"{name}.json"
             if name not in handed and path.exists():
-                handed[name] = read_record(path)
+                with contextlib.suppress(RecordError):  # set aside when the store is taken in
+                    handed[name] = read_record(path)
         for record in handed.values():
             self.ingest(record)
         return list(handed.values())

@@ -12,9 +12,9 @@ import pytest
 
 from scaling import trial
 from scaling.identity import Evaluation, Job, Training
-from scaling.record import read_record, validate
+from scaling.record import read_record, validate, write_record
 from scaling.trial import Record, Report, Workspace, run_job
-from scaling.trial_records import evaluation_record, training_record
+from scaling.trial_records import evaluation_record, failed_training, training_record
 from tests.test_identity import TRAINING
 
 
@@ -140,6 +140,33 @@ def test_a_trajectory_is_kept_when_an_evaluation_needs_it(
     other = Workspace(store=workspace.store / "other", cache=workspace.cache)
     run_job(Job(training=TRAINING, evaluations=(along,)), other)
     assert trainer.trajectory is True
+
+
+def test_a_failed_record_is_none_that_is_finished(
+    trainer: FakeTrainer, workspace: Workspace
+) -> None:
+    write_record(workspace.records, failed_training(TRAINING, ValueError("no")))
+    assert workspace.finished(TRAINING.id) is None
+    run(workspace)
+    found = workspace.finished(TRAINING.id)
+    assert found is not None
+    assert found["trial"]["status"] == "done"
+    (workspace.records / f"{TRAINING.id}.json").write_text("{")  # broken, and so is no help
+    assert workspace.finished(TRAINING.id) == found
+    assert workspace.finished("t0") is None
+
+
+def test_an_interrupt_between_evaluations_keeps_what_is_there(
+    trainer: FakeTrainer, workspace: Workspace
+) -> None:
+    def report(share: float) -> None:
+        raise KeyboardInterrupt
+
+    job = Job(training=TRAINING, evaluations=evaluations("held-out", "linear-probe"))
+    with pytest.raises(KeyboardInterrupt):
+        run_job(job, workspace, report)
+    assert len(list(workspace.spool.glob("*.json"))) == 2
+    assert [record["kind"] for record in run_job(job, workspace)] == ["evaluation"]
 
 
 def test_kept_steps_are_found_in_order(workspace: Workspace) -> None:

@@ -16,7 +16,6 @@ from scaling.models import families
 from scaling.objectives.base import Context, Objective
 from scaling.objectives.registry import objective_of
 from scaling.provenance import corpus_name
-from scaling.record import read_record
 from scaling.training.parents import BACKBONE, frozen_parents
 from scaling.training.weights import WeightsError, load_weights
 from scaling.trial import Workspace
@@ -153,8 +152,6 @@ def training_record(workspace: Workspace, training: str) -> Record:
     Raises:
         FileNotFoundError: there is none.
     """
-    for folder in (workspace.records, workspace.spool):
-        path = folder / f"{training}.json"
-        if path.exists():
-            return read_record(path)
-    raise FileNotFoundError(f"{training}: no record of this training in {workspace.store}")
+    if (record := workspace.finished(training)) is None:
+        raise FileNotFoundError(f"{training}: no finished record of it in {workspace.store}")
+    return record

@@ -109,8 +109,15 @@ class Checkpoint:
         Raises:
             OSError: no space; the checkpoint before is left as it was.
         """
-        if self.clock() - self.last < self.every_s:
-            return
+        if self.clock() - self.last >= self.every_s:
+            self.save(state)
+
+    def save(self, state: Callable[[], State]) -> None:
+        """Write ``state()``.
+
+        Raises:
+            OSError: no space; the checkpoint before is left as it was.
+        """
         found = state()
         tensors = {name: _alone(value) for name, value in found.tensors.items()}
         made_for, values = json.dumps(self.made_for), json.dumps(found.values)

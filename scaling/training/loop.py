@@ -44,7 +44,8 @@ def train(
         recipe: how to train.
         seed: order of the batches (initial weights are the caller's).
         macs: forward MACs of one record, for C.
-        report: takes the share of ``max_steps`` done.
+        report: takes the share of ``max_steps`` done, after every step but the last. When it
+            raises ``KeyboardInterrupt``, a checkpoint is written first, whatever its time.
         checkpoint: where to go on from and what to write to, at evaluations.
         keep: takes (step, weights) of each evaluation.
     """
@@ -55,15 +56,19 @@ def train(
     while outcome.steps < recipe.max_steps:
         if not run.step():
             break
-        if outcome.steps % recipe.eval_every and outcome.steps < recipe.max_steps:
-            continue
-        report(outcome.steps / recipe.max_steps)
-        over = run.evaluate()
-        if keep:
-            keep(outcome.steps, model.state_dict())
-        if over:
-            break
-        # None at the last step: a run that is over must not be taken up again.
-        if checkpoint and outcome.steps < recipe.max_steps:
-            checkpoint.save_if_due(run.state)
+        if outcome.steps % recipe.eval_every == 0 or outcome.steps == recipe.max_steps:
+            over = run.evaluate()
+            if keep:
+                keep(outcome.steps, model.state_dict())
+            # None at the last step: a run that is over must not be taken up again.
+            if over or outcome.steps == recipe.max_steps:
+                break
+            if checkpoint:
+                checkpoint.save_if_due(run.state)
+        try:
+            report(outcome.steps / recipe.max_steps)
+        except KeyboardInterrupt:
+            if checkpoint:
+                checkpoint.save(run.state)
+            raise
     return outcome

@@ -164,8 +164,7 @@ class Run:
         self.outcome.curve.append(row)
 
     def state(self) -> State:
-        """Everything the next step depends on; called right after an evaluation."""
-        assert not self.losses
+        """Everything the next step depends on; called after a step or an evaluation."""
         outcome = self.outcome
         moments = {
             f"optimiser.{place}.{name}": value
@@ -183,6 +182,8 @@ class Run:
         }
         if self.device.type == "cuda":
             tensors["cuda"] = torch.cuda.get_rng_state(self.device)
+        if self.losses:  # since the last evaluation
+            tensors["losses"] = torch.stack(self.losses)
         values = {
             "steps": outcome.steps,
             "best_step": outcome.best_step,
@@ -191,6 +192,7 @@ class Run:
             "reference": self.reference,
             "stale": self.stale,
             "first": self.first,
+            "checked": self.checked,
         }
         return State(tensors=tensors, values=values)
 
@@ -215,6 +217,9 @@ class Run:
         outcome.curve = values["curve"]
         self.best, self.reference = values["best"], values["reference"]
         self.stale, self.first = values["stale"], values["first"]
+        if "losses" in tensors:
+            self.losses = list(tensors["losses"].to(self.device).unbind())
+            self.checked = values["checked"]
 
 
 def evaluated_steps(curve: Iterable[Mapping[str, Any]]) -> list[int]:

@@ -16,21 +16,24 @@ class JobEvent:
 
     Attributes:
         kind: ``started``; ``progress``; ``retried`` (its worker died, and it starts again);
-            ``finished`` (its records, which may say that it failed); ``crashed`` (its worker
-            died, again and again, or its trainer is at fault); ``storage`` (its worker could
-            not write).
+            ``restarted`` (the cluster died and starts again with all that has not ended, of
+            which this is one; no job is to blame); ``finished`` (its records, which may say
+            that it failed); ``crashed`` (its worker died, again and again, or its trainer is at
+            fault); ``storage`` (its worker could not write).
         job: the job.
         records: new records of a finished job.
-        error: why it crashed, or could not write.
+        error: why it crashed, could not write, or started again.
         share: share of the training done, in [0, 1].
     """
 
-    kind: Literal["started", "progress", "retried", "finished", "crashed", "storage"]
+    kind: Literal["started", "progress", "retried", "restarted", "finished", "crashed", "storage"]
     job: Job
     records: tuple[dict[str, Any], ...] = ()
     error: str = ""
     share: float = 0.0
 
+
+ENDED = ("finished", "crashed", "storage")
 
 OnEvent = Callable[[JobEvent], None]
 
@@ -39,7 +42,8 @@ class Executor(Protocol):
     """Runs jobs. Each job gets one ``finished``, ``crashed`` or ``storage`` event.
 
     Records are in the spool before ``finished`` is sent. An exception raised by ``on_event``
-    ends the run and comes out of ``run``, and so does an interrupt; running jobs are stopped.
+    ends the run and comes out of ``run``; running jobs are stopped. So does an interrupt (see
+    ``interrupts``), for which running jobs are given time to write a checkpoint.
     """
 
     def run(self, jobs: Sequence[Job], workspace: Workspace, on_event: OnEvent) -> None:

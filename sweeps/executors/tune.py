@@ -2,7 +2,8 @@
 
 That is all it does here: plans, ids, records and progress are ours, so trials are a job as
 JSON, and what Tune keeps is thrown away at the end. Actors are reused, which leaves about
-10 ms of overhead a trial. The only file that imports ray.
+10 ms of overhead a trial. The only file that imports ray; it runs in a process of its own,
+which ``cluster.py`` starts and watches.
 """
 
 from __future__ import annotations
@@ -11,13 +12,11 @@ import contextlib
 import json
 import logging
 import os
-import secrets
 import shutil
-import signal
-import tempfile
 import threading
-import types
-from collections.abc import Iterator, Sequence
+import time
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +24,14 @@ import ray
 from ray import tune
 
 from scaling.identity import Job
-from scaling.trial import Workspace
-from sweeps.executors.base import JobEvent, OnEvent, run_to_event
+from sweeps.executors.base import run_to_event
+from sweeps.executors.cluster import workspace_from
+from sweeps.executors.processes import kill_session
 
 RETRIES = 2  # of a job whose worker process died
-SCRATCH = "ecg-ray-"
 OBJECT_STORE_BYTES = 100 * 2**20  # records are small
-TOKEN = secrets.token_hex(32)  # one a process: Ray keeps the first it has read
+ALIVE_S = 5.0  # between signs of life
+ASK_S = 0.2  # between a trial's looks whether it is to stop
 
 
 class _JobTrainable(tune.Trainable):  # type: ignore[misc]
@@ -45,9 +45,12 @@ class _JobTrainable(tune.Trainable):  # type: ignore[misc]
         return True
 
     def step(self) -> dict[str, Any]:
-        job = Job.from_dict(json.loads(self._config["job"]))
-        workspace = _workspace_from(json.loads(self._config["workspace"]))
-        event = run_to_event(job, workspace, lambda share: None)
+        job = Job.from_dict(json.loads(self._config["job"])["job"])
+        workspace = workspace_from(json.loads(self._config["workspace"]))
+        try:
+            event = run_to_event(job, workspace, _stopper(Path(self._config["stop"])))
+        except KeyboardInterrupt:  # its checkpoint is written
+            return {"done": True, "event": "interrupted", "records": "[]", "error": ""}
         return {
             "done": True,
             "event": event.kind,
@@ -62,200 +65,169 @@ class _JobTrainable(tune.Trainable):  # type: ignore[misc]
         """Nothing to load."""
 
 
-class _Relay(tune.Callback):  # type: ignore[misc]
-    """Passes what happens in Tune to the driver as job events."""
+def _stopper(path: Path) -> Callable[[float], None]:
+    """Ends a trial at a step when ``path`` is there; asked seldom, since it may be far away."""
+    last = -ASK_S
 
-    def __init__(self, on_event: OnEvent, interrupted: threading.Event) -> None:
-        self._on_event = on_event
-        self._interrupted = interrupted
+    def report(share: float) -> None:
+        nonlocal last
+        if time.monotonic() - last >= ASK_S:
+            last = time.monotonic()
+            if path.exists():
+                raise KeyboardInterrupt
+
+    return report
+
+
+class _Driver:
+    """The other end: what it asks for, and what it is told."""
+
+    def __init__(self, output: int, task: Path) -> None:
+        os.set_inheritable(output, False)
+        self.output = output
+        self.task: dict[str, Any] = json.loads(task.read_bytes())
+        # Ray's processes must not read what is for this one.
+        self.input = os.fdopen(os.dup(0), "rb")
+        nowhere = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nowhere, 0)
+        os.close(nowhere)
+        self.lock = threading.Lock()
+        self.stopped, self.closed = threading.Event(), threading.Event()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        for line in self.input:
+            (self.closed if line == b"close\n" else self.stopped).set()
+        # The driver is dead: nobody else can end what was started here.
+        kill_session(os.getsid(0))
+        shutil.rmtree(self.task["temporary"], ignore_errors=True)
+        scratch = Path(self.task["scratch"])
+        shutil.rmtree(scratch, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another driver is at work
+            scratch.parent.rmdir()
+        os._exit(1)
+
+    def tell(self, kind: str, **values: Any) -> None:
+        line = memoryview(json.dumps({"kind": kind, **values}).encode() + b"\n")
+        with self.lock:
+            while line:
+                line = line[os.write(self.output, line) :]
+
+    def tell_of_life(self) -> None:
+        """Now and then, for as long as the cluster answers."""
+        while not self.closed.wait(ALIVE_S):
+            if any(node["Alive"] for node in ray.nodes()):
+                self.tell("alive")
+
+
+class _Relay(tune.Callback):  # type: ignore[misc]
+    """Passes what happens in Tune to the driver."""
+
+    def __init__(self, driver: _Driver) -> None:
+        self._driver = driver
+        self._running: set[str] = set()
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its callbacks to restore an experiment, which we never do."""
         return {}
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        if self._interrupted.is_set():
+        if self._driver.stopped.is_set() and not self._running:
             raise KeyboardInterrupt
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._send(JobEvent(kind="started", job=_job(trial)))
+        self._running.add(trial.trial_id)
+        if not self._driver.stopped.is_set():
+            self._driver.tell("started", id=_id(trial))
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        records = tuple(json.loads(result["records"]))
-        kind, error = result["event"], result["error"]
-        self._send(JobEvent(kind=kind, job=_job(trial), records=records, error=error))
+        self._running.discard(trial.trial_id)
+        if result["event"] == "interrupted":
+            return
+        records, error = json.loads(result["records"]), result["error"]
+        self._driver.tell(result["event"], id=_id(trial), records=records, error=error)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._send(JobEvent(kind="retried", job=_job(trial), error="its worker process died"))
+        self._running.discard(trial.trial_id)
+        self._driver.tell("retried", id=_id(trial), error="its worker process died")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._running.discard(trial.trial_id)
         error = f"its worker process died {RETRIES + 1} times (out of memory?)"
-        self._send(JobEvent(kind="crashed", job=_job(trial), error=error))
-
-    def _send(self, event: JobEvent) -> None:
-        try:
-            self._on_event(event)
-        except Exception as error:
-            raise _Stopped(error) from error
+        self._driver.tell("died", id=_id(trial), error=error)
 
 
-class _Stopped(BaseException):
-    """Carries an exception of the driver through Tune, which would swallow it."""
+def main(output: int, task: str) -> None:
+    """Run the task of a file and say how it goes on ``output``; orders come on the input."""
+    driver = _Driver(output, Path(task))
+    error = ""
+    try:
+        _start(driver)
+        driver.tell("ready")
+        threading.Thread(target=driver.tell_of_life, daemon=True).start()
+        _fit(driver)
+    except KeyboardInterrupt:
+        pass
+    except Exception as failure:
+        traceback.print_exc()
+        last = str(failure).strip().splitlines() or [""]
+        error = f"{type(failure).__name__}: {last[0]}"
+    driver.tell("over", error=error)
+    driver.closed.wait()
+    ray.shutdown()
 
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
+
+def _start(driver: _Driver) -> None:
+    """A Ray cluster on this machine, or a connection to that of ``RAY_ADDRESS``."""
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    for name in ("ray", "ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    if not driver.task["own"]:
+        ray.init(address=os.environ["RAY_ADDRESS"], **quiet)
+        return
+    ray.init(
+        num_cpus=driver.task["workers"],
+        include_dashboard=False,
+        _temp_dir=driver.task["temporary"],
+        object_store_memory=OBJECT_STORE_BYTES,
+        **quiet,
+    )
 
 
-class TuneExecutor:
-    """Runs jobs on a Ray cluster: its own on this machine, or the one of ``RAY_ADDRESS``.
-
-    Args:
-        workers: jobs that run at once.
-    """
-
-    def __init__(self, workers: int) -> None:
-        self.workers = workers
-
-    def run(self, jobs: Sequence[Job], workspace: Workspace, on_event: OnEvent) -> None:
-        """Run ``jobs``; see ``Executor``."""
-        scratch = workspace.store / "ray"
-        shutil.rmtree(scratch, ignore_errors=True)
-        try:
-            with _cluster(self.workers), _interrupts() as interrupted:
-                self._fit(jobs, workspace, scratch, _Relay(on_event, interrupted))
-        except _Stopped as stopped:
-            raise stopped.cause from None
-        finally:  # when the cluster is down: until then its workers may write there
-            shutil.rmtree(scratch, ignore_errors=True)
-
-    def _fit(self, jobs: Sequence[Job], workspace: Workspace, scratch: Path, relay: _Relay) -> None:
-        gpus = ray.cluster_resources().get("GPU", 0)
-        resources = {"cpu": 1, "gpu": min(1, gpus / self.workers)} if gpus else {"cpu": 1}
-        space = {
-            "job": tune.grid_search([json.dumps(job.to_dict()) for job in jobs]),
-            "workspace": json.dumps(_workspace_dict(workspace)),
-        }
-        tuner = tune.Tuner(
-            tune.with_resources(_JobTrainable, resources),
-            param_space=space,
-            tune_config=tune.TuneConfig(
-                reuse_actors=True,
-                max_concurrent_trials=self.workers,
-                trial_dirname_creator=_trial_name,
-                trial_name_creator=_trial_name,
-            ),
-            run_config=tune.RunConfig(
-                name="stage",
-                storage_path=str(scratch.resolve()),
-                verbose=0,
-                callbacks=[relay],
-                failure_config=tune.FailureConfig(max_failures=RETRIES),
-            ),
-        )
-        tuner.fit()
+def _fit(driver: _Driver) -> None:
+    task = driver.task
+    gpus = ray.cluster_resources().get("GPU", 0)
+    resources = {"cpu": 1, "gpu": min(1, gpus / task["workers"])} if gpus else {"cpu": 1}
+    space = {
+        "job": tune.grid_search([json.dumps(job) for job in task["jobs"]]),
+        "workspace": json.dumps(task["workspace"]),
+        "stop": str(Path(task["scratch"]) / "stop"),
+    }
+    tuner = tune.Tuner(
+        tune.with_resources(_JobTrainable, resources),
+        param_space=space,
+        tune_config=tune.TuneConfig(
+            reuse_actors=True,
+            max_concurrent_trials=task["workers"],
+            trial_dirname_creator=_trial_name,
+            trial_name_creator=_trial_name,
+        ),
+        run_config=tune.RunConfig(
+            name="stage",
+            storage_path=task["scratch"],
+            verbose=0,
+            callbacks=[_Relay(driver)],
+            failure_config=tune.FailureConfig(max_failures=RETRIES),
+        ),
+    )
+    tuner.fit()
 
 
 def _trial_name(trial: Any) -> str:
     return str(trial.trial_id)
 
 
-def _job(trial: Any) -> Job:
-    return Job.from_dict(json.loads(trial.config["job"]))
-
-
-def _workspace_dict(workspace: Workspace) -> dict[str, Any]:
-    return {
-        "store": str(workspace.store.resolve()),
-        "cache": str(workspace.cache.resolve()),
-        "roots": [list(pair) for pair in workspace.roots],
-        "threads": workspace.threads,
-        "checkpoint_s": workspace.checkpoint_s,
-    }
-
-
-def _workspace_from(value: dict[str, Any]) -> Workspace:
-    return Workspace(
-        store=Path(value["store"]),
-        cache=Path(value["cache"]),
-        roots=tuple((name, path) for name, path in value["roots"]),
-        threads=value["threads"],
-        checkpoint_s=value["checkpoint_s"],
-    )
-
-
-@contextlib.contextmanager
-def _cluster(workers: int) -> Iterator[None]:
-    """A Ray cluster on this machine, or a connection to that of ``RAY_ADDRESS``."""
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    for name in ("ray", "ray.tune", "ray.train"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    address = os.environ.get("RAY_ADDRESS")
-    _remove_left_folders()
-    # Sockets live in this folder and their paths must be short, so it is not in the store.
-    temporary = tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-")
-    local: dict[str, Any] = {
-        "num_cpus": workers,
-        "include_dashboard": False,
-        "_temp_dir": temporary,
-        "object_store_memory": OBJECT_STORE_BYTES,
-    }
-    with contextlib.nullcontext() if address else _own_token():
-        try:
-            ray.init(**({"address": address} if address else local), **quiet)
-            yield
-        finally:
-            ray.shutdown()
-            shutil.rmtree(temporary, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _own_token() -> Iterator[None]:
-    """Keep others on this machine out of the cluster, unless the user has chosen otherwise.
-
-    Ray asks for a token on every new cluster of one machine. Without one of ours it would use
-    the user's, ``~/.ray/auth_token``, and make that file where there is none.
-    """
-    if any(name.startswith("RAY_AUTH_") for name in os.environ):
-        yield
-        return
-    os.environ["RAY_AUTH_TOKEN"] = TOKEN
-    try:
-        yield
-    finally:
-        for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_MODE"):  # Ray sets the second
-            os.environ.pop(name, None)
-
-
-def _remove_left_folders() -> None:
-    """Remove what drivers that were killed left in the temporary folder."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*-*"):
-        owner = folder.name.removeprefix(SCRATCH).split("-")[0]
-        try:
-            os.kill(int(owner), 0)
-        except ProcessLookupError:
-            shutil.rmtree(folder, ignore_errors=True)
-        except (PermissionError, ValueError):
-            continue  # someone else's
-
-
-@contextlib.contextmanager
-def _interrupts() -> Iterator[threading.Event]:
-    """The first Ctrl-C asks Tune's loop to end; the second breaks off at once."""
-    interrupted = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupted
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def handle(number: int, frame: types.FrameType | None) -> None:
-        interrupted.set()
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, handle)
-    try:
-        yield interrupted
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _id(trial: Any) -> str:
+    return str(json.loads(trial.config["job"])["id"])

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,19 @@ stages:
       recipe: {max_steps: 250, batch: 64}
 """
 TRIALS = 6
-PATIENCE_S = 120
+RUNNING = "Trainable.train"  # in the name of a worker that runs a trial
+PATIENCE_S = 240  # of a busy machine; more means that it hangs
+# Tests may themselves run where Ctrl-C or a hang-up is ignored, and on a machine so busy that an
+# orderly end takes longer than those who ask for it wait.
+HEARING = """
+import signal, sys
+from sweeps import interrupts
+interrupts.GRACE_S, interrupts.LIMIT_S = 60.0, 180.0
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+from sweeps.run import main
+sys.exit(main())
+"""
 
 
 def plan_of(grid: Path, known: dict[str, Known] | None = None) -> Plan:
@@ -58,16 +70,55 @@ def records_of(grid: Path) -> dict[str, dict[str, Any]]:
     return {path.stem: json.loads(path.read_text()) for path in paths}
 
 
-def start(grid: Path, executor: str) -> subprocess.Popen[str]:
+def start(grid: Path, executor: str, *more: str) -> subprocess.Popen[str]:
     """Run in another process, the head of a group of its own; results beside the grid."""
     words = ["--executor", executor, "--workers", "2", "--results", str(grid.parent / "results")]
+    words += more
     return subprocess.Popen(
-        [sys.executable, "-m", "sweeps.run", str(grid), *words],
+        [sys.executable, "-c", HEARING, str(grid), *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
     )
+
+
+def descendants(driver: int) -> dict[int, str]:
+    """Command lines of the processes that descend from a process, and its own."""
+    parents, lines = {}, {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            stat = (folder / "stat").read_text().rsplit(")", 1)[1].split()
+            lines[int(folder.name)] = (folder / "cmdline").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if stat[0] != "Z":
+            parents[int(folder.name)] = int(stat[1])
+
+    def descends(pid: int) -> bool:
+        while pid in parents and pid != driver:
+            pid = parents[pid]
+        return pid == driver
+
+    return {pid: line for pid, line in lines.items() if descends(pid)}
+
+
+def processes(driver: int, word: str) -> list[int]:
+    """Processes below a driver with a word in the name of their program."""
+    lines = {pid: line.split("\0")[0] for pid, line in descendants(driver).items()}
+    return [pid for pid, line in lines.items() if word in line and pid != driver]
+
+
+def alive(pids: Iterable[int]) -> list[int]:
+    """Which of some processes are there and no zombies."""
+    left = []
+    for pid in pids:
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        left += [pid] * (stat.rsplit(")", 1)[1].split()[0] != "Z")
+    return left
 
 
 def wait_for(condition: Callable[[], object]) -> None:

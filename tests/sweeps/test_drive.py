@@ -110,6 +110,17 @@ def test_a_worker_started_again_is_reported_once(plan: Plan, store: Store) -> No
     assert outcome.failures == []
 
 
+def test_a_cluster_started_again_is_said_and_nobodys_fault(plan: Plan, store: Store) -> None:
+    def act(job: Job, workspace: Workspace) -> JobEvent:
+        if len(store.known) == 3:  # records of one trial
+            return JobEvent(kind="restarted", job=job, error="Ray died: of this; it starts again")
+        return finish(job, workspace)
+
+    outcome, text, _ = drive(plan, store, act)
+    assert text.count("Ray died: of this; it starts again\n") == 8
+    assert (outcome.trained, outcome.failures) == (1, [])
+
+
 def test_a_worker_that_cannot_write_ends_the_run(plan: Plan, store: Store) -> None:
     def act(job: Job, workspace: Workspace) -> JobEvent:
         write_record(workspace.spool, run_job(Job(training=job.training), workspace)[0])

@@ -68,6 +68,28 @@ def test_spooled_records_are_taken_in(store: Store, spooled: list[Record]) -> No
     assert set(store.known) == {r["id"] for r in spooled}
 
 
+def test_what_writers_left_that_were_killed_is_removed(store: Store) -> None:
+    folders = [store.runs / name for name in ("spool", "weights", "checkpoints", "predictions")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / ".t1.safetensors.part").touch()
+        (folder / "t1.safetensors").touch()
+    with store.locked():
+        pass
+    assert not list(store.runs.rglob("*.part"))
+    assert all((folder / "t1.safetensors").exists() for folder in folders)
+
+
+def test_a_broken_record_of_a_worker_that_was_killed_ends_no_run(
+    job: Job, store: Store, spooled: list[Record]
+) -> None:
+    broken = store.spool / f"{spooled[0]['id']}.json"
+    broken.write_text("{")
+    kept = store.ingest_job(job, [])
+    assert {record["id"] for record in kept} == {record["id"] for record in spooled[1:]}
+    assert broken.exists()  # until the store is taken in, which says so
+
+
 def test_reading_changes_nothing_and_sees_the_spool(store: Store, spooled: list[Record]) -> None:
     store.read()
     assert set(store.known) == {r["id"] for r in spooled}

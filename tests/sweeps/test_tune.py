@@ -15,15 +15,19 @@ import pytest
 from scaling.identity import Job
 from scaling.trial import Workspace
 from sweeps.executors import Executor, JobEvent, make_executor
+from sweeps.executors.cluster import environment
 from tests.sweeps.conftest import WriteGrid
 from tests.sweeps.executor_contract import ExecutorContract
 from tests.sweeps.study import (
     PATIENCE_S,
+    RUNNING,
     SLOW,
     TRIALS,
+    descendants,
     finish,
     finished,
     interrupt,
+    processes,
     start,
     store_of,
     wait_for,
@@ -51,8 +55,11 @@ class TestTune(ExecutorContract):
         def on_event(event: JobEvent) -> None:
             if event.kind == "started" and not found:
                 address = gcs_address(os.getpid())
-                stranger = {k: v for k, v in os.environ.items() if not k.startswith("RAY_AUTH_")}
-                ours = connect(address, dict(os.environ))
+                (raylet,) = processes(os.getpid(), "raylet/raylet")
+                pairs = Path(f"/proc/{raylet}/environ").read_text().split("\0")
+                friend = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+                stranger = {k: v for k, v in friend.items() if not k.startswith("RAY_AUTH_")}
+                ours = connect(address, friend)
                 found.append((listeners(os.getpid()), ours, connect(address, stranger)))
 
         executor.run(jobs[:2], workspace, on_event)
@@ -76,30 +83,6 @@ def connect(address: str, environment: dict[str, str]) -> str:
         check=False,
     )
     return done.stderr if done.returncode else done.stdout
-
-
-def descendants(driver: int) -> dict[int, str]:
-    """Command lines of the processes that descend from a process, and its own."""
-    parents, lines = {}, {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            stat = (folder / "stat").read_text().rsplit(")", 1)[1].split()
-            lines[int(folder.name)] = (folder / "cmdline").read_text()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        parents[int(folder.name)] = int(stat[1])
-
-    def descends(pid: int) -> bool:
-        while pid in parents and pid != driver:
-            pid = parents[pid]
-        return pid == driver
-
-    return {pid: line for pid, line in lines.items() if descends(pid)}
-
-
-def workers_of(driver: int) -> list[int]:
-    """Processes of Ray that descend from the driver and are running a trial."""
-    return [pid for pid, line in descendants(driver).items() if "Trainable.train" in line]
 
 
 def gcs_address(driver: int) -> str:
@@ -134,22 +117,25 @@ def from_kernel(address: str) -> str:
 
 
 def test_the_users_own_choice_of_authentication_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    make_executor("tune", workers=1)  # before ray is imported
-    from sweeps.executors.tune import _own_token
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    ours = {k: v for k, v in os.environ.items() if not k.startswith("RAY_AUTH_")}
+    assert len(environment(ours)["RAY_AUTH_TOKEN"]) == 64
+    assert "RAY_AUTH_TOKEN" not in environment(ours | {"RAY_AUTH_MODE": "disabled"})
+    assert "RAY_AUTH_TOKEN" not in environment(ours | {"RAY_ADDRESS": "10.0.0.1:6379"})
+    assert environment(ours | {"AIR_VERBOSITY": "3"})["AIR_VERBOSITY"] == "3"
 
-    with _own_token():
-        assert "RAY_AUTH_TOKEN" in os.environ
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    with _own_token():
-        assert "RAY_AUTH_TOKEN" not in os.environ
-    assert os.environ["RAY_AUTH_MODE"] == "disabled"
+
+def test_workers_find_this_package_wherever_the_command_is_given() -> None:
+    home = str(Path(__file__).resolve().parents[2])
+    assert environment({})["PYTHONPATH"] == home
+    assert environment({"PYTHONPATH": "/mine"})["PYTHONPATH"] == f"{home}{os.pathsep}/mine"
 
 
 def test_a_killed_worker_is_replaced_and_its_trial_runs_again(write_grid: WriteGrid) -> None:
     grid = write_grid(SLOW)
     process = start(grid, "tune")
-    wait_for(lambda: workers_of(process.pid))
-    os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+    wait_for(lambda: processes(process.pid, RUNNING))
+    os.kill(processes(process.pid, RUNNING)[0], signal.SIGKILL)
     output = finish(process)
     assert process.returncode == 0, output
     assert "its worker process died; it starts again" in output

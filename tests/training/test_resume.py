@@ -109,7 +109,7 @@ def test_killed_at_a_step_it_ends_with_the_same_numbers(
     assert f"went on at step {(kill_at - 1) // 10 * 10} " in resumed[2]
 
 
-@pytest.mark.parametrize("evaluation", [2, 3, 4])
+@pytest.mark.parametrize("evaluation", [1, 2, 3])
 def test_killed_at_an_evaluation_it_ends_with_the_same_numbers(
     whole: tuple[Outcome, nn.Module, str], path: Path, evaluation: int
 ) -> None:
@@ -120,6 +120,34 @@ def test_killed_at_an_evaluation_it_ends_with_the_same_numbers(
     with pytest.raises(Killed):
         run(path, report=report)
     assert_same(run(path), whole)
+
+
+@pytest.mark.parametrize("step", [1, 9, 10, 11, 25, 39])
+def test_interrupted_at_a_step_it_goes_on_from_there(
+    whole: tuple[Outcome, nn.Module, str], path: Path, step: int
+) -> None:
+    def report(share: float) -> None:
+        if share >= step / 40:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(path, report=report, every_s=1e9)
+    torch.manual_seed(99)
+    resumed = run(path, every_s=1e9)
+    assert_same(resumed, whole)
+    assert f"went on at step {step} " in resumed[2]
+
+
+def test_interrupted_at_every_step_it_still_ends_with_the_same_numbers(
+    whole: tuple[Outcome, nn.Module, str], path: Path
+) -> None:
+    def report(share: float) -> None:
+        raise KeyboardInterrupt
+
+    for _ in range(39):
+        with pytest.raises(KeyboardInterrupt):
+            run(path, report=report, every_s=1e9)
+    assert_same(run(path, report=report, every_s=1e9), whole)
 
 
 def test_killed_again_and_again_it_still_ends_with_the_same_numbers(

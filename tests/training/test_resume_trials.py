@@ -13,11 +13,12 @@ import pytest
 import torch
 
 from scaling.identity import Evaluation, Job, Training
-from scaling.record import read_record
+from scaling.record import read_record, write_record
 from scaling.training import data
 from scaling.training.data import Split
 from scaling.training.trainer import TorchTrainer
 from scaling.trial import Workspace, run_job
+from scaling.trial_records import failed_training
 from tests.training.trials import SUPERVISED, TRAINED, of_objective, workspace
 
 
@@ -61,12 +62,19 @@ def test_a_killed_trial_ends_with_the_same_numbers(
         if share > 0.5:
             raise Killed
 
+    def interrupt(share: float) -> None:
+        if share > 0.5:
+            raise KeyboardInterrupt
+
     with pytest.raises(Killed):
         run_job(Job(training=training), killed, report)
     assert killed.checkpoint_of(training.id).exists()
     torch.manual_seed(1234)
+    with pytest.raises(KeyboardInterrupt):  # goes on at the evaluation before, at step 3
+        run_job(Job(training=training), killed, interrupt)
+    torch.manual_seed(5678)
     (record,) = run_job(Job(training=training), killed)
-    assert any("went on at step 3" in note for note in record["notes"])
+    assert any("went on at step 5" in note for note in record["notes"])
     assert_same(training, whole, killed)
     assert not killed.checkpoint_of(training.id).exists()
 
@@ -89,6 +97,19 @@ def test_a_trial_that_failed_goes_on_where_it_was(
     (record,) = run_job(Job(training=SUPERVISED), failing)
     assert "went on at step 3" in record["notes"][0]
     assert_same(SUPERVISED, whole, failing)
+
+
+def test_a_trial_that_failed_and_runs_again_is_measured(tmp_path: Path, trials_cache: Path) -> None:
+    place = workspace(tmp_path / "store", trials_cache)
+    held_out = Evaluation(
+        training=SUPERVISED.id, corpus=SUPERVISED.corpus, task="", protocol="held-out"
+    )
+    write_record(place.records, failed_training(SUPERVISED, RuntimeError("the machine")))
+    trained, measured = run_job(Job(training=SUPERVISED, evaluations=(held_out,)), place)
+    assert trained["trial"]["status"] != "failed"
+    assert (measured["status"], measured["error"]) == (trained["trial"]["status"], None)
+    steps = {row["step"] for row in measured["values"]}
+    assert steps <= {row["step"] for row in trained["curve"]}  # and not of the one that failed
 
 
 SCRIPT = """

@@ -1,0 +1,137 @@
+"""Ctrl-C, SIGTERM and SIGHUP: the run ends, what is done is kept, and the next run goes on.
+
+The first signal raises ``Interrupted`` where the run is, or, inside ``gently``, at the next
+place where nothing is lost. A second Ctrl-C breaks off at once. Repetitions of the other two
+are the shell's or the group's and say nothing new. Slurm, containers and spot machines kill
+soon after they have asked, so there is a limit: records are complete or absent, hence nothing
+is lost when it strikes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import types
+from collections.abc import Iterator
+
+GRACE_S = 4.0  # for running trials to reach a place where they can stop
+LIMIT_S = 9.0  # for the whole end
+LATE = "interrupted, tables not written; run the same command again to continue\n"
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asked the run to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+def code_of(interrupt: KeyboardInterrupt) -> int:
+    """The exit code of an interrupted run: 128 and the signal's number, as shells have it."""
+    return 128 + getattr(interrupt, "number", signal.SIGINT)
+
+
+class Interrupts:
+    """What was asked for, and how it may be done where the main thread is."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self.gentle = self.shielded = 0
+        self.forced = False
+        self.over = threading.Event()
+
+    def handle(self, number: int, frame: types.FrameType | None) -> None:
+        """Handler of the signals."""
+        first = self.number is None
+        if first:
+            self.number = number
+            threading.Thread(target=self._end_in_time, daemon=True).start()
+        if self.shielded or (first and self.gentle and not self.forced):
+            return
+        if first or self.forced or number == signal.SIGINT:
+            raise Interrupted(self.number or number)
+
+    def _end_in_time(self) -> None:
+        if self.over.wait(GRACE_S):
+            return
+        self.forced = True
+        if self.gentle and not self.shielded:
+            main = threading.main_thread().ident
+            assert main is not None
+            signal.pthread_kill(main, self.number or signal.SIGINT)
+        if not self.over.wait(LIMIT_S - GRACE_S):
+            with contextlib.suppress(OSError):
+                os.write(2, LATE.encode())
+            os._exit(128 + (self.number or signal.SIGINT))
+
+    def check(self) -> None:
+        """Raise ``Interrupted`` when a signal has come."""
+        if self.number is not None and not self.shielded:
+            raise Interrupted(self.number)
+
+
+_current = Interrupts()
+
+
+@contextlib.contextmanager
+def handled() -> Iterator[None]:
+    """Handle the signals inside; those that are ignored (``nohup``) stay so.
+
+    Does nothing outside the main thread, where Python takes no signals.
+    """
+    global _current  # noqa: PLW0603 - signals are of the process
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _current = Interrupts()
+    numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number, old in before.items():
+        if old is not signal.SIG_IGN:
+            signal.signal(number, _current.handle)
+    try:
+        yield
+    finally:
+        _current.over.set()
+        for number, old in before.items():
+            signal.signal(number, signal.SIG_DFL if old is None else old)
+        _current = Interrupts()
+
+
+@contextlib.contextmanager
+def gently() -> Iterator[None]:
+    """Inside, the first signal only makes ``requested`` true and ``check`` raise.
+
+    After ``GRACE_S`` it raises all the same.
+    """
+    current = _current
+    current.gentle += 1
+    try:
+        yield
+    finally:
+        current.gentle -= 1
+
+
+@contextlib.contextmanager
+def shielded() -> Iterator[None]:
+    """Inside, no signal raises: for an end that must be made whole. It must be short."""
+    current = _current
+    current.shielded += 1
+    try:
+        yield
+    finally:
+        current.shielded -= 1
+
+
+def requested() -> bool:
+    """Whether a signal has asked the run to end."""
+    return _current.number is not None
+
+
+def check() -> None:
+    """Raise ``Interrupted`` when a signal has asked the run to end."""
+    _current.check()
