@@ -168,12 +168,13 @@ def _runs(fit: Fit) -> pd.DataFrame:
 
 
 def _ranges(fit: Fit, compute: ComputeModel) -> dict[str, tuple[float, float]]:
-    """Measured N and D of the law, and C of the compute model (else of the law's corners)."""
+    """Measured N and D of the law, and C of the compute model (else of the law's runs)."""
     found = {axis: fit.ranges[axis] for axis in ("N", "D")}
     if "C" in compute.ranges:
         return {**found, "C": compute.ranges["C"]}
-    ends = [compute.compute(found["N"][i], found["D"][i]) for i in (0, 1)]
-    return {**found, "C": (float(ends[0]), float(ends[1]))}
+    N, D = (fit.problem.x[:, fit.law.axes.index(axis)] for axis in ("N", "D"))
+    spent = compute.compute(N, D)
+    return {**found, "C": (float(np.min(spent)), float(np.max(spent)))}
 
 
 def _budgets(found: Allocation, C: npt.ArrayLike | None) -> npt.ArrayLike:

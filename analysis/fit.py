@@ -211,7 +211,7 @@ def _fit(frame: pd.DataFrame, law: Law, options: Options, known: Mapping[str, An
     return Fit(
         law=law,
         status=status,
-        params=dict(zip(law.names, (float(v) for v in theta), strict=True)),
+        params=_exactly_held(law, theta, options),
         free=free,
         certificate=certificate,
         rows=frame,
@@ -222,6 +222,13 @@ def _fit(frame: pd.DataFrame, law: Law, options: Options, known: Mapping[str, An
         options=options,
         labels=known["labels"],
     )
+
+
+def _exactly_held(law: Law, theta: FloatArray, options: Options) -> dict[str, float]:
+    """Natural parameters (P,) by name; those held are what was asked for, to the last digit."""
+    found = dict(zip(law.names, (float(v) for v in theta), strict=True))
+    held = {k: v for k, v in options.fixed.items() if math.isfinite(found[k])}
+    return found | held
 
 
 def _unusable(law: Law, best: Solution, theta: FloatArray, count: int) -> list[str]:

@@ -130,10 +130,12 @@ def _answer(
     if fit.ok:
         _ = fit.intervals, fit.warnings  # here, beside other data sets, and not when shown
         if points:
-            predictions = pd.concat([fit.predict(**p) for p in points], ignore_index=True)
+            predictions = pd.concat(
+                [fit.predicted(fit.scales(p)) for p in points], ignore_index=True
+            )
         if name in runs.held:
             own = runs.held[name].reset_index(drop=True)
-            found = fit.predict(**{a: own[a] for a in fit.law.axes})
+            found = fit.predicted(fit.scales({a: own[a] for a in fit.law.axes}))
             new = found[["new_low", "new_high", "beyond"]]
             held = own.assign(predicted=found[fit.law.response]).join(new)
         if budgets:
@@ -262,6 +264,8 @@ def prediction_texts(answer: Answer) -> list[str]:
             )
         if row["beyond"] > 1 + 1e-9:
             text += f"; {number(row['beyond'])} times beyond the runs"
+            if row["untested"]:
+                text += ", where the interval extrapolates the error of the law as well"
         lines.append(text)
     return lines
 

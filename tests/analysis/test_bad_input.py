@@ -291,7 +291,6 @@ OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"fixed": {"alpha": 9.0}}, r"alpha = 9.0 lies outside \[0.01, 4.0\]"),
     ({"fixed": {"E": -1.0}}, "E = -1.0 lies outside"),
     ({"fixed": {"E": math.nan}}, "bounds of E must be finite"),
-    ({"fixed": {"A": 1.0}}, "A of chinchilla cannot be fixed"),
     ({"fixed": {"gamma": 1.0}}, "chinchilla has no parameter 'gamma': E, A, alpha"),
     ({"limits": {"alpha": (0.5, 0.1)}}, "bounds of alpha must be finite and in order"),
     ({"limits": {"alpha": (5.0, 6.0)}}, "lies outside"),
