@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import fit_law
+from analysis import choose_law, fit_law
 from analysis.laws import FloatArray
 from analysis.status import Status
 from tests.analysis.public.laws import answers, extrapolations, rows
@@ -106,3 +106,17 @@ def test_repeated_data(shared: Path) -> None:
     assert r2("data_constrained") == pytest.approx(
         reproduced["refit_huber_log_1e_3_test_r2"], abs=1e-6
     )
+
+
+@pytest.mark.accept
+def test_laws_chosen_by_rolling_origin_predict_better_than_any_one(shared: Path) -> None:
+    """Held-out error of the law that ``choose_law`` takes without seeing the runs held out."""
+    errors: dict[float | None, list[float]] = {1e-3: [], None: []}
+    for _, fitted, held in extrapolations(shared):
+        for delta, by in errors.items():
+            chosen = choose_law(fitted[["N", "D", "loss"]], n_boot=0, delta=delta).fit
+            predicted = chosen.predict(held)["loss"].to_numpy()
+            by.append(float(np.abs(predicted / held["loss"].to_numpy() - 1).mean()))
+    print({delta: float(np.mean(by)) for delta, by in errors.items()})  # shown by -rP
+    assert np.mean(errors[None]) <= 0.0120
+    assert np.mean(errors[1e-3]) <= 0.0105
