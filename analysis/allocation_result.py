@@ -13,7 +13,7 @@ import pandas as pd
 from analysis.compute_model import ComputeModel
 from analysis.laws import FloatArray
 from analysis.loglog import percentile_ends
-from analysis.misfit import Misfit
+from analysis.misfit import Misfit, outside
 from analysis.shown import Card, Estimate, Shown, jsonable
 from analysis.surface import Exponents, Surface
 from analysis.tables import interval, number
@@ -108,7 +108,7 @@ class Allocation(Shown):
             compute model's refits together, and beyond the data of the law's own error, see
             ``analysis.misfit``; of the curve, not of a new run), ``beyond_N``,
             ``beyond_D``, ``beyond_C`` (how many times outside the measured range, 1 within) and
-            ``beyond``, the largest of them.
+            ``beyond``, the largest of them; ``untested``, see ``Fit.predict``.
 
         Raises:
             ValueError: a C that is not positive and finite.
@@ -131,9 +131,15 @@ class Allocation(Shown):
             self._widen(frame)
         for axis in _AXES:
             least, most = self.ranges[axis]
-            outside = np.maximum(frame[axis] / most, least / frame[axis])
-            frame[f"beyond_{axis}"] = np.maximum(outside, 1.0)
-        return frame.assign(beyond=frame[[f"beyond_{a}" for a in _AXES]].max(axis=1))
+            ratio = np.maximum(frame[axis] / most, least / frame[axis])
+            frame[f"beyond_{axis}"] = np.maximum(ratio, 1.0)
+        untested = np.zeros(len(frame), dtype=bool)
+        if self.misfit is not None:
+            known = self.misfit.problem
+            at = frame[["N", "D"]].to_numpy(dtype=np.float64)
+            untested = self.misfit.untested(outside(known, self.misfit.theta, at, known.x))
+        beyond = frame[[f"beyond_{a}" for a in _AXES]].max(axis=1)
+        return frame.assign(beyond=beyond, untested=untested)
 
     def _widen(self, frame: pd.DataFrame) -> None:
         """Add the law's own error to the intervals of the loss, in quadrature."""

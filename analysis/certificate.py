@@ -39,7 +39,7 @@ def certify(problem: Problem, solution: Solution, best: Solution) -> Certificate
         starts=len(solution.objective),
         agreed=float(same.mean()),
         gradient=float(best.gradient[0]),
-        condition=float(np.linalg.cond(scaled)),
+        condition=float(np.linalg.cond(scaled)) if moved.any() else 1.0,
         bounds_hit=tuple(n for n, h in zip(law.names, hit & moved & ~gone, strict=True) if h),
         vanished=tuple(n for n, h in zip(law.names, gone & moved, strict=True) if h),
     )

@@ -52,7 +52,8 @@ def _runs_and_curves(axes: Axes, fit: Fit, axis: str) -> None:
     x, y = rows[axis].to_numpy(dtype=np.float64), rows[law.response].to_numpy(dtype=np.float64)
     first = rows[others[0]].to_numpy(dtype=np.float64) if others else np.ones(len(rows))
     values = picked(first)
-    nearest = np.abs(np.log(first)[:, None] - np.log(values)).argmin(axis=1)
+    near, far = (np.log(v) if (first > 0).all() else v for v in (first, values))
+    nearest = np.abs(near[:, None] - far).argmin(axis=1)
     for i, (colour, marker) in enumerate(colours(list(values)).values()):
         own = nearest == i
         value = float(np.median(first[own]))  # of many values, the middle of those nearest
@@ -74,7 +75,7 @@ def _rest(other: FloatArray) -> list[FloatArray]:
 
 def _curve(axes: Axes, fit: Fit, axis: str, at: dict[str, float], colour: Any) -> None:
     low, high = fit.ranges[axis]
-    grid = np.geomspace(low, high, _POINTS)
+    grid = (np.geomspace if low > 0 else np.linspace)(low, high, _POINTS)
     scales: dict[str, Any] = {axis: grid, **at}
     line = fit.predicted(fit.scales(scales))
     axes.plot(grid, _shown(line[fit.law.response].to_numpy()), color=colour, lw=1.4, zorder=2)

@@ -121,7 +121,7 @@ def axis_of(axes: Axes, axis: str, labels: Mapping[str, str] = LABELS) -> None:
         scale(axes, axis, label)
         return
     axes.set_xlabel(label)
-    if axis not in ("L_id", "loss"):
+    if axis not in ("L_id", "loss") and axes.dataLim.x0 > 0:
         axes.set_xscale("log")
 
 

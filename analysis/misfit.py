@@ -21,7 +21,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from analysis.laws import FloatArray, Law
+from analysis.laws import FloatArray
 from analysis.problem import Problem
 from analysis.rolling import Origin, Position, halves, levels, origins, solve, windows
 from analysis.solution import Solution
@@ -50,8 +50,8 @@ class Misfit:
             scale of the residuals.
         above: the same of predictions that were too low.
         parts: free parameters of fits to the larger half of the runs along each axis (R, P).
-        judged: most times outside its data, as ``beyond`` counts them, that a fit to smaller runs
-            was judged by larger ones; 1 where none was.
+        judged: how far outside its data a fit to smaller runs was judged by larger ones: logs of
+            factors as ``outside`` gives them (3,); 0 where none was.
         scatter: of a run, on the scale of the residuals.
     """
 
@@ -61,7 +61,7 @@ class Misfit:
     below: float
     above: float
     parts: FloatArray
-    judged: float
+    judged: FloatArray
     scatter: float
 
     @property
@@ -71,7 +71,7 @@ class Misfit:
 
     def widths(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """What intervals at ``x`` (m, K) gain below and above, in quadrature (m,); 0 within."""
-        far = distance(outside(self.problem.law, self.theta, x, self.problem.x))
+        far = distance(outside(self.problem, self.theta, x, self.problem.x))
         rolled = ROLLING * growth(far)
         lower, upper = _by_side(self._differences(x))
         edge = -np.expm1(-far / _EDGE)
@@ -81,6 +81,11 @@ class Misfit:
         )
         down, up = (edge * np.where(far > 0, each, 0.0) for each in found)
         return down, up
+
+    def untested(self, logs: FloatArray) -> npt.NDArray[np.bool_]:
+        """Which points lie farther out than any run judged, by their ``outside`` (3, m)."""
+        further = logs > self.judged[:, None] + 1e-9
+        return np.asarray(further.any(axis=0), dtype=np.bool_)
 
     def _differences(self, x: FloatArray) -> FloatArray:
         """Predictions of the fits to larger halves less that of the fit to all (R, m)."""
@@ -110,7 +115,7 @@ def misfit(problem: Problem, best: Solution, scatter: float) -> Misfit:
     fits = solve(problem, [kept for _, _, kept in at] + larger, best.free)
     small, parts = fits.at(np.arange(len(at))), fits.at(np.arange(len(at), len(at) + len(larger)))
     below, above, judged = _rolled(problem, at, origins(problem, at, small), small)
-    if judged == 1.0:
+    if not judged.any():
         below = above = UNKNOWN * scatter
     both = math.hypot(below, above) / math.sqrt(2.0)
     return Misfit(
@@ -122,23 +127,26 @@ def misfit(problem: Problem, best: Solution, scatter: float) -> Misfit:
 
 def _rolled(
     problem: Problem, at: list[Position], found: list[Origin], small: Solution
-) -> tuple[float, float, float]:
-    """Rms errors below and above over their growth, and the most times outside that was judged."""
-    sums, weights, judged = [], [], 1.0
+) -> tuple[float, float, FloatArray]:
+    """Rms errors below and above over their growth, and how far outside was judged (3,)."""
+    sums, weights, judged = [], [], np.zeros(3)
     for (_, _, kept), origin, free in zip(at, found, small.free, strict=True):
         if not (origin.converged and np.isfinite(origin.error).all()):
             continue
         theta = problem.law.to_natural(free[None], problem.centre)[0]
-        beyond = outside(problem.law, theta, problem.x[~kept], problem.x[kept])
+        beyond = outside(problem, theta, problem.x[~kept], problem.x[kept])
         far = distance(beyond)
         out = far > 0
         if not out.any():
             continue
-        sums.append(_by_side((origin.error[out] / growth(far[out]))[:, None]))
+        sides = _by_side((origin.error[out] / growth(far[out]))[:, None])
+        if not np.isfinite(np.square(sides)).all():  # a small window's formula ran away
+            continue
+        sums.append(sides)
         weights.append(float(kept.sum()))  # a fit to more runs is more like the one judged
-        judged = max(judged, float(np.exp(np.max(beyond))))
+        judged = np.maximum(judged, beyond.max(axis=1))
     if not sums:
-        return 0.0, 0.0, 1.0
+        return 0.0, 0.0, judged
     squares = np.array([(float(low[0]) ** 2, float(high[0]) ** 2) for low, high in sums])
     low, high = np.sqrt(np.average(squares, axis=0, weights=weights))
     return float(low), float(high), judged
@@ -160,25 +168,28 @@ def distance(outside: FloatArray) -> FloatArray:
     return found
 
 
-def outside(law: Law, theta: FloatArray, x: FloatArray, data: FloatArray) -> FloatArray:
+def outside(problem: Problem, theta: FloatArray, x: FloatArray, data: FloatArray) -> FloatArray:
     """Logs of the factors by which points ``x`` (m, K) lie outside ``data`` (n, K): (3, m).
 
     Of their worst axis, of the product of the axes, and of the reducible response: how many
-    times it lies below the smallest fitted. 0 within.
+    times it lies below the smallest fitted. 0 within. A response that may cross 0, of a law
+    without a floor under linear residuals, has no reducible part.
     """
+    law = problem.law
     places = [k for k, axis in enumerate(law.axes) if axis in law.labels]
     if places:  # laws fitted together: each part has data of its own
         found = np.zeros((3, len(x)))
         for label in np.unique(x[:, places], axis=0):
             mine, own = ((rows[:, places] == label).all(axis=1) for rows in (x, data))
             if own.any():
-                found[:, mine] = _outside(law, theta, x[mine], data[own])
+                found[:, mine] = _outside(problem, theta, x[mine], data[own])
         return found
-    return _outside(law, theta, x, data)
+    return _outside(problem, theta, x, data)
 
 
-def _outside(law: Law, theta: FloatArray, x: FloatArray, data: FloatArray) -> FloatArray:
+def _outside(problem: Problem, theta: FloatArray, x: FloatArray, data: FloatArray) -> FloatArray:
     """``outside`` for points and data of one part (3, m)."""
+    law = problem.law
     at, fitted = levels(law, x, data), levels(law, data, data)
     by = {
         name: np.maximum(np.maximum(at[name] - v.max(), v.min() - at[name]), 0.0)
@@ -189,12 +200,14 @@ def _outside(law: Law, theta: FloatArray, x: FloatArray, data: FloatArray) -> Fl
     with np.errstate(all="ignore"):
         left, least = law.value(theta, x) - floor, np.min(law.value(theta, data) - floor)
         fallen = np.log(least / left)
-    usable = np.isfinite(fallen) & (left > 0)
-    reducible = np.where(usable, np.maximum(fallen, 0.0), 0.0)
+    reducible = np.zeros(len(x))
+    if (law.floor is not None or problem.scale.relative) and least > 0:
+        reducible = np.where(left > 0, np.maximum(fallen, 0.0), np.where(left <= 0, _FAR, 0.0))
     return _rounded(np.stack([axis, by.get("product", axis), reducible]))
 
 
 def _rounded(logs: FloatArray) -> FloatArray:
     """Without rounding errors of points at the very edge of the data, and finite."""
-    found: FloatArray = np.where(logs > 1e-9, np.minimum(logs, _FAR), 0.0)
+    known = np.nan_to_num(logs, nan=_FAR, posinf=_FAR)  # a scale without a level is no scale
+    found: FloatArray = np.where(known > 1e-9, np.minimum(known, _FAR), 0.0)
     return found

@@ -280,7 +280,9 @@ class Fit:
             scales = {**{a: at[a] for a in self.law.axes if a in columns}, **scales}
         x = self.scales(scales)
         found = self.predicted(x)
-        none, why = self.law.valueless(self.theta, x)
+        if isinstance(at, pd.DataFrame) and len(at) == len(found):
+            found.index = at.index  # so that a column of it can be assigned to the frame given
+        none, why = self._valueless(x)
         if none.any():
             where = f"{int(none.sum())} of {len(x)} points: " if len(x) > 1 else ""
             warnings.warn(f"{where}{why}", stacklevel=2)
@@ -292,9 +294,25 @@ class Fit:
     @np.errstate(all="ignore")  # a law may have no value at such parameters: NaN
     def predicted(self, x: FloatArray) -> pd.DataFrame:
         """``predict`` at ``x`` (m, K), without the warnings."""
-        none = self.law.valueless(self.theta, x)[0]
+        none = self._valueless(x)[0]
         response = np.where(none, math.nan, self.law.value(self.theta, x))
         return self._with_released(x, self._table(x, response))
+
+    def _valueless(self, x: FloatArray) -> tuple[npt.NDArray[np.bool_], str]:
+        """Points (m,) at which the formula has no value on the scale of residuals, and why."""
+        none, why = self.law.valueless(self.theta, x)
+        if not self.ok:
+            return none, why
+        with np.errstate(all="ignore"):
+            value = self.problem.scale.forward(self.law.value(self.theta, x))
+        lost = ~np.isfinite(value)
+        if (lost & ~none).any():
+            kind = self.problem.scale.name.replace("_", " ")
+            sign = "" if kind == "linear" else "positive "
+            also = f"{self.law.name} has no {sign}finite value, which {kind} residuals need"
+            why = f"{why}; {also}" if why else also
+        found: npt.NDArray[np.bool_] = none | lost
+        return found, why
 
     def _table(self, x: FloatArray, response: FloatArray) -> pd.DataFrame:
         """The table of ``predict`` for ``response`` (m,) at ``x`` (m, K), from this fit alone."""
@@ -303,8 +321,8 @@ class Fit:
         frame[["mean_low", "mean_high", "new_low", "new_high"]] = math.nan
         if self.misfit is None:
             return frame.assign(beyond=math.nan, untested=False)
-        far = np.max(outside(self.law, self.theta, x, self.problem.x), axis=0)
-        found = {"beyond": np.exp(far), "untested": np.exp(far) > self.misfit.judged}
+        logs = outside(self.problem, self.theta, x, self.problem.x)
+        found = {"beyond": np.exp(logs.max(axis=0)), "untested": self.misfit.untested(logs)}
         if not len(self.bootstrap.theta):
             return frame.assign(**found)
         scale, dof = self.problem.scale, self.problem.dof
@@ -425,9 +443,12 @@ def untested_words(fit: Fit, predicted: pd.DataFrame) -> str:
     farthest = rows.iloc[int(beyond.argmax())]
     at = ", ".join(f"{axis} = {farthest[axis]:.4g}" for axis in fit.law.axes)
     reach = "no fit to the smaller of these runs could be judged by the larger"
-    if fit.misfit is not None and fit.misfit.judged > 1:
-        times = f"{fit.misfit.judged:.3g} times"
-        reach = f"fits to smaller runs were judged up to {times} outside theirs"
+    if fit.misfit is not None and fit.misfit.judged.any():
+        axis, product, reducible = (f"{v:.3g}" for v in np.exp(fit.misfit.judged))
+        parts = f"{axis} times outside theirs on an axis"
+        if len(fit.law.axes) > 1:
+            parts += f", {product} times in the product of the axes"
+        reach = f"fits to smaller runs were judged up to {parts}, {reducible} times in what is left"
     return (
         f"{at} lies {beyond.max():.3g} times outside the data; {reach}: "
         "the interval there extrapolates the error of the law as well"

@@ -284,5 +284,7 @@ def optimum_texts(answer: Answer) -> list[str]:
         far = [f"{axis} {number(row[f'beyond_{axis}'])}" for axis in ("N", "D", "C")
                if row[f"beyond_{axis}"] > 1.005]  # fmt: skip
         text += f"; times beyond the runs: {', '.join(far)}" if far else ""
+        if row["untested"]:
+            text += ": the interval extrapolates the error of the law as well"
         lines.append(text)
     return lines

@@ -83,6 +83,7 @@ def test_resamples_are_shared_run_by_run() -> None:
     assert np.isfinite(few.predict(N=1e5, D=4e3)[["mean_low", "mean_high"]]).all(axis=None)
 
 
+@pytest.mark.filterwarnings("ignore::analysis.result.ExtrapolationWarning")
 def test_outside_the_data_the_error_of_the_laws_is_carried_over() -> None:
     found = chained(runs(5), n_boot=100)
     far = {"N": 5e6, "D": 1e5}

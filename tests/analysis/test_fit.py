@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import fit_law
+from analysis import fit_law, plain_law
 from analysis.holdout import leave_out_largest
 from analysis.laws import FloatArray, get
 from analysis.result import ExtrapolationWarning, Fit
@@ -114,6 +114,73 @@ def test_beyond_counts_compute_as_well() -> None:
     assert inside["beyond"] == 1.0 and not inside["untested"]
     spread = [np.log(r["new_high"] / r["new_low"]) for r in (corner, inside)]
     assert spread[0] > 2 * spread[1]
+
+
+def test_a_formula_that_turns_negative_says_so() -> None:
+    """As a loss to loss below E_id does: no number that looks like a prediction."""
+    u = np.geomspace(1, 100, 30)
+    own = plain_law(
+        "falling", lambda x, a, b: a - b * np.log(x["u"]), formula="a - b log u", source="made up",
+        axes=("u",), parameters={"a": (0, math.inf), "b": (0, math.inf)},
+    )  # fmt: skip
+    noise = np.exp(0.01 * np.random.default_rng(0).standard_normal(30))
+    fit = fit_law({"u": u, "loss": (3.0 - 0.5 * np.log(u)) * noise}, own, n_boot=30)
+    with pytest.warns(UserWarning, match="falling has no positive finite value"):
+        table = fit.predict(u=[50.0, 1000.0])
+    assert table["loss"].isna().tolist() == [False, True]
+    assert not table["untested"].iloc[1]
+
+
+def test_intervals_do_not_depend_on_the_zero_of_a_linear_response() -> None:
+    """A response that may cross 0 has no reducible part: 2 and 102 are as far from the data."""
+    u = np.geomspace(1, 100, 30)
+    found = []
+    for zero in (0.0, 100.0):
+        own = plain_law(
+            "line", lambda x, a, b: a + b * np.log(x["u"]), formula="a + b log u", source="made up",
+            axes=("u",), parameters={"a": (-200, 200), "b": (-10, 10)}, residual="linear",
+        )  # fmt: skip
+        noise = 0.02 * np.random.default_rng(0).standard_normal(30)
+        fit = fit_law({"u": u, "loss": zero + 2.5 - 0.5 * np.log(u) + noise}, own, n_boot=50)
+        table = fit.predicted(np.array([[120.0], [148.0], [1000.0]]))
+        found.append((table["new_high"] - table["new_low"]).to_numpy())
+        assert (np.diff(found[-1]) > 0).all()
+        assert table["beyond"].tolist() == pytest.approx([1.2, 1.48, 10.0])
+    np.testing.assert_allclose(found[0], found[1], rtol=0.02)
+
+
+def test_axes_of_any_sign_are_predicted_and_drawn() -> None:
+    u = np.linspace(-3, 3, 40)
+    own = plain_law(
+        "signed", lambda x, a, b: a + b * x["u"], formula="a + b u", source="made up",
+        axes=("u",), parameters={"a": (-9, 9), "b": (-9, 9)}, residual="linear",
+    )  # fmt: skip
+    noise = 0.05 * np.random.default_rng(0).standard_normal(40)
+    fit = fit_law({"u": u, "loss": 1.0 + 0.5 * u + noise}, own, n_boot=30)
+    for at in (-30.0, 30.0):
+        row = fit.predicted(np.array([[at]])).iloc[0]
+        assert row["beyond"] > 10 and row["untested"]
+    assert fit.plot().axes[0].get_xscale() == "linear"
+
+
+def test_a_fit_with_everything_held_is_one() -> None:
+    held = dict(zip(LAW.names, (float(v) for v in TRUTH), strict=True))
+    found = fit_law(study(), fixed=held, n_boot=0)
+    assert found.params == held and found.certificate.condition == 1.0
+
+
+def test_predictions_of_a_frame_keep_its_rows(fit: Fit) -> None:
+    frame = pd.DataFrame({"N": [1e4, 3e4], "D": [512.0, 1024.0]}, index=[28, 29])
+    assert frame.assign(p=fit.predict(frame)["loss"])["p"].notna().all()
+
+
+def test_what_was_judged_is_told_by_axis_and_product(fit: Fit) -> None:
+    """N a hundred times outside is untested, though the product has been judged farther."""
+    assert fit.misfit is not None
+    axis, product, _ = np.exp(fit.misfit.judged)
+    assert 1 < axis < product
+    table = fit.predicted(np.array([[1e5 * axis * 1.5, 1024.0], [1e5 * axis * 0.9, 1024.0]]))
+    assert table["untested"].tolist() == [True, False]
 
 
 def test_intervals_of_noiseless_data_hold_their_point() -> None:
