@@ -73,6 +73,7 @@ SET_NAMES = {  # words of columns that name a data set or a setup
     "condition", "domain", "benchmark", "suite", "study", "data", "paradigm", "objective",
     "algorithm", "method", "optimizer", "recipe", "series", "config",
 }  # fmt: skip
+_HEADER = "from its header"  # where a factor comes from
 _ENOUGH = 6  # rows that a text column of another name must leave in half of its sets
 
 
@@ -250,7 +251,17 @@ def choose(table: Table, law: Law, given: Mapping[str, str]) -> dict[str, Chosen
             used.add(fitting[0])
     if missing := [role for role in needed if role not in found]:
         raise _not_found(table, law, missing, found)
-    return found
+    return {role: _cells_first(table, own) for role, own in found.items()}
+
+
+def _cells_first(table: Table, own: Chosen) -> Chosen:
+    """The factor of a header as it is applied: not to cells such as 20M, which say their own."""
+    suffixed = table.suffixed(own.column) if own.why == _HEADER else np.zeros(0, dtype=np.bool_)
+    if not suffixed.any():
+        return own
+    if len(table.texts(own.column)) - table.texts(own.column).count("") == int(suffixed.sum()):
+        return dataclasses.replace(own, factor=1.0, why="")
+    return dataclasses.replace(own, why=f"{_HEADER}, save in cells with a suffix of their own")
 
 
 def _data_order(columns: list[str], *, unique: bool) -> list[str]:
@@ -291,7 +302,7 @@ def taken(role: str, *columns: str) -> Chosen:
         role=role,
         column=columns[0],
         factor=(header.factor or 1.0) if scaled else 1.0,
-        why="from its header" if scaled else "",
+        why=_HEADER if scaled else "",
         others=tuple(columns[1:]),
         label=_label(role, header),
     )
@@ -334,6 +345,9 @@ def listed(names: Sequence[str], most: int = 12) -> str:
 def values_of(table: Table, chosen: Chosen) -> FloatArray:
     """The numbers of a column, times its factor; NaN where missing.
 
+    The unit of a header does not multiply a cell that has a suffix: 20M under ``params (M)`` is
+    20 million.
+
     Raises:
         RunsError: text, with its line.
     """
@@ -346,6 +360,8 @@ def values_of(table: Table, chosen: Chosen) -> FloatArray:
             f"{table.cells[chosen.column][first]!r} is not a number{more}: correct it, or leave "
             "the cell empty, and the row is left out"
         )
+    if chosen.why.startswith(_HEADER):
+        return np.where(table.suffixed(chosen.column), values, values * chosen.factor)
     return values * chosen.factor
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from analysis.laws import FloatArray
@@ -80,6 +81,12 @@ class Table:
             except ValueError:
                 other.append(i)
         return values, other
+
+    def suffixed(self, column: str) -> npt.NDArray[np.bool_]:
+        """Whether each cell (n,) says its own magnitude, as 125M does."""
+        cells = self.cells[column]
+        found = (isinstance(v, str) and bool(_SUFFIXED.fullmatch(v.strip())) for v in cells)
+        return np.array(list(found), dtype=np.bool_)
 
     def rows(self, keep: Sequence[int]) -> Table:
         """Some of the rows."""

@@ -136,6 +136,19 @@ def test_units_in_headers_are_applied_and_said() -> None:
     assert found.labels == {"N": "N, params", "D": "D, tokens", "loss": "loss"}
 
 
+def test_a_suffix_of_a_cell_wins_over_the_unit_of_its_header() -> None:
+    cells = [f"{v / 1e6:.17g}M" for v in PLAIN["N"]]
+    table = {"params (M)": cells, "tokens": PLAIN["D"], "loss": PLAIN["loss"]}
+    found = read_runs(pd.DataFrame(table))
+    np.testing.assert_allclose(found.only()["N"], PLAIN["N"], rtol=1e-12)
+    assert found.chosen["N"].factor == 1
+    assert not any("header" in t for t in found.took)
+    cells[0] = cells[0].rstrip("M")  # one cell in the header's unit
+    mixed = read_runs(pd.DataFrame({**table, "params (M)": cells}))
+    np.testing.assert_allclose(mixed.only()["N"], PLAIN["N"], rtol=1e-12)
+    assert any("save in cells with a suffix" in t for t in mixed.took)
+
+
 def test_the_first_loss_is_taken_and_the_others_named() -> None:
     frame = PLAIN.drop(columns="loss").assign(
         train_loss=1.5, loss_std=0.1, loss_c4=PLAIN["loss"], loss_wiki=2.0, in_loss_fit=1.0
