@@ -237,6 +237,13 @@ def _frame(
 ) -> pd.DataFrame:
     """Numbers by role, without the rows that lack one."""
     needed = list(dict.fromkeys((*law.axes, law.response)))
+    if cell := table.doubtful(chosen[law.response].column):
+        raise table.error(
+            f"column {chosen[law.response].column}: {cell!r} and all other cells may have a "
+            f"decimal comma or be thousands: write {cell.replace(',', '.')} or "
+            f"{cell.replace(',', '')}, or separate columns by semicolons or tabs, where it is a "
+            "decimal comma"
+        )
     roles = [*needed, *(r for r in ("C", *law.held) if r in chosen and r not in needed)]
     frame: pd.DataFrame = pd.DataFrame({r: values_of(table, chosen[r]) for r in roles})
     for role in ("trial", "seed"):

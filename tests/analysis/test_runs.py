@@ -94,6 +94,22 @@ def test_every_dialect_gives_the_same_runs(dialect: str, tmp_path: Path) -> None
     )
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t", "|", " "])
+def test_three_decimals_after_a_comma_are_no_thousands(delimiter: str, tmp_path: Path) -> None:
+    rows = [["N", "D", "loss"], *([f"{n}", "1000000", f"{n},430"] for n in range(2, 8))]
+    found = read_runs(write(tmp_path, [delimiter.join(row) for row in rows]))
+    np.testing.assert_allclose(found.only()["loss"], np.arange(2, 8) + 0.43, rtol=1e-15)
+    assert "decimal commas" in found.took
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_thousands_stay_so_beside_decimal_points(delimiter: str, tmp_path: Path) -> None:
+    rows = [["N", "D", "loss"], *([f"{n},000", "1000000", f"{n}.430"] for n in range(2, 8))]
+    found = read_runs(write(tmp_path, [delimiter.join(row) for row in rows])).only()
+    np.testing.assert_allclose(found["N"], 1000.0 * np.arange(2, 8), rtol=1e-15)
+    np.testing.assert_allclose(found["loss"], np.arange(2, 8) + 0.43, rtol=1e-15)
+
+
 @pytest.mark.parametrize("suffix", [".jsonl", ".json", ".parquet", ".xlsx"])
 def test_other_formats_by_extension(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"runs{suffix}"
@@ -280,6 +296,10 @@ BAD: dict[str, tuple[list[str], str]] = {
     "decimal commas between commas": (
         ["N,D,loss", "1e6,1e9,3,2", "2e6,1e9,3,1"],
         "line 2: 4 cells under 3 headers; are decimal commas",
+    ),
+    "losses with a decimal comma or thousands": (
+        ["N,D,loss", '1e6,1e9,"4,430"', '2e6,1e9,"3,210"'],
+        "column loss: '4,430' and all other cells may have a decimal comma .* write 4.430 or 4430",
     ),
     "a column twice": (["N,D,loss,loss", "1,2,3,4"], "two columns are called 'loss'"),
     "no loss": (["N,D,acc", "1e6,1e9,0.5"], r"no column for loss \(loss\) of chinchilla"),
