@@ -98,7 +98,7 @@ def _run(options: argparse.Namespace) -> int:
     refits = refits_of(runs) if options.n_boot is None else options.n_boot
     answers = answers_of(runs, options.law, points, budgets, refits=refits, seed=options.seed)
     if not any(a.fit.ok for a in answers):
-        print(runs)  # noqa: T201
+        print(runs, file=sys.stderr if options.json else sys.stdout)
         why = "; ".join(dict.fromkeys(w for a in answers for w in a.fit.warnings))
         return _failed(f"{runs.name}: no law can be fitted: {why}")
     if options.json:

@@ -22,8 +22,8 @@ MEANINGS = {
     "C": "training FLOPs", "loss": "loss",
 }  # fmt: skip
 EXACT: Mapping[str, tuple[str, ...]] = {
-    "N": ("n", "params", "parameters", "n_params", "num_params", "nparams", "n_parameters",
-          "num_parameters", "model_size", "model_params", "model_parameters", "param_count",
+    "N": ("n", "params_non_embedding", "params", "parameters", "n_params", "num_params",
+          "nparams", "n_parameters", "num_parameters", "model_size", "model_params", "model_parameters", "param_count",
           "parameter_count", "size"),
     "D": ("d", "tokens", "n_tokens", "num_tokens", "ntokens", "train_tokens", "training_tokens",
           "records", "n_records", "samples", "n_samples", "examples", "n_examples", "images",
@@ -54,6 +54,9 @@ _NEVER = {  # of a word beside it, a column is something else: a spread, a ratio
     "mult", "per", "opt", "optimal", "star", "log", "batch", "lr", "pred", "predicted", "fitted",
     "fit", "pretty", "name", "weight",
 }  # fmt: skip
+_EMBEDDING = {"embedding", "embeddings", "embed", "emb", "nonembedding", "nonembed"}
+_WITHOUT = {"non", "no", "without", "excluding", "excl", "minus", "nonembedding", "nonembed"}
+_WITH = {"with", "including", "incl", "plus"}
 _TRAINING = {"train", "training"}
 _UNITS: Mapping[str, float] = {
     **dict.fromkeys(("k", "thousand", "thousands"), 1e3),
@@ -191,6 +194,8 @@ def _rank(role: str, header: Header, exact: Sequence[str]) -> int | None:
         return 0 if header.column.strip().lower() == role.lower() else None
     if role == "loss":
         return _loss_rank(words)
+    if role == "N" and words & _EMBEDDING:
+        return _embedding_rank(words, exact)
     if header.name in exact:
         return exact.index(header.name)
     if role == "split":
@@ -201,6 +206,15 @@ def _rank(role: str, header: Header, exact: Sequence[str]) -> int | None:
     elif role == "D":
         fits = fits or header.name in EXACT["S"][1:]
     return len(exact) if fits and not words & _NEVER else None
+
+
+def _embedding_rank(words: set[str], exact: Sequence[str]) -> int | None:
+    """Parameters without embeddings come first; those of the embedding alone are never N."""
+    if words & _NEVER or not words & {*WORDS["N"], "n"}:
+        return None
+    if words & _WITHOUT:
+        return exact.index("params_non_embedding")
+    return len(exact) if words & _WITH else None
 
 
 def _loss_rank(words: set[str]) -> int | None:

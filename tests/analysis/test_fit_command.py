@@ -209,6 +209,16 @@ def test_files_that_no_law_fits_exit_2(
     assert "none.csv: no such file" in capsys.readouterr().err
 
 
+def test_json_of_a_file_that_no_law_fits_is_empty(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, ["N,D,loss", "1e6,1e9,3.2"])
+    assert main([str(path), "--json"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "1 rows" in printed.err and "no law can be fitted" in printed.err
+
+
 def test_output_that_cannot_be_written_exits_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

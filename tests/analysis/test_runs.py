@@ -165,6 +165,22 @@ def test_a_suffix_of_a_cell_wins_over_the_unit_of_its_header() -> None:
     assert any("save in cells with a suffix" in t for t in mixed.took)
 
 
+def test_parameters_of_the_embedding_are_never_n() -> None:
+    sizes = {"params_embedding": PLAIN["N"] / 10, "params_non_embedding": PLAIN["N"]}
+    rest = PLAIN.drop(columns="N")
+    for names in (list(sizes), list(sizes)[::-1]):
+        found = read_runs(rest.assign(**{k: sizes[k] for k in names}))
+        np.testing.assert_allclose(found.only()["N"], PLAIN["N"], rtol=1e-15)
+        assert found.chosen["N"].others == ()
+    both = read_runs(rest.assign(params=PLAIN["N"] * 1.1, **sizes)).chosen["N"]
+    assert (both.column, both.others) == ("params_non_embedding", ("params",))
+    for column in ("embedding_params", "embed_params", "n_params_emb"):
+        with pytest.raises(RunsError, match="no column for N"):
+            read_runs(rest.assign(**{column: PLAIN["N"]}))
+    for column in ("params_excluding_embeddings", "nonembedding_params", "params_with_embedding"):
+        assert read_runs(rest.assign(**{column: PLAIN["N"]})).chosen["N"].column == column
+
+
 def test_the_first_loss_is_taken_and_the_others_named() -> None:
     frame = PLAIN.drop(columns="loss").assign(
         train_loss=1.5, loss_std=0.1, loss_c4=PLAIN["loss"], loss_wiki=2.0, in_loss_fit=1.0
