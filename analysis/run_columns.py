@@ -23,8 +23,8 @@ MEANINGS = {
 }  # fmt: skip
 EXACT: Mapping[str, tuple[str, ...]] = {
     "N": ("n", "params_non_embedding", "params", "parameters", "n_params", "num_params",
-          "nparams", "n_parameters", "num_parameters", "model_size", "model_params", "model_parameters", "param_count",
-          "parameter_count", "size"),
+          "nparams", "n_parameters", "num_parameters", "model_size", "model_params",
+          "model_parameters", "param_count", "parameter_count", "size"),
     "D": ("d", "tokens", "n_tokens", "num_tokens", "ntokens", "train_tokens", "training_tokens",
           "records", "n_records", "samples", "n_samples", "examples", "n_examples", "images",
           "sequences", "dataset_size", "data_size", "train_size", "training_set_size", "n_train",
@@ -75,6 +75,19 @@ SET_NAMES = {  # words of columns that name a data set or a setup
     "dataset", "task", "source", "group", "corpus", "family", "setup", "experiment", "surface",
     "condition", "domain", "benchmark", "suite", "study", "data", "paradigm", "objective",
     "algorithm", "method", "optimizer", "recipe", "series", "config",
+}  # fmt: skip
+FITTED = {"fit", "train", "training", "fitted", "used", "in"}
+HELD = {
+    "holdout", "held-out", "held_out", "heldout", "test", "val", "valid", "validation", "eval",
+    "extrapolation", "predict", "out",
+}  # fmt: skip
+DROPPED = {"dropped", "drop", "excluded", "exclude", "outlier", "ignored", "unused", "none"}
+FINISHED = {"done", "finished", "completed", "complete", "success", "succeeded", "ok",
+            "budget_limited"}  # fmt: skip
+UNFINISHED = {"failed", "crashed", "diverged", "killed", "running", "error", "oom", "cancelled",
+              "canceled", "pending", "preempted"}  # fmt: skip
+SIDES: Mapping[str, tuple[set[str], set[str], set[str]]] = {
+    "status": (FINISHED, set(), UNFINISHED), "split": (FITTED, HELD, DROPPED),
 }  # fmt: skip
 _HEADER = "from its header"  # where a factor comes from
 _ENOUGH = 6  # rows that a text column of another name must leave in half of its sets
@@ -339,6 +352,8 @@ def _not_found(
 ) -> RunsError:
     what = ", ".join(f"{r} ({MEANINGS[r]})" if r in MEANINGS else r for r in missing)
     text = f"no column for {what} of {law.name}; there are: {listed(table.columns)}"
+    if unread := [why for role in missing for why in _unread(table, role, found)]:
+        return table.error(f"no numbers for {what} of {law.name}: {'; '.join(unread)}")
     names = {c.lower() for c in table.columns}
     if {"metric", "value"} <= names and law.response in missing:
         return table.error(f"{text}. Rows of several metrics: --where metric=loss --map loss=value")
@@ -348,6 +363,29 @@ def _not_found(
         other = "N" if missing[0] == "D" else "D"
         hints.append(f"--law {marginal[missing[0]]} needs {other} and loss alone")
     return table.error(f"{text}. {'; '.join(hints)}")
+
+
+def _unread(table: Table, role: str, found: Mapping[str, Chosen]) -> list[str]:
+    """Why the columns whose name fits a role hold no numbers for it."""
+    said = []
+    used = {own.column for own in found.values()}
+    for column in table.columns:
+        rank = _rank(role, header_of(column), EXACT.get(role, ()))
+        if column in used or rank is None or numeric(table, column):
+            continue
+        other = table.numbers(column)[1]
+        if not any(table.texts(column)):
+            why = f"is empty in all {len(table.places)} rows"
+        elif other:
+            first = other[0]
+            why = (
+                f": {table.places[first]} holds {table.texts(column)[first]!r}, which is no number"
+            )
+            why += f" ({len(other)} such rows)" if len(other) > 1 else ""
+        else:
+            why = "holds only 0 and 1, as flags do"
+        said.append(f"column {column}{'' if why.startswith(':') else ' '}{why}")
+    return said
 
 
 def listed(names: Sequence[str], most: int = 12) -> str:
@@ -377,6 +415,26 @@ def values_of(table: Table, chosen: Chosen) -> FloatArray:
     if chosen.why.startswith(_HEADER):
         return np.where(table.suffixed(chosen.column), values, values * chosen.factor)
     return values * chosen.factor
+
+
+def word_of(text: str) -> str:
+    """A value of a split or status, as it is compared."""
+    return text.lower().replace(" ", "-")
+
+
+def uses_of(table: Table, chosen: dict[str, Chosen], role: str) -> dict[str, int]:
+    """What each word of a split or status does: 0 is fitted, 1 held out, 2 left out.
+
+    Empty where there is no such column; one that only has the name is no longer chosen.
+    """
+    if role not in chosen:
+        return {}
+    fit, held, out = SIDES[role]
+    words = dict.fromkeys(word_of(t) for t in table.texts(chosen[role].column))
+    if not set(words) <= fit | held | out | {""} or not set(words) & (fit | held):
+        del chosen[role]
+        return {}
+    return {w: 0 if w in fit else 1 if w in held else 2 for w in words}
 
 
 def data_sets(

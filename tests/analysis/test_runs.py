@@ -10,14 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import fit_law
+from analysis import fit_law, law_rows, load
 from analysis.laws import get
 from analysis.run_columns import header_of
 from analysis.run_tables import number_of
-from analysis.runs import RunsError, read_runs
+from analysis.runs import RunsError, law_columns, read_runs
+from analysis.selection import groups
 from tests.analysis.anyones import runs, write
 
 PLAIN = runs()
+RESULTS = Path(__file__).resolve().parents[2] / "results"
 
 
 @pytest.mark.parametrize(
@@ -252,6 +254,56 @@ def test_split_and_status_are_followed_and_said() -> None:
     assert not found.warnings
 
 
+def test_rows_that_are_all_held_out_are_fitted_and_it_is_said() -> None:
+    found = read_runs(PLAIN.assign(split="test"))
+    assert len(found.only()) == 25 and not found.held
+    assert any("25 fitted, since no row is marked to be fitted (test)" in t for t in found.took)
+    assert "held out and predicted" not in str(found)
+    failed = PLAIN.assign(split=["fit"] * 3 + ["test"] * 22, status=["failed"] * 3 + ["done"] * 22)
+    left = read_runs(failed)
+    assert len(left.only()) == 22 and not left.held
+    assert any("0 fitted (fit), 22 fitted, since no row" in t for t in left.took)
+
+
+def told(frame: pd.DataFrame) -> list[str]:
+    """Warnings of a fit that a plain frame does not have."""
+    fit = fit_law(frame, n_boot=0)
+    assert len(fit.rows) == len(frame)
+    return [w for w in fit.warnings if w not in fit_law(PLAIN, n_boot=0).warnings]
+
+
+def test_columns_that_a_frame_is_fitted_in_spite_of_are_named() -> None:
+    split = ["Fit"] * 20 + ["holdout"] * 3 + ["dropped"] * 2
+    assert told(PLAIN.assign(split=split)) == [
+        "column split holds fit, holdout, dropped: all 25 rows are fitted; fit_law(path) or "
+        "frame[frame['split'] == 'Fit'] takes the Fit rows"
+    ]
+    (status,) = told(PLAIN.assign(status=["done"] * 23 + ["failed"] * 2))
+    assert status.startswith("column status holds done, failed: all 25 rows are fitted")
+    tasks = pd.concat([PLAIN.assign(task=t) for t in ("a", "b", "c")], ignore_index=True)
+    tasks["loss"] *= np.repeat([1.0, 1.01, 1.02], 25)
+    (pooled,) = told(tasks)
+    assert pooled.startswith("pools 3 data sets of column task: fit each, such as frame[frame['t")
+
+
+def test_columns_of_one_value_and_of_runs_are_not_named() -> None:
+    one = {"split": "holdout", "status": "failed", "task": "a", "dataset": "b"}
+    used = ["done", "budget_limited", "done", "done", "done"] * 5
+    assert told(PLAIN.assign(**one)) == []
+    own = PLAIN.assign(trial=[f"t{i}" for i in range(25)], size=PLAIN["N"].astype(str), seed=1)
+    assert told(own.assign(commit=["abc"] * 12 + ["def"] * 13)) == []
+    assert told(PLAIN.assign(status=used)) == []
+
+
+@pytest.mark.parametrize("study", sorted(p.parent for p in RESULTS.glob("*/trials.csv")))
+def test_frames_of_studies_are_not_doubted(study: Path) -> None:
+    frame = load(study)
+    for kind, part in groups(frame):
+        rows = law_rows(part).rename(columns={"value": "loss"})
+        doubts = law_columns(rows, get("chinchilla"))[1]
+        assert doubts == [] == law_columns(part, get("chinchilla"))[1], kind
+
+
 def test_checkpoints_of_one_run_give_their_last() -> None:
     early = PLAIN.assign(run=[f"r{i}" for i in range(25)], step=100)
     late = early.assign(step=200, loss=early["loss"] - 0.1)
@@ -327,6 +379,15 @@ BAD: dict[str, tuple[list[str], str]] = {
         ["N,D,metric,value", "1e6,1e9,loss,3.2"],
         "--where metric=loss --map loss=value",
     ),
+    "a loss that is empty": (
+        ["N,D,loss", "1e6,1e9,NaN", "2e6,1e9,", "4e6,1e9,NaN"],
+        "column loss is empty in all 3 rows",
+    ),
+    "a loss in per cent": (
+        ["N,D,loss", "1e6,1e9,2.25%", "2e6,1e9,2.20%"],
+        r"column loss: line 2 holds '2.25%', which is no number \(2 such rows\)",
+    ),
+    "a loss of flags": (["N,D,loss", "1e6,1e9,1", "2e6,1e9,0"], "column loss holds only 0 and 1"),
     "no complete row": (["N,D,loss", "1e6,,3.2", ",1e9,3.1", "1e6,1e9,"], "no row has all of N, D"),
 }
 
