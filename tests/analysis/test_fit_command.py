@@ -170,6 +170,9 @@ REFUSED: list[tuple[list[str], str]] = [
     (["--at", "N=1e9"], "--at N=1e9: give N=.., D=.."),
     (["--at", "N=1e9,D=much"], "--at D: 'much' is not a positive number"),
     (["--at", "1e9"], "--at: '1e9' is not NAME=VALUE"),
+    (["--at", "N=7B,N=8B,D=1B"], "--at N=7B,N=8B,D=1B: N is given 2 times"),
+    (["--map", "N=D", "--map", "N=N"], "--map: N is given 2 times"),
+    (["--where", "seed=0", "--where", "seed=1"], "--where: seed is given 2 times"),
     (["--compute", "-1"], "--compute: '-1' is not a positive number"),
     (["--law", "chinchila"], "did you mean 'chinchilla'"),
     (["--by", "corpus"], "no column 'corpus'; there are: N, D, seed, loss"),
@@ -217,6 +220,16 @@ def test_json_of_a_file_that_no_law_fits_is_empty(
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "1 rows" in printed.err and "no law can be fitted" in printed.err
+
+
+def test_no_refits_are_said_to_give_no_intervals(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(write(tmp_path, runs().to_csv(index=False).splitlines()))
+    at = ["--at", "N=7B,D=1B"]
+    plain = said([path, *at, "--n-boot", "0"], capsys)
+    assert "no intervals: --n-boot 0 makes no refits" in plain and "95 %" not in plain
+    assert "no intervals" not in said([path, *at, *QUICK], capsys)
 
 
 def test_output_that_cannot_be_written_exits_2(
