@@ -200,7 +200,7 @@ def text_of(runs: Runs, answers: Sequence[Answer], refits: int) -> str:
     """What was taken, then each fit with what it predicts."""
     lines = [str(runs)]
     if not refits:
-        lines.append("no intervals: --n-boot 0 makes no refits")
+        lines.append("--n-boot 0 makes no refits: predictions and optima have no intervals")
     elif len(answers) > 1:
         lines.append(f"refits: {refits} of each data set (--n-boot {REFITS} for closer intervals)")
     for answer in answers:
