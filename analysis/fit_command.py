@@ -90,15 +90,15 @@ def _run(options: argparse.Namespace) -> int:
     points = [_point(text, law.axes) for text in options.at]
     budgets = [_number(text, "--compute") for part in options.compute for text in part.split(",")]
     by = None if options.by is None else [c for c in options.by if c != "none"]
-    where = dict(_pair(text, "--where") for text in options.where)
-    columns = dict(pair for text in options.map for pair in _mapped(text))
+    where = _once([_pair(text, "--where") for text in options.where], "--where")
+    columns = _once([pair for text in options.map for pair in _mapped(text)], "--map")
     runs = read_runs(options.runs, law, columns=columns, by=by, where=where)
     from analysis.run_answers import answers_of, numbers, refits_of, text_of
 
     refits = refits_of(runs) if options.n_boot is None else options.n_boot
     answers = answers_of(runs, options.law, points, budgets, refits=refits, seed=options.seed)
     if not any(a.fit.ok for a in answers):
-        print(runs)  # noqa: T201
+        print(runs, file=sys.stderr if options.json else sys.stdout)
         why = "; ".join(dict.fromkeys(w for a in answers for w in a.fit.warnings))
         return _failed(f"{runs.name}: no law can be fitted: {why}")
     if options.json:
@@ -132,13 +132,21 @@ def _pair(text: str, option: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
+def _once(pairs: Sequence[tuple[str, str]], option: str) -> dict[str, str]:
+    """Pairs by name, each name given once."""
+    names = [name for name, _ in pairs]
+    if doubled := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise ValueError(f"{option}: {doubled[0]} is given {names.count(doubled[0])} times")
+    return dict(pairs)
+
+
 def _mapped(text: str) -> list[tuple[str, str]]:
     """Roles and columns; a comma that no role follows belongs to a column's name."""
     return [_pair(part, "--map") for part in re.split(r",(?=\s*\w+\s*=)", text)]
 
 
 def _point(text: str, axes: Sequence[str]) -> dict[str, float]:
-    pairs = dict(_pair(part, "--at") for part in text.split(","))
+    pairs = _once([_pair(part, "--at") for part in text.split(",")], f"--at {text}")
     if set(pairs) != set(axes):
         raise ValueError(f"--at {text}: give {', '.join(f'{a}=..' for a in axes)}")
     return {name: _number(value, f"--at {name}") for name, value in pairs.items()}

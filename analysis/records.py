@@ -112,6 +112,11 @@ def study(folder: str | Path) -> Study:
         ResultsError: see ``load``.
     """
     folder = Path(folder)
+    if folder.is_file():
+        raise ResultsError(
+            f"{folder}: a file, not the folder of a study; fit_law({str(folder)!r}) or "
+            f"python -m analysis.fit {folder} fits a law to a table of runs"
+        )
     if not folder.is_dir():
         raise ResultsError(f"{folder}: no such results folder")
     store = folder / ".runs"

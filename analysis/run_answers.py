@@ -199,7 +199,9 @@ def numbers(runs: Runs, answers: Iterable[Answer]) -> dict[str, Any]:
 def text_of(runs: Runs, answers: Sequence[Answer], refits: int) -> str:
     """What was taken, then each fit with what it predicts."""
     lines = [str(runs)]
-    if len(answers) > 1:
+    if not refits:
+        lines.append("--n-boot 0 makes no refits: predictions and optima have no intervals")
+    elif len(answers) > 1:
         lines.append(f"refits: {refits} of each data set (--n-boot {REFITS} for closer intervals)")
     for answer in answers:
         lines += ["", *(_brief(answer) if len(answers) > 1 else [answer.fit.summary()])]

@@ -22,9 +22,9 @@ MEANINGS = {
     "C": "training FLOPs", "loss": "loss",
 }  # fmt: skip
 EXACT: Mapping[str, tuple[str, ...]] = {
-    "N": ("n", "params", "parameters", "n_params", "num_params", "nparams", "n_parameters",
-          "num_parameters", "model_size", "model_params", "model_parameters", "param_count",
-          "parameter_count", "size"),
+    "N": ("n", "params_non_embedding", "params", "parameters", "n_params", "num_params",
+          "nparams", "n_parameters", "num_parameters", "model_size", "model_params",
+          "model_parameters", "param_count", "parameter_count", "size"),
     "D": ("d", "tokens", "n_tokens", "num_tokens", "ntokens", "train_tokens", "training_tokens",
           "records", "n_records", "samples", "n_samples", "examples", "n_examples", "images",
           "sequences", "dataset_size", "data_size", "train_size", "training_set_size", "n_train",
@@ -54,6 +54,9 @@ _NEVER = {  # of a word beside it, a column is something else: a spread, a ratio
     "mult", "per", "opt", "optimal", "star", "log", "batch", "lr", "pred", "predicted", "fitted",
     "fit", "pretty", "name", "weight",
 }  # fmt: skip
+_EMBEDDING = {"embedding", "embeddings", "embed", "emb", "nonembedding", "nonembed"}
+_WITHOUT = {"non", "no", "without", "excluding", "excl", "minus", "nonembedding", "nonembed"}
+_WITH = {"with", "including", "incl", "plus"}
 _TRAINING = {"train", "training"}
 _UNITS: Mapping[str, float] = {
     **dict.fromkeys(("k", "thousand", "thousands"), 1e3),
@@ -73,6 +76,20 @@ SET_NAMES = {  # words of columns that name a data set or a setup
     "condition", "domain", "benchmark", "suite", "study", "data", "paradigm", "objective",
     "algorithm", "method", "optimizer", "recipe", "series", "config",
 }  # fmt: skip
+FITTED = {"fit", "train", "training", "fitted", "used", "in"}
+HELD = {
+    "holdout", "held-out", "held_out", "heldout", "test", "val", "valid", "validation", "eval",
+    "extrapolation", "predict", "out",
+}  # fmt: skip
+DROPPED = {"dropped", "drop", "excluded", "exclude", "outlier", "ignored", "unused", "none"}
+FINISHED = {"done", "finished", "completed", "complete", "success", "succeeded", "ok",
+            "budget_limited"}  # fmt: skip
+UNFINISHED = {"failed", "crashed", "diverged", "killed", "running", "error", "oom", "cancelled",
+              "canceled", "pending", "preempted"}  # fmt: skip
+SIDES: Mapping[str, tuple[set[str], set[str], set[str]]] = {
+    "status": (FINISHED, set(), UNFINISHED), "split": (FITTED, HELD, DROPPED),
+}  # fmt: skip
+_HEADER = "from its header"  # where a factor comes from
 _ENOUGH = 6  # rows that a text column of another name must leave in half of its sets
 
 
@@ -190,6 +207,8 @@ def _rank(role: str, header: Header, exact: Sequence[str]) -> int | None:
         return 0 if header.column.strip().lower() == role.lower() else None
     if role == "loss":
         return _loss_rank(words)
+    if role == "N" and words & _EMBEDDING:
+        return _embedding_rank(words, exact)
     if header.name in exact:
         return exact.index(header.name)
     if role == "split":
@@ -200,6 +219,15 @@ def _rank(role: str, header: Header, exact: Sequence[str]) -> int | None:
     elif role == "D":
         fits = fits or header.name in EXACT["S"][1:]
     return len(exact) if fits and not words & _NEVER else None
+
+
+def _embedding_rank(words: set[str], exact: Sequence[str]) -> int | None:
+    """Parameters without embeddings come first; those of the embedding alone are never N."""
+    if words & _NEVER or not words & {*WORDS["N"], "n"}:
+        return None
+    if words & _WITHOUT:
+        return exact.index("params_non_embedding")
+    return len(exact) if words & _WITH else None
 
 
 def _loss_rank(words: set[str]) -> int | None:
@@ -250,7 +278,17 @@ def choose(table: Table, law: Law, given: Mapping[str, str]) -> dict[str, Chosen
             used.add(fitting[0])
     if missing := [role for role in needed if role not in found]:
         raise _not_found(table, law, missing, found)
-    return found
+    return {role: _cells_first(table, own) for role, own in found.items()}
+
+
+def _cells_first(table: Table, own: Chosen) -> Chosen:
+    """The factor of a header as it is applied: not to cells such as 20M, which say their own."""
+    suffixed = table.suffixed(own.column) if own.why == _HEADER else np.zeros(0, dtype=np.bool_)
+    if not suffixed.any():
+        return own
+    if len(table.texts(own.column)) - table.texts(own.column).count("") == int(suffixed.sum()):
+        return dataclasses.replace(own, factor=1.0, why="")
+    return dataclasses.replace(own, why=f"{_HEADER}, save in cells with a suffix of their own")
 
 
 def _data_order(columns: list[str], *, unique: bool) -> list[str]:
@@ -291,7 +329,7 @@ def taken(role: str, *columns: str) -> Chosen:
         role=role,
         column=columns[0],
         factor=(header.factor or 1.0) if scaled else 1.0,
-        why="from its header" if scaled else "",
+        why=_HEADER if scaled else "",
         others=tuple(columns[1:]),
         label=_label(role, header),
     )
@@ -314,6 +352,8 @@ def _not_found(
 ) -> RunsError:
     what = ", ".join(f"{r} ({MEANINGS[r]})" if r in MEANINGS else r for r in missing)
     text = f"no column for {what} of {law.name}; there are: {listed(table.columns)}"
+    if unread := [why for role in missing for why in _unread(table, role, found)]:
+        return table.error(f"no numbers for {what} of {law.name}: {'; '.join(unread)}")
     names = {c.lower() for c in table.columns}
     if {"metric", "value"} <= names and law.response in missing:
         return table.error(f"{text}. Rows of several metrics: --where metric=loss --map loss=value")
@@ -325,6 +365,29 @@ def _not_found(
     return table.error(f"{text}. {'; '.join(hints)}")
 
 
+def _unread(table: Table, role: str, found: Mapping[str, Chosen]) -> list[str]:
+    """Why the columns whose name fits a role hold no numbers for it."""
+    said = []
+    used = {own.column for own in found.values()}
+    for column in table.columns:
+        rank = _rank(role, header_of(column), EXACT.get(role, ()))
+        if column in used or rank is None or numeric(table, column):
+            continue
+        other = table.numbers(column)[1]
+        if not any(table.texts(column)):
+            why = f"is empty in all {len(table.places)} rows"
+        elif other:
+            first = other[0]
+            why = (
+                f": {table.places[first]} holds {table.texts(column)[first]!r}, which is no number"
+            )
+            why += f" ({len(other)} such rows)" if len(other) > 1 else ""
+        else:
+            why = "holds only 0 and 1, as flags do"
+        said.append(f"column {column}{'' if why.startswith(':') else ' '}{why}")
+    return said
+
+
 def listed(names: Sequence[str], most: int = 12) -> str:
     """Names with commas, up to ``most`` of them."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
@@ -333,6 +396,9 @@ def listed(names: Sequence[str], most: int = 12) -> str:
 
 def values_of(table: Table, chosen: Chosen) -> FloatArray:
     """The numbers of a column, times its factor; NaN where missing.
+
+    The unit of a header does not multiply a cell that has a suffix: 20M under ``params (M)`` is
+    20 million.
 
     Raises:
         RunsError: text, with its line.
@@ -346,7 +412,29 @@ def values_of(table: Table, chosen: Chosen) -> FloatArray:
             f"{table.cells[chosen.column][first]!r} is not a number{more}: correct it, or leave "
             "the cell empty, and the row is left out"
         )
+    if chosen.why.startswith(_HEADER):
+        return np.where(table.suffixed(chosen.column), values, values * chosen.factor)
     return values * chosen.factor
+
+
+def word_of(text: str) -> str:
+    """A value of a split or status, as it is compared."""
+    return text.lower().replace(" ", "-")
+
+
+def uses_of(table: Table, chosen: dict[str, Chosen], role: str) -> dict[str, int]:
+    """What each word of a split or status does: 0 is fitted, 1 held out, 2 left out.
+
+    Empty where there is no such column; one that only has the name is no longer chosen.
+    """
+    if role not in chosen:
+        return {}
+    fit, held, out = SIDES[role]
+    words = dict.fromkeys(word_of(t) for t in table.texts(chosen[role].column))
+    if not set(words) <= fit | held | out | {""} or not set(words) & (fit | held):
+        del chosen[role]
+        return {}
+    return {w: 0 if w in fit else 1 if w in held else 2 for w in words}
 
 
 def data_sets(

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from analysis.laws import FloatArray
@@ -30,6 +31,8 @@ _SNIFFED = 50  # lines that the delimiter is judged by
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 _POINTS = re.compile(r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?")
 _COMMA = re.compile(r"[+-]?\d+,\d*([eE][+-]?\d+)?")
+_POINT = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
+_DOUBTFUL = re.compile(r"[+-]?\d{1,3},\d{3}")  # a decimal comma, or thousands
 _SPACED = re.compile(r"(?<=\d)[\s\u00a0\u202f'\u2019_](?=\d{3}(\D|$))")
 _SUFFIXED = re.compile(r"(.*\d\.?)\s*([kKmMbBgGtT])")
 
@@ -80,6 +83,18 @@ class Table:
             except ValueError:
                 other.append(i)
         return values, other
+
+    def doubtful(self, column: str) -> str:
+        """A cell such as 4,430 where all cells look so and commas separate thousands, or empty."""
+        cells = [v for v in self.texts(column) if v]
+        sure = self.comma or any(not _DOUBTFUL.fullmatch(v) for v in cells)
+        return "" if sure or not cells else cells[0]
+
+    def suffixed(self, column: str) -> npt.NDArray[np.bool_]:
+        """Whether each cell (n,) says its own magnitude, as 125M does."""
+        cells = self.cells[column]
+        found = (isinstance(v, str) and bool(_SUFFIXED.fullmatch(v.strip())) for v in cells)
+        return np.array(list(found), dtype=np.bool_)
 
     def rows(self, keep: Sequence[int]) -> Table:
         """Some of the rows."""
@@ -320,16 +335,19 @@ def _check_header(path: Path, line: int, header: list[str]) -> None:
 def _decimal_comma(cells: Mapping[str, Sequence[str]], delimiter: str) -> bool:
     """Whether a comma is the decimal mark.
 
-    ``1,5`` says so. ``1,234`` alone may be either: between semicolons it is a decimal comma, as
-    spreadsheets in such places write it, otherwise it separates thousands.
+    ``1,5`` and ``0,125`` say so. ``1,234`` alone may be either: where no commas separate columns,
+    it is a decimal comma in a column of losses, which are no thousands, and elsewhere where no
+    number has a decimal point; otherwise it separates thousands.
     """
-    found = False
-    for column in cells.values():
+    doubtful = losses = points = False
+    for name, column in cells.items():
+        loss = "loss" in name.lower() or "entropy" in name.lower()
         for cell in column:
             text = cell.strip()
+            points = points or bool(_POINT.fullmatch(text))
             if "," not in text or not _COMMA.fullmatch(text):
                 continue
-            if not _THOUSANDS.fullmatch(text):
+            if not _THOUSANDS.fullmatch(text) or text.lstrip("+-").startswith("0"):
                 return True
-            found = found or delimiter == ";"
-    return found
+            doubtful, losses = True, losses or loss
+    return delimiter != "," and (losses or (doubtful and not points))

@@ -26,6 +26,8 @@ from analysis.laws import Law, get
 from analysis.run_columns import (
     COUNTS,
     MEANINGS,
+    SET_NAMES,
+    SIDES,
     Chosen,
     candidates,
     choose,
@@ -34,22 +36,14 @@ from analysis.run_columns import (
     listed,
     set_names,
     taken,
+    uses_of,
     values_of,
+    word_of,
 )
 from analysis.run_tables import MISSING, RunsError, Table, frame_table, read_table
 
 __all__ = ["Runs", "RunsError", "law_columns", "read_runs"]
 
-FITTED = {"fit", "train", "training", "fitted", "used", "in"}
-HELD = {
-    "holdout", "held-out", "held_out", "heldout", "test", "val", "valid", "validation", "eval",
-    "extrapolation", "predict", "out",
-}  # fmt: skip
-DROPPED = {"dropped", "drop", "excluded", "exclude", "outlier", "ignored", "unused", "none"}
-FINISHED = {"done", "finished", "completed", "complete", "success", "succeeded", "ok",
-            "budget_limited"}  # fmt: skip
-UNFINISHED = {"failed", "crashed", "diverged", "killed", "running", "error", "oom", "cancelled",
-              "canceled", "pending", "preempted"}  # fmt: skip
 _SMALLEST_N = 1000  # parameters; fewer, or a fraction of one, need a unit
 _SHOWN = 5
 
@@ -205,31 +199,26 @@ def _marked(
     """Rows that finished and are not dropped, and which rows are held out (n,)."""
     count = len(table.places)
     kinds = np.full(count, "fit", dtype=object)
-    for role, sides in (("status", (FINISHED, set(), UNFINISHED)), ("split", _SPLIT)):
-        if role not in chosen:
+    for role in SIDES:
+        uses = uses_of(table, chosen, role)
+        if not uses:
             continue
         column = chosen[role].column
-        texts = [t.lower().replace(" ", "-") for t in table.texts(column)]
-        known = set().union(*sides) | {""}
-        if not set(texts) <= known or not set(texts) & (sides[0] | sides[1]):
-            del chosen[role]  # some other column of that name
-            continue
+        texts = [word_of(t) for t in table.texts(column)]
+        left = kinds != "out"
+        alone = not any(uses[t] == 0 for t, own in zip(texts, left, strict=True) if own)
         tally = []
-        for word in dict.fromkeys(texts):
-            same = np.array([t == word for t in texts])
-            use = 0 if word in sides[0] else 1 if word in sides[1] else 2
-            kinds[same & (kinds != "out")] = ("fit", "held", "out")[use]
+        for word, use in uses.items():
+            same = left & np.array([t == word for t in texts])
             verb = ("fitted", "held out and predicted", "left out")[use]
+            if use == 1 and alone:
+                verb = "fitted, since no row is marked to be fitted"
+            kinds[same] = ("fit", "fit" if alone else "held", "out")[use]
             tally.append(f"{int(same.sum())} {verb} ({word or 'empty'})")
         more = f"; not used: {listed(chosen[role].others)}" if chosen[role].others else ""
         took.append(f"{role} from column {column}: {', '.join(tally)}{more}")
-    if not (kinds == "fit").any():
-        kinds[kinds == "held"] = "fit"
     keep = [int(i) for i in np.flatnonzero(kinds != "out")]
     return keep, [bool(k == "held") for k in kinds]
-
-
-_SPLIT = (FITTED, HELD, DROPPED)
 
 
 def _frame(
@@ -237,6 +226,13 @@ def _frame(
 ) -> pd.DataFrame:
     """Numbers by role, without the rows that lack one."""
     needed = list(dict.fromkeys((*law.axes, law.response)))
+    if cell := table.doubtful(chosen[law.response].column):
+        raise table.error(
+            f"column {chosen[law.response].column}: {cell!r} and all other cells may have a "
+            f"decimal comma or be thousands: write {cell.replace(',', '.')} or "
+            f"{cell.replace(',', '')}, or separate columns by semicolons or tabs, where it is a "
+            "decimal comma"
+        )
     roles = [*needed, *(r for r in ("C", *law.held) if r in chosen and r not in needed)]
     frame: pd.DataFrame = pd.DataFrame({r: values_of(table, chosen[r]) for r in roles})
     for role in ("trial", "seed"):
@@ -249,7 +245,9 @@ def _frame(
         warnings.append(_left_out(table, frame, needed, chosen))
     frame = frame[~lacking]
     if frame.empty:
-        raise table.error(f"no row has all of {', '.join(needed)}")
+        empty = [r for r in needed if not any(table.texts(chosen[r].column))]
+        why = "".join(f"; column {chosen[r].column} is empty in all rows" for r in empty)
+        raise table.error(f"no row has all of {', '.join(needed)}{why}")
     signed = law.residual == "linear"
     for role in needed:
         if signed and role == law.response:
@@ -424,6 +422,40 @@ def named_columns(data: Data, roles: Sequence[str]) -> pd.DataFrame:
     return frame.assign(**own)
 
 
+def _overlooked(frame: pd.DataFrame, law: Law) -> list[str]:
+    """What columns tell of rows that are fitted all the same: a split, a status, data sets."""
+    known = {*law.axes, *law.held, law.response, "trial", "C"}
+    if frame.empty or not frame.columns.is_unique or set(frame.columns) <= known:
+        return []
+    if {"protocol", "recipe"} <= set(frame.columns):  # of ``law_rows``, which takes all recipes
+        frame = frame.drop(columns="recipe")
+    table, said = frame_table(frame.reset_index(drop=True)), []
+    try:
+        chosen = choose(table, law, {r: r for r in (*law.axes, law.response)})
+        rows = pd.DataFrame({r: values_of(table, chosen[r]) for r in law.axes})
+    except RunsError:
+        return []  # checked_rows says what is wrong
+    for role in SIDES:
+        uses = uses_of(table, chosen, role)
+        if len(set(uses.values())) > 1:
+            column = chosen[role].column
+            best = min(uses.values())
+            word = next(t for t in table.texts(column) if uses[word_of(t)] == best)
+            said.append(
+                f"column {column} holds {', '.join(w or 'empty' for w in uses)}: all {len(frame)} "
+                f"rows are fitted; fit_law(path) or frame[frame[{column!r}] == {word!r}] takes the "
+                f"{word} rows"
+            )
+    named = {c: v for c, v in table.cells.items() if set(header_of(c).words) & SET_NAMES}
+    sets = dataclasses.replace(table, cells=named)  # a text of another name, as a commit, is none
+    for column, values in data_sets(sets, rows, chosen, None).items():
+        said.append(
+            f"pools {len(set(values))} data sets of column {column}: fit each, such as "
+            f"frame[frame[{column!r}] == {values[0]!r}], or read_runs(frame).sets"
+        )
+    return said
+
+
 def law_columns(
     data: Data | str | Path, law: Law
 ) -> tuple[Data, list[str], list[str], dict[str, str]]:
@@ -449,7 +481,7 @@ def law_columns(
     needed = (*law.axes, law.response)
     if frame.empty or set(needed) <= set(frame.columns):
         plain: dict[str, str] = {r: f"{r}, {MEANINGS[r]}" for r in law.axes if r in ("N", "D")}
-        return data, [], [], plain
+        return data, _overlooked(frame, law), [], plain
     try:
         runs = read_runs(frame.reset_index(drop=True), law)
     except RunsError as error:

@@ -19,6 +19,20 @@ LAW_STAGE = "pretrain"
 _NAMED = {"labels_fraction": "labels", "num_labels": "classes", "label_set": "label set"}
 
 
+def check_study(frame: pd.DataFrame) -> None:
+    """Refuse a frame that is not of ``load``.
+
+    Raises:
+        ValueError: which columns it lacks.
+    """
+    needed = ("trial", "corpus", "status", "task", "split", "metric", "protocol", "value")
+    if missing := [c for c in needed if c not in frame.columns]:
+        raise ValueError(
+            f"not the frame of a study, as load returns it: no column {', '.join(missing)}; a law "
+            "of a table of runs: fit_law(frame), or python -m analysis.fit runs.csv"
+        )
+
+
 def law_rows(
     frame: pd.DataFrame,
     task: str | None = None,
@@ -42,6 +56,7 @@ def law_rows(
         ValueError: no such rows (the message lists what there is), or rows of several
             families, objectives, corpora or the like, which no single law describes.
     """
+    check_study(frame)
     frame = frame if "fold" in frame.columns else pooled(frame)
     where = frame["corpus"] if task is None else task
     chosen = (frame["metric"] == metric) & (frame["split"] == split)
@@ -133,6 +148,7 @@ def groups(frame: pd.DataFrame) -> Iterable[tuple[dict[str, Any], pd.DataFrame]]
 
     Only pretraining has laws: codebooks, random weights and fine-tuned models have tables.
     """
+    check_study(frame)
     frame = frame if "fold" in frame.columns else pooled(frame)
     part = frame[(frame["stage"] == LAW_STAGE) & (frame["paradigm"] != "random")]
     key = part[list(GROUP)].copy()

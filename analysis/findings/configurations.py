@@ -16,7 +16,7 @@ from analysis.findings.trust import law_doubt, transfer_doubt
 from analysis.fit import fit_law
 from analysis.laws import FloatArray
 from analysis.result import Fit
-from analysis.selection import USED
+from analysis.selection import USED, check_study
 from analysis.transfer import Transfer, fit_transfer
 
 PROBE = "linear-probe"
@@ -115,7 +115,11 @@ def configurations(frame: pd.DataFrame, n_boot: int) -> tuple[list[Configuration
 
     Returns:
         Configurations, one for each family and paradigm, and notes on what was left out.
+
+    Raises:
+        ValueError: not the frame of a study.
     """
+    check_study(frame)
     frame = frame[frame["metric"].isin(("loss", ""))]  # "": trials without a value
     chosen, notes = chosen_groups(frame)
     found = []

@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import fit_law, load
+from analysis import fit_law, law_rows, load
 from analysis.checked import swapped
 from analysis.laws import LAWS, Law
+from analysis.questions import ask
+from analysis.records import ResultsError
 from analysis.result import Fit
 from analysis.status import Status
 from analysis.testing import LawContract
@@ -329,3 +331,16 @@ def test_a_frame_of_strings_and_an_empty_one_are_refused() -> None:
         fit_law(text.iloc[:0])
     with pytest.raises(ValueError, match="needs columns N, D, loss"):
         fit_law(pd.DataFrame())
+
+
+def test_what_is_no_study_is_sent_to_the_law_of_a_table(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"N": [1e6, 2e6], "D": [1e9, 1e9], "loss": [3.2, 3.1]})
+    for of in (ask, law_rows):
+        with pytest.raises(ValueError, match=r"no column trial, .*fit_law\(frame\), or python -m"):
+            of(frame)
+    path = tmp_path / "runs.csv"
+    frame.to_csv(path, index=False)
+    with pytest.raises(ResultsError, match=r"runs.csv: a file, not .*python -m analysis.fit"):
+        load(path)
+    with pytest.raises(ResultsError, match="no such results folder"):
+        load(tmp_path / "none")

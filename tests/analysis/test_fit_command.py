@@ -170,6 +170,9 @@ REFUSED: list[tuple[list[str], str]] = [
     (["--at", "N=1e9"], "--at N=1e9: give N=.., D=.."),
     (["--at", "N=1e9,D=much"], "--at D: 'much' is not a positive number"),
     (["--at", "1e9"], "--at: '1e9' is not NAME=VALUE"),
+    (["--at", "N=7B,N=8B,D=1B"], "--at N=7B,N=8B,D=1B: N is given 2 times"),
+    (["--map", "N=D", "--map", "N=N"], "--map: N is given 2 times"),
+    (["--where", "seed=0", "--where", "seed=1"], "--where: seed is given 2 times"),
     (["--compute", "-1"], "--compute: '-1' is not a positive number"),
     (["--law", "chinchila"], "did you mean 'chinchilla'"),
     (["--by", "corpus"], "no column 'corpus'; there are: N, D, seed, loss"),
@@ -207,6 +210,28 @@ def test_files_that_no_law_fits_exit_2(
     assert "python -m analysis.report" in capsys.readouterr().err
     assert main([str(tmp_path / "none.csv")]) == 2
     assert "none.csv: no such file" in capsys.readouterr().err
+
+
+def test_json_of_a_file_that_no_law_fits_is_empty(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, ["N,D,loss", "1e6,1e9,3.2"])
+    assert main([str(path), "--json"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "1 rows" in printed.err and "no law can be fitted" in printed.err
+
+
+def test_no_refits_are_said_to_give_no_intervals(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(write(tmp_path, runs().to_csv(index=False).splitlines()))
+    at = ["--at", "N=7B,D=1B"]
+    plain = said([path, *at, "--n-boot", "0"], capsys)
+    assert "--n-boot 0 makes no refits: predictions and optima have no intervals" in plain
+    (line,) = [t for t in plain.splitlines() if t.startswith("  at N = 7G")]
+    assert "95 %" not in line
+    assert "no intervals" not in said([path, *at, *QUICK], capsys)
 
 
 def test_output_that_cannot_be_written_exits_2(

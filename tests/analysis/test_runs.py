@@ -10,14 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import fit_law
+from analysis import fit_law, law_rows, load
 from analysis.laws import get
 from analysis.run_columns import header_of
 from analysis.run_tables import number_of
-from analysis.runs import RunsError, read_runs
+from analysis.runs import RunsError, law_columns, read_runs
+from analysis.selection import groups
 from tests.analysis.anyones import runs, write
 
 PLAIN = runs()
+RESULTS = Path(__file__).resolve().parents[2] / "results"
 
 
 @pytest.mark.parametrize(
@@ -94,6 +96,22 @@ def test_every_dialect_gives_the_same_runs(dialect: str, tmp_path: Path) -> None
     )
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t", "|", " "])
+def test_three_decimals_after_a_comma_are_no_thousands(delimiter: str, tmp_path: Path) -> None:
+    rows = [["N", "D", "loss"], *([f"{n}", "1000000", f"{n},430"] for n in range(2, 8))]
+    found = read_runs(write(tmp_path, [delimiter.join(row) for row in rows]))
+    np.testing.assert_allclose(found.only()["loss"], np.arange(2, 8) + 0.43, rtol=1e-15)
+    assert "decimal commas" in found.took
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_thousands_stay_so_beside_decimal_points(delimiter: str, tmp_path: Path) -> None:
+    rows = [["N", "D", "loss"], *([f"{n},000", "1000000", f"{n}.430"] for n in range(2, 8))]
+    found = read_runs(write(tmp_path, [delimiter.join(row) for row in rows])).only()
+    np.testing.assert_allclose(found["N"], 1000.0 * np.arange(2, 8), rtol=1e-15)
+    np.testing.assert_allclose(found["loss"], np.arange(2, 8) + 0.43, rtol=1e-15)
+
+
 @pytest.mark.parametrize("suffix", [".jsonl", ".json", ".parquet", ".xlsx"])
 def test_other_formats_by_extension(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"runs{suffix}"
@@ -134,6 +152,35 @@ def test_units_in_headers_are_applied_and_said() -> None:
     np.testing.assert_allclose(found.only()[["N", "D"]], PLAIN[["N", "D"]], rtol=1e-12)
     assert any("N from column params (M), times 1e+06 from its header" in t for t in found.took)
     assert found.labels == {"N": "N, params", "D": "D, tokens", "loss": "loss"}
+
+
+def test_a_suffix_of_a_cell_wins_over_the_unit_of_its_header() -> None:
+    cells = [f"{v / 1e6:.17g}M" for v in PLAIN["N"]]
+    table = {"params (M)": cells, "tokens": PLAIN["D"], "loss": PLAIN["loss"]}
+    found = read_runs(pd.DataFrame(table))
+    np.testing.assert_allclose(found.only()["N"], PLAIN["N"], rtol=1e-12)
+    assert found.chosen["N"].factor == 1
+    assert not any("header" in t for t in found.took)
+    cells[0] = cells[0].rstrip("M")  # one cell in the header's unit
+    mixed = read_runs(pd.DataFrame({**table, "params (M)": cells}))
+    np.testing.assert_allclose(mixed.only()["N"], PLAIN["N"], rtol=1e-12)
+    assert any("save in cells with a suffix" in t for t in mixed.took)
+
+
+def test_parameters_of_the_embedding_are_never_n() -> None:
+    sizes = {"params_embedding": PLAIN["N"] / 10, "params_non_embedding": PLAIN["N"]}
+    rest = PLAIN.drop(columns="N")
+    for names in (list(sizes), list(sizes)[::-1]):
+        found = read_runs(rest.assign(**{k: sizes[k] for k in names}))
+        np.testing.assert_allclose(found.only()["N"], PLAIN["N"], rtol=1e-15)
+        assert found.chosen["N"].others == ()
+    both = read_runs(rest.assign(params=PLAIN["N"] * 1.1, **sizes)).chosen["N"]
+    assert (both.column, both.others) == ("params_non_embedding", ("params",))
+    for column in ("embedding_params", "embed_params", "n_params_emb"):
+        with pytest.raises(RunsError, match="no column for N"):
+            read_runs(rest.assign(**{column: PLAIN["N"]}))
+    for column in ("params_excluding_embeddings", "nonembedding_params", "params_with_embedding"):
+        assert read_runs(rest.assign(**{column: PLAIN["N"]})).chosen["N"].column == column
 
 
 def test_the_first_loss_is_taken_and_the_others_named() -> None:
@@ -207,6 +254,56 @@ def test_split_and_status_are_followed_and_said() -> None:
     assert not found.warnings
 
 
+def test_rows_that_are_all_held_out_are_fitted_and_it_is_said() -> None:
+    found = read_runs(PLAIN.assign(split="test"))
+    assert len(found.only()) == 25 and not found.held
+    assert any("25 fitted, since no row is marked to be fitted (test)" in t for t in found.took)
+    assert "held out and predicted" not in str(found)
+    failed = PLAIN.assign(split=["fit"] * 3 + ["test"] * 22, status=["failed"] * 3 + ["done"] * 22)
+    left = read_runs(failed)
+    assert len(left.only()) == 22 and not left.held
+    assert any("0 fitted (fit), 22 fitted, since no row" in t for t in left.took)
+
+
+def told(frame: pd.DataFrame) -> list[str]:
+    """Warnings of a fit that a plain frame does not have."""
+    fit = fit_law(frame, n_boot=0)
+    assert len(fit.rows) == len(frame)
+    return [w for w in fit.warnings if w not in fit_law(PLAIN, n_boot=0).warnings]
+
+
+def test_columns_that_a_frame_is_fitted_in_spite_of_are_named() -> None:
+    split = ["Fit"] * 20 + ["holdout"] * 3 + ["dropped"] * 2
+    assert told(PLAIN.assign(split=split)) == [
+        "column split holds fit, holdout, dropped: all 25 rows are fitted; fit_law(path) or "
+        "frame[frame['split'] == 'Fit'] takes the Fit rows"
+    ]
+    (status,) = told(PLAIN.assign(status=["done"] * 23 + ["failed"] * 2))
+    assert status.startswith("column status holds done, failed: all 25 rows are fitted")
+    tasks = pd.concat([PLAIN.assign(task=t) for t in ("a", "b", "c")], ignore_index=True)
+    tasks["loss"] *= np.repeat([1.0, 1.01, 1.02], 25)
+    (pooled,) = told(tasks)
+    assert pooled.startswith("pools 3 data sets of column task: fit each, such as frame[frame['t")
+
+
+def test_columns_of_one_value_and_of_runs_are_not_named() -> None:
+    one = {"split": "holdout", "status": "failed", "task": "a", "dataset": "b"}
+    used = ["done", "budget_limited", "done", "done", "done"] * 5
+    assert told(PLAIN.assign(**one)) == []
+    own = PLAIN.assign(trial=[f"t{i}" for i in range(25)], size=PLAIN["N"].astype(str), seed=1)
+    assert told(own.assign(commit=["abc"] * 12 + ["def"] * 13)) == []
+    assert told(PLAIN.assign(status=used)) == []
+
+
+@pytest.mark.parametrize("study", sorted(p.parent for p in RESULTS.glob("*/trials.csv")))
+def test_frames_of_studies_are_not_doubted(study: Path) -> None:
+    frame = load(study)
+    for kind, part in groups(frame):
+        rows = law_rows(part).rename(columns={"value": "loss"})
+        doubts = law_columns(rows, get("chinchilla"))[1]
+        assert doubts == [] == law_columns(part, get("chinchilla"))[1], kind
+
+
 def test_checkpoints_of_one_run_give_their_last() -> None:
     early = PLAIN.assign(run=[f"r{i}" for i in range(25)], step=100)
     late = early.assign(step=200, loss=early["loss"] - 0.1)
@@ -268,6 +365,10 @@ BAD: dict[str, tuple[list[str], str]] = {
         ["N,D,loss", "1e6,1e9,3,2", "2e6,1e9,3,1"],
         "line 2: 4 cells under 3 headers; are decimal commas",
     ),
+    "losses with a decimal comma or thousands": (
+        ["N,D,loss", '1e6,1e9,"4,430"', '2e6,1e9,"3,210"'],
+        "column loss: '4,430' and all other cells may have a decimal comma .* write 4.430 or 4430",
+    ),
     "a column twice": (["N,D,loss,loss", "1,2,3,4"], "two columns are called 'loss'"),
     "no loss": (["N,D,acc", "1e6,1e9,0.5"], r"no column for loss \(loss\) of chinchilla"),
     "no data size": (
@@ -278,6 +379,15 @@ BAD: dict[str, tuple[list[str], str]] = {
         ["N,D,metric,value", "1e6,1e9,loss,3.2"],
         "--where metric=loss --map loss=value",
     ),
+    "a loss that is empty": (
+        ["N,D,loss", "1e6,1e9,NaN", "2e6,1e9,", "4e6,1e9,NaN"],
+        "column loss is empty in all 3 rows",
+    ),
+    "a loss in per cent": (
+        ["N,D,loss", "1e6,1e9,2.25%", "2e6,1e9,2.20%"],
+        r"column loss: line 2 holds '2.25%', which is no number \(2 such rows\)",
+    ),
+    "a loss of flags": (["N,D,loss", "1e6,1e9,1", "2e6,1e9,0"], "column loss holds only 0 and 1"),
     "no complete row": (["N,D,loss", "1e6,,3.2", ",1e9,3.1", "1e6,1e9,"], "no row has all of N, D"),
 }
 
