@@ -28,9 +28,9 @@ IndexArray = npt.NDArray[np.intp]
 def run_column(frame: pd.DataFrame, law: Law) -> str | None:
     """Column that says which rows are of one run; None where there is none, or it cannot be one.
 
-    A column of runs is taken at its word, if it names more of them than the law has parameters.
-    A column of models is taken where rows of a model can be checkpoints: it is no other name for
-    N, and rows repeat it.
+    A column of runs is taken where it names more of them than the law has parameters and does not
+    restart (``restarts``). A column of models is taken where rows of a model can be checkpoints as
+    well: it is no other name for N, and rows repeat it.
 
     Args:
         frame: rows as given, with all their columns.
@@ -47,8 +47,24 @@ def run_column(frame: pd.DataFrame, law: Law) -> str | None:
         groups = frame[column].nunique()
         if groups <= len(law.parameters) or (name in MODEL and groups == len(frame)):
             continue
+        if restarts(frame, column, law):
+            continue
         if name in RUN or not _names_size(frame, column, law):
             return column
+    return None
+
+
+def restarts(frame: pd.DataFrame, column: str, law: Law) -> str | None:
+    """Scale that differs within a value of ``column``, which is then no run; None where none does.
+
+    A run has one N, and one D where the law tells the samples seen from it. Along a course only
+    samples, compute or losses move. So numbers that begin again in every cell count repeats.
+    """
+    still = ["N", *(["D"] if {"D", "S"} <= set(law.axes) else [])]
+    sizes = frame.groupby(column, sort=False)
+    for axis in still:
+        if axis in frame.columns and int(sizes[axis].nunique().max()) > 1:
+            return axis
     return None
 
 
@@ -73,6 +89,11 @@ def trajectories(frame: pd.DataFrame, law: Law) -> list[str]:
     if run_column(frame, law) is not None:
         return []
     named = [str(c) for c in frame.columns if str(c).lower() in RUN]
+    if named and frame[named[0]].notna().any() and (axis := restarts(frame, named[0], law)):
+        return [
+            f"column {named[0]} holds several {axis} under one value: it counts repeats and names "
+            "no runs; rows count as independent; name the runs of checkpoints in a column trial"
+        ]
     if named and frame[named[0]].nunique() < len(frame):
         return [
             f"column {named[0]} names {frame[named[0]].nunique()} runs for {len(law.parameters)} "
