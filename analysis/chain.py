@@ -4,7 +4,8 @@ A law of loss in scale and a law of a metric in loss are fitted to the same runs
 2024, arXiv 2407.21783, section 3.2.1; Bhagia et al. 2024, arXiv 2412.04403). Each has its error,
 and they are not independent: a resample of the runs moves both. So every resample goes through both
 laws, and the scatter of a new run is that of the measured metric about the chain, not the sum of
-two scatters.
+two scatters. What is drawn are clusters (``analysis.clusters``), as the law of the loss alone finds
+them: copies are one, and so are seeds that share an error of their cell.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.checked import Data
+from analysis.clusters import run_column
 from analysis.fit import fit_law
 from analysis.laws import FloatArray, Law, get
 from analysis.result import Fit
@@ -32,7 +34,7 @@ class Chain:
     Attributes:
         loss: law of the loss in scale.
         metric: law of the metric in the loss.
-        rows: the runs that have both: trial, scales, loss, metric.
+        rows: the rows that have both: trial (the cluster), scales, loss, metric.
     """
 
     loss: Fit
@@ -45,8 +47,9 @@ class Chain:
         at = self.rows[list(self.loss.law.axes)].to_numpy(dtype=np.float64)
         fitted = self._metric(self.metric.theta[None], self._loss(self.loss.theta[None], at))[0]
         error = self.rows[self.metric.law.response].to_numpy(dtype=np.float64) - fitted
-        spare = len(error) - self.loss.problem.varied - self.metric.problem.varied
-        return float(np.sqrt((error**2).sum() / max(1, spare)))
+        clusters = int(self.rows["trial"].nunique())
+        spare = clusters - self.loss.problem.varied - self.metric.problem.varied
+        return float(np.sqrt((error**2).mean() * clusters / max(1, spare)))
 
     def _loss(self, theta: FloatArray, x: FloatArray) -> FloatArray:
         """Losses (R, m) at scales (m, K) for parameters (R, P)."""
@@ -148,12 +151,13 @@ def fit_chain(
 
     Args:
         data: columns: the axes of the first law, its response, the metric, with ``trial`` where
-            runs have several rows. Rows without a metric still tell the loss.
+            runs have several rows. Rows without a metric still tell the loss. Copies count once,
+            and so do the seeds of a cell where they miss the law of the loss together.
         loss: law of the loss.
         metric: law of the metric in the loss, such as ``sigmoid`` or ``error_law``.
         loss_options: of ``fit_law`` for the first law, such as ``fixed``.
         metric_options: the same for the second.
-        n_boot: resamples of the runs, shared by both.
+        n_boot: resamples of the clusters, shared by both.
         seed: of the resamples.
 
     Raises:
@@ -169,11 +173,10 @@ def fit_chain(
     frame = pd.DataFrame(dict(data)).reset_index(drop=True)
     if missing := [c for c in (*first.axes, first.response, second.response) if c not in frame]:
         raise ValueError(f"a chain of {first.name} and {second.name} needs {', '.join(missing)}")
-    if "trial" not in frame:
-        frame.insert(0, "trial", [f"row {i}" for i in range(len(frame))])
-    known = frame[frame[second.response].notna()].reset_index(drop=True)
-    if known.empty:
+    if frame[second.response].isna().all():
         raise ValueError(f"no row has a {second.response}")
+    frame, said = _clustered(frame, first, second.response, loss_options or {}, seed)
+    known = frame[frame[second.response].notna()].reset_index(drop=True)
     pool = list(dict.fromkeys(frame["trial"]))
     shared: dict[str, Any] = {"n_boot": n_boot, "seed": seed, "pool": pool}
     columns = ["trial", first.response, second.response]
@@ -181,7 +184,33 @@ def fit_chain(
         fit_law(frame.drop(columns=second.response), first, **shared, **(loss_options or {})),
         fit_law({c: known[c] for c in columns}, second, **shared, **(metric_options or {})),
     )
+    _check(*fits)
+    remarks = tuple(dict.fromkeys((*said, *fits[0].remarks)))
+    return Chain(loss=dataclasses.replace(fits[0], remarks=remarks), metric=fits[1], rows=known)
+
+
+def _clustered(
+    frame: pd.DataFrame, law: Law, metric: str, options: dict[str, Any], seed: int
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Rows whose ``trial`` is their cluster, and what the law of the loss alone says of the rows.
+
+    A pool leaves trials as given, so that what is one draw of the error must be one trial.
+    """
+    if "trial" not in frame:
+        named = run_column(frame.drop(columns=metric), law)
+        trial = [f"row {i}" for i in range(len(frame))]
+        frame = frame.assign(trial=trial if named is None else frame[named].astype(str))
+    alone = fit_law(frame.drop(columns=metric), law, n_boot=0, seed=seed, **options)
+    _check(alone)
+    # every row of a trial lies in one cluster, which takes the name of its first trial
+    trials, clusters = alone.rows["trial"].to_numpy(), alone.problem.runs
+    first = trials[np.unique(clusters, return_index=True)[1]]
+    names = dict(zip(trials, first[clusters], strict=True))
+    return frame.assign(trial=[names.get(t, t) for t in frame["trial"]]), alone.remarks
+
+
+def _check(*fits: Fit) -> None:
+    """Refuse laws that cannot be fitted."""
     for fit in fits:
         if not fit.ok:
             raise ValueError(f"{fit.law.name} cannot be fitted: {'; '.join(fit.remarks)}")
-    return Chain(loss=fits[0], metric=fits[1], rows=known)

@@ -63,7 +63,7 @@ def restarts(frame: pd.DataFrame, column: str, law: Law) -> str | None:
     still = ["N", *(["D"] if {"D", "S"} <= set(law.axes) else [])]
     sizes = frame.groupby(column, sort=False)
     for axis in still:
-        if axis in frame.columns and int(sizes[axis].nunique().max()) > 1:
+        if axis in frame.columns and bool((sizes[axis].transform("nunique") > 1).any()):
             return axis
     return None
 
@@ -88,17 +88,8 @@ def trajectories(frame: pd.DataFrame, law: Law) -> list[str]:
     """
     if run_column(frame, law) is not None:
         return []
-    named = [str(c) for c in frame.columns if str(c).lower() in RUN]
-    if named and frame[named[0]].notna().any() and (axis := restarts(frame, named[0], law)):
-        return [
-            f"column {named[0]} holds several {axis} under one value: it counts repeats and names "
-            "no runs; rows count as independent; name the runs of checkpoints in a column trial"
-        ]
-    if named and frame[named[0]].nunique() < len(frame):
-        return [
-            f"column {named[0]} names {frame[named[0]].nunique()} runs for {len(law.parameters)} "
-            "parameters: rows count as independent, and intervals are too narrow where they are not"
-        ]
+    if said := _no_names(frame, law):
+        return said
     moving = [a for a in law.axes if a not in ("N", "D")]
     if not moving or not {"N", "D"} <= set(frame.columns):
         return []
@@ -114,6 +105,24 @@ def trajectories(frame: pd.DataFrame, law: Law) -> list[str]:
         f"{moving[-1]}: if they are checkpoints, name their runs in a column trial, or intervals "
         "are too narrow"
     ]
+
+
+def _no_names(frame: pd.DataFrame, law: Law) -> list[str]:
+    """A warning where a column looks as if it named runs, and does not."""
+    named = [str(c) for c in frame.columns if str(c).lower() in RUN]
+    if not named:
+        return []
+    if axis := restarts(frame, named[0], law):
+        return [
+            f"column {named[0]} holds several {axis} under one value: it counts repeats and names "
+            "no runs; rows count as independent; name the runs of checkpoints in a column trial"
+        ]
+    if frame[named[0]].nunique() < len(frame):
+        return [
+            f"column {named[0]} names {frame[named[0]].nunique()} runs for {len(law.parameters)} "
+            "parameters: rows count as independent, and intervals are too narrow where they are not"
+        ]
+    return []
 
 
 def joined(runs: IndexArray, with_: IndexArray) -> IndexArray:

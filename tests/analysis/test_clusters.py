@@ -50,6 +50,20 @@ def test_trials_do_not_hide_that_seeds_share_an_error() -> None:
     assert pooled.problem.dof == 36 - 3  # resamples are shared with other laws, run by run
 
 
+def test_of_copies_in_a_pool_no_more_is_said_than_is_done() -> None:
+    data = copied(world(0, 0.0, 0.01, seeds=1), 3)
+    trial = [f"t{i}" for i in range(36)]
+    apart = fit_law({**data, "trial": trial}, "d_law", n_boot=0, pool=trial)
+    assert apart.problem.dof == 36 - 3
+    said = [w for w in apart.warnings if w.startswith("24 rows repeat")]
+    assert len(said) == 1 and "with a pool every trial counts as independent" in said[0]
+    one = [f"t{i % 12}" for i in range(36)]
+    told = fit_law({**data, "trial": one}, "d_law", n_boot=0, pool=trial[:12])
+    assert told.problem.dof == 12 - 3
+    said = [w for w in told.warnings if w.startswith("24 rows repeat")]
+    assert len(said) == 1 and said[0].endswith("they do not count as independent")
+
+
 @pytest.mark.slow
 def test_intervals_cover_where_seeds_share_an_error() -> None:
     """By ``fit.intervals`` and ``predict``; see ``docs/fitting.md``."""
