@@ -11,6 +11,8 @@ them: copies are one, and so are seeds that share an error of their cell.
 from __future__ import annotations
 
 import dataclasses
+import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ from analysis.checked import Data
 from analysis.clusters import run_column
 from analysis.fit import fit_law
 from analysis.laws import FloatArray, Law, get
-from analysis.result import Fit
+from analysis.result import ExtrapolationWarning, Fit, untested_words
 from analysis.uncertainty import t_quantile, widened
 
 _BESIDE = ("mean_low", "mean_high")
@@ -60,62 +62,98 @@ class Chain:
         law = self.metric.law
         return np.stack([law.value(t, row[:, None]) for t, row in zip(theta, loss, strict=True)])
 
-    @np.errstate(all="ignore")
-    def predict(self, **scales: npt.ArrayLike) -> pd.DataFrame:
+    def predict(
+        self,
+        at: pd.DataFrame | Mapping[str, npt.ArrayLike] | None = None,
+        /,
+        **scales: npt.ArrayLike,
+    ) -> pd.DataFrame:
         """Predict the loss and the metric at scales, with 95 % intervals of the metric.
 
         Args:
+            at: a frame with the axes of the law of the loss among its columns; ``scales`` may add
+                others.
             **scales: a scalar or (m,) for every axis of the law of the loss.
 
         Returns:
             One row per point: the scales, ``loss``, the metric by its name,
-            ``mean_low``/``mean_high`` (of the curve) and ``new_low``/``new_high`` (of a new run).
+            ``mean_low``/``mean_high`` (of the curve) and ``new_low``/``new_high`` (of a new run),
+            ``beyond`` (how many times the point lies outside the data of the law that it lies
+            farther from) and ``untested`` (by either law), as ``Fit.predict`` has them.
             What either law's own interval holds beyond its resamples, such as the error of the
-            law outside the data, is carried to the metric and added in quadrature. NaN without
-            resamples.
+            law outside the data, is carried to the metric and added in quadrature. Intervals are
+            NaN without resamples; those of a share end at 0 and 1.
 
         Raises:
             ValueError: a scale is missing, not one of the law's, or not positive.
+
+        Warns:
+            ExtrapolationWarning: some points are ``untested``: there the interval extrapolates
+                the error of a law too.
         """
+        if at is not None:
+            columns = at.columns if isinstance(at, pd.DataFrame) else at
+            scales = {**{a: at[a] for a in self.loss.law.axes if a in columns}, **scales}
         x = self.loss.scales(scales)
-        loss = self._loss(self.loss.theta[None], x)
-        value = self._metric(self.metric.theta[None], loss)[0]
-        frame = pd.DataFrame(x, columns=list(self.loss.law.axes)).assign(loss=loss[0])
+        loss = self._loss(self.loss.theta[None], x)[0]
+        first, second = self.loss.predicted(x), self.metric.predicted(loss[:, None])
+        frame = self._intervals(x, loss, first, second)
+        frame["beyond"] = np.fmax(first["beyond"], second["beyond"])
+        frame["untested"] = first["untested"] | second["untested"]
+        said = [
+            untested_words(fit, own)
+            for fit, own in ((self.loss, first), (self.metric, second))
+            if len(fit.bootstrap.theta) and bool(own["untested"].any())
+        ]
+        if said:
+            warnings.warn("; ".join(said), ExtrapolationWarning, stacklevel=2)
+        return frame
+
+    @np.errstate(all="ignore")
+    def _intervals(
+        self, x: FloatArray, loss: FloatArray, first: pd.DataFrame, second: pd.DataFrame
+    ) -> pd.DataFrame:
+        """The table of ``predict`` at ``x`` (m, K), from what either law predicts there."""
+        value = self._metric(self.metric.theta[None], loss[None])[0]
+        frame = pd.DataFrame(x, columns=list(self.loss.law.axes)).assign(loss=loss)
         frame[self.metric.law.response] = value
+        frame[["mean_low", "mean_high", "new_low", "new_high"]] = np.nan
         both = np.intersect1d(self.loss.bootstrap.draw, self.metric.bootstrap.draw)
         if not both.size:
-            return frame.assign(**dict.fromkeys([*_BESIDE, "new_low", "new_high"], np.nan))
-        first, second = (
+            return frame
+        theta = [
             fit.bootstrap.theta[np.isin(fit.bootstrap.draw, both)]
             for fit in (self.loss, self.metric)
-        )
+        ]
         dof = min(self.loss.problem.dof, self.metric.problem.dof)
-        samples = self._metric(second, self._loss(first, x))
-        ends = widened(samples, value, dof)
-        more = self._beyond(scales, loss[0], value)
+        ends = widened(self._metric(theta[1], self._loss(theta[0], x)), value, dof)
+        more = self._beyond(x, loss, value, first, second)
         run = t_quantile(dof) * self.scatter
+        limits = (0.0, 1.0) if self.metric.law.proportion else (-np.inf, np.inf)
         for side, sign, end, own in zip(("low", "high"), (-1, 1), ends, more, strict=True):
             half = np.hypot(np.abs(end - value), own)
-            frame[f"mean_{side}"] = value + sign * half
-            frame[f"new_{side}"] = value + sign * np.hypot(half, run)
+            frame[f"mean_{side}"] = np.clip(value + sign * half, *limits)
+            frame[f"new_{side}"] = np.clip(value + sign * np.hypot(half, run), *limits)
         return frame
 
     def _beyond(
-        self, scales: dict[str, npt.ArrayLike], loss: FloatArray, value: FloatArray
+        self,
+        x: FloatArray,
+        loss: FloatArray,
+        value: FloatArray,
+        first: pd.DataFrame,
+        second: pd.DataFrame,
     ) -> tuple[FloatArray, FloatArray]:
         """Half widths (m,) below and above of what the laws' intervals hold beyond resamples."""
         found = np.zeros((2, len(loss)))
-        x = self.loss.scales(scales)
         samples = self._loss(self.loss.bootstrap.theta, x)
-        table = self.loss.predict(**scales)
-        for own in _excess(self.loss, table, samples, loss):
+        for own in _excess(self.loss, first, samples, loss):
             moved = self._metric(self.metric.theta[None], (loss + own)[None])[0] - value
             found[0] = np.hypot(found[0], np.maximum(-moved, 0.0))
             found[1] = np.hypot(found[1], np.maximum(moved, 0.0))
         at = np.repeat(loss[None], len(self.metric.bootstrap.theta), axis=0)
         samples = self._metric(self.metric.bootstrap.theta, at)
-        table = self.metric.predict(**{self.metric.law.axes[0]: loss})
-        down, up = _excess(self.metric, table, samples, value)
+        down, up = _excess(self.metric, second, samples, value)
         return np.hypot(found[0], down), np.hypot(found[1], up)
 
     def __str__(self) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from analysis.chain import Chain, fit_chain
 from analysis.laws import LAWS, FloatArray
+from analysis.result import ExtrapolationWarning
 
 LOSS = np.array([0.3, 5.0, 0.4, 4.0, 0.35])
 METRIC = np.array([0.1, 0.95, 4.0, 0.9])
@@ -144,6 +145,41 @@ def test_outside_the_data_the_error_of_the_laws_is_carried_over() -> None:
         for t, row_loss in zip(found.metric.bootstrap.theta, loss, strict=False)
     ]
     assert row["mean_high"] - row["mean_low"] > np.ptp(np.quantile(alone, [0.025, 0.975]))
+
+
+def test_a_frame_is_taken_and_the_columns_are_those_of_a_fit() -> None:
+    found = chained(runs(5), n_boot=50)
+    points = pd.DataFrame({"N": [3e4, 2e5], "D": [3e3, 6e3], "note": ["a", "b"]})
+    table = found.predict(points)
+    pd.testing.assert_frame_equal(table, found.predict(N=points["N"], D=points["D"]))
+    pd.testing.assert_frame_equal(table, found.predict(points[["N"]], D=points["D"]))
+    expected = list(found.loss.predict(points))
+    expected.insert(expected.index("loss") + 1, "metric")
+    assert list(table) == expected == list(chained(runs(5), n_boot=0).predict(points))
+    with pytest.raises(ValueError, match="needs D"):
+        found.predict(points[["N"]])
+
+
+def test_how_far_a_point_lies_is_that_of_the_law_it_is_farther_from() -> None:
+    found = chained(runs(5), n_boot=50)
+    inside = found.predict(N=3e4, D=3e3).iloc[0]
+    assert inside["beyond"] == 1.0 and not inside["untested"]
+    with pytest.warns(ExtrapolationWarning, match="N = 5e[+]08.*times outside the data"):
+        far = found.predict(N=[3e4, 5e8], D=[3e3, 1e7])
+    x = far[["N", "D"]].to_numpy()
+    own = found.loss.predicted(x), found.metric.predicted(far[["loss"]].to_numpy())
+    np.testing.assert_allclose(far["beyond"], np.maximum(own[0]["beyond"], own[1]["beyond"]))
+    assert far["beyond"].iloc[1] >= 5e8 * 1e7 / (5e5 * 8192)
+    assert far["untested"].tolist() == [False, True]
+
+
+def test_intervals_of_a_share_end_at_0_and_1() -> None:
+    rough = runs(7, spread=0.15)
+    data = rough.assign(metric=rough["metric"].clip(0.0, 1.0))
+    table = chained(data, n_boot=100).predict(N=[2e3, 5e5], D=[256.0, 8192.0])
+    ends = table[["mean_low", "new_low", "mean_high", "new_high"]].to_numpy()
+    assert (ends >= 0.0).all() and (ends <= 1.0).all()
+    assert table["new_high"].iloc[1] == 1.0  # 0.95 and three scatters of a new run
 
 
 @pytest.mark.parametrize(
