@@ -88,11 +88,15 @@ def test_of_one_held_floor_the_error_left_out_is_said(name: str, value: float) -
 
 
 def test_floors_that_are_free_or_have_errors_leave_nothing_out() -> None:
-    given = {"E_id": (2.1, 0.02)}
-    for fixed in ({}, given, {**given, "E_ood": (1.9, 0.02)}, FLOORS):
-        fit = fit_law(pairs(), "loss_to_loss", fixed=fixed, n_boot=0)
-        assert not any("leave out its error" in w for w in fit.warnings)
-        assert (fit.released is not None) == (fixed is FLOORS)
+    both: dict[str, tuple[float, float]] = {"E_id": (2.1, 0.02), "E_ood": (1.9, 0.02)}
+    fits = [
+        fit_law(pairs(), "loss_to_loss", fixed=FLOORS, n_boot=0),
+        fit_law(pairs(), "loss_to_loss", fixed={"E_id": both["E_id"]}, n_boot=0),
+        fit_law(pairs(), "loss_to_loss", fixed=both, n_boot=0),
+        fit_law(pairs(), "loss_to_loss", n_boot=0),
+    ]
+    assert not any("leave out its error" in w for fit in fits for w in fit.warnings)
+    assert [fit.released is not None for fit in fits] == [True, False, False, False]
 
 
 def test_floors_with_errors_widen_with_them() -> None:
