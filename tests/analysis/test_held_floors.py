@@ -82,7 +82,7 @@ def test_of_one_held_floor_the_error_left_out_is_said(name: str, value: float) -
     told = [w for w in fit.warnings if w.startswith(said)]
     assert len(told) == 1 and f"fixed={{'{name}': ({value}, 0.02)}}" in told[0]
     other = {"E_id": ("E_ood", 1.9), "E_ood": ("E_id", 2.1)}[name]
-    both = {name: value, other[0]: (other[1], 0.02)}
+    both: dict[str, float | tuple[float, float]] = {name: value, other[0]: (other[1], 0.02)}
     half = fit_law(pairs(), "loss_to_loss", fixed=both, n_boot=0)
     assert half.released is None and sum(w.startswith(said) for w in half.warnings) == 1
 
