@@ -29,6 +29,7 @@ def checked_rows(
     weights: str | None = None,
     *,
     linear: bool = False,
+    pooled: bool = False,
 ) -> tuple[pd.DataFrame, list[str], list[str]]:
     """Rows with ``trial`` and the axes of the law, and warnings and notes on what was left out.
 
@@ -39,6 +40,7 @@ def checked_rows(
         protocol: of the law rows of a study.
         weights: column of weights, if any.
         linear: whether residuals are linear, which lets responses have any sign where the law can.
+        pooled: whether resamples are drawn for a pool of trials, which leaves trials as given.
 
     Raises:
         ValueError: no rows, a missing column, or a value that is not positive and finite (not
@@ -84,13 +86,35 @@ def checked_rows(
         _check_share(frame[law.response], law.response)
     if "trial" not in frame.columns:
         frame.insert(0, "trial", [f"row {i}" for i in range(len(frame))])
-    if doubled := int(frame.drop(columns="trial").duplicated().sum()):
-        plural, they = ("s repeat", "they do") if doubled > 1 else (" repeats", "it does")
-        warnings.append(
-            f"{doubled} row{plural} the scales and the {law.response} of another exactly: {they} "
-            "not count as independent"
-        )
+    scales = [c for c in keep if c not in ("trial", weights)]
+    warnings += _copies_said(frame, scales, law.response, pooled=pooled)
     return frame, warnings + swapped(frame), notes
+
+
+def _copies_said(
+    frame: pd.DataFrame, columns: list[str], response: str, *, pooled: bool
+) -> list[str]:
+    """Warnings on rows that repeat the ``columns`` of another: whether they count as independent.
+
+    Copies are one run, but trials of a pool stay as given: there only copies in one trial are.
+    """
+    copied = frame.duplicated(columns)
+    alone = copied & ~frame.duplicated([*columns, "trial"]) if pooled else copied & False
+    said = []
+    for many, counts in ((int((copied & ~alone).sum()), False), (int(alone.sum()), True)):
+        if many:
+            plural, they = ("s repeat", "they") if many > 1 else (" repeats", "it")
+            verb = "do" if many > 1 else "does"
+            end = f"{they} {verb} not count as independent"
+            if counts:
+                end = (
+                    f"with a pool every trial counts as independent, and intervals are too narrow: "
+                    f"give {'copies' if many > 1 else 'the copy'} the trial of the original"
+                )
+            said.append(
+                f"{many} row{plural} the scales and the {response} of another exactly: {end}"
+            )
+    return said
 
 
 def is_study(data: object) -> TypeGuard[pd.DataFrame]:

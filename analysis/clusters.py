@@ -28,9 +28,9 @@ IndexArray = npt.NDArray[np.intp]
 def run_column(frame: pd.DataFrame, law: Law) -> str | None:
     """Column that says which rows are of one run; None where there is none, or it cannot be one.
 
-    A column of runs is taken at its word, if it names more of them than the law has parameters.
-    A column of models is taken where rows of a model can be checkpoints: it is no other name for
-    N, and rows repeat it.
+    A column of runs is taken where it names more of them than the law has parameters and does not
+    restart (``restarts``). A column of models is taken where rows of a model can be checkpoints as
+    well: it is no other name for N, and rows repeat it.
 
     Args:
         frame: rows as given, with all their columns.
@@ -47,8 +47,24 @@ def run_column(frame: pd.DataFrame, law: Law) -> str | None:
         groups = frame[column].nunique()
         if groups <= len(law.parameters) or (name in MODEL and groups == len(frame)):
             continue
+        if restarts(frame, column, law):
+            continue
         if name in RUN or not _names_size(frame, column, law):
             return column
+    return None
+
+
+def restarts(frame: pd.DataFrame, column: str, law: Law) -> str | None:
+    """Scale that differs within a value of ``column``, which is then no run; None where none does.
+
+    A run has one N, and one D where the law tells the samples seen from it. Along a course only
+    samples, compute or losses move. So numbers that begin again in every cell count repeats.
+    """
+    still = ["N", *(["D"] if {"D", "S"} <= set(law.axes) else [])]
+    sizes = frame.groupby(column, sort=False)
+    for axis in still:
+        if axis in frame.columns and bool((sizes[axis].transform("nunique") > 1).any()):
+            return axis
     return None
 
 
@@ -72,12 +88,8 @@ def trajectories(frame: pd.DataFrame, law: Law) -> list[str]:
     """
     if run_column(frame, law) is not None:
         return []
-    named = [str(c) for c in frame.columns if str(c).lower() in RUN]
-    if named and frame[named[0]].nunique() < len(frame):
-        return [
-            f"column {named[0]} names {frame[named[0]].nunique()} runs for {len(law.parameters)} "
-            "parameters: rows count as independent, and intervals are too narrow where they are not"
-        ]
+    if said := _no_names(frame, law):
+        return said
     moving = [a for a in law.axes if a not in ("N", "D")]
     if not moving or not {"N", "D"} <= set(frame.columns):
         return []
@@ -93,6 +105,24 @@ def trajectories(frame: pd.DataFrame, law: Law) -> list[str]:
         f"{moving[-1]}: if they are checkpoints, name their runs in a column trial, or intervals "
         "are too narrow"
     ]
+
+
+def _no_names(frame: pd.DataFrame, law: Law) -> list[str]:
+    """A warning where a column looks as if it named runs, and does not."""
+    named = [str(c) for c in frame.columns if str(c).lower() in RUN]
+    if not named:
+        return []
+    if axis := restarts(frame, named[0], law):
+        return [
+            f"column {named[0]} holds several {axis} under one value: it counts repeats and names "
+            "no runs; rows count as independent; name the runs of checkpoints in a column trial"
+        ]
+    if frame[named[0]].nunique() < len(frame):
+        return [
+            f"column {named[0]} names {frame[named[0]].nunique()} runs for {len(law.parameters)} "
+            "parameters: rows count as independent, and intervals are too narrow where they are not"
+        ]
+    return []
 
 
 def joined(runs: IndexArray, with_: IndexArray) -> IndexArray:

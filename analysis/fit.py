@@ -92,7 +92,9 @@ def fit_law(
         n_boot: bootstrap refits; 0 for none.
         seed: of the bootstrap.
         pool: trials that resamples are drawn for, these among them; laws that are given the
-            same pool share their resamples, trial by trial. None for these trials alone.
+            same pool share their resamples, trial by trial. Trials then stay as given: copies and
+            seeds that share an error are clusters only where they have one trial. None for these
+            trials alone.
 
     Returns:
         A fit; one that is not possible has the status ``unidentifiable`` and NaN parameters.
@@ -109,18 +111,32 @@ def fit_law(
     )  # fmt: skip
     data, doubts, took, labels = law_columns(data, chosen)
     frame, warnings, notes = checked_rows(
-        data, chosen, task, protocol, weights, linear=options.residual == "linear"
-    )
+        data, chosen, task, protocol, weights,
+        linear=options.residual == "linear", pooled=pool is not None,
+    )  # fmt: skip
     frame, at = at_largest(frame, chosen, notes)
     frame = _with_value(frame, chosen, options, warnings)
     options.check_floor(chosen, frame)
-    if chosen.borrowed and set(chosen.borrowed) <= set(options.fixed) and not options.fixed_errors:
-        notes.append(
-            f"{' and '.join(chosen.borrowed)} are held and no error of theirs is given: intervals "
-            f"also hold the fit with {chosen.borrowed[0]} free"
-        )
+    _borrowed_said(chosen, options, warnings, notes)
     known = {"at": at, "remarks": (*doubts, *warnings), "notes": (*took, *notes), "labels": labels}
     return _ended(_fit(frame, chosen, options, known))
+
+
+def _borrowed_said(law: Law, options: Options, warnings: list[str], notes: list[str]) -> None:
+    """What intervals hold of the error of parameters that are held and known from other fits."""
+    exact = [n for n in law.borrowed if n in options.fixed and n not in options.fixed_errors]
+    if exact and len(exact) == len(law.borrowed) and not options.fixed_errors:
+        notes.append(
+            f"{' and '.join(exact)} are held and no error of theirs is given: intervals also hold "
+            f"the fit with {exact[0]} free"
+        )
+        return
+    for name in exact:
+        value = f"{options.fixed[name]:g}"
+        warnings.append(
+            f"{name} is held at {value} as if it were exact: intervals leave out its error; "
+            f"fixed={{'{name}': ({value}, 0.02)}} gives a standard error of 0.02"
+        )
 
 
 def _with_value(

@@ -118,7 +118,8 @@ class Fit:
 
         Values that come from other fits are not exact. What the data say of one, given the others,
         is how far they contradict each other; intervals hold this fit as well as that with all
-        values held. None where the law borrows nothing or errors of the values are given.
+        values held. None where the law borrows nothing, not all it borrows is held (a warning then
+        says that the error of what is held is left out) or errors of the values are given.
         """
         from analysis.fit import refit
 

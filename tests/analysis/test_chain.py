@@ -10,9 +10,11 @@ import pytest
 
 from analysis.chain import Chain, fit_chain
 from analysis.laws import LAWS, FloatArray
+from analysis.result import ExtrapolationWarning
 
 LOSS = np.array([0.3, 5.0, 0.4, 4.0, 0.35])
 METRIC = np.array([0.1, 0.95, 4.0, 0.9])
+ONE_SIZE: dict[str, Any] = {"loss": "d_law", "n_boot": 0}
 
 
 def truth(x: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -83,6 +85,56 @@ def test_resamples_are_shared_run_by_run() -> None:
     assert np.isfinite(few.predict(N=1e5, D=4e3)[["mean_low", "mean_high"]]).all(axis=None)
 
 
+def seeds(seed: int, cell: float, own: float = 0.002) -> pd.DataFrame:
+    """Three seeds of 36 cells whose losses share an error of their cell; metrics of the losses."""
+    rng = np.random.default_rng([7, seed])
+    rows = pd.concat([runs(seed, 0.0, 0.0)] * 3, ignore_index=True)
+    error = np.tile(cell * rng.standard_normal(36), 3) + own * rng.standard_normal(108)
+    loss = rows["loss"].to_numpy() * np.exp(error)
+    metric = LAWS["sigmoid"].value(METRIC, loss[:, None]) + 0.002 * rng.standard_normal(108)
+    return rows.assign(loss=loss, metric=metric)
+
+
+def test_copies_count_once() -> None:
+    at = {"N": 2e5, "D": 6e3}
+    once, thrice = (
+        chained(pd.concat([runs(6)] * n, ignore_index=True), n_boot=200) for n in (1, 3)
+    )
+    assert len(thrice.rows) == 108 and thrice.rows["trial"].nunique() == 36
+    assert thrice.loss.problem.dof == once.loss.problem.dof == 36 - 5
+    assert thrice.metric.problem.dof == once.metric.problem.dof == 36 - 4
+    assert thrice.scatter == pytest.approx(once.scatter, rel=0.05)
+    widths = [np.ptp(c.predict(**at)[["mean_low", "mean_high"]].iloc[0]) for c in (once, thrice)]
+    assert widths[1] == pytest.approx(widths[0], rel=0.3)
+    for fit in (thrice.loss, thrice.metric):
+        assert any("72 rows" in w and "not count as independent" in w for w in fit.warnings)
+
+
+def test_seeds_that_share_an_error_are_one_cluster() -> None:
+    found = chained(seeds(0, 0.02), n_boot=0)
+    assert found.loss.problem.dof == 36 - 5 and found.metric.problem.dof == 36 - 4
+    assert any("36 clusters, not 108 rows, count as independent" in w for w in found.loss.warnings)
+    apart = chained(seeds(0, 0.0, 0.02), n_boot=0)
+    assert apart.loss.problem.dof == 108 - 5
+
+
+def test_rows_of_a_named_run_are_one_cluster() -> None:
+    data = seeds(1, 0.0, 0.02)
+    found = chained(data.assign(run=[f"r{i // 2}" for i in range(108)], N=3e4), **ONE_SIZE)
+    assert found.metric.problem.dof == 54 - 4 and found.rows["trial"].nunique() == 54
+
+
+@pytest.mark.slow
+def test_intervals_hold_the_truth_where_seeds_share_an_error() -> None:
+    x = np.array([[3e4, 3e3], [2e5, 6e3], [5e5, 8192.0]])
+    inside = []
+    for seed in range(20):
+        table = chained(seeds(seed, 0.02), n_boot=100, seed=seed).predict(N=x[:, 0], D=x[:, 1])
+        metric = truth(x)[1]
+        inside += list((table["mean_low"] <= metric) & (metric <= table["mean_high"]))
+    assert np.mean(inside) >= 0.85
+
+
 @pytest.mark.filterwarnings("ignore::analysis.result.ExtrapolationWarning")
 def test_outside_the_data_the_error_of_the_laws_is_carried_over() -> None:
     found = chained(runs(5), n_boot=100)
@@ -94,6 +146,41 @@ def test_outside_the_data_the_error_of_the_laws_is_carried_over() -> None:
         for t, row_loss in zip(found.metric.bootstrap.theta, loss, strict=False)
     ]
     assert row["mean_high"] - row["mean_low"] > np.ptp(np.quantile(alone, [0.025, 0.975]))
+
+
+def test_a_frame_is_taken_and_the_columns_are_those_of_a_fit() -> None:
+    found = chained(runs(5), n_boot=50)
+    points = pd.DataFrame({"N": [3e4, 2e5], "D": [3e3, 6e3], "note": ["a", "b"]})
+    table = found.predict(points)
+    pd.testing.assert_frame_equal(table, found.predict(N=points["N"], D=points["D"]))
+    pd.testing.assert_frame_equal(table, found.predict(points[["N"]], D=points["D"]))
+    expected = list(found.loss.predict(points))
+    expected.insert(expected.index("loss") + 1, "metric")
+    assert list(table) == expected == list(chained(runs(5), n_boot=0).predict(points))
+    with pytest.raises(ValueError, match="needs D"):
+        found.predict(points[["N"]])
+
+
+def test_how_far_a_point_lies_is_that_of_the_law_it_is_farther_from() -> None:
+    found = chained(runs(5), n_boot=50)
+    inside = found.predict(N=3e4, D=3e3).iloc[0]
+    assert inside["beyond"] == 1.0 and not inside["untested"]
+    with pytest.warns(ExtrapolationWarning, match="N = 5e[+]08.*times outside the data"):
+        far = found.predict(N=[3e4, 5e8], D=[3e3, 1e7])
+    x = far[["N", "D"]].to_numpy()
+    own = found.loss.predicted(x), found.metric.predicted(far[["loss"]].to_numpy())
+    np.testing.assert_allclose(far["beyond"], np.maximum(own[0]["beyond"], own[1]["beyond"]))
+    assert far["beyond"].iloc[1] >= 5e8 * 1e7 / (5e5 * 8192)
+    assert far["untested"].tolist() == [False, True]
+
+
+def test_intervals_of_a_share_end_at_0_and_1() -> None:
+    rough = runs(7, spread=0.15)
+    data = rough.assign(metric=rough["metric"].clip(0.0, 1.0))
+    table = chained(data, n_boot=100).predict(N=[2e3, 5e5], D=[256.0, 8192.0])
+    ends = table[["mean_low", "new_low", "mean_high", "new_high"]].to_numpy()
+    assert (ends >= 0.0).all() and (ends <= 1.0).all()
+    assert table["new_high"].iloc[1] == 1.0  # 0.95 and three scatters of a new run
 
 
 @pytest.mark.parametrize(

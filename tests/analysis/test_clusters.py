@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis import fit_law
-from analysis.clusters import cells, joined, run_column, trajectories
+from analysis.clusters import cells, joined, restarts, run_column, trajectories
 from analysis.holdout import leave_out_largest
 from analysis.laws import LAWS, FloatArray, get
 from analysis.resampling import corrected
@@ -48,6 +48,20 @@ def test_trials_do_not_hide_that_seeds_share_an_error() -> None:
     assert fit_law({**data, "trial": trial}, "d_law", n_boot=0).problem.dof == 12 - 3
     pooled = fit_law({**data, "trial": trial}, "d_law", n_boot=0, pool=trial)
     assert pooled.problem.dof == 36 - 3  # resamples are shared with other laws, run by run
+
+
+def test_of_copies_in_a_pool_no_more_is_said_than_is_done() -> None:
+    data = copied(world(0, 0.0, 0.01, seeds=1), 3)
+    trial = [f"t{i}" for i in range(36)]
+    apart = fit_law({**data, "trial": trial}, "d_law", n_boot=0, pool=trial)
+    assert apart.problem.dof == 36 - 3
+    said = [w for w in apart.warnings if w.startswith("24 rows repeat")]
+    assert len(said) == 1 and "with a pool every trial counts as independent" in said[0]
+    one = [f"t{i % 12}" for i in range(36)]
+    told = fit_law({**data, "trial": one}, "d_law", n_boot=0, pool=trial[:12])
+    assert told.problem.dof == 12 - 3
+    said = [w for w in told.warnings if w.startswith("24 rows repeat")]
+    assert len(said) == 1 and said[0].endswith("they do not count as independent")
 
 
 @pytest.mark.slow
@@ -164,3 +178,35 @@ def test_residuals_of_a_run_are_corrected_together() -> None:
         block = np.eye(len(rows)) - hat[np.ix_(rows, rows)]
         expected[rows] = np.linalg.solve(block, residual[rows])
     np.testing.assert_allclose(corrected(residual, jacobian, runs), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("column", ["run", "id", "Run_ID"])
+def test_a_number_that_restarts_in_every_size_names_no_run(column: str) -> None:
+    rng = np.random.default_rng(5)
+    rows = pd.DataFrame({"N": np.repeat(np.geomspace(1e4, 1e7, 5), 6)})
+    rows = rows.assign(D=np.tile(np.geomspace(1e3, 1e6, 6), 5))
+    truth = np.array([0.3, 5.0, 0.4, 4.0, 0.35])
+    loss = LAWS["chinchilla"].value(truth, rows[["N", "D"]].to_numpy())
+    rows["loss"] = loss * np.exp(0.01 * rng.standard_normal(30))
+    again = rows.assign(**{column: np.tile(np.arange(6), 5)})
+    plain, found = (fit_law(r, "chinchilla", n_boot=20) for r in (rows, again))
+    assert found.problem.dof == plain.problem.dof == 30 - 5
+    assert found.intervals == plain.intervals
+    said = f"column {column} holds several N under one value"
+    assert any(said in w and "rows count as independent" in w for w in found.warnings)
+    assert not any("runs, by column" in n for n in found.notes)
+    named = fit_law(rows.assign(**{column: np.arange(30) // 3}), "chinchilla", n_boot=0)
+    assert named.problem.dof == 10 - 5 and f"10 runs, by column {column}" in named.notes
+
+
+def test_a_column_that_restarts_gives_way_to_one_that_names_runs() -> None:
+    rows = pd.DataFrame({"N": np.repeat(np.geomspace(1e4, 1e7, 8), 4), "D": 1e5})
+    rows = rows.assign(S=np.tile([1e5, 2e5, 4e5, 8e5], 8), loss=1.0, run=np.arange(32) % 7)
+    law = LAWS["samples"]
+    assert run_column(rows, law) is None
+    assert run_column(rows.assign(id=np.arange(32) // 4), law) == "id"
+    family = rows.assign(model=[f"family {i % 8}" for i in range(32)])
+    assert run_column(family, law) is None  # a family of several sizes is no run
+    repeated = rows.assign(N=1e5, D=np.repeat(np.geomspace(1e4, 1e7, 8), 4))
+    assert restarts(repeated, "run", LAWS["data_constrained"]) == "D"
+    assert restarts(repeated, "run", law) is None  # D of a run moves where it is what is seen

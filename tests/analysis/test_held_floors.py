@@ -74,10 +74,29 @@ def test_intervals_hold_floors_that_are_off() -> None:
         assert fit.intervals["E_id"].low == fit.intervals["E_id"].high == off["E_id"]
 
 
-def test_one_held_floor_is_judged_by_the_free_one() -> None:
-    fit = fit_law(pairs(), "loss_to_loss", fixed={"E_id": 2.1}, n_boot=20)
+@pytest.mark.parametrize(("name", "value"), [("E_id", 2.1), ("E_ood", 1.9)])
+def test_of_one_held_floor_the_error_left_out_is_said(name: str, value: float) -> None:
+    said = f"{name} is held at {value} as if it were exact: intervals leave out its error"
+    fit = fit_law(pairs(), "loss_to_loss", fixed={name: value}, n_boot=20)
     assert fit.released is None and not fit.notes
-    assert fit_law(pairs(), "loss_to_loss", n_boot=0).released is None
+    told = [w for w in fit.warnings if w.startswith(said)]
+    assert len(told) == 1 and f"fixed={{'{name}': ({value}, 0.02)}}" in told[0]
+    other = {"E_id": ("E_ood", 1.9), "E_ood": ("E_id", 2.1)}[name]
+    both: dict[str, float | tuple[float, float]] = {name: value, other[0]: (other[1], 0.02)}
+    half = fit_law(pairs(), "loss_to_loss", fixed=both, n_boot=0)
+    assert half.released is None and sum(w.startswith(said) for w in half.warnings) == 1
+
+
+def test_floors_that_are_free_or_have_errors_leave_nothing_out() -> None:
+    both: dict[str, tuple[float, float]] = {"E_id": (2.1, 0.02), "E_ood": (1.9, 0.02)}
+    fits = [
+        fit_law(pairs(), "loss_to_loss", fixed=FLOORS, n_boot=0),
+        fit_law(pairs(), "loss_to_loss", fixed={"E_id": both["E_id"]}, n_boot=0),
+        fit_law(pairs(), "loss_to_loss", fixed=both, n_boot=0),
+        fit_law(pairs(), "loss_to_loss", n_boot=0),
+    ]
+    assert not any("leave out its error" in w for fit in fits for w in fit.warnings)
+    assert [fit.released is not None for fit in fits] == [True, False, False, False]
 
 
 def test_floors_with_errors_widen_with_them() -> None:
