@@ -116,7 +116,12 @@ class _Driver:
     def tell_of_life(self) -> None:
         """Now and then, for as long as the cluster answers."""
         while not self.closed.wait(ALIVE_S):
-            if any(node["Alive"] for node in ray.nodes()):
+            try:
+                alive = any(node["Alive"] for node in ray.nodes())
+            except Exception:  # it may answer the next time
+                traceback.print_exc()
+                continue
+            if alive:
                 self.tell("alive")
 
 

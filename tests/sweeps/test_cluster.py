@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -53,11 +52,11 @@ def end():
     tell("over", error="")
     sys.stdin.readline()
     sys.exit()
-raylet = subprocess.Popen([store / "raylet", "600"])
+raylet = subprocess.Popen([store / "raylet", os.environ.get("NODE_S", "600")])
 time.sleep(0.3)
 tell("ready")
 """
-WORKER_DIES = "tell('retried', id=ids[0], error='it died'); time.sleep(1); ran(ids); end()"
+WORKER_DIES = "tell('retried', id=ids[0], error='it died'); time.sleep(3); ran(ids); end()"
 NODE_DIES = """
 ran(ids[:3])
 if attempt == 0:
@@ -131,6 +130,45 @@ def test_a_node_that_died_is_no_trials_fault(
     assert len(scratch) == 2  # the dead one may still be clearing away its own
     kept = (workspace.store / "ray.log").read_text().splitlines()
     assert kept == ["== raylet.out", *(f"line {n}" for n in range(80, 100))]
+
+
+def test_what_a_node_starts_bears_its_name_at_first_and_may_end(
+    jobs: list[Job], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    act = "subprocess.run([store / 'raylet', '1']); ran(ids); end()"
+    events = events_of(act, jobs, workspace, monkeypatch)
+    assert of_kind("restarted", events) == []
+    assert len(of_kind("finished", events)) == len(jobs)
+
+
+def test_a_node_that_died_before_anyone_looked(
+    jobs: list[Job], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(cluster.QUIET, "NODE_S", "0")
+    with pytest.raises(ClusterError, match=r"its node \(raylet\).* is gone"):
+        events_of("time.sleep(600)", jobs, workspace, monkeypatch)
+
+
+def test_a_cluster_that_lives_and_starts_no_trial(
+    jobs: list[Job], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "STUCK_S", 2.0)
+    act = "while True: tell('alive'); time.sleep(0.1)"
+    with pytest.raises(ClusterError, match="no trial has started for 2 s"):
+        events_of(act, jobs, workspace, monkeypatch)
+
+
+def test_a_trial_may_run_for_as_long_as_it_likes(
+    jobs: list[Job], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "STUCK_S", 2.0)
+    act = (
+        "tell('started', id=ids[0])\n"
+        "for _ in range(30): tell('alive'); time.sleep(0.1)\n"
+        "ran(ids); end()"
+    )
+    events = events_of(act, jobs, workspace, monkeypatch)
+    assert of_kind("restarted", events) == []
 
 
 @pytest.mark.parametrize(
@@ -237,8 +275,7 @@ def test_ray_dies_again_and_the_next_run_goes_on(write_grid: WriteGrid) -> None:
     process = start(grid, "tune")
     for _ in range(2):  # the second strikes a cluster that is starting
         wait_for(lambda: processes_of(process.pid, "raylet/raylet"))
-        (raylet,) = processes_of(process.pid, "raylet/raylet")
-        time.sleep(1.0)  # for the driver to have seen it
+        raylet = min(processes_of(process.pid, "raylet/raylet"))  # others are its children
         os.kill(raylet, signal.SIGKILL)
         wait_for(lambda raylet=raylet: not alive([raylet]))  # type: ignore[misc]
     output = finish(process)
