@@ -29,7 +29,7 @@ from typing import Any
 from scaling.identity import Job
 from scaling.trial import Workspace
 from sweeps import interrupts
-from sweeps.errors import ClusterError
+from sweeps.errors import ClusterError, StorageError
 from sweeps.executors.base import ENDED, JobEvent, OnEvent
 from sweeps.executors.processes import alive_in, kill_session
 
@@ -157,6 +157,7 @@ class _Cluster:
         self.jobs, self.workspace, self.workers = dict(jobs), workspace, workers
         self.own = not os.environ.get("RAY_ADDRESS")
         self.vital: dict[str, int] = {}  # name -> the first process that was seen
+        self.temporary = ""
         self.left, self.running = set(jobs), set[str]()
         self.held: list[tuple[float, JobEvent]] = []
         self.rest = b""
@@ -165,15 +166,28 @@ class _Cluster:
         self.began = self.heard = self.moved = self.looked = time.monotonic()
 
     def __enter__(self) -> _Cluster:
-        # Sockets live in this folder and their paths must be short, so it is not in the store.
-        self.temporary = tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-")
+        self.source, theirs = os.pipe()
+        os.set_blocking(self.source, False)
+        try:
+            # Sockets live here and their paths must be short, so it is not in the store.
+            self.temporary = tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-")
+            self._start(theirs)
+        except BaseException as error:
+            os.close(self.source)
+            shutil.rmtree(self.temporary, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise StorageError(error.errno, _no_start(error)) from None
+            raise
+        finally:
+            os.close(theirs)
+        return self
+
+    def _start(self, theirs: int) -> None:
         # What a driver that was killed had started may still be clearing away its own.
         self.scratch = self.workspace.store / "ray" / Path(self.temporary).name
         self.scratch.mkdir(parents=True)
         task = Path(self.temporary) / "task.json"
         task.write_text(json.dumps(self._task()))
-        self.source, theirs = os.pipe()
-        os.set_blocking(self.source, False)
         with (self.workspace.store / "ray.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", CHILD, str(theirs), str(task)],
@@ -184,20 +198,25 @@ class _Cluster:
                 env=environment(os.environ),
                 start_new_session=True,
             )
-        os.close(theirs)
-        return self
 
     def __exit__(self, *exception: object) -> None:
         with interrupts.shielded():
+            if not self.own:  # its trials are out of reach of a signal
+                with contextlib.suppress(OSError):
+                    (self.scratch / "stop").touch()
             if self._order("close") and not interrupts.requested() and (self.over or not self.own):
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.process.wait(CLOSE_S)
-            kill_session(self.process.pid)
-            self.process.communicate()
-            os.close(self.source)
-            if isinstance(exception[1], ClusterDied):
-                self._keep_last_words()
-            shutil.rmtree(self.temporary, ignore_errors=True)
+            try:
+                kill_session(self.process.pid)
+                with contextlib.suppress(subprocess.TimeoutExpired):  # it hangs in the kernel
+                    self.process.communicate(timeout=CLOSE_S)
+                if isinstance(exception[1], ClusterDied):
+                    with contextlib.suppress(OSError):  # what it died of is worth more
+                        self._keep_last_words()
+            finally:
+                os.close(self.source)
+                shutil.rmtree(self.temporary, ignore_errors=True)
 
     def _keep_last_words(self) -> None:
         """Append the ends of the logs of Ray's processes, which go with their folder, to ours."""
@@ -342,6 +361,15 @@ class _Cluster:
             elif name == "raylet" and self.ready:  # before anyone looked
                 return f"{what} is gone"
         return ""
+
+
+def _no_start(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return (
+        f"Ray could not be started: {where}{error.strerror or error}. It needs room in the "
+        f"results folder and in {tempfile.gettempdir()} (TMPDIR). Finished records are safe; "
+        "make room and run the same command again, or use --executor serial"
+    )
 
 
 def environment(ours: Mapping[str, str]) -> dict[str, str]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from scaling.identity import Job
 from scaling.trial import Workspace
-from sweeps.errors import ClusterError
+from sweeps.errors import ClusterError, StorageError
 from sweeps.executors import JobEvent, cluster, processes
 from sweeps.executors.cluster import TuneExecutor
 from tests.sweeps.conftest import WriteGrid
@@ -211,6 +213,45 @@ def test_a_cluster_that_falls_silent(
     monkeypatch.setattr(cluster, "CLOSE_S", 0.1)
     with pytest.raises(ClusterError, match="nothing was heard of it for"):
         events_of("time.sleep(600)", jobs, workspace, monkeypatch)
+
+
+def left_folders() -> list[Path]:
+    return list(Path(tempfile.gettempdir()).glob(f"{cluster.SCRATCH}{os.getpid()}-*"))
+
+
+def test_last_words_that_cannot_be_kept_hide_no_death(
+    jobs: list[Job], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cluster._Cluster, "_keep_last_words", full)
+    with pytest.raises(ClusterError, match="its process ended"):
+        events_of(ENDS, jobs, workspace, monkeypatch)
+    assert left_folders() == []
+
+
+def test_a_cluster_that_finds_no_room_leaves_nothing(jobs: list[Job], workspace: Workspace) -> None:
+    (workspace.store / "ray.log").mkdir()
+    open_files = len(list(Path("/proc/self/fd").iterdir()))
+    one = cluster._Cluster({job.training.id: job for job in jobs}, workspace, 2)
+    with pytest.raises(StorageError, match=r"Ray could not be started: .*ray\.log"), one:
+        pass
+    assert left_folders() == []
+    assert len(list(Path("/proc/self/fd").iterdir())) == open_files
+
+
+def test_trials_of_a_cluster_that_is_given_up_are_told_to_stop(
+    jobs: list[Job], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    monkeypatch.setattr(cluster, "SILENT_S", 0.3)
+    monkeypatch.setattr(cluster, "CLOSE_S", 0.1)
+    monkeypatch.setattr(cluster, "CHILD", STAND_IN + "time.sleep(600)")
+    one = cluster._Cluster({job.training.id: job for job in jobs}, workspace, 2)
+    with pytest.raises(cluster.ClusterDied, match="nothing was heard"), one:
+        list(one.events())
+    assert (one.scratch / "stop").exists()
 
 
 def test_all_that_a_process_started_is_found_and_killed() -> None:
