@@ -258,11 +258,12 @@ def test_a_training_that_was_ended_goes_on_and_gives_the_same_numbers(
     grid = write_grid(TRAINED)
     interrupt_training(grid, executor, number, os.kill)
     assert numbers(grid) != whole
-    assert list((store_of(grid).runs / "checkpoints").glob("*.safetensors"))
+    if executor == "tune":  # serially it may end between two trainings
+        assert list((store_of(grid).runs / "checkpoints").glob("*.safetensors"))
     output = finish(start(grid, executor, "--threads", "1"))
     assert "0 failed" in output
     notes = [note for record in records_of(grid).values() for note in record.get("notes", ())]
-    assert [note for note in notes if "went on at step " in note]
+    assert executor != "tune" or [note for note in notes if "went on at step " in note]
     assert numbers(grid) == whole
 
 
