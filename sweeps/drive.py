@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from scaling.identity import Job, Training
-from scaling.record import status_of
+from scaling.record import FINISHED, status_of
 from scaling.trial import Workspace
 from scaling.trial_records import failed_training
 from sweeps.errors import ConfigurationError, StorageError
@@ -196,12 +196,18 @@ class _Driver:
             if LOSE_SOME in note:  # said of each corpus before the first trial
                 continue
             self.progress.say(f"trial {training.id} ({describe_training(training)}): {note}")
+        known = self.store.known.get(training.id)
+        there = known is not None and known.status in FINISHED
+        lost = event.kind == "finished" and not there and not bad
+        if lost:  # a training that is over, in a file that is broken
+            path = self.store.spool / f"{training.id}.json"
+            self._complain_line(event.job, f"it left no record that can be read ({path})")
         if event.kind == "crashed" and not bad:
             self._complain_line(event.job, f"evaluating it: {event.error}")
         self.outcome.trained += any(
             record["kind"] == "training" and status_of(record) != "failed" for record in kept
         )
-        self.progress.finished(training.id, failed=bool(bad) or event.kind == "crashed")
+        self.progress.finished(training.id, failed=bool(bad) or lost or event.kind == "crashed")
 
     def _trained(self, job: Job) -> bool:
         """Whether the training was over before its worker died."""

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 
 GRACE_S = 4.0  # for running trials to reach a place where they can stop
 LIMIT_S = 9.0  # for the whole end
+MOST = 2  # times that it raises: to end, and to break off; more would strike the end itself
 LATE = "interrupted, tables not written; run the same command again to continue\n"
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -42,6 +43,7 @@ class Interrupts:
         self.number: int | None = None
         self.gentle = self.shielded = 0
         self.forced = False
+        self.raised = 0
         self.over = threading.Event()
 
     def handle(self, number: int, frame: types.FrameType | None) -> None:
@@ -52,7 +54,8 @@ class Interrupts:
             threading.Thread(target=self._end_in_time, daemon=True).start()
         if self.shielded or (first and self.gentle and not self.forced):
             return
-        if first or self.forced or number == signal.SIGINT:
+        if (first or self.forced or number == signal.SIGINT) and self.raised < MOST:
+            self.raised += 1
             raise Interrupted(self.number or number)
 
     def _end_in_time(self) -> None:
@@ -78,8 +81,11 @@ _current = Interrupts()
 
 
 @contextlib.contextmanager
-def handled() -> Iterator[None]:
+def handled(*, last: bool = False) -> Iterator[None]:
     """Handle the signals inside; those that are ignored (``nohup``) stay so.
+
+    With ``last`` the process exits right after: once a signal has come, all are ignored from
+    then on, so that a repetition does not replace the exit code.
 
     Does nothing outside the main thread, where Python takes no signals.
     """
@@ -97,8 +103,11 @@ def handled() -> Iterator[None]:
         yield
     finally:
         _current.over.set()
+        _current.shielded += 1
+        ignored = last and _current.number is not None
         for number, old in before.items():
-            signal.signal(number, signal.SIG_DFL if old is None else old)
+            after = signal.SIG_DFL if old is None else old
+            signal.signal(number, signal.SIG_IGN if ignored else after)
         _current = Interrupts()
 
 
@@ -130,6 +139,11 @@ def shielded() -> Iterator[None]:
 def requested() -> bool:
     """Whether a signal has asked the run to end."""
     return _current.number is not None
+
+
+def take_no_more() -> None:
+    """No signal raises from now on: the run is over but for its exit code."""
+    _current.shielded += 1
 
 
 def check() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from sweeps import interrupts
 from sweeps.errors import ClusterError, ConfigurationError, StorageError
@@ -65,27 +66,42 @@ def _positive(word: str) -> int:
     return number
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+def main(words: Sequence[str] | None = None, *, last: bool = False) -> int:
+    """Run the command; returns its exit code.
+
+    Args:
+        words: the command line, without the program; the process's own by default.
+        last: the process exits with the code, and signals that come again cannot change it.
+    """
     options = parser().parse_args(words)
     if options.executor == "serial":
         options.workers = 1
-    with interrupts.handled():
+    with interrupts.handled(last=last):
         try:
-            return _run(options)
-        except ConfigurationError as error:
-            _tell(str(error))
-            return BAD_CONFIGURATION
-        except StorageError as error:
-            _tell(str(error.strerror or error))
-            return SOME_FAILED
-        except ClusterError as error:
-            _tell(str(error))
-            return SOME_FAILED
-        except KeyboardInterrupt as interrupt:
-            with interrupts.shielded():
-                _tell("interrupted; run the same command again to continue")
-            return interrupts.code_of(interrupt)
+            code = _ended(options)
+            interrupts.take_no_more()
+        except KeyboardInterrupt as interrupt:  # in the end itself
+            code = interrupts.code_of(interrupt)
+        return code
+
+
+def _ended(options: argparse.Namespace) -> int:
+    """Run, and say how it ended where that was not well."""
+    try:
+        return _run(options)
+    except ConfigurationError as error:
+        _tell(str(error))
+        return BAD_CONFIGURATION
+    except StorageError as error:
+        _tell(str(error.strerror or error))
+        return SOME_FAILED
+    except ClusterError as error:
+        _tell(str(error))
+        return SOME_FAILED
+    except KeyboardInterrupt as interrupt:
+        with interrupts.shielded():
+            _tell("interrupted; run the same command again to continue")
+        return interrupts.code_of(interrupt)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -101,18 +117,18 @@ def _run(options: argparse.Namespace) -> int:
     store = Store(options.results / study.name, study.name)
     if options.dry_run:
         store.read()
-        print(full_text(_plan(study, targets, store, cache_dir()), options.workers))
+        _say(full_text(_plan(study, targets, store, cache_dir()), options.workers))
         return OK
     with store.locked() as messages:
         _warn(messages)
         plan = _plan(study, targets, store, cache_dir())
-        print(short_text(plan, options.workers), flush=True)
+        _say(short_text(plan, options.workers))
         _weights_are_there(plan, store)
         store.write("study.json", _study_json(plan, study))
         store.write("ladder.json", list(plan.ladder))
         if not plan.missing:
             store.compact()
-            print("nothing to run")
+            _say("nothing to run")
             return OK
         outcome = _execute(options, study, plan, targets, store)
     return _summary(outcome, store)
@@ -159,7 +175,7 @@ def _execute(
     from sweeps.look import look
 
     cache = cache_dir()
-    prepare_corpora(targets, cache, lambda line: print(line, flush=True))
+    prepare_corpora(targets, cache, _say)
     try:
         store.write("corpora.json", corpora_json(targets, cache))
         _warn(look(plan, targets, cache))
@@ -224,28 +240,38 @@ def _warn(messages: Sequence[str]) -> None:
         _tell(f"warning: {message}")
 
 
+def _say(line: str) -> None:
+    """Write a line to the standard output."""
+    _write(line, sys.stdout)
+
+
 def _tell(line: str) -> None:
-    """Write a line to the standard error, which a terminal that hung up no longer is."""
+    """Write a line to the standard error."""
+    _write(line, sys.stderr)
+
+
+def _write(line: str, stream: TextIO) -> None:
+    """Write a line at once; a terminal or pipe that nobody reads costs no record."""
     try:
-        print(line, file=sys.stderr, flush=True)
+        print(line, file=stream, flush=True)
     except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())  # else Python fails once more at its exit
-        os.close(nowhere)
+            os.close(nowhere)
 
 
 def _summary(outcome: Outcome, store: Store) -> int:
     waiting = f", {len(outcome.not_started)} not started" if outcome.not_started else ""
-    print(
+    _say(
         f"{outcome.trained} trials trained, {len(outcome.failures)} failed{waiting}; "
         f"see {store.folder}"
     )
     if outcome.failures or outcome.not_started:
-        print("the same command runs failed trials again, and those that wait for them")
-    print(f"next: python -m analysis.report {shlex.quote(str(store.folder))}")
+        _say("the same command runs failed trials again, and those that wait for them")
+    _say(f"next: python -m analysis.report {shlex.quote(str(store.folder))}")
     return SOME_FAILED if outcome.failures or outcome.not_started else OK
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(last=True))

@@ -29,7 +29,7 @@ from typing import Any
 from scaling.identity import Job
 from scaling.trial import Workspace
 from sweeps import interrupts
-from sweeps.errors import ClusterError
+from sweeps.errors import ClusterError, StorageError
 from sweeps.executors.base import ENDED, JobEvent, OnEvent
 from sweeps.executors.processes import alive_in, kill_session
 
@@ -37,7 +37,7 @@ SCRATCH = "ecg-ray-"
 RESTARTS = 1  # of the cluster, in a run
 START_S = 600.0  # for a cluster to start; 10 s are usual, minutes where others crowd the machine
 SILENT_S = 25.0  # of a cluster that is not ours, until it is taken for dead
-STUCK_S = 120.0  # of our own, whose processes are seen: it hangs
+STUCK_S = 90.0  # of our own, whose processes are seen: no sign, or no trial that starts
 LOOK_S = 0.5  # between looks at the processes of our own
 HOLD_S = 2.0  # a node that dies takes its workers along, and not always last
 CLOSE_S = 5.0  # for Ray to go by itself
@@ -72,7 +72,8 @@ LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 PATIENT = {
     "RAY_health_check_timeout_ms": "60000",
     "RAY_agent_register_timeout_ms": "600000",
-    "RAY_worker_register_timeout_seconds": "600",
+    # A worker that dies before it has registered is noticed only then.
+    "RAY_worker_register_timeout_seconds": "60",
 }
 LAST_LINES = 20  # of each of Ray's own logs, kept when it died
 
@@ -155,23 +156,38 @@ class _Cluster:
     def __init__(self, jobs: Mapping[str, Job], workspace: Workspace, workers: int) -> None:
         self.jobs, self.workspace, self.workers = dict(jobs), workspace, workers
         self.own = not os.environ.get("RAY_ADDRESS")
-        self.vital: dict[int, str] = {}
+        self.vital: dict[str, int] = {}  # name -> the first process that was seen
+        self.temporary = ""
+        self.left, self.running = set(jobs), set[str]()
         self.held: list[tuple[float, JobEvent]] = []
         self.rest = b""
         self.ready = self.over = self.stopping = False
         self.error = ""
-        self.began = self.heard = self.looked = time.monotonic()
+        self.began = self.heard = self.moved = self.looked = time.monotonic()
 
     def __enter__(self) -> _Cluster:
-        # Sockets live in this folder and their paths must be short, so it is not in the store.
-        self.temporary = tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-")
+        self.source, theirs = os.pipe()
+        os.set_blocking(self.source, False)
+        try:
+            # Sockets live here and their paths must be short, so it is not in the store.
+            self.temporary = tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-")
+            self._start(theirs)
+        except BaseException as error:
+            os.close(self.source)
+            shutil.rmtree(self.temporary, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise StorageError(error.errno, _no_start(error)) from None
+            raise
+        finally:
+            os.close(theirs)
+        return self
+
+    def _start(self, theirs: int) -> None:
         # What a driver that was killed had started may still be clearing away its own.
         self.scratch = self.workspace.store / "ray" / Path(self.temporary).name
         self.scratch.mkdir(parents=True)
         task = Path(self.temporary) / "task.json"
         task.write_text(json.dumps(self._task()))
-        self.source, theirs = os.pipe()
-        os.set_blocking(self.source, False)
         with (self.workspace.store / "ray.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", CHILD, str(theirs), str(task)],
@@ -182,20 +198,25 @@ class _Cluster:
                 env=environment(os.environ),
                 start_new_session=True,
             )
-        os.close(theirs)
-        return self
 
     def __exit__(self, *exception: object) -> None:
         with interrupts.shielded():
+            if not self.own:  # its trials are out of reach of a signal
+                with contextlib.suppress(OSError):
+                    (self.scratch / "stop").touch()
             if self._order("close") and not interrupts.requested() and (self.over or not self.own):
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.process.wait(CLOSE_S)
-            kill_session(self.process.pid)
-            self.process.communicate()
-            os.close(self.source)
-            if isinstance(exception[1], ClusterDied):
-                self._keep_last_words()
-            shutil.rmtree(self.temporary, ignore_errors=True)
+            try:
+                kill_session(self.process.pid)
+                with contextlib.suppress(subprocess.TimeoutExpired):  # it hangs in the kernel
+                    self.process.communicate(timeout=CLOSE_S)
+                if isinstance(exception[1], ClusterDied):
+                    with contextlib.suppress(OSError):  # what it died of is worth more
+                        self._keep_last_words()
+            finally:
+                os.close(self.source)
+                shutil.rmtree(self.temporary, ignore_errors=True)
 
     def _keep_last_words(self) -> None:
         """Append the ends of the logs of Ray's processes, which go with their folder, to ours."""
@@ -253,11 +274,13 @@ class _Cluster:
             self.heard = time.monotonic()
             kind = message.pop("kind")
             if kind in ("ready", "alive"):
-                self.ready = True
+                if not self.ready:
+                    self.ready, self.moved = True, self.heard
             elif kind == "over":
                 self.over, self.error = True, message["error"]
             else:
                 event = self._event(kind, message)
+                self._count(event)
                 if kind in ("retried", "died"):
                     self.held.append((time.monotonic(), event))
                 else:
@@ -287,6 +310,15 @@ class _Cluster:
             error=message.get("error", ""),
         )
 
+    def _count(self, event: JobEvent) -> None:
+        """Keep account of what runs and what is left."""
+        name, self.moved = event.job.training.id, self.heard
+        self.running.discard(name)
+        if event.kind == "started":
+            self.running.add(name)
+        elif event.kind in ENDED:
+            self.left.discard(name)
+
     def _settled(self) -> Iterator[JobEvent]:
         """Deaths of workers that the cluster has survived."""
         if interrupts.requested():
@@ -307,16 +339,37 @@ class _Cluster:
         patience_s = STUCK_S if self.own else SILENT_S
         if self.ready and now - self.heard > patience_s:
             raise ClusterDied(f"nothing was heard of it for {patience_s:.0f} s")
+        # Elsewhere the trials of others may be in the way.
+        idle = self.own and self.ready and self.left and not self.running and not self.over
+        if idle and not self.stopping and now - self.moved > STUCK_S:
+            raise ClusterDied(f"no trial has started for {STUCK_S:.0f} s")
 
     def _death(self) -> str:
-        """Which vital process of a cluster of our own is gone, in words; empty for none."""
-        alive = alive_in(self.process.pid) if self.own else {}
-        found = {pid: name for pid, name in alive.items() if name in VITAL}
-        dead = {pid: name for pid, name in self.vital.items() if pid not in alive}
-        self.vital |= found
-        order = list(VITAL)
-        first = sorted(dead.items(), key=lambda item: order.index(item[1]))
-        return next((f"{VITAL[name]}, process {pid}, is gone" for pid, name in first), "")
+        """Which vital process of a cluster of our own is gone, in words; empty for none.
+
+        Judged by name: what a vital process starts bears its name too, until it becomes another
+        program, and may be what was seen first.
+        """
+        if not self.own:
+            return ""
+        alive = {name: pid for pid, name in alive_in(self.process.pid).items() if name in VITAL}
+        for name, what in VITAL.items():
+            if name in alive:
+                self.vital.setdefault(name, alive[name])
+            elif name in self.vital:
+                return f"{what}, process {self.vital[name]}, is gone"
+            elif name == "raylet" and self.ready:  # before anyone looked
+                return f"{what} is gone"
+        return ""
+
+
+def _no_start(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return (
+        f"Ray could not be started: {where}{error.strerror or error}. It needs room in the "
+        f"results folder and in {tempfile.gettempdir()} (TMPDIR). Finished records are safe; "
+        "make room and run the same command again, or use --executor serial"
+    )
 
 
 def environment(ours: Mapping[str, str]) -> dict[str, str]:

@@ -66,14 +66,17 @@ class _JobTrainable(tune.Trainable):  # type: ignore[misc]
 
 
 def _stopper(path: Path) -> Callable[[float], None]:
-    """Ends a trial at a step when ``path`` is there; asked seldom, since it may be far away."""
+    """Ends a trial at a step when ``path`` is there, or its folder gone with the driver.
+
+    Asked seldom, since it may be far away.
+    """
     last = -ASK_S
 
     def report(share: float) -> None:
         nonlocal last
         if time.monotonic() - last >= ASK_S:
             last = time.monotonic()
-            if path.exists():
+            if path.exists() or not path.parent.exists():
                 raise KeyboardInterrupt
 
     return report
@@ -116,7 +119,12 @@ class _Driver:
     def tell_of_life(self) -> None:
         """Now and then, for as long as the cluster answers."""
         while not self.closed.wait(ALIVE_S):
-            if any(node["Alive"] for node in ray.nodes()):
+            try:
+                alive = any(node["Alive"] for node in ray.nodes())
+            except Exception:  # it may answer the next time
+                traceback.print_exc()
+                continue
+            if alive:
                 self.tell("alive")
 
 

@@ -43,7 +43,7 @@ interrupts.GRACE_S, interrupts.LIMIT_S = 60.0, 180.0
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from sweeps.run import main
-sys.exit(main())
+sys.exit(main(last=True))
 """
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from scaling.identity import Job
 from scaling.trial import Workspace
-from sweeps.errors import ClusterError
+from sweeps.errors import ClusterError, StorageError
 from sweeps.executors import JobEvent, cluster, processes
 from sweeps.executors.cluster import TuneExecutor
 from tests.sweeps.conftest import WriteGrid
@@ -53,11 +54,11 @@ def end():
     tell("over", error="")
     sys.stdin.readline()
     sys.exit()
-raylet = subprocess.Popen([store / "raylet", "600"])
+raylet = subprocess.Popen([store / "raylet", os.environ.get("NODE_S", "600")])
 time.sleep(0.3)
 tell("ready")
 """
-WORKER_DIES = "tell('retried', id=ids[0], error='it died'); time.sleep(1); ran(ids); end()"
+WORKER_DIES = "tell('retried', id=ids[0], error='it died'); time.sleep(3); ran(ids); end()"
 NODE_DIES = """
 ran(ids[:3])
 if attempt == 0:
@@ -133,6 +134,45 @@ def test_a_node_that_died_is_no_trials_fault(
     assert kept == ["== raylet.out", *(f"line {n}" for n in range(80, 100))]
 
 
+def test_what_a_node_starts_bears_its_name_at_first_and_may_end(
+    jobs: list[Job], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    act = "subprocess.run([store / 'raylet', '1']); ran(ids); end()"
+    events = events_of(act, jobs, workspace, monkeypatch)
+    assert of_kind("restarted", events) == []
+    assert len(of_kind("finished", events)) == len(jobs)
+
+
+def test_a_node_that_died_before_anyone_looked(
+    jobs: list[Job], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(cluster.QUIET, "NODE_S", "0")
+    with pytest.raises(ClusterError, match=r"its node \(raylet\).* is gone"):
+        events_of("time.sleep(600)", jobs, workspace, monkeypatch)
+
+
+def test_a_cluster_that_lives_and_starts_no_trial(
+    jobs: list[Job], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "STUCK_S", 2.0)
+    act = "while True: tell('alive'); time.sleep(0.1)"
+    with pytest.raises(ClusterError, match="no trial has started for 2 s"):
+        events_of(act, jobs, workspace, monkeypatch)
+
+
+def test_a_trial_may_run_for_as_long_as_it_likes(
+    jobs: list[Job], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "STUCK_S", 2.0)
+    act = (
+        "tell('started', id=ids[0])\n"
+        "for _ in range(30): tell('alive'); time.sleep(0.1)\n"
+        "ran(ids); end()"
+    )
+    events = events_of(act, jobs, workspace, monkeypatch)
+    assert of_kind("restarted", events) == []
+
+
 @pytest.mark.parametrize(
     ("act", "words"), [(ENDS, "its process ended"), (RAISES, "ValueError: no")]
 )
@@ -173,6 +213,45 @@ def test_a_cluster_that_falls_silent(
     monkeypatch.setattr(cluster, "CLOSE_S", 0.1)
     with pytest.raises(ClusterError, match="nothing was heard of it for"):
         events_of("time.sleep(600)", jobs, workspace, monkeypatch)
+
+
+def left_folders() -> list[Path]:
+    return list(Path(tempfile.gettempdir()).glob(f"{cluster.SCRATCH}{os.getpid()}-*"))
+
+
+def test_last_words_that_cannot_be_kept_hide_no_death(
+    jobs: list[Job], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cluster._Cluster, "_keep_last_words", full)
+    with pytest.raises(ClusterError, match="its process ended"):
+        events_of(ENDS, jobs, workspace, monkeypatch)
+    assert left_folders() == []
+
+
+def test_a_cluster_that_finds_no_room_leaves_nothing(jobs: list[Job], workspace: Workspace) -> None:
+    (workspace.store / "ray.log").mkdir()
+    open_files = len(list(Path("/proc/self/fd").iterdir()))
+    one = cluster._Cluster({job.training.id: job for job in jobs}, workspace, 2)
+    with pytest.raises(StorageError, match=r"Ray could not be started: .*ray\.log"), one:
+        pass
+    assert left_folders() == []
+    assert len(list(Path("/proc/self/fd").iterdir())) == open_files
+
+
+def test_trials_of_a_cluster_that_is_given_up_are_told_to_stop(
+    jobs: list[Job], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    monkeypatch.setattr(cluster, "SILENT_S", 0.3)
+    monkeypatch.setattr(cluster, "CLOSE_S", 0.1)
+    monkeypatch.setattr(cluster, "CHILD", STAND_IN + "time.sleep(600)")
+    one = cluster._Cluster({job.training.id: job for job in jobs}, workspace, 2)
+    with pytest.raises(cluster.ClusterDied, match="nothing was heard"), one:
+        list(one.events())
+    assert (one.scratch / "stop").exists()
 
 
 def test_all_that_a_process_started_is_found_and_killed() -> None:
@@ -237,8 +316,7 @@ def test_ray_dies_again_and_the_next_run_goes_on(write_grid: WriteGrid) -> None:
     process = start(grid, "tune")
     for _ in range(2):  # the second strikes a cluster that is starting
         wait_for(lambda: processes_of(process.pid, "raylet/raylet"))
-        (raylet,) = processes_of(process.pid, "raylet/raylet")
-        time.sleep(1.0)  # for the driver to have seen it
+        raylet = min(processes_of(process.pid, "raylet/raylet"))  # others are its children
         os.kill(raylet, signal.SIGKILL)
         wait_for(lambda raylet=raylet: not alive([raylet]))  # type: ignore[misc]
     output = finish(process)

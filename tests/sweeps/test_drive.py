@@ -101,6 +101,25 @@ def test_a_worker_that_dies_in_an_evaluation_keeps_the_training(plan: Plan, stor
     assert {known.status for known in store.known.values()} == {"done"}
 
 
+def test_a_training_whose_record_cannot_be_read_has_failed(plan: Plan, store: Store) -> None:
+    def act(job: Job, workspace: Workspace) -> JobEvent:
+        event = finish(job, workspace)
+        if job.training.id != first:
+            return event
+        path = workspace.spool / f"{first}.json"  # of a worker that died, and started again
+        path.write_text("{")
+        rest = tuple(r for r in event.records if r["id"] != first)
+        return JobEvent(kind="finished", job=job, records=rest)
+
+    first = plan.trials[0].job.training.id
+    outcome, shown, _ = drive(plan, store, act)
+    assert len(outcome.failures) == 1
+    assert f"failed: trial {first}" in outcome.failures[0]
+    assert f"no record that can be read ({store.spool / first}.json)" in outcome.failures[0]
+    assert outcome.failures[0] in shown
+    assert outcome.trained == len(plan.trials) - 1
+
+
 def test_a_worker_started_again_is_reported_once(plan: Plan, store: Store) -> None:
     def act(job: Job, workspace: Workspace) -> JobEvent:
         return JobEvent(kind="retried", job=job, error="its worker died")

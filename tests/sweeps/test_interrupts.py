@@ -95,6 +95,39 @@ def test_a_shield_holds_until_it_is_taken_away() -> None:
             check()
 
 
+def test_it_raises_twice_and_lets_the_end_be() -> None:
+    with handled():
+        for _ in range(2):
+            with pytest.raises(Interrupted):
+                signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_signals_after_the_end_do_not_change_the_exit_code() -> None:
+    with handled(last=True), pytest.raises(Interrupted):
+        signal.raise_signal(signal.SIGTERM)
+    for number in ALL:
+        signal.raise_signal(number)
+    assert {signal.getsignal(number) for number in ALL} == {signal.SIG_IGN}
+
+
+def test_without_a_signal_the_handlers_come_back() -> None:
+    with handled(last=True):
+        pass
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_signal_that_comes_while_an_error_is_told(
+    grid: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tell(line: str) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("sweeps.run._tell", tell)
+    grid.write_text("study: [")
+    assert run(grid) == 143
+
+
 def test_a_signal_that_is_ignored_stays_so() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nohup
     with handled():
@@ -225,8 +258,12 @@ def test_a_training_that_was_ended_goes_on_and_gives_the_same_numbers(
     grid = write_grid(TRAINED)
     interrupt_training(grid, executor, number, os.kill)
     assert numbers(grid) != whole
+    if executor == "tune":  # serially it may end between two trainings
+        assert list((store_of(grid).runs / "checkpoints").glob("*.safetensors"))
     output = finish(start(grid, executor, "--threads", "1"))
     assert "0 failed" in output
+    notes = [note for record in records_of(grid).values() for note in record.get("notes", ())]
+    assert executor != "tune" or [note for note in notes if "went on at step " in note]
     assert numbers(grid) == whole
 
 
@@ -259,11 +296,13 @@ class Gone:
         return self.descriptor
 
 
+@pytest.mark.parametrize("streams", [("stderr",), ("stdout",), ("stdout", "stderr")])
 def test_a_terminal_that_hung_up_costs_no_record(
-    grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    streams: tuple[str, ...], grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with (tmp_path / "nowhere").open("w") as file:
-        monkeypatch.setattr("sys.stderr", Gone(file.fileno()))
+        for stream in streams:
+            monkeypatch.setattr(f"sys.{stream}", Gone(file.fileno()))
         assert run(grid) == 0
     assert len(records_of(grid)) == 27
 

@@ -115,11 +115,11 @@ class Harness:
 
     def revive(self) -> None:
         """Start the driver again where it has ended, by a kill or with its message."""
-        if self.process.poll() is None:
+        if self.process.poll() in (None, 0):
             return
         output = finish(self.process)
         self.found.outputs.append(output)
-        assert self.process.returncode in (0, 1, -signal.SIGKILL), output
+        assert self.process.returncode in (1, -signal.SIGKILL), output
         assert self.process.returncode != 1 or "Ray died again: " in output, output
         self.found.restarts += 1
         self.process = self._start()
@@ -138,17 +138,28 @@ class Harness:
         """Kill one process, somewhere between two looks."""
         who = self.rng.choice(list(WHO))
         time.sleep(self.rng.uniform(0, 1.5))
+        deadline = time.monotonic() + PATIENCE_S
+        while not self._killed(who):
+            assert time.monotonic() < deadline, f"no {who} to kill for {PATIENCE_S} s"
+            time.sleep(0.1)
+        self.found.killed[who] += 1
+        self.found.waits_s.append(self.until_one_more())
+
+    def _killed(self, who: str) -> bool:
+        """Kill one, if there is one."""
+        assert self.process.poll() != 0, "the study ended before the last kill"
         self.revive()
-        pid = None
-        while pid is None:
-            pid = target(self.process.pid, who, self.rng)
-            self.revive()
+        pid = target(self.process.pid, who, self.rng)
         for one in descendants(self.process.pid):
             with contextlib.suppress(ProcessLookupError):
                 self.sessions |= {os.getsid(one)} - {self.process.pid}
-        os.kill(pid, signal.SIGKILL)
-        self.found.killed[who] += 1
-        self.found.waits_s.append(self.until_one_more())
+        if pid is None:
+            return False
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return False
+        return True
 
     def end(self) -> None:
         """Let the study run to its end."""

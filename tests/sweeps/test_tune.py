@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -55,7 +56,7 @@ class TestTune(ExecutorContract):
         def on_event(event: JobEvent) -> None:
             if event.kind == "started" and not found:
                 address = gcs_address(os.getpid())
-                (raylet,) = processes(os.getpid(), "raylet/raylet")
+                raylet = min(processes(os.getpid(), "raylet/raylet"))  # not a child of it
                 pairs = Path(f"/proc/{raylet}/environ").read_text().split("\0")
                 friend = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
                 stranger = {k: v for k, v in friend.items() if not k.startswith("RAY_AUTH_")}
@@ -68,6 +69,41 @@ class TestTune(ExecutorContract):
         assert ours == "2.0\n"
         assert "InvalidAuthToken" in refused
         assert not [name for name in os.environ if name.startswith("RAY_AUTH_")]
+
+
+def test_a_trial_stops_when_told_or_when_its_driver_is_gone(tmp_path: Path) -> None:
+    from sweeps.executors.tune import _stopper
+
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    _stopper(folder / "stop")(0.5)
+    (folder / "stop").touch()
+    with pytest.raises(KeyboardInterrupt):
+        _stopper(folder / "stop")(0.5)
+    (folder / "stop").unlink()
+    folder.rmdir()
+    with pytest.raises(KeyboardInterrupt):
+        _stopper(folder / "stop")(0.5)
+
+
+def test_a_sign_of_life_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sweeps.executors import tune
+
+    answers = [ConnectionError("late"), [{"Alive": False}], [{"Alive": True}]]
+    told: list[str] = []
+
+    def nodes() -> object:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    driver = SimpleNamespace(
+        closed=SimpleNamespace(wait=lambda seconds: not answers), tell=told.append
+    )
+    monkeypatch.setattr("ray.nodes", nodes)
+    tune._Driver.tell_of_life(driver)  # type: ignore[arg-type]
+    assert told == ["alive"]
 
 
 def connect(address: str, environment: dict[str, str]) -> str:
