@@ -127,8 +127,7 @@ class Allocation(Shown):
             own, low, high = (np.exp(v) if in_logs else v for v in (value, *ends))
             frame[name] = own
             frame[f"{name}_low"], frame[f"{name}_high"] = holding(own, low, high)
-        if self.misfit is not None:
-            self._widen(frame)
+        self._widen(frame)
         for axis in _AXES:
             least, most = self.ranges[axis]
             ratio = np.maximum(frame[axis] / most, least / frame[axis])
@@ -142,7 +141,7 @@ class Allocation(Shown):
         return frame.assign(beyond=beyond, untested=untested)
 
     def _widen(self, frame: pd.DataFrame) -> None:
-        """Add the law's own error to the intervals of the loss, in quadrature."""
+        """Add the law's own error, where it is known, to the loss's intervals in quadrature."""
         if self.misfit is None:
             return
         scale = self.misfit.problem.scale
