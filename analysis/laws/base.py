@@ -129,16 +129,19 @@ class Law(ABC):
     def to_natural(self, free: FloatArray, centre: FloatArray) -> FloatArray:
         """Natural parameters of free ones; inverts ``to_free``."""
 
-    @abstractmethod
     def log_value(
         self, free: FloatArray, x: FloatArray, centre: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Log response (R, n) and its derivative by the free parameters (R, P, n)."""
+        """Log response (R, n) and its derivative by the free parameters (R, P, n).
+
+        A law gives this or ``linear_value``, or both where that is faster.
+        """
+        return logged(*self.linear_value(free, x, centre))
 
     def linear_value(
         self, free: FloatArray, x: FloatArray, centre: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Response (R, n) and its derivative (R, P, n); laws that may turn negative override it."""
+        """Response (R, n) and its derivative (R, P, n); laws that may turn negative give it."""
         log_f, jac = self.log_value(free, x, centre)
         f: FloatArray = np.exp(log_f)
         return f, jac * f[:, None, :]

@@ -6,7 +6,7 @@ from typing import final
 
 import numpy as np
 
-from analysis.laws.base import FloatArray, Parameter, logged
+from analysis.laws.base import FloatArray, Parameter
 from analysis.laws.curve import (
     LARGE,
     SMALLEST,
@@ -80,12 +80,6 @@ class BrokenPowerLaw(CurveLaw):
         theta[..., 1] = np.exp(theta[..., 1] + carried)
         theta[..., 4:] = np.exp(theta[..., 4:])
         return theta
-
-    def log_value(
-        self, free: FloatArray, x: FloatArray, centre: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Log loss and its derivative; see ``Law.log_value``."""
-        return logged(*self.linear_value(free, x, centre))
 
     def linear_value(
         self, free: FloatArray, x: FloatArray, centre: FloatArray

@@ -7,7 +7,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from analysis.laws.base import FloatArray, Law, Parameter, logged
+from analysis.laws.base import FloatArray, Law, Parameter
 from analysis.laws.chinchilla import Chinchilla
 
 _JOINT = Chinchilla()
@@ -71,12 +71,6 @@ class DataConstrained(Law):
         return np.concatenate(
             [_JOINT.to_natural(free[..., :5], centre), np.exp(free[..., 5:])], axis=-1
         )
-
-    def log_value(
-        self, free: FloatArray, x: FloatArray, centre: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Log loss and its derivative; see ``Law.log_value``."""
-        return logged(*self.linear_value(free, x, centre))
 
     def linear_value(
         self, free: FloatArray, x: FloatArray, centre: FloatArray

@@ -7,7 +7,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from analysis.laws.base import BoolArray, FloatArray, Law, Parameter, logged
+from analysis.laws.base import BoolArray, FloatArray, Law, Parameter
 from analysis.laws.power import EXPONENT
 
 _VANISHED = 1e-9
@@ -90,12 +90,6 @@ class LossToLoss(Law):
             theta[..., 1] - theta[..., 2] * _log_excess(centre[0], theta[..., 3])
         )
         return theta
-
-    def log_value(
-        self, free: FloatArray, x: FloatArray, centre: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Log loss and its derivative; see ``Law.log_value``."""
-        return logged(*self.linear_value(free, x, centre))
 
     def linear_value(
         self, free: FloatArray, x: FloatArray, centre: FloatArray

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.laws.base import FloatArray, Law, logged
+from analysis.laws.base import FloatArray, Law
 from analysis.laws.power import EXPONENT
 
 _EXPONENTS = np.geomspace(0.05, 3.0, 12)
@@ -49,12 +49,6 @@ class ShiftedPowerLaw(Law):
         carried = theta[..., 3] * np.log(np.exp(centre[0]) + theta[..., 2])
         theta[..., 1] = np.exp(theta[..., 1] + carried)
         return theta
-
-    def log_value(
-        self, free: FloatArray, x: FloatArray, centre: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Log response and its derivative; see ``Law.log_value``."""
-        return logged(*self.linear_value(free, x, centre))
 
     def linear_value(
         self, free: FloatArray, x: FloatArray, centre: FloatArray
