@@ -13,7 +13,7 @@ import pandas as pd
 from analysis.compute_model import ComputeModel
 from analysis.laws import FloatArray
 from analysis.loglog import percentile_ends
-from analysis.misfit import Misfit, outside
+from analysis.misfit import Misfit
 from analysis.shown import Card, Estimate, Shown, jsonable
 from analysis.surface import Exponents, Surface
 from analysis.tables import interval, number
@@ -127,35 +127,37 @@ class Allocation(Shown):
             own, low, high = (np.exp(v) if in_logs else v for v in (value, *ends))
             frame[name] = own
             frame[f"{name}_low"], frame[f"{name}_high"] = holding(own, low, high)
-        self._widen(frame)
+        untested = self._widen(frame)
         for axis in _AXES:
             least, most = self.ranges[axis]
             ratio = np.maximum(frame[axis] / most, least / frame[axis])
             frame[f"beyond_{axis}"] = np.maximum(ratio, 1.0)
-        untested = np.zeros(len(frame), dtype=bool)
-        if self.misfit is not None:
-            known = self.misfit.problem
-            at = frame[["N", "D"]].to_numpy(dtype=np.float64)
-            untested = self.misfit.untested(outside(known, self.misfit.theta, at, known.x))
         beyond = frame[[f"beyond_{a}" for a in _AXES]].max(axis=1)
         return frame.assign(beyond=beyond, untested=untested)
 
-    def _widen(self, frame: pd.DataFrame) -> None:
-        """Add the law's own error, where it is known, to the loss's intervals in quadrature."""
+    def _widen(self, frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        """Add the law's own error, where it is known, to the loss's intervals in quadrature.
+
+        Returns:
+            Which rows are untested (m,).
+        """
         if self.misfit is None:
-            return
+            return np.zeros(len(frame), dtype=np.bool_)
+        x = frame[["N", "D"]].to_numpy(dtype=np.float64)
+        far = self.misfit.outside(x)
         scale = self.misfit.problem.scale
         at, low, high = (
             scale.forward(frame[c].to_numpy(dtype=np.float64))
             for c in ("loss", "loss_low", "loss_high")
         )
-        down, up = self.misfit.widths(frame[["N", "D"]].to_numpy(dtype=np.float64))
+        down, up = self.misfit.widths(x, far)
         ends = (
             scale.inverse(at - np.hypot(at - low, down)),
             scale.inverse(at + np.hypot(high - at, up)),
         )
         loss = frame["loss"].to_numpy(dtype=np.float64)
         frame["loss_low"], frame["loss_high"] = holding(loss, *ends)
+        return self.misfit.untested(far)
 
     def contours(
         self, levels: Sequence[float], plane: Literal["NC", "ND"] = "NC", margin: float = 3.0

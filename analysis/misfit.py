@@ -69,9 +69,18 @@ class Misfit:
         """Half width at four times the largest compute, mean of both sides, by rolling origin."""
         return ROLLING * float(growth(TYPICAL)) * (self.below + self.above) / 2.0
 
-    def widths(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """What intervals at ``x`` (m, K) gain below and above, in quadrature (m,); 0 within."""
-        far = distance(outside(self.problem, self.theta, x, self.problem.x))
+    def outside(self, x: FloatArray) -> FloatArray:
+        """Logs of the factors by which points ``x`` (m, K) lie outside the data: (3, m)."""
+        return outside(self.problem, self.theta, x, self.problem.x)
+
+    def widths(
+        self, x: FloatArray, logs: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """What intervals at ``x`` (m, K) gain below and above, in quadrature (m,); 0 within.
+
+        ``logs`` (3, m) are those of ``outside``, where they are known.
+        """
+        far = distance(self.outside(x) if logs is None else logs)
         rolled = ROLLING * growth(far)
         lower, upper = _by_side(self._differences(x))
         edge = -np.expm1(-far / _EDGE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -11,8 +12,8 @@ from analysis.solver import BoolArray, FloatArray, Solution, huber
 
 _STEPS = 30
 _WORSE = 1e-13
-_EXACT = 1e-15  # residuals this small, relative to the response, are rounding errors
 _DIGITS = 4e-16  # relative error of a fitted value
+_SURE = 4.0  # such errors that a residual may hold
 
 
 def polish(problem: Problem, best: Solution) -> Solution:
@@ -38,9 +39,13 @@ def polish(problem: Problem, best: Solution) -> Solution:
         free, objective, last = new, min(objective, value), size
         if size == 0.0:
             break
-    exact = objective <= _EXACT**2 * float((weights * np.maximum(problem.target**2, 1.0)).sum())
-    gradient = np.zeros(1) if exact else best.gradient  # rounding errors have no direction
-    return dataclasses.replace(best, free=free, objective=np.array([objective]), gradient=gradient)
+    lost = _SURE * _DIGITS * math.sqrt(float((weights * np.maximum(problem.target**2, 1.0)).sum()))
+    # a cosine with residuals of which rounding makes such a part says nothing below it
+    known = best.gradient * math.sqrt(2.0 * objective) > lost
+    return dataclasses.replace(
+        best, free=free, objective=np.array([objective]),
+        gradient=np.where(known, best.gradient, 0.0),
+    )  # fmt: skip
 
 
 def _rounding(problem: Problem, residual: FloatArray, weights: FloatArray) -> float:

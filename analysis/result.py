@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.laws import FloatArray, Law
-from analysis.misfit import Misfit, misfit, outside
+from analysis.misfit import Misfit, misfit
 from analysis.options import Options
 from analysis.problem import Problem
 from analysis.profiles import Profile
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from analysis.holdout import Holdout
     from analysis.second_opinion import SecondOpinion
     from analysis.sensitivity_result import Sensitivity
+
+AT_ONCE = 1000  # points at which all refits are predicted together
 
 
 class ExtrapolationWarning(UserWarning):
@@ -322,21 +324,35 @@ class Fit:
         frame[["mean_low", "mean_high", "new_low", "new_high"]] = math.nan
         if self.misfit is None:
             return frame.assign(beyond=math.nan, untested=False)
-        logs = outside(self.problem, self.theta, x, self.problem.x)
+        logs = self.misfit.outside(x)
         found = {"beyond": np.exp(logs.max(axis=0)), "untested": self.misfit.untested(logs)}
         if not len(self.bootstrap.theta):
             return frame.assign(**found)
-        scale, dof = self.problem.scale, self.problem.dof
+        scale = self.problem.scale
         at = scale.forward(response)
-        below, over = widened(scale.forward(self.law.value(self.bootstrap.theta, x)), at, dof)
-        lower, upper = self.misfit.widths(x)
+        below, over = self._spread(x, at)
+        lower, upper = self.misfit.widths(x, logs)
         down, up = np.hypot(at - below, lower), np.hypot(over - at, upper)
-        run = t_quantile(dof) * self.scatter
+        run = t_quantile(self.problem.dof) * self.scatter
         wider = np.hypot(down, run), np.hypot(up, run)
         for kind, (low, high) in {"mean": (down, up), "new": wider}.items():
             ends = scale.inverse(at - low), scale.inverse(at + high)
+            if self.law.proportion:  # no share lies below 0 or above 1
+                ends = np.clip(ends[0], 0.0, 1.0), np.clip(ends[1], 0.0, 1.0)
             frame[f"{kind}_low"], frame[f"{kind}_high"] = holding(response, *ends)
         return frame.assign(**found)
+
+    def _spread(self, x: FloatArray, at: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Ends (m,) of the interval of refits about ``at`` (m,), on the scale of residuals.
+
+        A few points at a time: all refits at many points would fill the memory.
+        """
+        ends = np.empty((2, len(x)))
+        for first in range(0, len(x), AT_ONCE):
+            part = slice(first, first + AT_ONCE)
+            refits = self.problem.scale.forward(self.law.value(self.bootstrap.theta, x[part]))
+            ends[:, part] = widened(refits, at[part], self.problem.dof)
+        return ends[0], ends[1]
 
     def _with_released(self, x: FloatArray, frame: pd.DataFrame) -> pd.DataFrame:
         """Predictions whose intervals hold those of the ``released`` fit as well."""

@@ -56,14 +56,6 @@ class ErrorLaw(MetricLaw):
         theta[..., 1] = np.exp(theta[..., 1] + theta[..., 2] * centre[0])
         return theta
 
-    def log_value(
-        self, free: FloatArray, x: FloatArray, centre: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Log metric, of 1e-12 at least, and its derivative; see ``Law.log_value``."""
-        value, jac = self.linear_value(free, x, centre)
-        value = np.maximum(value, 1e-12)
-        return np.log(value), jac / value[:, None, :]
-
     def linear_value(
         self, free: FloatArray, x: FloatArray, centre: FloatArray
     ) -> tuple[FloatArray, FloatArray]:

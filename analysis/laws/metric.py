@@ -37,6 +37,14 @@ class MetricLaw(Law):
         """Mean and standard deviation of the loss (2,)."""
         return np.array([x[:, 0].mean(), max(float(x[:, 0].std()), 1e-300)])
 
+    def log_value(
+        self, free: FloatArray, x: FloatArray, centre: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Log metric, of 1e-12 at least, and its derivative; see ``Law.log_value``."""
+        value, jac = self.linear_value(free, x, centre)
+        value = np.maximum(value, 1e-12)
+        return np.log(value), jac / value[:, None, :]
+
 
 def spread_of(
     law: Law, found: list[tuple[float, list[float]]], x: FloatArray, loss: FloatArray

@@ -57,14 +57,6 @@ class Sigmoid(MetricLaw):
         theta[..., 2] = np.exp(theta[..., 2])
         return theta
 
-    def log_value(
-        self, free: FloatArray, x: FloatArray, centre: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Log metric, of 1e-12 at least, and its derivative; see ``Law.log_value``."""
-        value, jac = self.linear_value(free, x, centre)
-        value = np.maximum(value, 1e-12)
-        return np.log(value), jac / value[:, None, :]
-
     def linear_value(
         self, free: FloatArray, x: FloatArray, centre: FloatArray
     ) -> tuple[FloatArray, FloatArray]:

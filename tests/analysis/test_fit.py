@@ -78,6 +78,28 @@ def test_predictions_have_nested_intervals_and_say_how_far_they_go(fit: Fit) -> 
     assert inside["loss"] == pytest.approx(expected)
 
 
+def test_many_points_are_predicted_a_few_at_a_time(
+    fit: Fit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = np.geomspace(1e4, 1e6, 7)
+    expected = fit.predicted(np.column_stack([sizes, np.full(7, 2048.0)]))
+    monkeypatch.setattr("analysis.result.AT_ONCE", 3)
+    pd.testing.assert_frame_equal(
+        fit.predicted(np.column_stack([sizes, np.full(7, 2048.0)])), expected
+    )
+
+
+def test_intervals_of_a_share_stay_between_0_and_1() -> None:
+    loss = np.linspace(2.5, 4.0, 12)
+    noise = 0.02 * np.random.default_rng(0).standard_normal(12)
+    accuracy = 0.25 + 0.75 / (1 + np.exp(4 * (loss - 3.0))) + noise
+    found = fit_law({"loss": loss, "metric": accuracy}, "sigmoid", fixed={"high": 1.0}, n_boot=100)
+    table = found.predicted(np.array([[1.5], [2.6], [6.0]]))
+    assert table["new_high"].max() == 1.0
+    assert (table["new_low"] >= 0.0).all()
+    assert (table["new_low"] < table["metric"]).all()
+
+
 def test_intervals_widen_outside_the_data_when_the_law_is_wrong() -> None:
     data = study(noise=0.002)
     bent = {**data, "loss": data["loss"] * (1 + 0.02 * (np.log(data["N"] / 1e4)) ** 2)}
