@@ -205,8 +205,9 @@ def kill_at_random(grid: Path, kills: int, seed: int, log: Path) -> Kills:
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.accept
-@pytest.mark.parametrize("seed", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(n, marks=pytest.mark.accept) for n in range(1, 5))]
+)
 def test_ten_random_kills(
     seed: int, write_grid: WriteGrid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
