@@ -362,6 +362,8 @@ def _not_found(
     if len(missing) == 1 and law.axes == ("N", "D") and missing[0] in marginal:
         other = "N" if missing[0] == "D" else "D"
         hints.append(f"--law {marginal[missing[0]]} needs {other} and loss alone")
+    if missing == ["D"] and "N" in found and (flops := candidates(table, "C")):
+        hints.append(f"where {flops[0]} is 6 N D, add a column D = {flops[0]} / (6 N)")
     return table.error(f"{text}. {'; '.join(hints)}")
 
 

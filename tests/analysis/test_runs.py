@@ -375,6 +375,10 @@ BAD: dict[str, tuple[list[str], str]] = {
         ["params,loss", "1e6,3.2"],
         r"no column for D \(training data\).*--map D=COLUMN says which; --law n_law needs N",
     ),
+    "compute and no data size": (
+        ["params,GFLOPs,loss", "1e6,6e6,3.2", "2e6,6e6,3.1"],
+        r"where GFLOPs is 6 N D, add a column D = GFLOPs / \(6 N\)",
+    ),
     "rows of several metrics": (
         ["N,D,metric,value", "1e6,1e9,loss,3.2"],
         "--where metric=loss --map loss=value",
