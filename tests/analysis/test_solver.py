@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.optimize import least_squares
 
+from analysis import fit_law
 from analysis.laws import FloatArray, get
+from analysis.polish import polish
 from analysis.solver import IndexArray, huber, minimise
 
 LAW = get("chinchilla")
@@ -123,3 +127,12 @@ def test_huber_is_quadratic_then_linear() -> None:
     values = huber(np.array([0.0, 0.5, -1.0, 3.0]), 1.0)
     np.testing.assert_allclose(values, [0.0, 0.125, 0.5, 2.5])
     np.testing.assert_allclose(huber(np.array([3.0]), np.inf), [4.5])
+
+
+@pytest.mark.parametrize(("size", "gradient"), [(3e-11, 0.0), (1e-7, 4e-5)])
+def test_residuals_that_rounding_makes_have_no_direction(size: float, gradient: float) -> None:
+    """A cosine of 4e-5 with residuals of which rounding is as large a part says nothing."""
+    loss = np.exp(model(TRUTH[None])[0][0] + size * np.random.default_rng(0).standard_normal(12))
+    problem = fit_law({"N": X[:, 0], "D": X[:, 1], "loss": loss}, n_boot=0).problem
+    best = dataclasses.replace(problem.solve(TRUTH[None]), gradient=np.array([4e-5]))
+    assert polish(problem, best).gradient[0] == gradient
