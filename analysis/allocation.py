@@ -73,6 +73,8 @@ def allocate(
             fixed N, or that does not grow with N and with D.
         ValueError: a C that is not positive and finite.
     """
+    if not hasattr(fit, "law"):
+        raise AllocationError(f"allocate takes a fit, fit_law(data), not {type(fit).__name__}")
     compute = _cost(compute)
     _refuse(fit, compute)
     theta = np.array([fit.params[name] for name in NEEDED])

@@ -16,8 +16,11 @@ from analysis.uncertainty import DELTA_SMALLEST
 
 _AGREE = 1e-6
 _GRADIENT = 1e-5
+_FEW_REFITS = 40
 _FEW_AGREED = 0.25
 _ILL_CONDITIONED = 1e4
+_FLAT = 1e-13  # singular value of a unit Jacobian that is a rounding error
+_SHARE = 1e-6  # of a parameter in a direction that does not move the fit
 
 
 def certify(problem: Problem, solution: Solution, best: Solution) -> Certificate:
@@ -43,6 +46,27 @@ def certify(problem: Problem, solution: Solution, best: Solution) -> Certificate
         bounds_hit=tuple(n for n, h in zip(law.names, hit & moved & ~gone, strict=True) if h),
         vanished=tuple(n for n, h in zip(law.names, gone & moved, strict=True) if h),
     )
+
+
+def undetermined(problem: Problem, best: Solution) -> list[str]:
+    """Parameters that may move, alone or against each other, without moving the fit at all.
+
+    Those at a bound are told apart as such. Empty where the data tell all of them.
+    """
+    lower, upper = problem.bounds(problem.loss)
+    width = upper - lower
+    inner = (best.free[0] - lower > 1e-9 * width) & (upper - best.free[0] > 1e-9 * width)
+    jacobian = problem.model(best.free)[1][0].T
+    if not (inner.any() and np.isfinite(jacobian).all()):
+        return []
+    size = np.linalg.norm(jacobian, axis=0)
+    scaled = jacobian[:, inner] / np.where(size > 0, size, 1.0)[inner]
+    _, singular, right = np.linalg.svd(scaled)
+    full = np.zeros(inner.sum())
+    full[: len(singular)] = singular
+    flat = np.abs(right[full <= _FLAT]) > _SHARE
+    names = np.array(problem.law.names)[inner]
+    return [str(name) for name in names[flat.any(axis=0)]]
 
 
 def status_of(certificate: Certificate) -> Status:
@@ -91,7 +115,9 @@ def fit_warnings(fit: Fit) -> list[str]:
             where = "0: the data show no floor" if value <= 0 else "the smallest loss seen"
             found.append(f"{name} ran to {where}")
         else:
-            found.append(f"{name} ran to a bound ({value:.3g}): the data do not determine it")
+            given = name in fit.options.limits
+            why = "that was given" if given else "the data do not determine it"
+            found.append(f"{name} ran to a bound ({value:.3g}){' ' if given else ': '}{why}")
     free = floor is not None and floor not in (*certificate.bounds_hit, *problem.fixed)
     if free and floor is not None and fit.intervals[floor].low <= 0:
         found.append(f"{floor} is not resolved: its interval reaches 0")
@@ -101,6 +127,8 @@ def fit_warnings(fit: Fit) -> list[str]:
         found.append(f"only {certificate.agreed:.0%} of the starts reached the optimum")
     if certificate.condition > _ILL_CONDITIONED:
         found.append(f"ill-conditioned ({certificate.condition:.1e}): parameters trade off")
+    if 0 < fit.options.n_boot < _FEW_REFITS:
+        found.append(f"{fit.options.n_boot} refits give intervals that are too narrow: take 200")
     if problem.dof < 5:
         found.append(
             f"{problem.dof} degree{'s' * (problem.dof > 1)} of freedom: intervals are rough"

@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -176,7 +177,7 @@ def _excess(
 
 
 def fit_chain(
-    data: Data,
+    data: Data | str | Path,
     loss: str | Law = "chinchilla",
     metric: str | Law = "sigmoid",
     *,
@@ -207,6 +208,11 @@ def fit_chain(
         raise ValueError(
             f"{second.name} is a law of {', '.join(second.axes)}, not of the {first.response} that "
             f"{first.name} gives"
+        )
+    if isinstance(data, (str, Path)):
+        raise ValueError(
+            f"a chain takes columns, not a file: pd.read_csv('{data}') with columns named "
+            f"{', '.join((*first.axes, first.response, second.response))}"
         )
     frame = pd.DataFrame(dict(data)).reset_index(drop=True)
     if missing := [c for c in (*first.axes, first.response, second.response) if c not in frame]:

@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.certificate import certify, status_of
+from analysis.certificate import certify, status_of, undetermined
 from analysis.checked import Data, at_largest, checked_rows
 from analysis.clusters import cells, copies, joined
 from analysis.laws import FloatArray, Law, get
@@ -165,11 +165,11 @@ def _ended(fit: Fit) -> Fit:
     name, value, shown = end
     options = dataclasses.replace(fit.options, fixed={**fit.options.fixed, name: value})
     known = {"at": fit.at, "remarks": fit.remarks, "notes": fit.notes, "labels": fit.labels}
-    held = _fit(fit.rows, fit.law, options, known)
+    held = _fit(fit.rows, fit.law, options, {**known, "ended": name})
     if held.ok and held.scatter <= _NEARLY * fit.scatter:
         said = (
-            f"no point lies near {name} ({shown}): it is held at {value:g}, the end of its range; "
-            f"limits={{'{name}': (0, 1)}} frees it"
+            f"no point lies near {name} ({shown}): it is held at {value:g}, the end of its range, "
+            f"and intervals hold the fit with it free as well; limits={{'{name}': (0, 1)}} frees it"
         )
         return dataclasses.replace(held, remarks=(*held.remarks, said))
     said = (
@@ -189,6 +189,7 @@ def refit(fit: Fit, keep: npt.NDArray[np.bool_], **changes: Any) -> Fit:
     """
     options = dataclasses.replace(fit.options, **changes)
     known = {"at": fit.at, "remarks": (), "notes": (), "labels": fit.labels}
+    known["ended"] = fit.ended if fit.ended in options.fixed else ""
     return _fit(fit.rows.loc[keep].reset_index(drop=True), fit.law, options, known)
 
 
@@ -213,6 +214,8 @@ def _fit(frame: pd.DataFrame, law: Law, options: Options, known: Mapping[str, An
         problems = _unusable(law, best, theta, count)
         if problems:
             best, status = None, Status.NOT_CONVERGED
+        elif flat := undetermined(problem, best):
+            problems, best = [_flat_said(flat)], None
         else:
             problems = _without_value(problem, theta)
     if best is None:
@@ -237,6 +240,7 @@ def _fit(frame: pd.DataFrame, law: Law, options: Options, known: Mapping[str, An
         notes=(*known["notes"], *(f"{p.name} vanishes: {p.vanished}" for p in gone)),
         options=options,
         labels=known["labels"],
+        ended=known.get("ended", ""),
     )
 
 
@@ -253,6 +257,15 @@ def _unusable(law: Law, best: Solution, theta: FloatArray, count: int) -> list[s
         return [f"no start of {count} reached a finite objective"]
     lost = [name for name, value in zip(law.names, theta, strict=True) if not math.isfinite(value)]
     return [f"{name} is not finite: the data do not determine it" for name in lost]
+
+
+def _flat_said(names: list[str]) -> str:
+    """Why a fit with such parameters is none, and what to do."""
+    what = "trade off without any" if len(names) > 1 else "has no"
+    return (
+        f"{' and '.join(names)} {what} effect on the fit: leave {names[-1]} out of the formula, "
+        f"or hold it (fixed={{'{names[-1]}': ...}})"
+    )
 
 
 def _clustered(problem: Problem, best: Solution, options: Options) -> tuple[Problem, list[str]]:

@@ -99,7 +99,8 @@ def extrapolate(
 
     Args:
         data: columns ``D`` (or another scale of that name) and the response, positive and lower
-            is better; exact repeats of a row count once.
+            is better; exact repeats of a row count once. Where a column ``N`` varies, the rows at
+            its largest value are used.
         D: where to predict (m,); the largest must lie beyond the data.
         laws: of the one axis D.
         response: column of the response.
@@ -118,6 +119,7 @@ def extrapolate(
             f"a learning curve needs columns D and {response}, not found: {', '.join(missing)}; "
             f"there are: {there}"
         )
+    given, warnings = _one_size(given)
     own = {"D": given["D"], "loss": given[response]}
     frame, _, _ = checked_rows(own, get("d_law"), None, "held-out")
     frame = frame[["D", "loss"]].drop_duplicates().sort_values("D", kind="stable")
@@ -126,7 +128,6 @@ def extrapolate(
     if not (np.isfinite(at).all() and (at > 0).all() and at.max() > x.max()):
         raise ValueError(f"D must be positive with one beyond the data ({x.max():,.0f})")
     found = [c for law in chosen for c in _rehearse(law, x, loss, at)]
-    warnings = []
     if not found:
         found = [_straight(x, loss, at)]
         warnings.append(f"{len(x)} points are too few for any law: a straight line in logs")
@@ -134,6 +135,15 @@ def extrapolate(
     if not any(np.isfinite(c.errors).any() for c in found):
         warnings.append("no rehearsal was possible over this horizon: equal weights")
     return _forecast(found, at, warnings)
+
+
+def _one_size(given: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Rows of the largest model where there are several, which a warning then says."""
+    if "N" not in given or given["N"].nunique() < 2:
+        return given, []
+    largest = given["N"].max()
+    said = f"N varies: the runs at the largest, {largest:,.0f}, are used"
+    return given[given["N"] == largest], [said]
 
 
 def _fit(

@@ -65,6 +65,7 @@ class Fit:
         notes: what was used and left out.
         options: arguments that repeat this fit.
         labels: what figures call the axes and the response, where not as in a study.
+        ended: parameter that the fit itself holds at the end of its range; empty for none.
     """
 
     law: Law
@@ -79,6 +80,7 @@ class Fit:
     notes: tuple[str, ...]
     options: Options
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    ended: str = ""
 
     @property
     def theta(self) -> FloatArray:
@@ -116,17 +118,20 @@ class Fit:
 
     @cached_property
     def released(self) -> Fit | None:
-        """The fit with one borrowed parameter free, where all are held and have no errors.
+        """The fit with a held parameter free that no one knows: ``ended``, or the first borrowed.
 
         Values that come from other fits are not exact. What the data say of one, given the others,
         is how far they contradict each other; intervals hold this fit as well as that with all
         values held. None where the law borrows nothing, not all it borrows is held (a warning then
-        says that the error of what is held is left out) or errors of the values are given.
+        says that the error of what is held is left out) or errors of the values are given. An end
+        that the fit itself has held is not known at all.
         """
         from analysis.fit import refit
 
-        names, held = self.law.borrowed, dict(self.options.fixed)
-        if not self.ok or not names or not set(names) <= set(held) or self.options.fixed_errors:
+        names = (self.ended,) if self.ended else self.law.borrowed
+        held = dict(self.options.fixed)
+        known = bool(self.options.fixed_errors) and not self.ended
+        if not self.ok or not names or not set(names) <= set(held) or known:
             return None
         del held[names[0]]
         found = refit(self, np.ones(len(self.rows), dtype=bool), fixed=held)
@@ -159,6 +164,8 @@ class Fit:
         if self.released is not None:
             found = {k: v.union(self.released.intervals_bootstrap[k]) for k, v in found.items()}
         for name, value in self.options.fixed.items():
+            if name == self.ended:
+                continue
             half = NORMAL * self.options.fixed_errors.get(name, 0.0)
             found[name] = Interval(low=value - half, high=value + half)
         if self.profile is not None:
@@ -369,14 +376,21 @@ class Fit:
         """Points (m, K) from a scalar or (m,) for every axis.
 
         Raises:
-            ValueError: a scale is missing, not one of the law's, or not positive and finite (not
-                finite, for a law that takes any sign).
+            ValueError: a scale is missing, not one of the law's, not positive and finite (not
+                finite, for a law that takes any sign), or of another shape.
         """
         for axis in [*self.law.axes, *given]:
             if (axis in given) != (axis in self.law.axes):
                 verb = "needs" if axis in self.law.axes else "does not take"
                 raise ValueError(f"{self.law.name} {verb} {axis}: {self.law.formula}")
         columns = [np.atleast_1d(np.asarray(given[a], dtype=np.float64)) for a in self.law.axes]
+        shapes = {column.shape for column in columns if column.shape != (1,)}
+        if len(shapes) > 1 or any(len(shape) > 1 for shape in shapes):
+            own = ", ".join(f"{a} {c.shape}" for a, c in zip(self.law.axes, columns, strict=True))
+            raise ValueError(
+                f"give one number or equally many in a row for every scale, not {own}: a grid of "
+                "points is flattened first, such as N=N.ravel()"
+            )
         x = np.stack(np.broadcast_arrays(*columns), axis=-1)
         if self.law.signed_axes and not np.isfinite(x).all():
             raise ValueError(f"{', '.join(self.law.axes)} must be finite")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -20,6 +21,7 @@ from analysis.fit import fit_law
 from analysis.laws import Law, get
 from analysis.laws.composite import PART, Composite
 from analysis.result import Fit
+from analysis.runs import law_columns
 from analysis.uncertainty import Interval
 
 RESPONSE = "loss"
@@ -92,7 +94,7 @@ class Together:
 
 
 def fit_together(
-    parts: Mapping[str, tuple[Data, str | Law]],
+    parts: Mapping[str, tuple[Data | str | Path, str | Law]],
     shared: Sequence[str] | Mapping[str, Mapping[str, str]],
     **options: Any,
 ) -> Together:
@@ -103,7 +105,7 @@ def fit_together(
     or leave them together.
 
     Args:
-        parts: data and law by part.
+        parts: data (a frame, columns, a file or a results folder) and law by part.
         shared: names of parameters that are the same in every part that has them, or for each
             shared parameter its name in each part.
         **options: of ``fit_law``: ``loss``, ``delta``, ``fixed``, ``limits``, ``n_boot``, ``seed``.
@@ -115,12 +117,17 @@ def fit_together(
     if not parts:
         raise ValueError("no parts to fit")
     laws = {part: get(law) if isinstance(law, str) else law for part, (_, law) in parts.items()}
-    frames, kept = [], set(options) & {"loss", "delta", "residual"}
+    if "weights" in options:
+        raise ValueError("parts are weighted by their scatter: weights cannot be given")
+    frames, said, kept = [], list[str](), set(options) & {"loss", "delta", "residual"}
     alone = {k: options[k] for k in kept}
     for number, (part, (data, _)) in enumerate(parts.items(), start=1):
         law = laws[part]
-        frame, _, notes = checked_rows(data, law, None, "held-out")
-        if run_column(pd.DataFrame(dict(data)), law) is None:
+        columns, doubts, _, _ = law_columns(data, law)
+        linear = options.get("residual", law.residual) == "linear"
+        frame, warnings, notes = checked_rows(columns, law, None, "held-out", linear=linear)
+        said += [f"{part}: {text}" for text in (*doubts, *warnings)]
+        if run_column(pd.DataFrame(dict(columns)), law) is None:
             frame["trial"] = f"{part} " + frame["trial"]  # rows of two parts are two runs
         frame, _ = at_largest(frame, law, notes)
         single = fit_law(frame, law, n_boot=0, **alone)
@@ -133,6 +140,7 @@ def fit_together(
     names = _shared(laws, shared)
     law = Composite(laws, names)
     fit = fit_law(rows, law, weights="weight", **options)
+    fit = dataclasses.replace(fit, remarks=(*said, *fit.remarks))
     return Together(fit=fit, laws=laws, shared=names)
 
 

@@ -115,6 +115,8 @@ def covariance(problem: Problem, free: FloatArray) -> FloatArray:
 
 def _inverse_gram(matrix: FloatArray) -> FloatArray:
     """Inverse of M^T M for ``matrix`` (n, P), by its singular values."""
+    if not matrix.shape[1]:
+        return np.zeros((0, 0))  # all parameters are held
     scale = np.maximum(np.linalg.norm(matrix, axis=0), 1e-150)  # its square is not 0
     _, singular, right = np.linalg.svd(matrix / scale, full_matrices=False)
     keep = singular > 1e-13 * singular[0]

@@ -24,6 +24,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+import numpy as np
+
 from analysis.laws.base import SCALES_NEEDED, Law, Parameter
 from analysis.laws.formula import FormulaLaw, Function, Guess
 
@@ -74,7 +76,8 @@ def plain_law(
 
     Raises:
         ValueError: no axes, a parameter that the function does not take or takes unasked, bounds
-            out of order or missing, a floor or typical size of no parameter.
+            out of order or missing, a floor or typical size of no parameter; a formula that asks
+            for another axis, gives no number for each row, or looks at other rows.
     """
     listed = (
         [_bounded(name, ends, floor) for name, ends in parameters.items()]
@@ -84,6 +87,7 @@ def plain_law(
     given = tuple(_formed(p, amplitude) for p in listed)
     sizes = dict(typical or {})
     _check(name, function, axes, given, [v for v in (floor, amplitude) if v], sizes)
+    _tried(name, function, axes, given, sizes)
     body = {
         "__doc__": f"{formula}.\n\nSource: {source}.",
         "__module__": __name__,
@@ -133,6 +137,8 @@ def _check(
     names = [p.name for p in parameters]
     if not axes or not names:
         raise ValueError(f"{name} needs at least one axis and one parameter")
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"{name}: an axis is given twice: {', '.join(axes)}")
     for p in parameters:
         if not p.lower < p.upper:
             raise ValueError(
@@ -150,3 +156,39 @@ def _check(
         inspect.signature(function).bind({}, **dict.fromkeys(names))
     except TypeError as error:
         raise ValueError(f"{name}: function(x, {', '.join(names)}) does not fit: {error}") from None
+
+
+def _tried(
+    name: str, function: Function, axes: Sequence[str], parameters: Sequence[Parameter],
+    typical: Mapping[str, float],
+) -> None:  # fmt: skip
+    """Refuse a formula that does not give one number for each row, from that row alone."""
+    rows = {axis: np.geomspace(2.0, 50.0 + k, 6) for k, axis in enumerate(axes)}
+    at = {p.name: typical.get(p.name, _middle(p)) for p in parameters}
+    try:
+        with np.errstate(all="ignore"):
+            whole = np.asarray(function(rows, **at))
+            part = np.asarray(function({axis: v[1:4] for axis, v in rows.items()}, **at))
+    except KeyError as error:
+        raise ValueError(
+            f"{name}: the formula asks for x[{error}]; the axes are {', '.join(axes)}"
+        ) from None
+    except Exception:  # such numbers may be none of its own: data will show
+        return
+    if whole.dtype.kind not in "biuf" or whole.shape not in {(), (6,)}:
+        what = f"{whole.dtype} of shape {whole.shape}" if whole.dtype.kind != "O" else "no numbers"
+        raise ValueError(f"{name}: the formula gives {what} for 6 rows, not one number for each")
+    expected = np.broadcast_to(whole, 6)[1:4]
+    if not np.allclose(np.broadcast_to(part, 3), expected, rtol=1e-9, equal_nan=True):
+        raise ValueError(
+            f"{name}: the formula looks at other rows than its own, such as x['{axes[0]}'].max(): "
+            "a prediction would depend on what else is predicted; write the number instead"
+        )
+
+
+def _middle(parameter: Parameter) -> float:
+    """A value within the bounds."""
+    low, high = parameter.lower, parameter.upper
+    if math.isfinite(low) and math.isfinite(high):
+        return 0.5 * (low + high)
+    return low + 1.0 if math.isfinite(low) else high - 1.0 if math.isfinite(high) else 1.0

@@ -10,6 +10,7 @@ from typing import final
 
 import pandas as pd
 
+from analysis.checked import is_study
 from analysis.findings.configurations import Configuration, configurations, shared_tasks
 from analysis.questions.additive import AXES
 from analysis.questions.allocation import allocation_split
@@ -143,7 +144,13 @@ def ask(
         n_boot: refits of every law.
         times: by which an axis is scaled, above 1.
         together: whether transfer exponents are fitted together with both floors as well.
+
+    Raises:
+        ValueError: not the frame of a study.
     """
+    if not is_study(frame):
+        given = f" {frame}" if isinstance(frame, str) else ""
+        raise ValueError(f"ask takes the frame of a study, load(path), not{given or ' this'}")
     found, notes = configurations(frame, n_boot)
     skipped = list(notes)
     asked = [a for c in found for a in _alone(c, frame, times, together, skipped)]

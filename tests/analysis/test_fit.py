@@ -89,6 +89,32 @@ def test_many_points_are_predicted_a_few_at_a_time(
     )
 
 
+def test_a_grid_of_points_is_flattened_first(fit: Fit) -> None:
+    sizes, data = np.meshgrid([1e4, 1e5], [512.0, 1024.0, 2048.0])
+    for wrong in ({"N": sizes, "D": 512.0}, {"N": [1e4, 1e5], "D": [256.0, 512.0, 1024.0]}):
+        with pytest.raises(ValueError, match=r"give one number or equally many .* N=N.ravel\(\)"):
+            fit.predict(**wrong)
+    assert len(fit.predict(N=sizes.ravel(), D=data.ravel())) == 6
+
+
+def test_a_law_that_is_held_whole_has_predictions() -> None:
+    known = {"E": 0.2, "A": 12.0, "alpha": 0.5, "B": 5.0, "beta": 0.4}
+    row = fit_law(study(), fixed=known, n_boot=20).predict(N=4e5, D=4096).iloc[0]
+    assert row["loss"] == pytest.approx(0.2 + 12 / 4e5**0.5 + 5 / 4096**0.4)
+    assert row["new_low"] < row["loss"] < row["new_high"]
+
+
+def test_a_limit_that_was_given_is_no_fault_of_the_data() -> None:
+    found = fit_law(study(), limits={"beta": (1.0, 1.5)}, n_boot=0)
+    assert "beta ran to a bound (1) that was given" in found.warnings
+
+
+def test_few_refits_are_said_to_be_few() -> None:
+    said = "20 refits give intervals that are too narrow: take 200"
+    assert said in fit_law(study(), n_boot=20).warnings
+    assert not any("refits" in w for n in (0, 50) for w in fit_law(study(), n_boot=n).warnings)
+
+
 def test_intervals_of_a_share_stay_between_0_and_1() -> None:
     loss = np.linspace(2.5, 4.0, 12)
     noise = 0.02 * np.random.default_rng(0).standard_normal(12)

@@ -6,6 +6,7 @@ import json
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis import fit_law
@@ -47,6 +48,14 @@ def test_parts_fitted_together_say_it_too() -> None:
     with pytest.warns(UserWarning, match="one: L_id is at or below E_id"):
         assert found.predict("one", L_id=0.01)["L_ood"].isna().all()
     assert found.predict("two", L_id=3.0)["L_ood"].notna().all()
+
+
+def test_parts_keep_what_is_said_of_their_rows() -> None:
+    marked = pd.DataFrame(pairs()).assign(split=["train"] * 25 + ["test"] * 5)
+    found = fit_together({"one": (marked, LAW), "two": (pairs(1), LAW)}, ("kappa",), n_boot=0)
+    assert any(w.startswith("one: column split holds train, test") for w in found.fit.warnings)
+    with pytest.raises(ValueError, match="weights cannot be given"):
+        fit_together({"one": (marked, LAW)}, (), weights="w")
 
 
 def test_rows_at_or_below_a_held_floor_are_left_out_and_counted() -> None:
@@ -171,6 +180,18 @@ def test_an_end_that_no_point_lies_near_is_held_and_it_is_said() -> None:
     assert free.params["high"] < 1.0 and not any("no point" in w for w in free.warnings)
     low = fit_law(accuracies(3.3), "sigmoid", fixed={"high": 0.9}, n_boot=0)
     assert low.params["high"] == 0.9 and not any("no point" in w for w in low.warnings)
+
+
+def test_intervals_hold_an_end_that_was_held_and_is_not_there() -> None:
+    """The range decides where no point does: it may be wrong, and intervals say so."""
+    fit = fit_law(accuracies(3.0, high=0.8, noise=0.01), "sigmoid", n_boot=100)
+    assert fit.params["high"] == 1.0 and fit.ended == "high" and fit.released is not None
+    assert fit.intervals["high"].low < 0.8 and fit.intervals["high"].high == 1.0
+    row = fit.predicted(np.array([[1.0]])).iloc[0]
+    exact = float(SIGMOID.value(np.array([0.1, 0.8, 2.0, 3.0]), np.array([[1.0]]))[0])
+    assert row["mean_low"] <= exact < row["metric"] <= row["mean_high"] <= 1.0
+    asked = fit_law(accuracies(3.0, high=0.8), "sigmoid", fixed={"high": 1.0}, n_boot=0)
+    assert asked.ended == "" and asked.released is None  # known to the user
 
 
 def test_an_end_that_is_measured_is_fitted() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis import fit_law
@@ -86,6 +87,17 @@ def test_columns_are_found_or_asked_for() -> None:
         extrapolate({"N": D, "loss": curve(D)}, BEYOND)
     with pytest.raises(ValueError, match="needs columns D and acc, not found: acc"):
         extrapolate({"D": D, "loss": curve(D)}, BEYOND, response="acc")
+
+
+def test_of_several_sizes_the_largest_model_is_used() -> None:
+    plain = extrapolate({"D": D, "loss": curve(D)}, BEYOND)
+    two = pd.DataFrame({
+        "N": np.repeat([1e6, 1e7], len(D)), "D": np.tile(D, 2),
+        "loss": np.concatenate([2.0 * curve(D), curve(D)]),
+    })  # fmt: skip
+    found = extrapolate(two, BEYOND)
+    np.testing.assert_allclose(found.table["loss"], plain.table["loss"], rtol=1e-12)
+    assert any("at the largest, 10,000,000, are used" in w for w in found.warnings)
 
 
 def test_laws_of_other_axes_are_refused() -> None:

@@ -207,6 +207,42 @@ def test_laws_that_make_no_sense_are_refused(changes: dict[str, Any], message: s
         m3(**changes)
 
 
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda x, b, g, c: b * (1 / x["d"] + g) ** c, r"asks for x\['d'\]; the axes are D"),
+        (lambda x, b, g, c: b * (x["D"] / x["D"].max() + g) ** c, "looks at other rows than its"),
+        (lambda x, b, g, c: b * (np.mean(x["D"]) + g) ** c * x["D"], "looks at other rows than"),
+        (lambda x, b, g, c: None, "gives no numbers for 6 rows"),
+        (lambda x, b, g, c: "loss", "for 6 rows, not one number for each"),
+        (lambda x, b, g, c: [b, g, c], r"of shape \(3,\) for 6 rows"),
+    ],
+)
+def test_formulas_that_do_not_go_row_by_row_are_refused(function: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        m3(function)
+
+
+def of_sizes(function: Any, **more: tuple[float, float]) -> Law:
+    ends = {"E": POSITIVE, "A": POSITIVE, "a": (0.01, 4.0), **more}
+    return plain_law("own", function, formula="E + A / N^a + ...", source="made up",
+                     axes=("N",), parameters=ends)  # fmt: skip
+
+
+def test_parameters_without_effect_are_named() -> None:
+    """A refit never moves them: their intervals would have no width."""
+    size = np.geomspace(1e6, 1e9, 12)
+    noise = np.exp(0.01 * np.random.default_rng(0).standard_normal(12))
+    data = {"N": size, "loss": (1.7 + 400 / size**0.34) * noise}
+    idle = of_sizes(lambda x, E, A, a, z: E + A / x["N"] ** a, z=(0.0, 1.0))
+    both = of_sizes(lambda x, E, A, a, F: E + F + A / x["N"] ** a, F=POSITIVE)
+    for law, said in ((idle, "z has no effect"), (both, "E and F trade off without any effect")):
+        fit = fit_law(data, law, n_boot=20)
+        assert fit.status is Status.UNIDENTIFIABLE and not fit.ok
+        assert any(w.startswith(said) for w in fit.warnings)
+    assert fit_law(data, idle, fixed={"z": 0.5}, n_boot=0).status is Status.CONVERGED
+
+
 def test_a_positive_parameter_cannot_be_negative() -> None:
     described: dict[str, Any] = {"upper": 1.0, "unit": "", "meaning": "?", "lower": -1.0}
     cases: Any = (("log", "positive but may be -1"), ("centred", "only an amplitude"))
