@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from analysis.laws import FloatArray
+from analysis.laws import BoolArray, FloatArray
 from analysis.problem import Problem
 from analysis.result import Fit
 from analysis.solver import Solution
@@ -32,7 +32,8 @@ def certify(problem: Problem, solution: Solution, best: Solution) -> Certificate
     gone = np.array([bool(p.vanished) for p in law.parameters]) & (
         best.free[0] - lower <= 1e-9 * width
     )
-    jacobian = problem.model(best.free)[1][0][moved].T
+    whole = problem.model(best.free)[1][0].T
+    jacobian = whole[:, moved]
     scaled = jacobian / np.maximum(np.linalg.norm(jacobian, axis=0), 1e-300)
     objective = float(best.objective[0])
     same = solution.objective <= objective * (1 + _AGREE) + 1e-20
@@ -45,34 +46,28 @@ def certify(problem: Problem, solution: Solution, best: Solution) -> Certificate
         condition=float(np.linalg.cond(scaled)) if moved.any() else 1.0,
         bounds_hit=tuple(n for n, h in zip(law.names, hit & moved & ~gone, strict=True) if h),
         vanished=tuple(n for n, h in zip(law.names, gone & moved, strict=True) if h),
+        flat=_flat(whole, law.names, moved & ~hit),
     )
 
 
-def undetermined(problem: Problem, best: Solution) -> list[str]:
-    """Parameters that may move, alone or against each other, without moving the fit at all.
-
-    Those at a bound are told apart as such. Empty where the data tell all of them.
-    """
-    lower, upper = problem.bounds(problem.loss)
-    width = upper - lower
-    inner = (best.free[0] - lower > 1e-9 * width) & (upper - best.free[0] > 1e-9 * width)
-    jacobian = problem.model(best.free)[1][0].T
+def _flat(jacobian: FloatArray, names: tuple[str, ...], inner: BoolArray) -> tuple[str, ...]:
+    """Of the parameters that ``inner`` (P,) marks, those of directions that move no point."""
     if not (inner.any() and np.isfinite(jacobian).all()):
-        return []
+        return ()
     size = np.linalg.norm(jacobian, axis=0)
-    scaled = jacobian[:, inner] / np.where(size > 0, size, 1.0)[inner]
-    _, singular, right = np.linalg.svd(scaled)
-    full = np.zeros(inner.sum())
-    full[: len(singular)] = singular
-    flat = np.abs(right[full <= _FLAT]) > _SHARE
-    names = np.array(problem.law.names)[inner]
-    return [str(name) for name in names[flat.any(axis=0)]]
+    _, singular, right = np.linalg.svd((jacobian / np.where(size > 0, size, 1.0))[:, inner])
+    whole = np.zeros(int(inner.sum()))
+    whole[: len(singular)] = singular
+    moved = (np.abs(right[whole <= _FLAT]) > _SHARE).any(axis=0)
+    return tuple(str(name) for name in np.array(names)[inner][moved])
 
 
 def status_of(certificate: Certificate) -> Status:
     """Whether an optimum with this certificate can be used."""
     if not certificate.gradient <= _GRADIENT:
         return Status.NOT_CONVERGED
+    if certificate.flat:
+        return Status.UNIDENTIFIABLE
     return Status.AT_BOUND if certificate.bounds_hit else Status.CONVERGED
 
 
@@ -105,6 +100,15 @@ def alternatives(problem: Problem, best: Solution) -> dict[str, dict[str, float]
     return found
 
 
+def _flat_said(names: tuple[str, ...]) -> str:
+    """What parameters of no effect mean, and what to do."""
+    what = "trade off without any" if len(names) > 1 else "has no"
+    return (
+        f"{' and '.join(names)} {what} effect on the fit, so that values and intervals of theirs "
+        f"mean nothing: hold one (fixed={{'{names[-1]}': ...}}) or leave it out of the formula"
+    )
+
+
 def fit_warnings(fit: Fit) -> list[str]:
     """What a reader must know before using the fit; the gravest first."""
     found = []
@@ -118,6 +122,8 @@ def fit_warnings(fit: Fit) -> list[str]:
             given = name in fit.options.limits
             why = "that was given" if given else "the data do not determine it"
             found.append(f"{name} ran to a bound ({value:.3g}){' ' if given else ': '}{why}")
+    if certificate.flat:
+        found.append(_flat_said(certificate.flat))
     free = floor is not None and floor not in (*certificate.bounds_hit, *problem.fixed)
     if free and floor is not None and fit.intervals[floor].low <= 0:
         found.append(f"{floor} is not resolved: its interval reaches 0")

@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.certificate import certify, status_of, undetermined
+from analysis.certificate import certify, status_of
 from analysis.checked import Data, at_largest, checked_rows
 from analysis.clusters import cells, copies, joined
 from analysis.laws import FloatArray, Law, get
@@ -214,8 +214,6 @@ def _fit(frame: pd.DataFrame, law: Law, options: Options, known: Mapping[str, An
         problems = _unusable(law, best, theta, count)
         if problems:
             best, status = None, Status.NOT_CONVERGED
-        elif flat := undetermined(problem, best):
-            problems, best = [_flat_said(flat)], None
         else:
             problems = _without_value(problem, theta)
     if best is None:
@@ -257,15 +255,6 @@ def _unusable(law: Law, best: Solution, theta: FloatArray, count: int) -> list[s
         return [f"no start of {count} reached a finite objective"]
     lost = [name for name, value in zip(law.names, theta, strict=True) if not math.isfinite(value)]
     return [f"{name} is not finite: the data do not determine it" for name in lost]
-
-
-def _flat_said(names: list[str]) -> str:
-    """Why a fit with such parameters is none, and what to do."""
-    what = "trade off without any" if len(names) > 1 else "has no"
-    return (
-        f"{' and '.join(names)} {what} effect on the fit: leave {names[-1]} out of the formula, "
-        f"or hold it (fixed={{'{names[-1]}': ...}})"
-    )
 
 
 def _clustered(problem: Problem, best: Solution, options: Options) -> tuple[Problem, list[str]]:

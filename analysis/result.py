@@ -171,6 +171,8 @@ class Fit:
         if self.profile is not None:
             own, name = self.profile.interval, self.profile.name
             found[name] = found[name].union(own) if len(self.bootstrap.theta) else own
+        for name in self.certificate.flat:  # refits never move along such a direction
+            found[name] = Interval(low=math.nan, high=math.nan)
         return {name: ends.holding(self.params[name]) for name, ends in found.items()}
 
     @cached_property

@@ -29,6 +29,7 @@ class Certificate:
         condition: condition number of the scaled Jacobian in the free parameters.
         bounds_hit: parameters on a bound.
         vanished: nuisance parameters that the data put at 0, which is no bound.
+        flat: parameters that may move, alone or against each other, without moving the fit at all.
     """
 
     objective: float
@@ -39,6 +40,7 @@ class Certificate:
     condition: float
     bounds_hit: tuple[str, ...]
     vanished: tuple[str, ...] = ()
+    flat: tuple[str, ...] = ()
 
     @classmethod
     def none(cls, delta: float, starts: int) -> Certificate:

@@ -10,7 +10,6 @@ from typing import final
 
 import pandas as pd
 
-from analysis.checked import is_study
 from analysis.findings.configurations import Configuration, configurations, shared_tasks
 from analysis.questions.additive import AXES
 from analysis.questions.allocation import allocation_split
@@ -148,9 +147,8 @@ def ask(
     Raises:
         ValueError: not the frame of a study.
     """
-    if not is_study(frame):
-        given = f" {frame}" if isinstance(frame, str) else ""
-        raise ValueError(f"ask takes the frame of a study, load(path), not{given or ' this'}")
+    if not isinstance(frame, pd.DataFrame):
+        raise ValueError(f"ask takes the frame of a study, load({str(frame)!r}), not the path")
     found, notes = configurations(frame, n_boot)
     skipped = list(notes)
     asked = [a for c in found for a in _alone(c, frame, times, together, skipped)]

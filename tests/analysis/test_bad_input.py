@@ -335,6 +335,8 @@ def test_a_frame_of_strings_and_an_empty_one_are_refused() -> None:
 
 def test_what_is_no_study_is_sent_to_the_law_of_a_table(tmp_path: Path) -> None:
     frame = pd.DataFrame({"N": [1e6, 2e6], "D": [1e9, 1e9], "loss": [3.2, 3.1]})
+    with pytest.raises(ValueError, match=r"load\('results/first-laws'\), not the path"):
+        ask("results/first-laws")  # type: ignore[arg-type]
     for of in (ask, law_rows):
         with pytest.raises(ValueError, match=r"no column trial, .*fit_law\(frame\), or python -m"):
             of(frame)

@@ -238,8 +238,13 @@ def test_parameters_without_effect_are_named() -> None:
     both = of_sizes(lambda x, E, A, a, F: E + F + A / x["N"] ** a, F=POSITIVE)
     for law, said in ((idle, "z has no effect"), (both, "E and F trade off without any effect")):
         fit = fit_law(data, law, n_boot=20)
-        assert fit.status is Status.UNIDENTIFIABLE and not fit.ok
+        assert fit.status is Status.UNIDENTIFIABLE
         assert any(w.startswith(said) for w in fit.warnings)
+        for name, ends in fit.intervals.items():
+            known = name in {"A", "a"} or (name == "E" and law is idle)
+            assert math.isfinite(ends.low) == known
+        row = fit.predict(N=2e8).iloc[0]  # which needs none of them
+        assert row["mean_low"] <= 1.7 + 400 / 2e8**0.34 <= row["mean_high"]
     assert fit_law(data, idle, fixed={"z": 0.5}, n_boot=0).status is Status.CONVERGED
 
 
