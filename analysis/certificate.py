@@ -7,10 +7,10 @@ import math
 
 import numpy as np
 
-from analysis.laws import BoolArray, FloatArray
+from analysis.laws import FloatArray
 from analysis.problem import Problem
 from analysis.result import Fit
-from analysis.solver import Solution
+from analysis.solver import BoolArray, Solution
 from analysis.status import Certificate, Status
 from analysis.uncertainty import DELTA_SMALLEST
 
