@@ -131,7 +131,7 @@ def _comparable(
         asked = "/".join(filter(None, (task, protocol)))
         raise ResultsError(
             f"{store}: no predictions{f' of {asked}' if asked else ''}: "
-            "run the study with `predictions: true` in its tasks"
+            "run the study with `predictions: true` in its stage"
         )
     found = []
     for name, way in there.sort_values(["task", "protocol"]).itertuples(index=False):

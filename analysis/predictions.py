@@ -78,7 +78,7 @@ def read_test(path: Path, fold: int) -> Predictions:
 def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     if not path.exists():
         raise ResultsError(
-            f"{path}: no such file: run the study with `predictions: true` in its tasks "
+            f"{path}: no such file: run the study with `predictions: true` in its stage "
             "(published tables do not hold predictions)"
         )
     try:

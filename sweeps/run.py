@@ -208,12 +208,14 @@ def _execute(
             replan=replan,
         )
     finally:
-        _warn(store.take_in())
-        _keep_speeds(store, before, cache)
-        store.drop_checkpoints()
-        store.compact()
-        if not interrupts.requested():  # planning takes seconds, and changes no record
-            replan()
+        with interrupts.gently():
+            _warn(store.take_in())
+            _keep_speeds(store, before, cache)
+            store.drop_checkpoints()
+            store.compact()
+            if not interrupts.requested():  # planning takes seconds, and changes no record
+                replan()
+        interrupts.check()
 
 
 def _keep_codebooks(targets: Targets, workspace: Workspace) -> None:

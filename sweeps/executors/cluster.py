@@ -13,6 +13,7 @@ back until it is clear that it is alive.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -34,6 +35,10 @@ from sweeps.executors.base import ENDED, JobEvent, OnEvent
 from sweeps.executors.processes import alive_in, kill_session
 
 SCRATCH = "ecg-ray-"
+# Of a socket in the folder of Ray: the name of the folder, of Ray's session in it, of the socket.
+SOCKET_PATH = 103 if sys.platform == "darwin" else 107
+SOCKET_NAME = 25 + 43 + 21
+OTHERS = ("/tmp", "/var/tmp")  # where TMPDIR is too long
 RESTARTS = 1  # of the cluster, in a run
 START_S = 600.0  # for a cluster to start; 10 s are usual, minutes where others crowd the machine
 SILENT_S = 25.0  # of a cluster that is not ours, until it is taken for dead
@@ -170,7 +175,9 @@ class _Cluster:
         os.set_blocking(self.source, False)
         try:
             # Sockets live here and their paths must be short, so it is not in the store.
-            self.temporary = tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-")
+            self.temporary = tempfile.mkdtemp(
+                prefix=f"{SCRATCH}{os.getpid()}-", dir=_short_folder() if self.own else None
+            )
             self._start(theirs)
         except BaseException as error:
             os.close(self.source)
@@ -195,7 +202,8 @@ class _Cluster:
                 stdout=log,
                 stderr=log,
                 pass_fds=(theirs,),
-                env=environment(os.environ),
+                # What Ray's workers leave in their temporary folder goes with ours.
+                env=environment(os.environ) | ({"TMPDIR": self.temporary} if self.own else {}),
                 start_new_session=True,
             )
 
@@ -282,6 +290,7 @@ class _Cluster:
                 event = self._event(kind, message)
                 self._count(event)
                 if kind in ("retried", "died"):
+                    self._check_scratch()
                     self.held.append((time.monotonic(), event))
                 else:
                     yield event
@@ -318,6 +327,11 @@ class _Cluster:
             self.running.add(name)
         elif event.kind in ENDED:
             self.left.discard(name)
+
+    def _check_scratch(self) -> None:
+        """Without its folder Tune calls every trial failed: none is to blame."""
+        if not self.scratch.is_dir():
+            raise StorageError(errno.ENOENT, f"{self.scratch} is gone, where Ray keeps its trials")
 
     def _settled(self) -> Iterator[JobEvent]:
         """Deaths of workers that the cluster has survived."""
@@ -363,7 +377,27 @@ class _Cluster:
         return ""
 
 
+def _short_folder() -> str:
+    """A temporary folder in which the sockets of Ray have paths that a system takes.
+
+    Raises:
+        StorageError: there is none.
+    """
+    own, most = tempfile.gettempdir(), SOCKET_PATH - SOCKET_NAME
+    for folder in (own, *OTHERS):
+        if len(os.fsencode(folder)) <= most and os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    raise StorageError(
+        errno.ENAMETOOLONG,
+        f"{own} (TMPDIR) is too long for Ray's sockets: {len(os.fsencode(own))} bytes, {most} at "
+        f"most, and {' and '.join(OTHERS)} cannot be written. Set TMPDIR to a shorter folder, or "
+        "use --executor serial",
+    )
+
+
 def _no_start(error: OSError) -> str:
+    if error.errno == errno.ENAMETOOLONG and isinstance(error, StorageError):
+        return str(error.strerror)
     where = f"{error.filename}: " if error.filename else ""
     return (
         f"Ray could not be started: {where}{error.strerror or error}. It needs room in the "
@@ -413,7 +447,8 @@ def workspace_from(value: Mapping[str, Any]) -> Workspace:
 
 def _remove_left_folders() -> None:
     """Remove what drivers that were killed left in the temporary folder."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*-*"):
+    places = dict.fromkeys((tempfile.gettempdir(), *OTHERS))
+    for folder in (found for place in places for found in Path(place).glob(f"{SCRATCH}*-*")):
         owner = folder.name.removeprefix(SCRATCH).split("-")[0]
         try:
             os.kill(int(owner), 0)

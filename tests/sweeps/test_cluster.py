@@ -241,6 +241,41 @@ def test_a_cluster_that_finds_no_room_leaves_nothing(jobs: list[Job], workspace:
     assert len(list(Path("/proc/self/fd").iterdir())) == open_files
 
 
+def test_sockets_have_short_paths_whatever_tmpdir_is(
+    tmp_path: Path, jobs: list[Job], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / "scratch.of.a.batch.job"
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    assert cluster._short_folder() in cluster.OTHERS
+    one = cluster._Cluster({job.training.id: job for job in jobs}, workspace, 2)
+    monkeypatch.setattr(cluster, "CHILD", STAND_IN + "time.sleep(600)")
+    with one:
+        # the name of Ray's session, with the largest process id, and of the socket
+        session = "/session_2026-11-30_23-59-59_123456_4194304/sockets/plasma_store"
+        assert len(one.temporary + session) <= cluster.SOCKET_PATH
+    assert not Path(one.temporary).exists()
+    monkeypatch.setattr(cluster, "OTHERS", ())
+    two = cluster._Cluster({job.training.id: job for job in jobs}, workspace, 2)
+    said = r"\(TMPDIR\) is too long for Ray's sockets: \d+ bytes, 18 at most"
+    with pytest.raises(StorageError, match=said) as caught, two:
+        pass
+    assert "--executor serial" in str(caught.value)
+
+
+def test_no_trial_is_to_blame_when_the_folder_of_all_is_gone(
+    jobs: list[Job], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = "import shutil; ran(ids[:1]); shutil.rmtree(task['scratch'])\n"
+    gone += "tell('died', id=ids[1], error='it died 3 times'); time.sleep(600)"
+    monkeypatch.setattr(cluster, "CHILD", STAND_IN + gone)
+    events: list[JobEvent] = []
+    with pytest.raises(StorageError, match="is gone, where Ray keeps its trials"):
+        TuneExecutor(2).run(jobs, workspace, events.append)
+    assert of_kind("crashed", events) == []
+    assert of_kind("finished", events) == [jobs[0].training.id]
+
+
 def test_trials_of_a_cluster_that_is_given_up_are_told_to_stop(
     jobs: list[Job], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from sweeps.errors import ConfigurationError
 from sweeps.grid import load_grid
 from sweeps.schema import SCHEMA_FILE, RecipeAxes, schema_text
 from tests.sweeps.conftest import GRID, SMALLEST, WriteGrid
+from tests.sweeps.study import run
 
 RECIPE = "recipe: {max_steps: 40, batch: 64, warmup_steps: 4}"
 DATA = "data: [256, 512, 1024]"
@@ -132,6 +133,14 @@ def test_the_resolved_grid_is_json_without_folders(write_grid: WriteGrid) -> Non
     resolved = load_grid(write_grid(text)).resolved()
     assert "/data" not in json.dumps(resolved)
     assert resolved["stages"][0]["pretrain"]["tasks"] == [{"source": "ptbxl", "task": "form"}]
+
+
+@pytest.mark.parametrize("more", [(), ("--smoke",)])
+def test_the_example_of_the_docs_can_be_planned(more: tuple[str, ...], tmp_path: Path) -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "grids.md"
+    grid = tmp_path / "grid.yaml"
+    grid.write_text(page.read_text().split("```yaml\n")[1].split("```")[0])
+    assert run(grid, "--dry-run", *more) == 0
 
 
 def test_the_schema_file_is_current() -> None:

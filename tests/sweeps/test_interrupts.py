@@ -17,6 +17,7 @@ import pytest
 
 from sweeps import interrupts
 from sweeps.interrupts import Interrupted, check, code_of, gently, handled, requested, shielded
+from sweeps.store import Store
 from tests.sweeps.conftest import WriteGrid
 from tests.sweeps.study import (
     PATIENCE_S,
@@ -126,6 +127,23 @@ def test_a_signal_that_comes_while_an_error_is_told(
     monkeypatch.setattr("sweeps.run._tell", tell)
     grid.write_text("study: [")
     assert run(grid) == 143
+
+
+def test_a_signal_after_the_last_trial_leaves_whole_tables(
+    grid: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It struck in the middle of them: nothing ran any more, and nothing was gentle."""
+    real = Store.compact
+
+    def compact(self: Store) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        real(self)
+
+    monkeypatch.setattr(Store, "compact", compact)
+    assert run(grid) == 143
+    runs = store_of(grid).runs
+    left = {path.name for path in runs.iterdir()}
+    assert left >= {"trials.parquet", "evaluations.parquet", "compacted.json"}
 
 
 def test_a_signal_that_is_ignored_stays_so() -> None:
