@@ -76,19 +76,6 @@ SET_NAMES = {  # words of columns that name a data set or a setup
     "condition", "domain", "benchmark", "suite", "study", "data", "paradigm", "objective",
     "algorithm", "method", "optimizer", "recipe", "series", "config",
 }  # fmt: skip
-FITTED = {"fit", "train", "training", "fitted", "used", "in"}
-HELD = {
-    "holdout", "held-out", "held_out", "heldout", "test", "val", "valid", "validation", "eval",
-    "extrapolation", "predict", "out",
-}  # fmt: skip
-DROPPED = {"dropped", "drop", "excluded", "exclude", "outlier", "ignored", "unused", "none"}
-FINISHED = {"done", "finished", "completed", "complete", "success", "succeeded", "ok",
-            "budget_limited"}  # fmt: skip
-UNFINISHED = {"failed", "crashed", "diverged", "killed", "running", "error", "oom", "cancelled",
-              "canceled", "pending", "preempted"}  # fmt: skip
-SIDES: Mapping[str, tuple[set[str], set[str], set[str]]] = {
-    "status": (FINISHED, set(), UNFINISHED), "split": (FITTED, HELD, DROPPED),
-}  # fmt: skip
 _HEADER = "from its header"  # where a factor comes from
 _ENOUGH = 6  # rows that a text column of another name must leave in half of its sets
 
@@ -417,26 +404,6 @@ def values_of(table: Table, chosen: Chosen) -> FloatArray:
     if chosen.why.startswith(_HEADER):
         return np.where(table.suffixed(chosen.column), values, values * chosen.factor)
     return values * chosen.factor
-
-
-def word_of(text: str) -> str:
-    """A value of a split or status, as it is compared."""
-    return text.lower().replace(" ", "-")
-
-
-def uses_of(table: Table, chosen: dict[str, Chosen], role: str) -> dict[str, int]:
-    """What each word of a split or status does: 0 is fitted, 1 held out, 2 left out.
-
-    Empty where there is no such column; one that only has the name is no longer chosen.
-    """
-    if role not in chosen:
-        return {}
-    fit, held, out = SIDES[role]
-    words = dict.fromkeys(word_of(t) for t in table.texts(chosen[role].column))
-    if not set(words) <= fit | held | out | {""} or not set(words) & (fit | held):
-        del chosen[role]
-        return {}
-    return {w: 0 if w in fit else 1 if w in held else 2 for w in words}
 
 
 def data_sets(

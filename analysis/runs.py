@@ -27,7 +27,6 @@ from analysis.run_columns import (
     COUNTS,
     MEANINGS,
     SET_NAMES,
-    SIDES,
     Chosen,
     candidates,
     choose,
@@ -36,10 +35,9 @@ from analysis.run_columns import (
     listed,
     set_names,
     taken,
-    uses_of,
     values_of,
-    word_of,
 )
+from analysis.run_rows import SIDES, keep_where, last_steps, marked, uses_of, word_of
 from analysis.run_tables import MISSING, RunsError, Table, frame_table, read_table
 
 __all__ = ["Runs", "RunsError", "law_columns", "read_runs"]
@@ -137,15 +135,15 @@ def read_runs(
     took: list[str] = [*table.notes]
     warnings: list[str] = []
     whole, places = len(table.places), table.places
-    index = _where(table, where or {})
+    index = keep_where(table, where or {})
     part = table.rows(index)
     chosen = choose(part, chosen_law, columns or {})
-    keep, marks = _marked(part, chosen, took)
+    keep, marks = marked(part, chosen, took)
     index, part = [index[i] for i in keep], part.rows(keep)
     frame = _frame(part, chosen_law, chosen, warnings)
     frame["held"] = [marks[keep[i]] for i in frame.index]
     frame.index = pd.Index([index[i] for i in frame.index])
-    frame = _last_steps(frame, took)
+    frame = last_steps(frame, took)
     groups = data_sets(table.rows(list(frame.index)), frame, chosen, by)
     took = [f"{whole} rows", *took, *_columns_said(frame, chosen_law, chosen, warnings)]
     took += _others_said(table.rows(list(frame.index)), frame, chosen, groups)
@@ -168,57 +166,6 @@ def read_runs(
         warnings=tuple(warnings),
         unscaled=unscaled,
     )
-
-
-def _where(table: Table, where: Mapping[str, str]) -> list[int]:
-    """Rows at which every column has the value asked for."""
-    keep = np.ones(len(table.places), dtype=bool)
-    for column, value in where.items():
-        if column not in table.cells:
-            raise table.error(f"no column {column!r}; there are: {listed(table.columns)}")
-        texts = table.texts(column)
-        same = np.array([t == value for t in texts])
-        if not same.any():
-            values, _ = table.numbers(column)
-            try:
-                same = values == float(value)
-            except ValueError:
-                same = np.zeros(len(texts), dtype=bool)
-        if not same.any():
-            there = listed(list(dict.fromkeys(texts)), 6)
-            raise table.error(f"no row has {column} = {value}; there are: {there}")
-        keep &= same
-    if not keep.any():
-        raise table.error("no row is left by --where")
-    return [int(i) for i in np.flatnonzero(keep)]
-
-
-def _marked(
-    table: Table, chosen: dict[str, Chosen], took: list[str]
-) -> tuple[list[int], list[bool]]:
-    """Rows that finished and are not dropped, and which rows are held out (n,)."""
-    count = len(table.places)
-    kinds = np.full(count, "fit", dtype=object)
-    for role in SIDES:
-        uses = uses_of(table, chosen, role)
-        if not uses:
-            continue
-        column = chosen[role].column
-        texts = [word_of(t) for t in table.texts(column)]
-        left = kinds != "out"
-        alone = not any(uses[t] == 0 for t, own in zip(texts, left, strict=True) if own)
-        tally = []
-        for word, use in uses.items():
-            same = left & np.array([t == word for t in texts])
-            verb = ("fitted", "held out and predicted", "left out")[use]
-            if use == 1 and alone:
-                verb = "fitted, since no row is marked to be fitted"
-            kinds[same] = ("fit", "fit" if alone else "held", "out")[use]
-            tally.append(f"{int(same.sum())} {verb} ({word or 'empty'})")
-        more = f"; not used: {listed(chosen[role].others)}" if chosen[role].others else ""
-        took.append(f"{role} from column {column}: {', '.join(tally)}{more}")
-    keep = [int(i) for i in np.flatnonzero(kinds != "out")]
-    return keep, [bool(k == "held") for k in kinds]
 
 
 def _frame(
@@ -292,38 +239,6 @@ def _left_out(
         said.append(f"{table.places[i]} ({chosen[role].column} {word})")
     more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
     return f"{len(rows)} row{'s' * (len(rows) > 1)} left out: {', '.join(said)}{more}"
-
-
-def _last_steps(frame: pd.DataFrame, took: list[str]) -> pd.DataFrame:
-    """Rows without those of checkpoints of one run at one N and D, and trials that matter.
-
-    A run whose D grows along its rows keeps them all, under one trial.
-    """
-    scales = [r for r in ("N", "D", "S") if r in frame]
-    if "trial" in frame:
-        sizes = frame.groupby("trial")["N" if "N" in frame else scales[0] if scales else "held"]
-        if int(sizes.nunique().max()) > 1:
-            frame = frame.drop(columns="trial")  # the number of a repeat, not the name of a run
-    if "step" in frame:
-        key = [c for c in ("trial", "seed", *scales, "held") if c in frame]
-        latest = frame.groupby(key, dropna=False)["step"].transform("max")
-        last = frame[frame["step"] == latest]
-        known = "trial" in frame or "seed" in frame
-        if known and scales and len(last) < len(frame) and bool(frame["step"].notna().all()):
-            took.append(
-                f"checkpoints: {len(last)} runs used at their last step, {len(frame) - len(last)} "
-                f"rows of earlier steps at the same {' and '.join(scales)} left out"
-            )
-            frame = last
-        frame = frame.drop(columns="step")
-    if "trial" in frame and not bool(frame["trial"].duplicated().any()):
-        frame = frame.drop(columns="trial")
-    if "trial" in frame:
-        took.append(
-            f"{frame['trial'].nunique()} runs have {len(frame)} rows: rows of one run are "
-            "resampled together"
-        )
-    return frame.drop(columns="seed", errors="ignore")
 
 
 def _columns_said(
