@@ -12,17 +12,24 @@ from analysis.run_tables import Table
 
 FITTED = {"fit", "train", "training", "fitted", "used", "in"}
 HELD = {
-    "holdout", "held-out", "held_out", "heldout", "test", "val", "valid", "validation", "eval",
+    "holdout", "held_out", "heldout", "test", "val", "valid", "validation", "eval", "dev",
     "extrapolation", "predict", "out",
 }  # fmt: skip
 DROPPED = {"dropped", "drop", "excluded", "exclude", "outlier", "ignored", "unused", "none"}
 FINISHED = {"done", "finished", "completed", "complete", "success", "succeeded", "ok",
             "budget_limited"}  # fmt: skip
-UNFINISHED = {"failed", "crashed", "diverged", "killed", "running", "error", "oom", "cancelled",
-              "canceled", "pending", "preempted"}  # fmt: skip
+UNFINISHED = {  # of wandb, Slurm, MLflow, Ray and Optuna as well
+    "failed", "fail", "failure", "crashed", "crash", "diverged", "killed", "running", "error",
+    "oom", "out_of_memory", "cancelled", "canceled", "pending", "queued", "scheduled", "waiting",
+    "preempted", "preempting", "timeout", "timed_out", "node_fail", "boot_fail", "deadline",
+    "stopped", "aborted", "interrupted", "suspended", "paused", "requeued", "revoked", "pruned",
+    "unfinished", "incomplete",
+}  # fmt: skip
 SIDES: Mapping[str, tuple[set[str], set[str], set[str]]] = {
     "status": (FINISHED, set(), UNFINISHED), "split": (FITTED, HELD, DROPPED),
 }  # fmt: skip
+PICKING = (*SIDES, "step")  # roles that decide which rows are fitted
+FIT, HOLD, OUT, UNKNOWN = range(4)  # what a word does to its rows
 
 
 def keep_where(table: Table, where: Mapping[str, str]) -> list[int]:
@@ -49,31 +56,47 @@ def keep_where(table: Table, where: Mapping[str, str]) -> list[int]:
 
 
 def marked(
-    table: Table, chosen: dict[str, Chosen], took: list[str]
+    table: Table, chosen: dict[str, Chosen], took: list[str], warnings: list[str]
 ) -> tuple[list[int], list[bool]]:
     """Rows that finished and are not dropped, and which rows are held out (n,)."""
-    count = len(table.places)
-    kinds = np.full(count, "fit", dtype=object)
+    kinds = np.full(len(table.places), FIT)
     for role in SIDES:
         uses = uses_of(table, chosen, role)
         if not uses:
             continue
         column = chosen[role].column
-        texts = [word_of(t) for t in table.texts(column)]
-        left = kinds != "out"
-        alone = not any(uses[t] == 0 for t, own in zip(texts, left, strict=True) if own)
-        tally = []
+        words = np.array([word_of(t) for t in table.texts(column)], dtype=object)
+        left = kinds != OUT
+        alone = not any(uses[w] == FIT for w in words[left])
+        tally, unknown = [], {}
         for word, use in uses.items():
-            same = left & np.array([t == word for t in texts])
+            same = left & (words == word)
+            kinds[same] = (FIT, FIT if alone else HOLD, OUT, OUT)[use]
+            if use == UNKNOWN:
+                unknown[word] = int(same.sum())
+                continue
             verb = ("fitted", "held out and predicted", "left out")[use]
-            if use == 1 and alone:
+            if use == HOLD and alone:
                 verb = "fitted, since no row is marked to be fitted"
-            kinds[same] = ("fit", "fit" if alone else "held", "out")[use]
             tally.append(f"{int(same.sum())} {verb} ({word or 'empty'})")
         more = f"; not used: {listed(chosen[role].others)}" if chosen[role].others else ""
         took.append(f"{role} from column {column}: {', '.join(tally)}{more}")
-    keep = [int(i) for i in np.flatnonzero(kinds != "out")]
-    return keep, [bool(k == "held") for k in kinds]
+        if any(unknown.values()):
+            warnings.append(_unknown_said(role, column, unknown))
+    keep = [int(i) for i in np.flatnonzero(kinds != OUT)]
+    return keep, [bool(k == HOLD) for k in kinds]
+
+
+def _unknown_said(role: str, column: str, words: Mapping[str, int]) -> str:
+    """Rows that are left out for a word of a split or status that means nothing here."""
+    rows = sum(words.values())
+    said = listed([f"{w!r} ({n} row{'s' * (n > 1)})" for w, n in words.items() if n], 6)
+    first = next(w for w, n in words.items() if n)
+    return (
+        f"{rows} row{'s' * (rows > 1)} left out, whose {role} is not known: {said} in column "
+        f"{column}; --where {column}={first} keeps such rows alone, --by {column} fits the rows "
+        "of each value"
+    )
 
 
 def last_steps(frame: pd.DataFrame, took: list[str]) -> pd.DataFrame:
@@ -109,20 +132,39 @@ def last_steps(frame: pd.DataFrame, took: list[str]) -> pd.DataFrame:
 
 
 def word_of(text: str) -> str:
-    """A value of a split or status, as it is compared."""
+    """A value of a split or status, as it is shown and compared."""
     return text.lower().replace(" ", "-")
 
 
 def uses_of(table: Table, chosen: dict[str, Chosen], role: str) -> dict[str, int]:
-    """What each word of a split or status does: 0 is fitted, 1 held out, 2 left out.
+    """What each word of a split or status does: FIT, HOLD, OUT or UNKNOWN.
 
-    Empty where there is no such column; one that only has the name is no longer chosen.
+    Empty where there is no such column; one that only has the name, since most of its rows hold
+    other words, is no longer chosen. Where no word says that a row is fitted, an empty cell does.
     """
     if role not in chosen:
         return {}
-    fit, held, out = SIDES[role]
-    words = dict.fromkeys(word_of(t) for t in table.texts(chosen[role].column))
-    if not set(words) <= fit | held | out | {""} or not set(words) & (fit | held):
+    words = [word_of(t) for t in table.texts(chosen[role].column)]
+    uses = {w: _use(role, w) for w in dict.fromkeys(words)}
+    if role == "status" and "terminated" in uses:  # by Ray Tune, where trials end; else killed
+        uses["terminated"] = OUT if FIT in uses.values() else FIT
+    said = [uses[w] for w in words if w]
+    known = sum(u != UNKNOWN for u in said)
+    if "" in uses and FIT not in said and known:
+        uses[""] = FIT
+    if 2 * known <= len(said) or not {FIT, HOLD} & set(uses.values()):
         del chosen[role]
         return {}
-    return {w: 0 if w in fit else 1 if w in held else 2 for w in words}
+    return uses
+
+
+def _use(role: str, word: str) -> int:
+    """What one word does; Slurm adds who cancelled a job, and a plus where it cuts a word."""
+    fit, held, out = SIDES[role]
+    key = word.replace("-", "_").rstrip("+")
+    key = key.split("_by_")[0] if role == "status" else key
+    if key in fit:
+        return FIT
+    if key in held:
+        return HOLD
+    return OUT if key in out or not key else UNKNOWN

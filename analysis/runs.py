@@ -37,7 +37,7 @@ from analysis.run_columns import (
     taken,
     values_of,
 )
-from analysis.run_rows import SIDES, keep_where, last_steps, marked, uses_of, word_of
+from analysis.run_rows import PICKING, SIDES, keep_where, last_steps, marked, uses_of, word_of
 from analysis.run_tables import MISSING, RunsError, Table, frame_table, read_table
 
 __all__ = ["Runs", "RunsError", "law_columns", "read_runs"]
@@ -138,7 +138,10 @@ def read_runs(
     index = keep_where(table, where or {})
     part = table.rows(index)
     chosen = choose(part, chosen_law, columns or {})
-    keep, marks = marked(part, chosen, took)
+    for role in PICKING:  # a column that sets data sets apart picks no rows
+        if role in chosen and chosen[role].column in (by or ()):
+            del chosen[role]
+    keep, marks = marked(part, chosen, took, warnings)
     index, part = [index[i] for i in keep], part.rows(keep)
     frame = _frame(part, chosen_law, chosen, warnings)
     frame["held"] = [marks[keep[i]] for i in frame.index]
