@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from analysis.run_columns import Chosen, listed
+from analysis.laws import Law
+from analysis.run_columns import SET_NAMES, Chosen, header_of, listed, set_names
 from analysis.run_tables import Table
 
 FITTED = {"fit", "train", "training", "fitted", "used", "in"}
@@ -99,36 +100,167 @@ def _unknown_said(role: str, column: str, words: Mapping[str, int]) -> str:
     )
 
 
-def last_steps(frame: pd.DataFrame, took: list[str]) -> pd.DataFrame:
-    """Rows without those of checkpoints of one run at one N and D, and trials that matter.
+def last_steps(
+    frame: pd.DataFrame, table: Table, chosen: Mapping[str, Chosen], sets: Sequence[str],
+    took: list[str], warnings: list[str],
+) -> pd.DataFrame:  # fmt: skip
+    """Rows less those of checkpoints, of which the last of one run at one N and D is used.
 
-    A run whose D grows along its rows keeps them all, under one trial.
+    A column of runs or seeds tells them. Without one, rows of one N and D are checkpoints where
+    all N and D of their data set have the same steps; others that differ in their step may be
+    seeds that stopped early, and stay.
+
+    Args:
+        frame: numbers by role; its index are rows of ``table``.
+        table: of the runs.
+        chosen: the column of each role.
+        sets: the data set of each row.
+        took: is told what was read.
+        warnings: is told what is doubtful.
     """
     scales = [r for r in ("N", "D", "S") if r in frame]
-    if "trial" in frame:
-        sizes = frame.groupby("trial")["N" if "N" in frame else scales[0] if scales else "held"]
-        if int(sizes.nunique().max()) > 1:
-            frame = frame.drop(columns="trial")  # the number of a repeat, not the name of a run
-    if "step" in frame:
-        key = [c for c in ("trial", "seed", *scales, "held") if c in frame]
-        latest = frame.groupby(key, dropna=False)["step"].transform("max")
-        last = frame[frame["step"] == latest]
-        known = "trial" in frame or "seed" in frame
-        if known and scales and len(last) < len(frame) and bool(frame["step"].notna().all()):
-            took.append(
-                f"checkpoints: {len(last)} runs used at their last step, {len(frame) - len(last)} "
-                f"rows of earlier steps at the same {' and '.join(scales)} left out"
-            )
-            frame = last
-        frame = frame.drop(columns="step")
-    if "trial" in frame and not bool(frame["trial"].duplicated().any()):
-        frame = frame.drop(columns="trial")
-    if "trial" in frame:
+    if "step" not in frame or not scales:
+        return frame.drop(columns="step", errors="ignore")
+    at, column, known = " and ".join(scales), chosen["step"].column, names_runs(frame)
+    step, own_set = frame["step"], pd.Series(list(sets), index=frame.index)
+    cell = cells_of(frame.assign(set=own_set), ["set", "held", *scales])
+    alike = own_set.map(
+        {s: known or _same_steps(step[own_set == s], cell[own_set == s]) for s in set(sets)}
+    ).astype(bool)
+    latest = step.groupby(cell).transform("max")
+    earlier, lacking = step < latest, step.isna() & latest.notna() & alike
+    rest = frame.drop(columns="step")
+    if (earlier & ~alike).any():
+        warnings.append(_differing_said(cell, earlier & ~alike, at, column))
+    if lacking.any():
+        warnings.append(_stepless_said([table.places[i] for i in frame.index[lacking]], column))
+    if not (earlier & alike).any():
+        return rest[~lacking]
+    last = rest[~((earlier & alike) | lacking)]
+    why = "" if known else f", since every {at} has the same in column {column}"
+    took.append(
+        f"checkpoints: {len(last)} runs used at their last step, {int((earlier & alike).sum())} "
+        f"rows of earlier steps at the same {at} left out{why} (--by {column} fits each step)"
+    )
+    return last
+
+
+def _differing_said(cell: pd.Series[int], earlier: pd.Series[bool], at: str, column: str) -> str:
+    return (
+        f"column {column} differs between rows of one {at}, at {cell[earlier].nunique()} of "
+        f"{cell.nunique()} of them, and all rows are fitted: where they are checkpoints, a column "
+        f"run that names the run of each row leaves the last of each, and --where {column}=VALUE "
+        "keeps one step"
+    )
+
+
+def _stepless_said(places: Sequence[str], column: str) -> str:
+    many = len(places) > 1
+    return (
+        f"{len(places)} row{'s' * many} without a {column} left out, as others of the same run "
+        f"have one: {listed(places, 5)}"
+    )
+
+
+def steps_overlooked(table: Table, scales: pd.DataFrame, chosen: Mapping[str, Chosen]) -> list[str]:
+    """A warning where rows of one run, or of one N and D, are fitted at several steps.
+
+    Args:
+        table: of all rows that are fitted.
+        scales: of the law, by row.
+        chosen: the column of each role.
+    """
+    if "step" not in chosen:
+        return []
+    known = {r: chosen[r].column for r in ("trial", "seed") if r in chosen}
+    others = [r for r in ("N", "D", "S") if r in table.cells and r not in scales]
+    named = [c for c in table.columns if set(header_of(c).words) & SET_NAMES]
+    keys = [*known.values(), *others, *named]
+    frame = scales.assign(**{f"key {c}": table.texts(c) for c in keys})
+    step = pd.Series(table.numbers(chosen["step"].column)[0])
+    cell = frame.groupby(list(frame.columns), dropna=False).ngroup()
+    earlier = step < step.groupby(cell).transform("max")
+    if not earlier.any():
+        return []
+    column, by = chosen["step"].column, [*scales.columns, *keys]
+    return [
+        f"column {column} differs between rows of one {' and '.join(by)}, at "
+        f"{cell[earlier].nunique()} of {cell.nunique()} of them: all {len(frame)} rows are fitted; "
+        f"where they are checkpoints, frame[frame[{column!r}] == "
+        f"frame.groupby({by!r})[{column!r}].transform('max')] takes the last of each"
+    ]
+
+
+def names_runs(frame: pd.DataFrame) -> bool:
+    """Whether seeds or runs are told apart: a ``trial`` of several N counts repeats, or is one."""
+    if "seed" in frame:
+        return True
+    scale = next((r for r in ("N", "D", "S") if r in frame), None)
+    if "trial" not in frame or scale is None:
+        return "trial" in frame
+    return int(frame.groupby("trial")[scale].nunique().max()) <= 1
+
+
+def cells_of(frame: pd.DataFrame, roles: Sequence[str]) -> pd.Series[int]:
+    """The number of each row's run, seed and scales, as far as they are known."""
+    key = [*(r for r in ("trial", "seed") if r in frame), *roles]
+    return frame.groupby(key, dropna=False, sort=False).ngroup()
+
+
+def _same_steps(step: pd.Series[float], cell: pd.Series[int]) -> bool:
+    """Whether all cells have the same two or more steps, but for cells of the column left empty."""
+    groups, all_steps = step.groupby(cell), step.nunique()
+    lost = step.isna().groupby(cell).sum()
+    return all_steps > 1 and bool((all_steps - groups.nunique() <= lost).all())
+
+
+def parted(
+    frame: pd.DataFrame, groups: Mapping[str, list[str]], law: Law,
+    chosen: Mapping[str, Chosen], took: list[str], warnings: list[str],
+) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:  # fmt: skip
+    """Rows to fit and rows held out, by data set, with ``trial`` where runs have several rows."""
+    names = np.array(set_names(groups, len(frame)), dtype=object)
+    fitted: dict[str, pd.DataFrame] = {}
+    held: dict[str, pd.DataFrame] = {}
+    many = []
+    for name in dict.fromkeys(names):
+        own = _with_runs(frame[names == name], name, law, chosen, warnings)
+        own = own.drop(columns="seed", errors="ignore")
+        if "trial" in own:
+            many.append(own)
+        parts = own[~own["held"]], own[own["held"]]
+        for found, part in zip((fitted, held), parts, strict=True):
+            if len(part):
+                found[name] = part.drop(columns="held")
+    if many:
         took.append(
-            f"{frame['trial'].nunique()} runs have {len(frame)} rows: rows of one run are "
-            "resampled together"
+            f"{sum(own['trial'].nunique() for own in many)} runs have {sum(map(len, many))} rows: "
+            "rows of one run are resampled together"
         )
-    return frame.drop(columns="seed", errors="ignore")
+    return fitted, held
+
+
+def _with_runs(
+    frame: pd.DataFrame, name: str, law: Law, chosen: Mapping[str, Chosen], warnings: list[str]
+) -> pd.DataFrame:
+    """Rows of one data set, less a ``trial`` that is the number of a repeat or names each row.
+
+    Nor do so few runs count that no law could be fitted, as in ``clusters.run_column``, unless
+    their column is called trial.
+    """
+    if "trial" not in frame:
+        return frame
+    column, count = chosen["trial"].column, int(frame["trial"].nunique())
+    if count == len(frame) or not names_runs(frame.drop(columns="seed", errors="ignore")):
+        return frame.drop(columns="trial")
+    if column.lower() != "trial" and count <= len(law.parameters):
+        of = f" of data set {name}" if name else ""
+        warnings.append(
+            f"column {column} names {count} runs{of} for {len(law.parameters)} parameters: rows "
+            "count as independent, and intervals are too narrow where they are not"
+        )
+        return frame.drop(columns="trial")
+    return frame
 
 
 def word_of(text: str) -> str:

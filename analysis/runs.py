@@ -37,7 +37,17 @@ from analysis.run_columns import (
     taken,
     values_of,
 )
-from analysis.run_rows import PICKING, SIDES, keep_where, last_steps, marked, uses_of, word_of
+from analysis.run_rows import (
+    PICKING,
+    SIDES,
+    keep_where,
+    last_steps,
+    marked,
+    parted,
+    steps_overlooked,
+    uses_of,
+    word_of,
+)
 from analysis.run_tables import MISSING, RunsError, Table, frame_table, read_table
 
 __all__ = ["Runs", "RunsError", "law_columns", "read_runs"]
@@ -146,22 +156,18 @@ def read_runs(
     frame = _frame(part, chosen_law, chosen, warnings)
     frame["held"] = [marks[keep[i]] for i in frame.index]
     frame.index = pd.Index([index[i] for i in frame.index])
-    frame = last_steps(frame, took)
+    sets = set_names(data_sets(table.rows(list(frame.index)), frame, chosen, by), len(frame))
+    frame = last_steps(frame, table, chosen, sets, took, warnings)
     groups = data_sets(table.rows(list(frame.index)), frame, chosen, by)
     took = [f"{whole} rows", *took, *_columns_said(frame, chosen_law, chosen, warnings)]
     took += _others_said(table.rows(list(frame.index)), frame, chosen, groups)
     unscaled = _unscaled(frame, chosen)
     warnings += [_unit_asked(frame, chosen[role]) for role in unscaled]
-    names = set_names(groups, len(frame))
-    fitted, held = {}, {}
-    for name in dict.fromkeys(names):
-        own = frame[[n == name for n in names]]
-        fitted[name] = own[~own["held"]].drop(columns="held")
-        held[name] = own[own["held"]].drop(columns="held")
+    fitted, held = parted(frame, groups, chosen_law, chosen, took, warnings)
     return Runs(
         name=table.name,
-        sets={k: v for k, v in fitted.items() if len(v)},
-        held={k: v for k, v in held.items() if len(v)},
+        sets=fitted,
+        held=held,
         places=places,
         response=chosen_law.response,
         chosen=chosen,
@@ -341,7 +347,7 @@ def named_columns(data: Data, roles: Sequence[str]) -> pd.DataFrame:
 
 
 def _overlooked(frame: pd.DataFrame, law: Law) -> list[str]:
-    """What columns tell of rows that are fitted all the same: a split, a status, data sets."""
+    """What columns tell of rows that are fitted all the same: a split, a status, steps, sets."""
     known = {*law.axes, *law.held, law.response, "trial", "C"}
     if frame.empty or not frame.columns.is_unique or set(frame.columns) <= known:
         return []
@@ -364,6 +370,7 @@ def _overlooked(frame: pd.DataFrame, law: Law) -> list[str]:
                 f"rows are fitted; fit_law(path) or frame[frame[{column!r}] == {word!r}] takes the "
                 f"{word} rows"
             )
+    said += steps_overlooked(table, rows, chosen)
     named = {c: v for c, v in table.cells.items() if set(header_of(c).words) & SET_NAMES}
     sets = dataclasses.replace(table, cells=named)  # a text of another name, as a commit, is none
     for column, values in data_sets(sets, rows, chosen, None).items():
@@ -409,5 +416,7 @@ def law_columns(
     kept = frame.iloc[rows.index].reset_index(drop=True)
     own: dict[str, Any] = {c: rows[c].to_numpy() for c in rows.columns}
     if "trial" not in own:
-        kept = kept.drop(columns="trial", errors="ignore")
+        named = [c.column for r, c in runs.chosen.items() if r == "trial"]
+        said = [c for c in named if any(w.startswith(f"column {c} names ") for w in runs.warnings)]
+        kept = kept.drop(columns=["trial", *said], errors="ignore")
     return kept.assign(**own), list(runs.warnings), list(runs.took), runs.labels

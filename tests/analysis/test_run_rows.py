@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from analysis import fit_law
 from analysis.runs import read_runs
 from tests.analysis.anyones import runs
 
@@ -56,3 +59,102 @@ def test_empty_cells_are_fitted_where_only_the_others_are_marked() -> None:
     found = read_runs(PLAIN.assign(split=[""] * 22 + ["test"] * 3, status=["failed"] + [""] * 24))
     assert list(found.only().index) == list(range(1, 22))
     assert len(found.held[""]) == 3
+
+
+def checkpoints(*steps: int, frame: pd.DataFrame = PLAIN) -> pd.DataFrame:
+    """Every run at each of the steps, the loss falling to its last; no column of runs or seeds."""
+    rows = frame.drop(columns="seed")
+    parts = [rows.assign(step=s, loss=rows["loss"] * (1 + 0.1 * (steps[-1] - s))) for s in steps]
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.mark.parametrize("run", [None, "sweep"])
+def test_checkpoints_without_names_of_runs_give_their_last(run: str | None) -> None:
+    frame = checkpoints(1, 2, 3)
+    found = read_runs(frame if run is None else frame.assign(run=run))
+    np.testing.assert_allclose(found.only()["loss"], PLAIN["loss"], rtol=1e-15)
+    assert (
+        "checkpoints: 25 runs used at their last step, 50 rows of earlier steps at the same N and "
+        "D left out, since every N and D has the same in column step (--by step fits each step)"
+    ) in found.took
+    assert not found.warnings
+    assert list(read_runs(frame, by=["step"]).sets) == ["1", "2", "3"]
+
+
+def test_checkpoints_of_two_corpora_are_told_apart() -> None:
+    web, code = checkpoints(1, 2), checkpoints(4, 5, 6, frame=runs(shift=0.5))
+    both = pd.concat([web.assign(corpus="web"), code.assign(corpus="code")], ignore_index=True)
+    found = read_runs(both)
+    np.testing.assert_allclose(found.sets["web"]["loss"], PLAIN["loss"], rtol=1e-15)
+    np.testing.assert_allclose(found.sets["code"]["loss"], runs(shift=0.5)["loss"], rtol=1e-15)
+    one = read_runs(pd.concat([web[web["step"] == 1].assign(corpus="web"),
+                               code[code["step"] == 6].assign(corpus="code")]))  # fmt: skip
+    assert [len(v) for v in one.sets.values()] == [25, 25]
+
+
+def test_rows_that_differ_in_their_step_without_a_pattern_are_fitted_and_doubted() -> None:
+    seeds = runs(seeds=3).drop(columns="seed")
+    frame = seeds.assign(steps=np.random.default_rng(0).integers(900, 1000, len(seeds)))
+    found = read_runs(frame)
+    assert len(found.only()) == 75
+    (doubt,) = found.warnings
+    assert doubt == (
+        "column steps differs between rows of one N and D, at 25 of 25 of them, and all rows are "
+        "fitted: where they are checkpoints, a column run that names the run of each row leaves "
+        "the last of each, and --where steps=VALUE keeps one step"
+    )
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_an_empty_step_does_not_switch_checkpoints_off(named: bool) -> None:
+    frame = checkpoints(1, 2, 3).astype({"step": "float64"})
+    if named:
+        frame["run"] = [f"r{i % 25}" for i in range(75)]
+    frame.loc[30, "step"] = np.nan
+    found = read_runs(frame)
+    np.testing.assert_allclose(found.only()["loss"], PLAIN["loss"], rtol=1e-15)
+    assert found.warnings == (
+        "1 row without a step left out, as others of the same run have one: row 30",
+    )
+    assert any("25 runs used at their last step, 49 rows of earlier" in t for t in found.took)
+
+
+def test_so_few_runs_count_no_more_in_a_file_than_in_a_frame() -> None:
+    names = {"N": "params", "D": "tokens"}
+    frame = PLAIN.drop(columns="seed").assign(run=[f"r{n:.0f}" for n in PLAIN["N"]])
+    said = (
+        "column run names 5 runs for 5 parameters: rows count as independent, and intervals are "
+        "too narrow where they are not"
+    )
+    found = read_runs(frame.rename(columns=names))
+    assert found.warnings == (said,) and "trial" not in found.only()
+    own, renamed = fit_law(frame, n_boot=0), fit_law(frame.rename(columns=names), n_boot=0)
+    assert own.params == pytest.approx(renamed.params, rel=1e-9)
+    assert own.warnings.count(said) == renamed.warnings.count(said) == 1
+    named = read_runs(frame.rename(columns={"run": "trial"}))  # taken at its word
+    assert named.only()["trial"].nunique() == 5 and not named.warnings
+
+
+@pytest.mark.parametrize("run", [False, True])
+def test_checkpoints_in_a_frame_of_n_d_and_loss_are_fitted_and_doubted(run: bool) -> None:
+    frame = checkpoints(1, 2, 3)
+    if run:
+        frame["run"] = [f"r{i % 25}" for i in range(75)]
+    fit = fit_law(frame, n_boot=0)
+    assert len(fit.rows) == 75
+    by = "['N', 'D', 'run']" if run else "['N', 'D']"
+    (doubt,) = [w for w in fit.warnings if "column step" in w]
+    assert "at 25 of 25 of them: all 75 rows are fitted" in doubt
+    advice = f"frame[frame['step'] == frame.groupby({by})['step'].transform('max')]"
+    assert advice in doubt
+    last = eval(advice, {"frame": frame})
+    np.testing.assert_allclose(last["loss"], PLAIN["loss"], rtol=1e-15)
+
+
+def test_steps_that_follow_from_the_data_are_not_doubted() -> None:
+    frame = PLAIN.drop(columns="seed")
+    for step in (frame["D"] / 1e6, 7):
+        assert not [w for w in fit_law(frame.assign(step=step), n_boot=0).warnings if "step" in w]
+    seeds = runs(seeds=2)
+    stopped = seeds.assign(step=np.random.default_rng(0).integers(900, 1000, len(seeds)))
+    assert not [w for w in fit_law(stopped, n_boot=0).warnings if "step" in w]

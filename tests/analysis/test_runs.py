@@ -313,10 +313,11 @@ def test_checkpoints_of_one_run_give_their_last() -> None:
 
 
 def test_rows_of_a_run_whose_data_grow_are_resampled_together() -> None:
-    frame = PLAIN.assign(run=[f"n{n:.0f}" for n in PLAIN["N"]], step=PLAIN["D"] / 1e6)
-    found = read_runs(frame)
-    assert found.only()["trial"].nunique() == 5
-    assert "5 runs have 25 rows" in str(found)
+    frame = runs(seeds=2)
+    names = [f"n{n:.0f} s{s}" for n, s in zip(frame["N"], frame["seed"], strict=True)]
+    found = read_runs(frame.assign(run=names, step=frame["D"] / 1e6))
+    assert found.only()["trial"].nunique() == 10
+    assert "10 runs have 50 rows" in str(found)
     repeats = read_runs(runs(seeds=2).assign(run=[0, 1] * 25)).only()
     assert "trial" not in repeats  # the number of a repeat names no run
 
