@@ -52,7 +52,8 @@ from analysis.run_tables import MISSING, RunsError, Table, frame_table, read_tab
 
 __all__ = ["Runs", "RunsError", "law_columns", "read_runs"]
 
-_SMALLEST_N = 1000  # parameters; fewer, or a fraction of one, need a unit
+_SMALLEST_N = 1000  # parameters, or tokens; fewer, or a fraction of one, need a unit
+_SMALLEST_D = 100  # of the largest number of other data
 _SHOWN = 5
 
 
@@ -314,14 +315,16 @@ def _others_said(
 
 
 def _unscaled(frame: pd.DataFrame, chosen: Mapping[str, Chosen]) -> tuple[str, ...]:
-    """Roles whose numbers cannot be counts of one: there is no model of 1.3 parameters."""
+    """Roles whose numbers cannot be counts of one: there is no model of 1.3 or 20 parameters."""
     found = []
-    for role, least in (("N", _SMALLEST_N), ("D", 100)):
+    for role in ("N", "D"):
         if role not in frame or chosen[role].why:
             continue
         values = frame[role].to_numpy(dtype=np.float64)
         whole = bool((values == np.round(values)).all())
-        if values.max() < least or (not whole and values.max() < 1e5):
+        tokens = "tokens" in header_of(chosen[role].column).words
+        few = values.min() < _SMALLEST_N if role == "N" or tokens else values.max() < _SMALLEST_D
+        if few or (not whole and values.max() < 1e5):
             found.append(role)
     return tuple(found)
 
@@ -331,7 +334,8 @@ def _unit_asked(frame: pd.DataFrame, own: Chosen) -> str:
     return (
         f"{own.role} is {low:g} to {high:g} in column {own.column}, which is no count of "
         f"{MEANINGS[own.role]}: taken as it is, so {own.role} of every answer is in that unit and "
-        f"C = 6 N D is not known; --map '{own.role}={own.column}*1e6' (or 1e9) says the unit"
+        f"C = 6 N D is not known; --map '{own.role}={own.column}*1e6' (or 1e9) says the unit, *1 "
+        "that it is a count"
     )
 
 

@@ -160,6 +160,21 @@ def test_no_optimum_in_an_unknown_unit(tmp_path: Path, capsys: pytest.CaptureFix
     assert "times 1e+09 as asked for" in text and "N* ~ C^" in text
 
 
+def test_sizes_in_millions_are_noticed_when_the_largest_is_a_billion(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = runs().assign(N=lambda f: (f["N"] / 1e6).astype(int))
+    path = str(write(tmp_path, frame.to_csv(index=False).splitlines()))
+    text = said([path, "--compute", "1e22", *QUICK], capsys)
+    assert "warning: N is 20 to 2000 in column N, which is no count of parameters" in text
+    assert "--map 'N=N*1e6' (or 1e9) says the unit, *1 that it is a count" in text
+    assert "no optimum: C = 6 N D needs N in units of one: --map 'N=N*1e6'" in text
+    count = said([path, "--compute", "1e15", "--map", "N=N*1", *QUICK], capsys)
+    assert "no count" not in count and "N* ~ C^" in count
+    tokens = runs().assign(tokens=lambda f: f["D"] / 4e8).drop(columns="D")
+    assert read_runs(tokens).unscaled == ("D",)  # 1 to 250
+
+
 def test_one_seed_and_several_are_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for seeds in (1, 3):
         path = write(tmp_path, runs(seeds=seeds).to_csv(index=False).splitlines())
