@@ -214,6 +214,47 @@ def _same_steps(step: pd.Series[float], cell: pd.Series[int]) -> bool:
     return all_steps > 1 and bool((all_steps - groups.nunique() <= lost).all())
 
 
+def held_doubts(
+    frame: pd.DataFrame, table: Table, groups: Mapping[str, list[str]],
+    chosen: Mapping[str, Chosen],
+) -> list[str]:  # fmt: skip
+    """Warnings on rows held out of no law, and on those that repeat runs that are fitted.
+
+    Args:
+        frame: numbers by role and ``held``; its index are rows of ``table``.
+        table: of the runs.
+        groups: columns that set data sets apart, with their values, row by row of ``frame``.
+        chosen: the column of each role.
+    """
+    if "split" not in chosen or not frame["held"].any():
+        return []
+    said, column = [], chosen["split"].column
+    texts = table.texts(column)
+    names = np.array(set_names(groups, len(frame)), dtype=object)
+    key = [r for r in ("trial", "seed", "N", "D", "S") if r in frame]
+    for name in dict.fromkeys(names):
+        own = frame[names == name]
+        held, fitted = own[own["held"]], own[~own["held"]]
+        word = texts[held.index[0]] if len(held) else ""
+        if fitted.empty:
+            at = int(np.flatnonzero(names == name)[0])
+            keep = " ".join(f"--where '{c}={v[at]}'" for c, v in groups.items())
+            said.append(
+                f"data set {name} has {len(held)} row{'s' * (len(held) > 1)}, all held out by "
+                f"column {column} ({word}): it is neither fitted nor predicted; {keep} fits it"
+            )
+        elif len(held) and {"N", "D", "S"} & set(key):
+            there = set(fitted[key].itertuples(index=False, name=None))
+            if all(row in there for row in held[key].itertuples(index=False, name=None)):
+                of = f" of data set {name}" if name else ""
+                said.append(
+                    f"all {len(held)} rows{of} that column {column} holds out repeat "
+                    f"{', '.join(key)} of rows that are fitted: where it says which loss of a run a row has, "
+                    f"--where '{column}={word}' fits those"
+                )
+    return said
+
+
 def parted(
     frame: pd.DataFrame, groups: Mapping[str, list[str]], law: Law,
     chosen: Mapping[str, Chosen], took: list[str], warnings: list[str],

@@ -40,6 +40,7 @@ from analysis.run_columns import (
 from analysis.run_rows import (
     PICKING,
     SIDES,
+    held_doubts,
     keep_where,
     last_steps,
     marked,
@@ -164,6 +165,7 @@ def read_runs(
     took += _others_said(table.rows(list(frame.index)), frame, chosen, groups)
     unscaled = _unscaled(frame, chosen)
     warnings += [_unit_asked(frame, chosen[role]) for role in unscaled]
+    warnings += held_doubts(frame, table, groups, chosen)
     fitted, held = parted(frame, groups, chosen_law, chosen, took, warnings)
     return Runs(
         name=table.name,

@@ -158,3 +158,31 @@ def test_steps_that_follow_from_the_data_are_not_doubted() -> None:
     seeds = runs(seeds=2)
     stopped = seeds.assign(step=np.random.default_rng(0).integers(900, 1000, len(seeds)))
     assert not [w for w in fit_law(stopped, n_boot=0).warnings if "step" in w]
+
+
+def test_a_data_set_that_is_all_held_out_is_named() -> None:
+    web, code = PLAIN.assign(corpus="web", split="fit"), runs(shift=0.5).assign(corpus="code")
+    both = pd.concat([web, code.assign(split="test")], ignore_index=True)
+    found = read_runs(both)
+    assert list(found.sets) == ["web"]
+    assert found.warnings == (
+        "data set code has 25 rows, all held out by column split (test): it is neither fitted nor "
+        "predicted; --where 'corpus=code' fits it",
+    )
+    assert len(read_runs(both, where={"corpus": "code"}).only()) == 25
+
+
+def test_a_split_that_says_which_loss_of_a_run_is_doubted() -> None:
+    named = PLAIN.assign(run=[f"r{i}" for i in range(25)])
+    for frame in (PLAIN, named):
+        val = frame.assign(split="val", loss=frame["loss"] + 0.1)
+        both = pd.concat([frame.assign(split="train"), val], ignore_index=True)
+        found = read_runs(both)
+        (doubt,) = found.warnings
+        assert doubt.startswith("all 25 rows that column split holds out repeat ")
+        assert doubt.endswith("loss of a run a row has, --where 'split=val' fits those")
+        own = read_runs(both, where={"split": "val"})
+        np.testing.assert_allclose(own.only()["loss"], val["loss"], rtol=1e-15)
+        assert not own.warnings
+    others = named.assign(split=["test" if i % 5 == 4 else "fit" for i in range(25)])
+    assert not read_runs(others).warnings
