@@ -37,6 +37,7 @@ from analysis.run_columns import (
     taken,
     values_of,
 )
+from analysis.run_files import read_table
 from analysis.run_rows import (
     PICKING,
     SIDES,
@@ -49,7 +50,7 @@ from analysis.run_rows import (
     uses_of,
     word_of,
 )
-from analysis.run_tables import MISSING, RunsError, Table, frame_table, read_table
+from analysis.run_tables import MISSING, RunsError, Table, frame_table
 
 __all__ = ["Runs", "RunsError", "law_columns", "read_runs"]
 
