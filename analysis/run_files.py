@@ -4,49 +4,111 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import gzip
 import io
 import json
 import re
+import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from analysis.run_tables import THOUSANDS, RunsError, Table, frame_table, number_of
+from analysis.run_tables import THOUSANDS, RunsError, Table, frame_table, is_missing, number_of
 
 _DELIMITERS = ";\t|,"  # a comma last: where another splits as well, commas are decimal
 _SNIFFED = 50  # lines that the delimiter is judged by
+_TITLES = 10  # lines of one cell above a header, at most
+_UNREAD = {
+    **dict.fromkeys((".zip", ".bz2", ".xz", ".zst", ".7z", ".rar", ".tar", ".tgz"),
+                    "unpack it and give the file of runs in it"),
+    **dict.fromkeys((".xls", ".xlsb", ".ods"), "save the sheet of runs as .xlsx or CSV"),
+}  # fmt: skip
 _COMMA = re.compile(r"[+-]?\d+,\d*([eE][+-]?\d+)?")
 _POINT = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path, check: Callable[[Table], object] | None = None) -> Table:
     """The table in a file, by its extension: .parquet, .jsonl, .json, .xlsx, otherwise text.
+
+    Args:
+        path: of the file; text may be packed, as in runs.csv.gz.
+        check: of what makes a table one of runs, for a file of several; raises ``RunsError``.
 
     Raises:
         RunsError: no such file, no rows, or a file that is no table.
     """
     if path.is_dir():
         raise RunsError(f"{path}: a folder; give a file of runs, such as runs.csv")
-    kind = path.suffix.lower()
+    kind, notes = path.suffix.lower(), list[str]()
+    if advice := _UNREAD.get(kind):
+        raise RunsError(f"{path}: {kind} is not read; {advice}")
     try:
         if kind in (".parquet", ".pq"):
             return _typed(path, pd.read_parquet(path), "row")
         if kind in (".xlsx", ".xlsm"):
-            return _typed(path, pd.read_excel(path, dtype=object), "row", first=2)
+            sheets = pd.read_excel(path, sheet_name=None, header=None, dtype=object)
+            return _excel(path, {str(k): v for k, v in sheets.items()}, check)
         data = path.read_bytes()
+        if kind == ".gz":
+            kind, data, notes = Path(path.stem).suffix.lower(), gzip.decompress(data), ["unpacked"]
     except FileNotFoundError:
         raise RunsError(f"{path}: no such file") from None
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except RunsError:
+        raise
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, ImportError) as error:
         raise RunsError(f"{path}: cannot be read ({error})") from None
-    text, notes = _decoded(path, data)
+    text, encoding = _decoded(path, data)
+    notes += encoding
     if not text.strip():
         raise RunsError(f"{path}: the file is empty")
     if kind in (".jsonl", ".ndjson", ".json"):
         return _json(path, text, notes)
     return _delimited(path, text, notes)
+
+
+def _excel(
+    path: Path, sheets: Mapping[str, pd.DataFrame], check: Callable[[Table], object] | None
+) -> Table:
+    """The first sheet that holds runs; the others are named."""
+    refused = {}
+    for name, frame in sheets.items():
+        word = f"sheet {name}, row" if len(sheets) > 1 else "row"
+        try:
+            found = _sheet(path, frame, word)
+            if check is not None and len(sheets) > 1:
+                check(found)
+        except RunsError as error:
+            refused[name] = str(error).removeprefix(str(path)).lstrip(":, ")
+            continue
+        others = [s for s in sheets if s != name]
+        note = [f"sheet {name} is read; not read: {', '.join(others)}"] if others else []
+        return dataclasses.replace(found, notes=(*note, *found.notes))
+    if len(refused) == 1:
+        why = next(iter(refused.values()))
+        raise RunsError(f"{path}{', ' if why.startswith('row ') else ': '}{why}")
+    said = "; ".join(f"sheet {k}: {v.removeprefix(f'sheet {k}, ')}" for k, v in refused.items())
+    raise RunsError(f"{path}: no sheet holds runs: {said}")
+
+
+def _sheet(path: Path, frame: pd.DataFrame, word: str) -> Table:
+    """A sheet as a table; rows of one cell above its header are a title."""
+    rows = [[None if is_missing(v) else v for v in row] for row in frame.to_numpy(dtype=object)]
+    records = [
+        (i, row)
+        for i, row in enumerate(rows, start=1)
+        if not all(_blank(v) for v in row) and not str(row[0]).lstrip().startswith("#")
+    ]
+    wide = [sum(not _blank(v) for v in row) > 1 for _, row in records]
+    start = wide.index(True) if True in wide else 0
+    titles = [str(next(v for v in row if not _blank(v))) for _, row in records[:start]]
+    return _table(path, word, records[start:], "", [f"title skipped: {t}" for t in titles])
+
+
+def _blank(cell: Any) -> bool:
+    return cell is None or not str(cell).strip()
 
 
 def _typed(path: Path, frame: pd.DataFrame, word: str, first: int = 1) -> Table:
@@ -78,26 +140,20 @@ def _decoded(path: Path, data: bytes) -> tuple[str, list[str]]:
 
 
 def _json(path: Path, text: str, notes: list[str]) -> Table:
-    """JSON lines, or one list of objects."""
-    places: list[str] = []
-    rows: list[Any] = []
-    if text.lstrip().startswith("["):
-        try:
-            rows = json.loads(text)
-        except ValueError as error:
+    """JSON lines, a list of objects, or one object of columns as pandas writes it."""
+    try:
+        whole = json.loads(text)
+    except ValueError as error:
+        if text.lstrip().startswith("["):
             raise RunsError(f"{path}: not JSON ({error})") from None
-        places = [f"record {i + 1}" for i in range(len(rows))]
+        whole = None
+    rows: list[Any]
+    if whole is None:
+        places, rows = _json_lines(path, text)
     else:
-        for i, line in enumerate(text.splitlines(), start=1):
-            if not line.strip():
-                continue
-            try:
-                rows.append(json.loads(line))
-            except ValueError as error:
-                raise RunsError(
-                    f"{path}, line {i}: not JSON ({error}); each line holds one object"
-                ) from None
-            places.append(f"line {i}")
+        rows = _json_columns(path, whole) if isinstance(whole, dict) else [whole]
+        rows = whole if isinstance(whole, list) else rows
+        places = [f"record {i + 1}" for i in range(len(rows))]
     for place, row in zip(places, rows, strict=True):
         if not isinstance(row, dict):
             raise RunsError(f'{path}, {place}: not an object such as {{"N": 1e6, "loss": 3.2}}')
@@ -108,41 +164,119 @@ def _json(path: Path, text: str, notes: list[str]) -> Table:
     return Table(name=str(path), cells=cells, places=places, notes=tuple(notes))
 
 
+def _json_lines(path: Path, text: str) -> tuple[list[str], list[Any]]:
+    """Place and object of each line."""
+    places, rows = [], []
+    for i, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            raise RunsError(
+                f"{path}, line {i}: not JSON ({error}); each line holds one object"
+            ) from None
+        places.append(f"line {i}")
+    return places, rows
+
+
+def _json_columns(path: Path, whole: dict[str, Any]) -> list[Any]:
+    """Rows of one object: of ``orient`` columns, index, split or table of pandas, or one row."""
+    names, data, parts = whole.get("columns"), whole.get("data"), list(whole.values())
+    if isinstance(names, list) and isinstance(data, list):
+        header = [str(c) for c in names]
+        _check_doubled(str(path), header)
+        if not all(isinstance(row, list) and len(row) == len(header) for row in data):
+            raise RunsError(f"{path}: each row of data has to be a list of {len(header)} cells")
+        return [dict(zip(header, row, strict=True)) for row in data]
+    if isinstance(data, list) and data and all(isinstance(row, dict) for row in data):
+        return data
+    if parts and all(isinstance(v, dict) for v in parts):
+        labels = list(dict.fromkeys(k for part in parts for k in part))
+        if all(k.isdigit() for k in whole) and not all(k.isdigit() for k in labels):
+            return parts  # rows by their number
+        return [{column: cells.get(k) for column, cells in whole.items()} for k in labels]
+    if parts and all(isinstance(v, list) and len(v) == len(parts[0]) for v in parts):
+        return [dict(zip(whole, row, strict=True)) for row in zip(*parts, strict=True)]
+    return [whole]
+
+
 def _delimited(path: Path, text: str, notes: list[str]) -> Table:
     lines = text.splitlines(keepends=True)
-    skipped = 0
-    while skipped < len(lines) and _no_header(lines[skipped]):
-        skipped += 1  # blank lines, comments, and Excel's ``sep=;``
+    skipped, titles = _above_header(lines)
     delimiter = _delimiter(lines[skipped:])
-    records = list(_records(lines, skipped, delimiter))
+    notes = [*notes, *(f"title skipped: {t}" for t in titles)]
+    if name := {";": "semicolons", "\t": "tabs", "|": "bars"}.get(delimiter):
+        notes.append(f"columns separated by {name}")
+    return _table(path, "line", _records(lines, skipped, delimiter), delimiter, notes)
+
+
+def _above_header(lines: list[str]) -> tuple[int, list[str]]:
+    """Number of lines above the header, and the titles among them.
+
+    They are blank lines, comments, Excel's ``sep=;``, and lines of one cell above one of several
+    names.
+    """
+    skipped, titles, start = 0, list[str](), None
+    while skipped < len(lines) and len(titles) <= _TITLES:
+        line = lines[skipped]
+        cells = [v for v in re.split(r"[;\t|,]", line) if v.strip()]
+        if not _no_header(line):
+            start = skipped if start is None else start
+            if len(cells) > 1:
+                words = [w for w in re.split(r"[;\t|,\s]+", line) if w]
+                if titles and not any(_is_number(w) for w in words):
+                    return skipped, titles
+                break
+            titles.append(cells[0].strip() if cells else "")
+        skipped += 1
+    return len(lines) if start is None else start, []
+
+
+def _is_number(text: str) -> bool:
+    try:
+        number_of(text, comma=True)
+    except ValueError:
+        return False
+    return True
+
+
+def _table(
+    path: Path, word: str, records: list[tuple[int, list[Any]]], delimiter: str, notes: list[str]
+) -> Table:
+    """Header and rows as a table.
+
+    Args:
+        path: of the file.
+        word: of places, such as ``line``.
+        records: number and cells of each row that is not blank, the header first.
+        delimiter: of text, else empty.
+        notes: how it was read so far.
+    """
     if not records:
         raise RunsError(f"{path}: holds no table")
-    (first, header), body = records[0], records[1:]
-    header = [h.strip() for h in header]
-    _check_header(path, first, header)
+    (first, names), body = records[0], records[1:]
+    header = ["" if _blank(h) else str(h).strip() for h in names]
+    _check_header(f"{path}, {word} {first}", header)
     if not body:
         raise RunsError(f"{path}: a header and no rows")
     width = len(header)
     for place, row in body:
-        if len(row) > width and any(v.strip() for v in row[width:]):
+        if len(row) > width and any(not _blank(v) for v in row[width:]):
             raise RunsError(
-                f"{path}, line {place}: {len(row)} cells under {width} headers; are decimal commas "
-                "between commas? Separate columns by ; or quote the cells"
+                f"{path}, {word} {place}: {len(row)} cells under {width} headers; are decimal "
+                "commas between commas? Separate columns by ; or quote the cells"
             )
         row.extend([""] * (width - len(row)))
     cells = {
         h or f"column {j + 1}": [row[j] for _, row in body]
         for j, h in enumerate(header)
-        if h or any(row[j].strip() for _, row in body)
+        if h or any(not _blank(row[j]) for _, row in body)
     }
     comma = _decimal_comma(cells, delimiter)
-    if delimiter in ";\t|":
-        name = {";": "semicolons", "\t": "tabs", "|": "bars"}[delimiter]
-        notes = [*notes, f"columns separated by {name}"]
-    if comma:
-        notes = [*notes, "decimal commas"]
-    places = [f"line {place}" for place, _ in body]
-    return Table(name=str(path), cells=cells, places=places, comma=comma, notes=tuple(notes))
+    said = (*notes, "decimal commas") if comma else tuple(notes)
+    places = [f"{word} {place}" for place, _ in body]
+    return Table(name=str(path), cells=cells, places=places, comma=comma, notes=said)
 
 
 def _no_header(line: str) -> bool:
@@ -186,21 +320,21 @@ def _delimiter(lines: list[str]) -> str:
     return " " if sample and len(words) == 1 and max(words) > 1 else ","
 
 
-def _check_header(path: Path, line: int, header: list[str]) -> None:
+def _check_header(place: str, header: list[str]) -> None:
+    _check_doubled(place, header)
+    if all(_is_number(h) for h in header if h):
+        raise RunsError(
+            f"{place}: holds numbers, not names of columns: add a first line such as N,D,loss"
+        )
+
+
+def _check_doubled(place: str, header: list[str]) -> None:
     doubled = [h for h, n in Counter(h for h in header if h).items() if n > 1]
     if doubled:
-        raise RunsError(f"{path}, line {line}: two columns are called {doubled[0]!r}: rename one")
-    try:
-        [number_of(h, comma=True) for h in header if h]
-    except ValueError:
-        return
-    raise RunsError(
-        f"{path}, line {line}: holds numbers, not names of columns: add a first line such as "
-        "N,D,loss"
-    )
+        raise RunsError(f"{place}: two columns are called {doubled[0]!r}: rename one")
 
 
-def _decimal_comma(cells: Mapping[str, Sequence[str]], delimiter: str) -> bool:
+def _decimal_comma(cells: Mapping[str, Sequence[Any]], delimiter: str) -> bool:
     """Whether a comma is the decimal mark.
 
     ``1,5`` and ``0,125`` say so. ``1,234`` alone may be either: where no commas separate columns,
@@ -210,8 +344,7 @@ def _decimal_comma(cells: Mapping[str, Sequence[str]], delimiter: str) -> bool:
     doubtful = losses = points = False
     for name, column in cells.items():
         loss = "loss" in name.lower() or "entropy" in name.lower()
-        for cell in column:
-            text = cell.strip()
+        for text in (cell.strip() for cell in column if isinstance(cell, str)):
             points = points or bool(_POINT.fullmatch(text))
             if "," not in text or not _COMMA.fullmatch(text):
                 continue

@@ -249,8 +249,8 @@ def held_doubts(
                 of = f" of data set {name}" if name else ""
                 said.append(
                     f"all {len(held)} rows{of} that column {column} holds out repeat "
-                    f"{', '.join(key)} of rows that are fitted: where it says which loss of a run a "
-                    f"row has, --where '{column}={word}' fits those"
+                    f"{', '.join(key)} of rows that are fitted: where it says which loss of a run "
+                    f"a row has, --where '{column}={word}' fits those"
                 )
     return said
 

@@ -61,7 +61,7 @@ class Table:
 
     def texts(self, column: str) -> list[str]:
         """The cells as text, empty where missing."""
-        found = ("" if _missing(v) else str(v).strip() for v in self.cells[column])
+        found = ("" if is_missing(v) else str(v).strip() for v in self.cells[column])
         return ["" if v.lower() in MISSING else v for v in found]
 
     def numbers(self, column: str) -> tuple[FloatArray, list[int]]:
@@ -96,7 +96,8 @@ class Table:
         )
 
 
-def _missing(cell: Any) -> bool:
+def is_missing(cell: Any) -> bool:
+    """Whether a cell as it was typed holds nothing."""
     return cell is None or cell is pd.NA or (isinstance(cell, float) and math.isnan(cell))
 
 
@@ -108,14 +109,17 @@ def number_of(cell: Any, *, comma: bool = False) -> float:
         comma: whether a comma is the decimal mark.
 
     Raises:
-        ValueError: any other text.
+        ValueError: any other text or object.
     """
-    if _missing(cell):
+    if is_missing(cell):
         return math.nan
     if isinstance(cell, (bool, np.bool_)):
         raise ValueError(cell)
     if not isinstance(cell, str):
-        return float(cell)
+        try:
+            return float(cell)
+        except TypeError:  # an object of JSON, a date
+            raise ValueError(cell) from None
     if not comma:
         try:
             return float(cell)

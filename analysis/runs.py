@@ -144,7 +144,10 @@ def read_runs(
         RunsError: a file or column that cannot be read, with its line and what to change.
     """
     chosen_law = get(law) if isinstance(law, str) else law
-    table = frame_table(source) if isinstance(source, pd.DataFrame) else read_table(Path(source))
+    if isinstance(source, pd.DataFrame):
+        table = frame_table(source)
+    else:
+        table = read_table(Path(source), lambda t: choose(t, chosen_law, columns or {}))
     took: list[str] = [*table.notes]
     warnings: list[str] = []
     whole, places = len(table.places), table.places
