@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.laws import Law
+from analysis.laws import FloatArray, Law
 from analysis.run_columns import SET_NAMES, Chosen, header_of, listed, set_names
 from analysis.run_tables import Table
 
@@ -30,6 +30,7 @@ SIDES: Mapping[str, tuple[set[str], set[str], set[str]]] = {
     "status": (FINISHED, set(), UNFINISHED), "split": (FITTED, HELD, DROPPED),
 }  # fmt: skip
 PICKING = (*SIDES, "step")  # roles that decide which rows are fitted
+_LAST = {"final", "last", "latest", "end"}  # of steps
 FIT, HOLD, OUT, UNKNOWN = range(4)  # what a word does to its rows
 
 
@@ -98,6 +99,12 @@ def _unknown_said(role: str, column: str, words: Mapping[str, int]) -> str:
         f"{column}; --where {column}={first} keeps such rows alone, --by {column} fits the rows "
         "of each value"
     )
+
+
+def steps_of(table: Table, column: str) -> FloatArray:
+    """The steps (n,); infinite where a cell says that it is the last, NaN where it says nothing."""
+    last = np.array([t.lower() in _LAST for t in table.texts(column)])
+    return np.where(last, np.inf, table.numbers(column)[0])
 
 
 def last_steps(
@@ -177,7 +184,7 @@ def steps_overlooked(table: Table, scales: pd.DataFrame, chosen: Mapping[str, Ch
     named = [c for c in table.columns if set(header_of(c).words) & SET_NAMES]
     keys = [*known.values(), *others, *named]
     frame = scales.assign(**{f"key {c}": table.texts(c) for c in keys})
-    step = pd.Series(table.numbers(chosen["step"].column)[0])
+    step = pd.Series(steps_of(table, chosen["step"].column))
     cell = frame.groupby(list(frame.columns), dropna=False).ngroup()
     earlier = step < step.groupby(cell).transform("max")
     if not earlier.any():
@@ -228,7 +235,7 @@ def held_doubts(
     """
     if "split" not in chosen or not frame["held"].any():
         return []
-    said, column = [], chosen["split"].column
+    said, column = list[str](), chosen["split"].column
     texts = table.texts(column)
     names = np.array(set_names(groups, len(frame)), dtype=object)
     key = [r for r in ("trial", "seed", "N", "D", "S") if r in frame]
@@ -247,10 +254,11 @@ def held_doubts(
             there = set(fitted[key].itertuples(index=False, name=None))
             if all(row in there for row in held[key].itertuples(index=False, name=None)):
                 of = f" of data set {name}" if name else ""
+                columns = ", ".join(chosen[r].column for r in key)
                 said.append(
-                    f"all {len(held)} rows{of} that column {column} holds out repeat "
-                    f"{', '.join(key)} of rows that are fitted: where it says which loss of a run "
-                    f"a row has, --where '{column}={word}' fits those"
+                    f"all {len(held)} rows{of} that column {column} holds out repeat {columns} of "
+                    "rows that are fitted: where it says which loss of a run a row has, "
+                    f"--where '{column}={word}' fits those"
                 )
     return said
 

@@ -113,7 +113,7 @@ def number_of(cell: Any, *, comma: bool = False) -> float:
     """
     if is_missing(cell):
         return math.nan
-    if isinstance(cell, (bool, np.bool_)):
+    if isinstance(cell, (bool, np.bool_, np.ndarray)):
         raise ValueError(cell)
     if not isinstance(cell, str):
         try:

@@ -46,6 +46,7 @@ from analysis.run_rows import (
     last_steps,
     marked,
     parted,
+    steps_of,
     steps_overlooked,
     uses_of,
     word_of,
@@ -202,7 +203,7 @@ def _frame(
         if role in chosen:
             frame[role] = table.texts(chosen[role].column)
     if "step" in chosen:
-        frame["step"] = table.numbers(chosen["step"].column)[0]
+        frame["step"] = steps_of(table, chosen["step"].column)
     lacking = ~np.isfinite(frame[needed].to_numpy()).all(axis=1)
     if lacking.any():
         warnings.append(_left_out(table, frame, needed, chosen))
@@ -294,10 +295,11 @@ def _others_said(
     """The data sets, and columns of several values that nothing was made of."""
     said = []
     if groups:
-        names = list(dict.fromkeys(set_names(groups, len(frame))))
+        fitted = zip(set_names(groups, len(frame)), ~frame["held"], strict=True)
+        names = list(dict.fromkeys(name for name, is_fitted in fitted if is_fitted))
         said.append(
-            f"{len(names)} data sets by column {' and '.join(groups)}, one fit each: "
-            f"{listed(names, 6)}"
+            f"{len(names)} data set{'s' * (len(names) > 1)} by column {' and '.join(groups)}, one "
+            f"fit each: {listed(names, 6)}"
         )
     used = {c for own in chosen.values() for c in (own.column, *own.others)} | set(groups)
     own = set_names(groups, len(frame))

@@ -119,6 +119,14 @@ def test_an_empty_step_does_not_switch_checkpoints_off(named: bool) -> None:
     assert any("25 runs used at their last step, 49 rows of earlier" in t for t in found.took)
 
 
+def test_a_step_called_final_is_the_last() -> None:
+    frame = checkpoints(1, 2, 3).astype({"step": "object"}).replace({"step": {3: "final"}})
+    for own in (frame, frame.assign(run=[f"r{i % 25}" for i in range(75)])):
+        found = read_runs(own)
+        np.testing.assert_allclose(found.only()["loss"], PLAIN["loss"], rtol=1e-15)
+        assert not found.warnings
+
+
 def test_so_few_runs_count_no_more_in_a_file_than_in_a_frame() -> None:
     names = {"N": "params", "D": "tokens"}
     frame = PLAIN.drop(columns="seed").assign(run=[f"r{n:.0f}" for n in PLAIN["N"]])
@@ -165,6 +173,7 @@ def test_a_data_set_that_is_all_held_out_is_named() -> None:
     both = pd.concat([web, code.assign(split="test")], ignore_index=True)
     found = read_runs(both)
     assert list(found.sets) == ["web"]
+    assert "1 data set by column corpus, one fit each: web" in found.took
     assert found.warnings == (
         "data set code has 25 rows, all held out by column split (test): it is neither fitted nor "
         "predicted; --where 'corpus=code' fits it",
@@ -173,13 +182,15 @@ def test_a_data_set_that_is_all_held_out_is_named() -> None:
 
 
 def test_a_split_that_says_which_loss_of_a_run_is_doubted() -> None:
-    named = PLAIN.assign(run=[f"r{i}" for i in range(25)])
-    for frame in (PLAIN, named):
+    plain = PLAIN.rename(columns={"N": "params"})
+    named = plain.assign(run=[f"r{i}" for i in range(25)])
+    for frame in (plain, named):
         val = frame.assign(split="val", loss=frame["loss"] + 0.1)
         both = pd.concat([frame.assign(split="train"), val], ignore_index=True)
         found = read_runs(both)
         (doubt,) = found.warnings
         assert doubt.startswith("all 25 rows that column split holds out repeat ")
+        assert "seed, params, D of rows that are fitted" in doubt
         assert doubt.endswith("loss of a run a row has, --where 'split=val' fits those")
         own = read_runs(both, where={"split": "val"})
         np.testing.assert_allclose(own.only()["loss"], val["loss"], rtol=1e-15)
