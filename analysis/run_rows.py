@@ -86,6 +86,8 @@ def marked(
         if any(unknown.values()):
             warnings.append(_unknown_said(role, column, unknown))
     keep = [int(i) for i in np.flatnonzero(kinds != OUT)]
+    if not keep:
+        raise table.error(f"no row is left: {'; '.join([*took, *warnings])}")
     return keep, [bool(k == HOLD) for k in kinds]
 
 

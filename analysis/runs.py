@@ -151,22 +151,9 @@ def read_runs(
         table = read_table(Path(source), lambda t: choose(t, chosen_law, columns or {}))
     took: list[str] = [*table.notes]
     warnings: list[str] = []
-    whole, places = len(table.places), table.places
-    index = keep_where(table, where or {})
-    part = table.rows(index)
-    chosen = choose(part, chosen_law, columns or {})
-    for role in PICKING:  # a column that sets data sets apart picks no rows
-        if role in chosen and chosen[role].column in (by or ()):
-            del chosen[role]
-    keep, marks = marked(part, chosen, took, warnings)
-    index, part = [index[i] for i in keep], part.rows(keep)
-    frame = _frame(part, chosen_law, chosen, warnings)
-    frame["held"] = [marks[keep[i]] for i in frame.index]
-    frame.index = pd.Index([index[i] for i in frame.index])
-    sets = set_names(data_sets(table.rows(list(frame.index)), frame, chosen, by), len(frame))
-    frame = last_steps(frame, table, chosen, sets, took, warnings)
+    frame, chosen = _picked(table, chosen_law, columns or {}, by, where or {}, took, warnings)
     groups = data_sets(table.rows(list(frame.index)), frame, chosen, by)
-    took = [f"{whole} rows", *took, *_columns_said(frame, chosen_law, chosen, warnings)]
+    took = [f"{len(table.places)} rows", *took, *_columns_said(frame, chosen_law, chosen, warnings)]
     took += _others_said(table.rows(list(frame.index)), frame, chosen, groups)
     unscaled = _unscaled(frame, chosen)
     warnings += [_unit_asked(frame, chosen[role]) for role in unscaled]
@@ -176,13 +163,37 @@ def read_runs(
         name=table.name,
         sets=fitted,
         held=held,
-        places=places,
+        places=table.places,
         response=chosen_law.response,
         chosen=chosen,
         took=tuple(took),
         warnings=tuple(warnings),
         unscaled=unscaled,
     )
+
+
+def _picked(
+    table: Table, law: Law, columns: Mapping[str, str], by: Sequence[str] | None,
+    where: Mapping[str, str], took: list[str], warnings: list[str],
+) -> tuple[pd.DataFrame, dict[str, Chosen]]:  # fmt: skip
+    """Numbers of the rows to fit and of those ``held``, by role, and the column of each role."""
+    index = keep_where(table, where)
+    part = table.rows(index)
+    chosen = choose(part, law, columns)
+    for role in PICKING:  # a column that sets data sets apart picks no rows
+        if role in chosen and chosen[role].column in (by or ()):
+            del chosen[role]
+    keep, marks = marked(part, chosen, took, warnings)
+    frame = _frame(part.rows(keep), law, chosen, warnings)
+    frame["held"] = [marks[keep[i]] for i in frame.index]
+    frame.index = pd.Index([index[keep[i]] for i in frame.index])
+    if bool(frame["held"].all()):
+        raise table.error(
+            f"no row to fit has all of {', '.join((*law.axes, law.response))}: the {len(frame)} "
+            f"that have are held out by column {chosen['split'].column}"
+        )
+    sets = set_names(data_sets(table.rows(list(frame.index)), frame, chosen, by), len(frame))
+    return last_steps(frame, table, chosen, sets, took, warnings), chosen
 
 
 def _frame(

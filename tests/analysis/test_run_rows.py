@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis import fit_law
-from analysis.runs import read_runs
+from analysis.runs import RunsError, read_runs
 from tests.analysis.anyones import runs
 
 PLAIN = runs()
@@ -179,6 +179,19 @@ def test_a_data_set_that_is_all_held_out_is_named() -> None:
         "predicted; --where 'corpus=code' fits it",
     )
     assert len(read_runs(both, where={"corpus": "code"}).only()) == 25
+
+
+def test_held_out_rows_alone_are_refused_where_those_to_fit_lack_a_number() -> None:
+    frame = PLAIN.assign(split=["fit"] * 20 + ["test"] * 5)
+    frame.loc[:19, "loss"] = np.nan
+    with pytest.raises(RunsError, match="no row to fit has all of N, D, loss: the 5 that have"):
+        read_runs(frame)
+
+
+def test_no_row_that_is_left_is_explained() -> None:
+    frame = PLAIN.assign(split=["fit"] * 5 + ["dropped"] * 20, status=["failed"] * 5 + ["ok"] * 20)
+    with pytest.raises(RunsError, match=r"no row is left: .* 5 left out \(failed\), 20 .*20 left"):
+        read_runs(frame)
 
 
 def test_a_split_that_says_which_loss_of_a_run_is_doubted() -> None:
