@@ -65,6 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     if options.n_boot is not None and options.n_boot < 0:
         parser().error("--n-boot must not be negative")
+    if options.seed < 0:
+        parser().error("--seed must not be negative")
     if options.runs.is_dir():
         return _failed(
             f"{options.runs} is a folder; python -m analysis.report {options.runs} reads a study"
@@ -87,6 +89,10 @@ def _run(options: argparse.Namespace) -> int:
     from analysis.runs import read_runs
 
     law = get(options.law)
+    if options.out is not None:
+        from analysis.report.fitted import check_folder
+
+        check_folder(options.out)  # before runs are fitted for nothing
     points = [_point(text, law.axes) for text in options.at]
     budgets = [_number(text, "--compute") for part in options.compute for text in part.split(",")]
     by = None if options.by is None else [c for c in options.by if c != "none"]
@@ -146,6 +152,9 @@ def _mapped(text: str) -> list[tuple[str, str]]:
 
 
 def _point(text: str, axes: Sequence[str]) -> dict[str, float]:
+    if match := re.search(r"=\s*(\d+),(\d+\w*)\s*(,|$)", text):
+        number, told = f"{match[1]}.{match[2]}", f"{match[1]},{match[2]}"
+        raise ValueError(f"--at {text}: {told} has a decimal comma; write {number}")
     pairs = _once([_pair(part, "--at") for part in text.split(",")], f"--at {text}")
     if set(pairs) != set(axes):
         raise ValueError(f"--at {text}: give {', '.join(f'{a}=..' for a in axes)}")

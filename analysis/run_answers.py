@@ -171,7 +171,8 @@ def _cost(runs: Runs, rows: pd.DataFrame) -> tuple[ComputeModel, str]:
     if runs.unscaled:
         raise AllocationError(
             f"C = 6 N D needs {' and '.join(runs.unscaled)} in units of one: --map "
-            f"'{runs.unscaled[0]}={runs.chosen[runs.unscaled[0]].column}*1e6' says the unit"
+            f"'{runs.unscaled[0]}={runs.chosen[runs.unscaled[0]].column}*1e6' says the unit, "
+            "*1 that it is a count"
         )
     return ComputeModel.standard(), f"C = 6 N D, as of a transformer on D tokens{why}"
 

@@ -54,6 +54,13 @@ _NEVER = {  # of a word beside it, a column is something else: a spread, a ratio
     "mult", "per", "opt", "optimal", "star", "log", "batch", "lr", "pred", "predicted", "fitted",
     "fit", "pretty", "name", "weight",
 }  # fmt: skip
+_BESIDE = {"aux", "auxiliary", "z", "router", "balance", "balancing"}  # what is added to a loss
+_WHEN = {"step", "steps", "epoch", "iter", "iteration", "time", "index", "at"}
+_PURE = {  # words of a loss that is held out, and of nothing more
+    "loss", "losses", "cross", "entropy", "crossentropy", "nll", "xent", "ce", "lm", "val",
+    "valid", "validation", "eval", "evaluation", "test", "dev", "held", "out", "holdout",
+    "heldout", "final", "mean", "avg", "average",
+}  # fmt: skip
 _EMBEDDING = {"embedding", "embeddings", "embed", "emb", "nonembedding", "nonembed"}
 _WITHOUT = {"non", "no", "without", "excluding", "excl", "minus", "nonembedding", "nonembed"}
 _WITH = {"with", "including", "incl", "plus"}
@@ -61,7 +68,7 @@ _TRAINING = {"train", "training"}
 _UNITS: Mapping[str, float] = {
     **dict.fromkeys(("k", "thousand", "thousands"), 1e3),
     **dict.fromkeys(("m", "mn", "mio", "million", "millions", "mega"), 1e6),
-    **dict.fromkeys(("b", "bn", "g", "billion", "billions", "giga"), 1e9),
+    **dict.fromkeys(("b", "bn", "g", "billion", "billions", "giga", "mrd", "md", "mds"), 1e9),
     **dict.fromkeys(("t", "tn", "trillion", "trillions", "tera"), 1e12),
     **{f"{p}flop{s}": 10.0**e for s in ("", "s") for p, e in
        (("", 0), ("k", 3), ("m", 6), ("g", 9), ("t", 12), ("p", 15), ("e", 18), ("z", 21))},
@@ -69,25 +76,14 @@ _UNITS: Mapping[str, float] = {
 }  # fmt: skip
 _PLAIN = {"nats", "nat", "bits", "bit", "nats token", "bits token", "nats per token", "count",
           "bits per byte", "bpb"}  # fmt: skip
+_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+_TIMES = r"[x×·⋅*]?\s*"  # before a factor
 _NOUNS = WORDS["N"] | WORDS["D"] | {"of", "x", "in"}
 
 SET_NAMES = {  # words of columns that name a data set or a setup
     "dataset", "task", "source", "group", "corpus", "family", "setup", "experiment", "surface",
     "condition", "domain", "benchmark", "suite", "study", "data", "paradigm", "objective",
     "algorithm", "method", "optimizer", "recipe", "series", "config",
-}  # fmt: skip
-FITTED = {"fit", "train", "training", "fitted", "used", "in"}
-HELD = {
-    "holdout", "held-out", "held_out", "heldout", "test", "val", "valid", "validation", "eval",
-    "extrapolation", "predict", "out",
-}  # fmt: skip
-DROPPED = {"dropped", "drop", "excluded", "exclude", "outlier", "ignored", "unused", "none"}
-FINISHED = {"done", "finished", "completed", "complete", "success", "succeeded", "ok",
-            "budget_limited"}  # fmt: skip
-UNFINISHED = {"failed", "crashed", "diverged", "killed", "running", "error", "oom", "cancelled",
-              "canceled", "pending", "preempted"}  # fmt: skip
-SIDES: Mapping[str, tuple[set[str], set[str], set[str]]] = {
-    "status": (FINISHED, set(), UNFINISHED), "split": (FITTED, HELD, DROPPED),
 }  # fmt: skip
 _HEADER = "from its header"  # where a factor comes from
 _ENOUGH = 6  # rows that a text column of another name must leave in half of its sets
@@ -142,7 +138,7 @@ def header_of(column: str) -> Header:
         r"(?P<name>.*\S)\s*[\(\[\{](?P<unit>[^)\]}]*)[\)\]\}]\s*",
         r"(?P<name>.+?)[\s_]+in[\s_]+(?P<unit>.+)",
         r"(?P<name>.+?)\s*,\s*(?P<unit>.+)",
-        r"(?P<name>.+?)\s*/\s*(?P<unit>(?:1e|10\^|10\*\*)\d+)",
+        r"(?P<name>.+?)\s*/\s*(?P<unit>(?:1e|10\^|10\*\*|10(?=[⁰¹²³⁴-⁹]))[\d⁰¹²³⁴-⁹]+)",
         r"(?P<name>.*[^\W_])[\s_.-]+(?P<unit>[^\W\d_]+)",
     )
     for i, form in enumerate(forms):
@@ -169,13 +165,16 @@ def _words(text: str) -> tuple[str, ...]:
 
 def _factor(unit: str) -> float | None:
     """What a unit stands for; None where it is not known."""
-    text = unit.strip().lower().replace("×", "x")
-    if match := re.fullmatch(r"x?\s*(?:1e\+?|10\s*(?:\^|\*\*)\s*)(\d+)(?:\s+\w+)?", text):
+    text = re.sub(r"(?<=10)[⁰¹²³⁴-⁹]", lambda m: f"^{m[0]}", unit.strip().lower())
+    text = text.translate(_RAISED)
+    if match := re.fullmatch(rf"{_TIMES}(?:1e\+?|10\s*(?:\^|\*\*)\s*)(\d+)(?:\s+\w+)?", text):
         return float(10.0 ** int(match[1]))
+    if match := re.fullmatch(rf"{_TIMES}(1(?:[, ]?000)+)(?:s|\s+\w+)?", text):
+        return float(re.sub(r"\D", "", match[1]))
     words = [w for w in re.split(r"[^a-z]+", text) if w]
-    if " ".join(words) in _PLAIN or (words and all(w in _NOUNS for w in words)):
-        return 1.0
     known = [w for w in words if w not in _NOUNS]
+    if " ".join(words) in _PLAIN or (set(words) - {"x"} and not known and text.isascii()):
+        return None if re.search(r"\d", text) else 1.0
     return _UNITS.get(" ".join(known))
 
 
@@ -206,7 +205,7 @@ def _rank(role: str, header: Header, exact: Sequence[str]) -> int | None:
     if role not in EXACT:  # an axis of another kind of law: by its own name
         return 0 if header.column.strip().lower() == role.lower() else None
     if role == "loss":
-        return _loss_rank(words)
+        return _loss_rank(header)
     if role == "N" and words & _EMBEDDING:
         return _embedding_rank(words, exact)
     if header.name in exact:
@@ -230,13 +229,19 @@ def _embedding_rank(words: set[str], exact: Sequence[str]) -> int | None:
     return len(exact) if words & _WITH else None
 
 
-def _loss_rank(words: set[str]) -> int | None:
-    if words & (_NEVER | {"in", "delta", "scale"}):
+def _loss_rank(header: Header) -> int | None:
+    """0 for a loss of no other name, 1 for one of a name of its own, 2 for that of training."""
+    words = set(header.words)
+    if words & (_NEVER | _BESIDE | {"in", "delta", "scale"}):
         return None
+    if words & {"best", "min", "lowest"} and header.words[-1] in _WHEN:
+        return None  # the step of the best loss
     entropy = {"cross", "entropy"} <= words or bool(words & {"nll", "xent", "crossentropy"})
     if not (entropy or any(w.startswith("loss") for w in words)):
         return None
-    return 1 if words & _TRAINING else 0  # the loss of training comes after one that is held out
+    if words & _TRAINING:
+        return 2  # after one that is held out
+    return 0 if words <= _PURE else 1
 
 
 def choose(table: Table, law: Law, given: Mapping[str, str]) -> dict[str, Chosen]:
@@ -417,26 +422,6 @@ def values_of(table: Table, chosen: Chosen) -> FloatArray:
     if chosen.why.startswith(_HEADER):
         return np.where(table.suffixed(chosen.column), values, values * chosen.factor)
     return values * chosen.factor
-
-
-def word_of(text: str) -> str:
-    """A value of a split or status, as it is compared."""
-    return text.lower().replace(" ", "-")
-
-
-def uses_of(table: Table, chosen: dict[str, Chosen], role: str) -> dict[str, int]:
-    """What each word of a split or status does: 0 is fitted, 1 held out, 2 left out.
-
-    Empty where there is no such column; one that only has the name is no longer chosen.
-    """
-    if role not in chosen:
-        return {}
-    fit, held, out = SIDES[role]
-    words = dict.fromkeys(word_of(t) for t in table.texts(chosen[role].column))
-    if not set(words) <= fit | held | out | {""} or not set(words) & (fit | held):
-        del chosen[role]
-        return {}
-    return {w: 0 if w in fit else 1 if w in held else 2 for w in words}
 
 
 def data_sets(

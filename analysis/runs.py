@@ -27,7 +27,6 @@ from analysis.run_columns import (
     COUNTS,
     MEANINGS,
     SET_NAMES,
-    SIDES,
     Chosen,
     candidates,
     choose,
@@ -36,15 +35,28 @@ from analysis.run_columns import (
     listed,
     set_names,
     taken,
-    uses_of,
     values_of,
+)
+from analysis.run_files import read_table
+from analysis.run_rows import (
+    PICKING,
+    SIDES,
+    held_doubts,
+    keep_where,
+    last_steps,
+    marked,
+    parted,
+    steps_of,
+    steps_overlooked,
+    uses_of,
     word_of,
 )
-from analysis.run_tables import MISSING, RunsError, Table, frame_table, read_table
+from analysis.run_tables import MISSING, RunsError, Table, frame_table
 
 __all__ = ["Runs", "RunsError", "law_columns", "read_runs"]
 
-_SMALLEST_N = 1000  # parameters; fewer, or a fraction of one, need a unit
+_SMALLEST_N = 1000  # parameters, or tokens; fewer, or a fraction of one, need a unit
+_SMALLEST_D = 100  # of the largest number of other data
 _SHOWN = 5
 
 
@@ -133,35 +145,25 @@ def read_runs(
         RunsError: a file or column that cannot be read, with its line and what to change.
     """
     chosen_law = get(law) if isinstance(law, str) else law
-    table = frame_table(source) if isinstance(source, pd.DataFrame) else read_table(Path(source))
+    if isinstance(source, pd.DataFrame):
+        table = frame_table(source)
+    else:
+        table = read_table(Path(source), lambda t: choose(t, chosen_law, columns or {}))
     took: list[str] = [*table.notes]
     warnings: list[str] = []
-    whole, places = len(table.places), table.places
-    index = _where(table, where or {})
-    part = table.rows(index)
-    chosen = choose(part, chosen_law, columns or {})
-    keep, marks = _marked(part, chosen, took)
-    index, part = [index[i] for i in keep], part.rows(keep)
-    frame = _frame(part, chosen_law, chosen, warnings)
-    frame["held"] = [marks[keep[i]] for i in frame.index]
-    frame.index = pd.Index([index[i] for i in frame.index])
-    frame = _last_steps(frame, took)
+    frame, chosen = _picked(table, chosen_law, columns or {}, by, where or {}, took, warnings)
     groups = data_sets(table.rows(list(frame.index)), frame, chosen, by)
-    took = [f"{whole} rows", *took, *_columns_said(frame, chosen_law, chosen, warnings)]
+    took = [f"{len(table.places)} rows", *took, *_columns_said(frame, chosen_law, chosen, warnings)]
     took += _others_said(table.rows(list(frame.index)), frame, chosen, groups)
     unscaled = _unscaled(frame, chosen)
     warnings += [_unit_asked(frame, chosen[role]) for role in unscaled]
-    names = set_names(groups, len(frame))
-    fitted, held = {}, {}
-    for name in dict.fromkeys(names):
-        own = frame[[n == name for n in names]]
-        fitted[name] = own[~own["held"]].drop(columns="held")
-        held[name] = own[own["held"]].drop(columns="held")
+    warnings += held_doubts(frame, table, groups, chosen)
+    fitted, held = parted(frame, groups, chosen_law, chosen, took, warnings)
     return Runs(
         name=table.name,
-        sets={k: v for k, v in fitted.items() if len(v)},
-        held={k: v for k, v in held.items() if len(v)},
-        places=places,
+        sets=fitted,
+        held=held,
+        places=table.places,
         response=chosen_law.response,
         chosen=chosen,
         took=tuple(took),
@@ -170,55 +172,28 @@ def read_runs(
     )
 
 
-def _where(table: Table, where: Mapping[str, str]) -> list[int]:
-    """Rows at which every column has the value asked for."""
-    keep = np.ones(len(table.places), dtype=bool)
-    for column, value in where.items():
-        if column not in table.cells:
-            raise table.error(f"no column {column!r}; there are: {listed(table.columns)}")
-        texts = table.texts(column)
-        same = np.array([t == value for t in texts])
-        if not same.any():
-            values, _ = table.numbers(column)
-            try:
-                same = values == float(value)
-            except ValueError:
-                same = np.zeros(len(texts), dtype=bool)
-        if not same.any():
-            there = listed(list(dict.fromkeys(texts)), 6)
-            raise table.error(f"no row has {column} = {value}; there are: {there}")
-        keep &= same
-    if not keep.any():
-        raise table.error("no row is left by --where")
-    return [int(i) for i in np.flatnonzero(keep)]
-
-
-def _marked(
-    table: Table, chosen: dict[str, Chosen], took: list[str]
-) -> tuple[list[int], list[bool]]:
-    """Rows that finished and are not dropped, and which rows are held out (n,)."""
-    count = len(table.places)
-    kinds = np.full(count, "fit", dtype=object)
-    for role in SIDES:
-        uses = uses_of(table, chosen, role)
-        if not uses:
-            continue
-        column = chosen[role].column
-        texts = [word_of(t) for t in table.texts(column)]
-        left = kinds != "out"
-        alone = not any(uses[t] == 0 for t, own in zip(texts, left, strict=True) if own)
-        tally = []
-        for word, use in uses.items():
-            same = left & np.array([t == word for t in texts])
-            verb = ("fitted", "held out and predicted", "left out")[use]
-            if use == 1 and alone:
-                verb = "fitted, since no row is marked to be fitted"
-            kinds[same] = ("fit", "fit" if alone else "held", "out")[use]
-            tally.append(f"{int(same.sum())} {verb} ({word or 'empty'})")
-        more = f"; not used: {listed(chosen[role].others)}" if chosen[role].others else ""
-        took.append(f"{role} from column {column}: {', '.join(tally)}{more}")
-    keep = [int(i) for i in np.flatnonzero(kinds != "out")]
-    return keep, [bool(k == "held") for k in kinds]
+def _picked(
+    table: Table, law: Law, columns: Mapping[str, str], by: Sequence[str] | None,
+    where: Mapping[str, str], took: list[str], warnings: list[str],
+) -> tuple[pd.DataFrame, dict[str, Chosen]]:  # fmt: skip
+    """Numbers of the rows to fit and of those ``held``, by role, and the column of each role."""
+    index = keep_where(table, where)
+    part = table.rows(index)
+    chosen = choose(part, law, columns)
+    for role in PICKING:  # a column that sets data sets apart picks no rows
+        if role in chosen and chosen[role].column in (by or ()):
+            del chosen[role]
+    keep, marks = marked(part, chosen, took, warnings)
+    frame = _frame(part.rows(keep), law, chosen, warnings)
+    frame["held"] = [marks[keep[i]] for i in frame.index]
+    frame.index = pd.Index([index[keep[i]] for i in frame.index])
+    if bool(frame["held"].all()):
+        raise table.error(
+            f"no row to fit has all of {', '.join((*law.axes, law.response))}: the {len(frame)} "
+            f"that have are held out by column {chosen['split'].column}"
+        )
+    sets = set_names(data_sets(table.rows(list(frame.index)), frame, chosen, by), len(frame))
+    return last_steps(frame, table, chosen, sets, took, warnings), chosen
 
 
 def _frame(
@@ -239,7 +214,7 @@ def _frame(
         if role in chosen:
             frame[role] = table.texts(chosen[role].column)
     if "step" in chosen:
-        frame["step"] = table.numbers(chosen["step"].column)[0]
+        frame["step"] = steps_of(table, chosen["step"].column)
     lacking = ~np.isfinite(frame[needed].to_numpy()).all(axis=1)
     if lacking.any():
         warnings.append(_left_out(table, frame, needed, chosen))
@@ -294,38 +269,6 @@ def _left_out(
     return f"{len(rows)} row{'s' * (len(rows) > 1)} left out: {', '.join(said)}{more}"
 
 
-def _last_steps(frame: pd.DataFrame, took: list[str]) -> pd.DataFrame:
-    """Rows without those of checkpoints of one run at one N and D, and trials that matter.
-
-    A run whose D grows along its rows keeps them all, under one trial.
-    """
-    scales = [r for r in ("N", "D", "S") if r in frame]
-    if "trial" in frame:
-        sizes = frame.groupby("trial")["N" if "N" in frame else scales[0] if scales else "held"]
-        if int(sizes.nunique().max()) > 1:
-            frame = frame.drop(columns="trial")  # the number of a repeat, not the name of a run
-    if "step" in frame:
-        key = [c for c in ("trial", "seed", *scales, "held") if c in frame]
-        latest = frame.groupby(key, dropna=False)["step"].transform("max")
-        last = frame[frame["step"] == latest]
-        known = "trial" in frame or "seed" in frame
-        if known and scales and len(last) < len(frame) and bool(frame["step"].notna().all()):
-            took.append(
-                f"checkpoints: {len(last)} runs used at their last step, {len(frame) - len(last)} "
-                f"rows of earlier steps at the same {' and '.join(scales)} left out"
-            )
-            frame = last
-        frame = frame.drop(columns="step")
-    if "trial" in frame and not bool(frame["trial"].duplicated().any()):
-        frame = frame.drop(columns="trial")
-    if "trial" in frame:
-        took.append(
-            f"{frame['trial'].nunique()} runs have {len(frame)} rows: rows of one run are "
-            "resampled together"
-        )
-    return frame.drop(columns="seed", errors="ignore")
-
-
 def _columns_said(
     frame: pd.DataFrame, law: Law, chosen: Mapping[str, Chosen], warnings: list[str]
 ) -> list[str]:
@@ -363,10 +306,11 @@ def _others_said(
     """The data sets, and columns of several values that nothing was made of."""
     said = []
     if groups:
-        names = list(dict.fromkeys(set_names(groups, len(frame))))
+        fitted = zip(set_names(groups, len(frame)), ~frame["held"], strict=True)
+        names = list(dict.fromkeys(name for name, is_fitted in fitted if is_fitted))
         said.append(
-            f"{len(names)} data sets by column {' and '.join(groups)}, one fit each: "
-            f"{listed(names, 6)}"
+            f"{len(names)} data set{'s' * (len(names) > 1)} by column {' and '.join(groups)}, one "
+            f"fit each: {listed(names, 6)}"
         )
     used = {c for own in chosen.values() for c in (own.column, *own.others)} | set(groups)
     own = set_names(groups, len(frame))
@@ -390,14 +334,16 @@ def _others_said(
 
 
 def _unscaled(frame: pd.DataFrame, chosen: Mapping[str, Chosen]) -> tuple[str, ...]:
-    """Roles whose numbers cannot be counts of one: there is no model of 1.3 parameters."""
+    """Roles whose numbers cannot be counts of one: there is no model of 1.3 or 20 parameters."""
     found = []
-    for role, least in (("N", _SMALLEST_N), ("D", 100)):
+    for role in ("N", "D"):
         if role not in frame or chosen[role].why:
             continue
         values = frame[role].to_numpy(dtype=np.float64)
         whole = bool((values == np.round(values)).all())
-        if values.max() < least or (not whole and values.max() < 1e5):
+        tokens = "tokens" in header_of(chosen[role].column).words
+        few = values.min() < _SMALLEST_N if role == "N" or tokens else values.max() < _SMALLEST_D
+        if few or (not whole and values.max() < 1e5):
             found.append(role)
     return tuple(found)
 
@@ -407,7 +353,8 @@ def _unit_asked(frame: pd.DataFrame, own: Chosen) -> str:
     return (
         f"{own.role} is {low:g} to {high:g} in column {own.column}, which is no count of "
         f"{MEANINGS[own.role]}: taken as it is, so {own.role} of every answer is in that unit and "
-        f"C = 6 N D is not known; --map '{own.role}={own.column}*1e6' (or 1e9) says the unit"
+        f"C = 6 N D is not known; --map '{own.role}={own.column}*1e6' (or 1e9) says the unit, *1 "
+        "that it is a count"
     )
 
 
@@ -423,7 +370,7 @@ def named_columns(data: Data, roles: Sequence[str]) -> pd.DataFrame:
 
 
 def _overlooked(frame: pd.DataFrame, law: Law) -> list[str]:
-    """What columns tell of rows that are fitted all the same: a split, a status, data sets."""
+    """What columns tell of rows that are fitted all the same: a split, a status, steps, sets."""
     known = {*law.axes, *law.held, law.response, "trial", "C"}
     if frame.empty or not frame.columns.is_unique or set(frame.columns) <= known:
         return []
@@ -446,6 +393,7 @@ def _overlooked(frame: pd.DataFrame, law: Law) -> list[str]:
                 f"rows are fitted; fit_law(path) or frame[frame[{column!r}] == {word!r}] takes the "
                 f"{word} rows"
             )
+    said += steps_overlooked(table, rows, chosen)
     named = {c: v for c, v in table.cells.items() if set(header_of(c).words) & SET_NAMES}
     sets = dataclasses.replace(table, cells=named)  # a text of another name, as a commit, is none
     for column, values in data_sets(sets, rows, chosen, None).items():
@@ -491,5 +439,7 @@ def law_columns(
     kept = frame.iloc[rows.index].reset_index(drop=True)
     own: dict[str, Any] = {c: rows[c].to_numpy() for c in rows.columns}
     if "trial" not in own:
-        kept = kept.drop(columns="trial", errors="ignore")
+        named = [c.column for r, c in runs.chosen.items() if r == "trial"]
+        said = [c for c in named if any(w.startswith(f"column {c} names ") for w in runs.warnings)]
+        kept = kept.drop(columns=["trial", *said], errors="ignore")
     return kept.assign(**own), list(runs.warnings), list(runs.took), runs.labels

@@ -18,7 +18,23 @@ _LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
 })  # fmt: skip
+MARK = "python -m analysis.fit"  # of pages that may be replaced
+_HEAD = 2000  # bytes of a page that hold its mark
 _GREEK = {"alpha", "beta", "gamma", "delta", "kappa"}
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder whose ``report.html`` is another's, such as that of a study.
+
+    Raises:
+        ValueError: the page has no mark of this command.
+    """
+    page = folder / "report.html"
+    if page.is_file() and f'content="{MARK}"'.encode() not in page.read_bytes()[:_HEAD]:
+        raise ValueError(
+            f"{page} was not written by {MARK} and is not replaced: give another folder (--out), "
+            "or move the page"
+        )
 
 
 def write_all(runs: Runs, answers: Sequence[Answer], folder: Path) -> list[Path]:
@@ -31,7 +47,9 @@ def write_all(runs: Runs, answers: Sequence[Answer], folder: Path) -> list[Path]
 
     Raises:
         OSError: a file cannot be written.
+        ValueError: the folder holds the report of another command.
     """
+    check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)  # before figures are drawn for nothing
     written: dict[Path, bytes] = {}
     parts = []
@@ -97,7 +115,7 @@ def _page(runs: Runs, answers: Sequence[Answer], parts: list[dict[str, Any]]) ->
     environment.filters["number"] = number
     template = environment.get_template("fitted.html.j2")
     title = Path(runs.name).name or "Runs"
-    return template.render(title=title, runs=runs, law=answers[0].fit.law, parts=parts)
+    return template.render(title=title, mark=MARK, runs=runs, law=answers[0].fit.law, parts=parts)
 
 
 def latex_table(answers: Sequence[Answer]) -> str:

@@ -160,6 +160,21 @@ def test_no_optimum_in_an_unknown_unit(tmp_path: Path, capsys: pytest.CaptureFix
     assert "times 1e+09 as asked for" in text and "N* ~ C^" in text
 
 
+def test_sizes_in_millions_are_noticed_when_the_largest_is_a_billion(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = runs().assign(N=lambda f: (f["N"] / 1e6).astype(int))
+    path = str(write(tmp_path, frame.to_csv(index=False).splitlines()))
+    text = said([path, "--compute", "1e22", *QUICK], capsys)
+    assert "warning: N is 20 to 2000 in column N, which is no count of parameters" in text
+    assert "--map 'N=N*1e6' (or 1e9) says the unit, *1 that it is a count" in text
+    assert "no optimum: C = 6 N D needs N in units of one: --map 'N=N*1e6'" in text
+    count = said([path, "--compute", "1e15", "--map", "N=N*1", *QUICK], capsys)
+    assert "no count" not in count and "N* ~ C^" in count
+    tokens = runs().assign(tokens=lambda f: f["D"] / 4e8).drop(columns="D")
+    assert read_runs(tokens).unscaled == ("D",)  # 1 to 250
+
+
 def test_one_seed_and_several_are_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for seeds in (1, 3):
         path = write(tmp_path, runs(seeds=seeds).to_csv(index=False).splitlines())
@@ -169,6 +184,8 @@ def test_one_seed_and_several_are_taken(tmp_path: Path, capsys: pytest.CaptureFi
 REFUSED: list[tuple[list[str], str]] = [
     (["--at", "N=1e9"], "--at N=1e9: give N=.., D=.."),
     (["--at", "N=1e9,D=much"], "--at D: 'much' is not a positive number"),
+    (["--at", "N=7,5B,D=1B"], "--at N=7,5B,D=1B: 7,5B has a decimal comma; write 7.5B"),
+    (["--at", "D=1B,N=7,5"], "7,5 has a decimal comma; write 7.5"),
     (["--at", "1e9"], "--at: '1e9' is not NAME=VALUE"),
     (["--at", "N=7B,N=8B,D=1B"], "--at N=7B,N=8B,D=1B: N is given 2 times"),
     (["--map", "N=D", "--map", "N=N"], "--map: N is given 2 times"),
@@ -240,6 +257,35 @@ def test_output_that_cannot_be_written_exits_2(
     path = write(tmp_path, runs().to_csv(index=False).splitlines())
     assert main([str(path), "--out", str(path), "--n-boot", "0"]) == 2
     assert "error: " in capsys.readouterr().err
+
+
+def test_a_report_of_another_command_is_not_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = write(tmp_path, runs().to_csv(index=False).splitlines()), tmp_path / "study"
+    arguments = [str(path), "--out", str(out), "--n-boot", "0"]
+    page = write(tmp_path, ["<html>a study</html>"], "report.html")
+    out.mkdir()
+    page.rename(out / "report.html")
+    assert main(arguments) == 2
+    assert "report.html was not written by python -m analysis.fit" in capsys.readouterr().err
+    assert [p.name for p in out.iterdir()] == ["report.html"]
+    assert (out / "report.html").read_text().startswith("<html>a study")
+    (out / "report.html").unlink()
+    assert main(arguments) == 0
+    (out / "fit.png").unlink()
+    assert main(arguments) == 0  # its own
+    assert (out / "fit.png").exists()
+
+
+def test_a_negative_seed_is_refused_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, runs().to_csv(index=False).splitlines())
+    with pytest.raises(SystemExit) as ended:
+        main([str(path), "--seed", "-1"])
+    assert ended.value.code == 2
+    assert "--seed must not be negative" in capsys.readouterr().err
 
 
 def test_messages_about_rows_name_lines_of_the_file(tmp_path: Path) -> None:

@@ -39,6 +39,20 @@ RESULTS = Path(__file__).resolve().parents[2] / "results"
         ("compute (PF-days)", "compute", 8.64e19),
         ("GFLOPs", "flops", 1e9),
         ("params (furlongs)", "params", None),
+        ("N (×10⁶)", "n", 1e6),
+        ("tokens (10⁹)", "tokens", 1e9),
+        ("compute (10¹⁸ FLOPs)", "compute", 1e18),
+        ("D / 10⁹", "d", 1e9),
+        ("N (x10^6)", "n", 1e6),
+        ("N (x)", "n", None),
+        ("N (×)", "n", None),
+        ("tokens (x 1000)", "tokens", 1e3),
+        ("N (in 1,000,000)", "n", None),
+        ("params (16 x)", "params", None),
+        ("tokens (Mrd)", "tokens", 1e9),
+        ("tokens (Mrd.)", "tokens", 1e9),
+        ("paramètres (Md)", "param_tres", 1e9),
+        ("params (Mio)", "params", 1e6),
     ],
 )
 def test_a_header_gives_its_name_and_unit(header: str, name: str, factor: float | None) -> None:
@@ -193,6 +207,22 @@ def test_the_first_loss_is_taken_and_the_others_named() -> None:
     assert "loss_wiki, train_loss (--map loss=COLUMN)" in str(found)
 
 
+@pytest.mark.parametrize(
+    "name", ["loss", "val_loss", "eval/loss", "validation loss", "Loss [nats]"]
+)
+def test_a_plain_loss_beats_those_of_other_things(name: str) -> None:
+    rest = PLAIN.drop(columns="loss")
+    before = rest.assign(aux_loss=0.1, z_loss=0.2, router_loss=0.3, best_loss_step=4, loss_code=5.0)
+    for frame in (before.assign(**{name: PLAIN["loss"]}), rest.assign(**{name: PLAIN["loss"]})):
+        found = read_runs(frame)
+        np.testing.assert_allclose(found.only()["loss"], PLAIN["loss"], rtol=1e-15)
+        assert set(found.chosen["loss"].others) <= {"loss_code"}
+    with pytest.raises(RunsError, match="no column for loss"):
+        read_runs(rest.assign(aux_loss=0.1, best_loss_step=4))
+    two = read_runs(rest.assign(test_loss=PLAIN["loss"], val_loss=9.0))
+    assert two.chosen["loss"].column == "test_loss"  # the first
+
+
 def test_a_map_overrules_names_and_multiplies() -> None:
     found = read_runs(PLAIN.assign(size=PLAIN["N"] / 1e6), columns={"N": "size*1e6"})
     np.testing.assert_allclose(found.only()["N"], PLAIN["N"], rtol=1e-12)
@@ -313,10 +343,11 @@ def test_checkpoints_of_one_run_give_their_last() -> None:
 
 
 def test_rows_of_a_run_whose_data_grow_are_resampled_together() -> None:
-    frame = PLAIN.assign(run=[f"n{n:.0f}" for n in PLAIN["N"]], step=PLAIN["D"] / 1e6)
-    found = read_runs(frame)
-    assert found.only()["trial"].nunique() == 5
-    assert "5 runs have 25 rows" in str(found)
+    frame = runs(seeds=2)
+    names = [f"n{n:.0f} s{s}" for n, s in zip(frame["N"], frame["seed"], strict=True)]
+    found = read_runs(frame.assign(run=names, step=frame["D"] / 1e6))
+    assert found.only()["trial"].nunique() == 10
+    assert "10 runs have 50 rows" in str(found)
     repeats = read_runs(runs(seeds=2).assign(run=[0, 1] * 25)).only()
     assert "trial" not in repeats  # the number of a repeat names no run
 
