@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 SCHEMA = 1
+AGAIN = "run python -m sweeps.run on the study's grid, which writes it anew from the records"
 STATUSES = ("done", "budget_limited", "diverged", "failed")
 
 
@@ -228,10 +229,13 @@ def _live(store: Path, name: str) -> tuple[pd.DataFrame, pd.DataFrame, dict[str,
     trials, evaluations = [], []
     compacted = _ids(_json(store / "compacted.json", []))
     if compacted:
-        path = store / "trials.parquet"
-        trials.append(read_parquet(path, TRIAL_COLUMNS, OPTIONAL_TRIAL_COLUMNS))
-        path = store / "evaluations.parquet"
-        evaluations.append(read_parquet(path, EVALUATION_COLUMNS, OPTIONAL_COLUMNS))
+        try:
+            path = store / "trials.parquet"
+            trials.append(read_parquet(path, TRIAL_COLUMNS, OPTIONAL_TRIAL_COLUMNS))
+            path = store / "evaluations.parquet"
+            evaluations.append(read_parquet(path, EVALUATION_COLUMNS, OPTIONAL_COLUMNS))
+        except ResultsError as error:
+            raise ResultsError(f"{error}; {AGAIN}") from None
     rows: list[dict[str, Any]] = []
     values: list[dict[str, Any]] = []
     paths = sorted((store / "records").glob("*.json"))

@@ -279,16 +279,18 @@ class Store:
     def compact(self) -> None:
         """Bring ``trials.parquet`` and ``evaluations.parquet`` up to date with the records.
 
+        A table that was lost or damaged is written anew.
+
         Raises:
             StorageError: a table could not be written; the old ones are left.
         """
-        from sweeps.tables import write_tables
+        from sweeps.tables import tables_hold, write_tables
 
-        held = self.read_json("compacted.json") or {}
-        if sorted(self.known) == held.get("ids") and held.get("study") == self.study:
+        ids = sorted(self.known)
+        if tables_hold(self.runs, self.study, ids):
             return
         try:
-            write_tables(self.runs, self.study, sorted(self.known))
+            write_tables(self.runs, self.study, ids)
         except OSError as error:
             raise self._failure(self.runs, error) from None
 

@@ -169,6 +169,40 @@ def test_compacting_again_writes_nothing(
         store.compact()
 
 
+@pytest.mark.parametrize("name", ["trials.parquet", "evaluations.parquet"])
+@pytest.mark.parametrize("damage", ["gone", "cut", "changed"])
+def test_a_table_that_is_lost_or_damaged_is_written_anew(
+    name: str, damage: str, store: Store, spooled: list[Record]
+) -> None:
+    assert spooled
+    with store.locked():
+        store.compact()
+        table = store.runs / name
+        before = table.read_bytes()
+        if damage == "gone":
+            table.unlink()
+        else:
+            half = len(before) // 2
+            table.write_bytes(
+                before[:half] + (b"" if damage == "cut" else b"?" + before[half + 1 :])
+            )
+        store.compact()
+        assert table.read_bytes() == before
+
+
+def test_a_run_that_has_nothing_to_run_mends_the_tables(
+    grid: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(grid) == 0
+    table = store_of(grid).runs / "trials.parquet"
+    before = table.read_bytes()
+    table.write_bytes(b"")
+    capsys.readouterr()
+    assert run(grid) == 0
+    assert "nothing to run" in capsys.readouterr().out
+    assert table.read_bytes() == before
+
+
 def test_a_second_driver_is_told_who_holds_the_store(store: Store) -> None:
     other = Store(store.folder, "small")
     words = rf"process {os.getpid()}\) is working on"
