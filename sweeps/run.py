@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from sweeps import interrupts
 from sweeps.errors import ClusterError, ConfigurationError, StorageError
+from sweeps.terminal import say as _say
+from sweeps.terminal import tell as _tell
 
 if TYPE_CHECKING:
     from scaling.trial import Workspace
@@ -238,27 +239,6 @@ def _keep_speeds(store: Store, before: set[str], cache: Path) -> None:
 def _warn(messages: Sequence[str]) -> None:
     for message in messages:
         _tell(f"warning: {message}")
-
-
-def _say(line: str) -> None:
-    """Write a line to the standard output."""
-    _write(line, sys.stdout)
-
-
-def _tell(line: str) -> None:
-    """Write a line to the standard error."""
-    _write(line, sys.stderr)
-
-
-def _write(line: str, stream: TextIO) -> None:
-    """Write a line at once; a terminal or pipe that nobody reads costs no record."""
-    try:
-        print(line, file=stream, flush=True)
-    except OSError:
-        with contextlib.suppress(OSError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, stream.fileno())  # else Python fails once more at its exit
-            os.close(nowhere)
 
 
 def _summary(outcome: Outcome, store: Store) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -138,6 +139,23 @@ def test_mistakes_exit_with_2(write_grid: WriteGrid, capsys: pytest.CaptureFixtu
     (Path(write_grid(GRID)).parent / "results").write_text("in the way")
     assert run(write_grid(GRID)) == 2
     assert "cannot write to the results folder" in capsys.readouterr().err
+
+
+def test_a_path_that_the_encoding_lacks_is_written_with_escapes(grid: Path) -> None:
+    results = grid.parent / "r\u00e9sultats"
+    words = [str(grid), "--executor", "serial", "--results", str(results)]
+    done = subprocess.run(
+        [sys.executable, "-m", "sweeps.run", *words],
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        encoding="ascii",
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "9 trials trained, 0 failed; see " in done.stdout
+    assert "r\\xe9sultats/small\n" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert (results / "small" / ".runs" / "trials.parquet").exists()
 
 
 def test_an_unknown_flag_exits_with_2() -> None:
