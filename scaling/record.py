@@ -132,9 +132,18 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path`` completely or not at all (temporary name, fsync, replace).
 
     Raises:
-        OSError: no space, no permission; the temporary file is removed and an older file at
-            ``path`` is left as it was.
+        OSError: no space, no permission; it names ``path``, the temporary file is removed and
+            an older file at ``path`` is left as it was.
     """
+    try:
+        _write_and_replace(path, data)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _write_and_replace(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
     try:

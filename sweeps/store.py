@@ -25,6 +25,7 @@ from scaling.trial import STORAGE
 from sweeps.errors import ConfigurationError, StorageError
 
 RUNS = ".runs"
+AGAIN = "run python -m sweeps.run on the study's grid, which writes it anew"
 
 Record = dict[str, Any]
 
@@ -52,11 +53,13 @@ class Store:
     Args:
         folder: the study's results folder; it need not exist.
         study: name of the study it must belong to.
+        choosable: whether ``--results`` of the command could name another folder.
     """
 
-    def __init__(self, folder: Path, study: str) -> None:
+    def __init__(self, folder: Path, study: str, *, choosable: bool = True) -> None:
         self.folder = folder
         self.study = study
+        self.choosable = choosable
         self.runs = folder / RUNS
         self.known: dict[str, Known] = {}
 
@@ -86,16 +89,36 @@ class Store:
     def _check_study(self) -> None:
         for path in (self.runs / "study.json", self.folder / "study.json"):
             try:
-                found = json.loads(path.read_bytes())["study"]
+                found = json.loads(path.read_bytes())
             except (FileNotFoundError, NotADirectoryError):
                 continue
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise ConfigurationError(f"{path}: cannot be read ({error})") from None
-            if found != self.study:
+            except OSError as error:
+                raise ConfigurationError(f"{path}: {error.strerror or error}") from None
+            except ValueError as error:
                 raise ConfigurationError(
-                    f"{self.folder} holds the results of study {found!r}, not {self.study!r}; "
-                    "choose another folder with --results, or another name for the study"
-                )
+                    f"{path}: not JSON ({error}); {self._anew(path)}"
+                ) from None
+            if not isinstance(found, dict) or not isinstance(found.get("study"), str):
+                raise ConfigurationError(f"{path}: names no study; {self._anew(path)}")
+            if found["study"] != self.study:
+                raise ConfigurationError(self._other_study(path, found["study"]))
+
+    def _anew(self, path: Path) -> str:
+        """What to do about a broken ``study.json``."""
+        if path.parent == self.folder:
+            return "delete it: python -m sweeps.publish writes it anew"
+        return "delete it: python -m sweeps.run on the study's grid writes it anew"
+
+    def _other_study(self, path: Path, found: str) -> str:
+        if not self.choosable:
+            return (
+                f"{path} is of study {found!r}, but {self.runs} of {self.study!r}; "
+                "move what does not belong there to another folder"
+            )
+        return (
+            f"{self.folder} holds the results of study {found!r}, not {self.study!r}; "
+            "choose another folder with --results, or another name for the study"
+        )
 
     def _learn(self, record: Record) -> None:
         old = self.known.get(record["id"])
@@ -131,7 +154,7 @@ class Store:
         except OSError as error:
             raise ConfigurationError(
                 f"cannot write to the results folder {self.folder}: {error.strerror}; "
-                "choose another with --results"
+                f"{'choose another with --results' if self.choosable else 'make it writable'}"
             ) from None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

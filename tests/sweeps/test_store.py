@@ -234,6 +234,21 @@ def test_the_results_of_another_study_are_refused(where: str, store: Store) -> N
             attempt()
 
 
+@pytest.mark.parametrize("content", [b"[]", b"{}", b'{"study": 1}', b"{", b"\xff"])
+@pytest.mark.parametrize(
+    ("where", "who"), [(".runs/study.json", "sweeps.run"), ("study.json", "sweeps.publish")]
+)
+def test_a_broken_study_file_can_be_deleted(
+    where: str, who: str, content: bytes, store: Store
+) -> None:
+    path = store.folder / where
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    words = rf"{path}: .*; delete it: python -m {who} .*writes it anew"
+    with pytest.raises(ConfigurationError, match=words):
+        store.locked().__enter__()
+
+
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file, not a folder")
     store = Store(tmp_path / "results" / "small", "small")
