@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from scaling.record import (
+    BOOLEANS,
     EVALUATION_COLUMNS,
+    FLOATS,
+    INTEGERS,
     INTERVAL_COLUMNS,
     TRIAL_COLUMNS,
     read_record,
@@ -19,12 +22,6 @@ from scaling.record import (
 )
 
 TABLES = ("trials.parquet", "evaluations.parquet")
-INTEGERS = {
-    "num_labels", "leads", "N", "params_total", "D", "patients", "batch", "seed", "steps", "macs",
-    "step", "n",
-}  # fmt: skip
-FLOATS = {"labels_fraction", "lr", "C", "duration_s", "value", "value_se", *INTERVAL_COLUMNS}
-BOOLEANS = {"dirty"}
 
 CONFIG_COLUMNS = ("label_set",)  # of *trials*, from the configuration; empty where it says nothing
 

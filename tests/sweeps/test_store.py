@@ -109,6 +109,76 @@ def test_a_broken_spool_file_is_set_aside(store: Store, spooled: list[Record]) -
     assert spooled[0]["id"] not in store.known
 
 
+def test_records_that_are_set_aside_replace_none(store: Store, spooled: list[Record]) -> None:
+    name = f"{spooled[0]['id']}.json"
+    for content in ("first", "second"):
+        (store.spool / name).write_text(content)
+        with store.locked():
+            pass
+    kept = sorted((store.spool / "rejected").iterdir())
+    assert {path.read_text() for path in kept} == {"first", "second"}
+
+
+@pytest.mark.parametrize("damaged", ["compacted.json", "trials.parquet"])
+def test_a_record_under_another_name_is_set_aside_and_run_again(
+    damaged: str, grid: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(grid) == 0
+    store = store_of(grid)
+    path = next(store.records.glob("t*.json"))
+    other = path.rename(path.with_name(f"old-{path.name}"))
+    (store.runs / damaged).write_bytes(b"\xff")
+    capsys.readouterr()
+    assert run(grid) == 0
+    said = capsys.readouterr().err
+    assert f"warning: {other}: its id is {path.stem!r}, which is not its name; moved to " in said
+    assert not other.exists()
+    assert (store.spool / "rejected" / other.name).exists()
+    assert path.exists()
+    assert pq.read_table(store.runs / "trials.parquet").num_rows == 9
+
+
+def test_a_record_that_was_deleted_is_not_believed_to_be_in_the_tables(grid: Path) -> None:
+    assert run(grid) == 0
+    store = store_of(grid)
+    path = next(store.records.glob("t*.json"))
+    record = read_record(path)
+    record["trial"]["device"] = "another machine"
+    write_record(store.records, record)
+    (store.runs / "compacted.json").unlink()
+    assert run(grid) == 0  # the tables hold it
+    path.unlink()
+    assert run(grid) == 0
+    assert read_record(path)["trial"]["device"] != "another machine"
+    devices = pq.read_table(store.runs / "trials.parquet")["device"].to_pylist()
+    assert "another machine" not in devices
+
+
+def test_a_folder_in_the_place_of_a_record_is_set_aside(
+    store: Store, spooled: list[Record]
+) -> None:
+    folder = store.records / "t0.json"
+    folder.mkdir(parents=True)
+    (folder / "kept").touch()
+    store.read()
+    assert set(store.known) == {r["id"] for r in spooled}
+    with store.locked() as messages:
+        assert set(store.known) == {r["id"] for r in spooled}
+    (message,) = messages
+    assert message.startswith(f"{folder}: a folder, not a record; moved to ")
+    assert (store.spool / "rejected" / "t0.json" / "kept").exists()
+
+
+def test_a_file_that_cannot_be_written_is_named(store: Store, spooled: list[Record]) -> None:
+    assert spooled
+    table = store.runs / "trials.parquet"
+    table.mkdir()
+    with store.locked(), pytest.raises(StorageError) as caught:
+        store.compact()
+    assert str(caught.value.strerror).startswith(f"{table}: Is a directory. ")
+    assert "make room" not in str(caught.value)
+
+
 def test_a_finished_record_is_never_replaced(store: Store, spooled: list[Record]) -> None:
     with store.locked():
         first = read_record(store.records / f"{spooled[0]['id']}.json")
@@ -265,8 +335,8 @@ def test_a_full_disk_while_a_record_is_taken_in(store: Store, spooled: list[Reco
     store.known.clear()
     with file_limit(512), pytest.raises(StorageError) as caught, store.locked():
         pass
-    assert "the disk is full" in str(caught.value)
-    assert str(missing) in str(caught.value)
+    assert str(caught.value.strerror).startswith(f"{missing}: File too large. ")
+    assert "make room" not in str(caught.value)
     assert not missing.exists()
     assert not list(store.records.glob(".*"))
     with store.locked():
@@ -286,7 +356,7 @@ def test_a_full_disk_while_tables_are_written(
             raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr("sweeps.tables.write_atomically", full)
-        with pytest.raises(StorageError, match="the disk is full"):
+        with pytest.raises(StorageError, match=r"the disk is full.*make room"):
             store.compact()
     assert (store.runs / "trials.parquet").read_bytes() == before
 
