@@ -143,6 +143,13 @@ def test_disk_full_leaves_the_old_file_and_nothing_half_written(
     assert [p.name for p in tmp_path.iterdir()] == ["r.json"]
 
 
+def test_a_file_that_cannot_be_written_is_named_and_not_its_temporary_one() -> None:
+    path = Path("/proc/record.json")  # where nobody makes files
+    with pytest.raises(FileNotFoundError) as caught:
+        write_atomically(path, b"{}")
+    assert caught.value.filename == str(path)
+
+
 def test_nan_becomes_null(tmp_path: Path) -> None:
     write_json(tmp_path / "x.json", {"a": [float("nan"), 1.0], "b": float("inf")})
     assert json.loads((tmp_path / "x.json").read_text()) == {"a": [None, 1.0], "b": None}
