@@ -129,6 +129,7 @@ def _run(options: argparse.Namespace) -> int:
         store.write("ladder.json", list(plan.ladder))
         if not plan.missing:
             store.compact()
+            _keep_corpora(targets, store, cache_dir())
             _say("nothing to run")
             return OK
         outcome = _execute(options, study, plan, targets, store)
@@ -215,6 +216,21 @@ def _execute(
         store.compact()
         if not interrupts.requested():  # planning takes seconds, and changes no record
             replan()
+
+
+def _keep_corpora(targets: Targets, store: Store, cache: Path) -> None:
+    """Write ``corpora.json`` where nothing is to run and it is lost, broken or lacks a corpus."""
+    held = store.read_json("corpora.json")
+    if isinstance(held, dict) and all(isinstance(held.get(t.name), dict) for t in targets.all()):
+        return
+    from scaling.corpora.errors import CorpusError
+    from sweeps.drive import corpora_json, prepare_corpora
+
+    prepare_corpora(targets, cache, _say)
+    try:
+        store.write("corpora.json", corpora_json(targets, cache))
+    except CorpusError as error:
+        raise ConfigurationError(str(error)) from None
 
 
 def _keep_codebooks(targets: Targets, workspace: Workspace) -> None:

@@ -88,6 +88,28 @@ def test_running_again_runs_nothing_and_changes_nothing(
     assert before == {path: path.stat().st_mtime_ns for path in store_of(grid).runs.rglob("*.*")}
 
 
+@pytest.mark.parametrize("name", ["study.json", "ladder.json", "corpora.json", "compacted.json"])
+@pytest.mark.parametrize("content", [None, b"[]", b"{}", b"{", b"\xff"])
+def test_state_files_are_written_anew_where_nothing_is_to_run(
+    name: str, content: bytes | None, grid: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(grid) == 0
+    path = store_of(grid).runs / name
+    before = path.read_bytes()
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    capsys.readouterr()
+    if name == "study.json" and content is not None:  # whose results these are is not known
+        assert run(grid) == 2
+        assert f"{path}: " in (said := capsys.readouterr().err)
+        assert "delete it: python -m sweeps.run on the study's grid writes it anew" in said
+        path.unlink()
+    assert run(grid) == 0
+    assert "nothing to run" in capsys.readouterr().out
+    assert path.read_bytes() == before
+
+
 def test_failed_trials_are_named_and_run_again(
     write_grid: WriteGrid, capsys: pytest.CaptureFixture[str]
 ) -> None:
