@@ -96,17 +96,17 @@ def validate(record: Mapping[str, Any]) -> None:
     """
     if not isinstance(record, Mapping):
         raise RecordError("not a record: a JSON object is expected")
-    name = record.get("id", "record without an id")
+    name = record["id"] if isinstance(record.get("id"), str) else "record"
     kind = record.get("kind")
     if kind not in ("training", "evaluation"):
         raise RecordError(f"{name}: kind is {kind!r}, not 'training' or 'evaluation'")
     if record.get("schema") != SCHEMA:
         raise RecordError(f"{name}: schema {record.get('schema')!r}, this version reads {SCHEMA}")
     expected = TRAINING_KEYS if kind == "training" else EVALUATION_KEYS
-    _same_keys(str(name), record, expected, OPTIONAL_KEYS[kind])
-    _formed(str(name), record, FORMS | {"trial": OBJECT if kind == "training" else (str, "text")})
+    _same_keys(name, record, expected, OPTIONAL_KEYS[kind])
+    _formed(name, record, FORMS | {"trial": OBJECT if kind == "training" else (str, "text")})
     if kind == "training":
-        _check_trial(str(name), record["trial"], record["params"])
+        _check_trial(name, record["trial"], record["params"])
     if (status := status_of(record)) not in STATUSES:
         raise RecordError(f"{name}: status {status!r} is none of {', '.join(STATUSES)}")
     for i, row in enumerate(record["curve" if kind == "training" else "values"]):
