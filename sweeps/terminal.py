@@ -21,13 +21,15 @@ def tell(line: str) -> None:
 def write(line: str, stream: TextIO) -> None:
     r"""Write a line at once.
 
-    What the encoding of the stream lacks is written as an escape (``\\xe9``). A terminal or pipe
+    What the encoding of the stream lacks is written as an escape (``\xe9``). A terminal or pipe
     that nobody reads, or a disk that is full, is no error.
     """
     try:
-        encoding = stream.encoding or "utf-8"
-        text = line.encode(encoding, "backslashreplace").decode(encoding)
-        stream.write(f"{text}\n")
+        try:
+            stream.write(f"{line}\n")
+        except UnicodeEncodeError as error:
+            text = line.encode(error.encoding, "backslashreplace").decode(error.encoding)
+            stream.write(f"{text}\n")
         stream.flush()
     except OSError:
         with contextlib.suppress(OSError):
