@@ -9,7 +9,20 @@ from pathlib import Path
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write completely or not at all."""
+    """Write completely or not at all.
+
+    Raises:
+        OSError: it could not be written; the error names ``path``.
+    """
+    try:
+        _write_and_replace(path, data)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _write_and_replace(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
     try:
@@ -25,8 +38,12 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def show(text: str) -> None:
-    """Print a command's answer; a reader that has enough, such as ``head``, is no error."""
+    """Print a command's answer; a reader that has enough, such as ``head``, is no error.
+
+    What the output's encoding lacks is printed as an escape.
+    """
+    encoding = sys.stdout.encoding or "utf-8"
     try:
-        print(text, flush=True)  # noqa: T201
+        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)  # noqa: T201
     except BrokenPipeError:  # what is left must not fail again when Python ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 SCHEMA = 1
+AGAIN = "run python -m sweeps.run on the study's grid, which writes it anew"
 STATUSES = ("done", "budget_limited", "diverged", "failed")
 
 
@@ -152,8 +153,8 @@ def study(folder: str | Path) -> Study:
         counts={s: int((kept["status"] == s).sum()) for s in STATUSES},
         ignored=len(trials) - len(kept),
         empty_evaluations=len(wanted - set(evaluations["evaluation"])),
-        corpora=_json(base / "corpora.json", {}),
-        ladder=_json(base / "ladder.json", []),
+        corpora=_objects(base / "corpora.json", dict),
+        ladder=_objects(base / "ladder.json", list),
         errors=origin["errors"],
         provenance=origin["provenance"],
         commit=planned.get("commit", "unknown"),
@@ -184,13 +185,38 @@ def _plan(path: Path) -> dict[str, Any]:
     """What was planned: ``study.json``, checked."""
     planned = _json(path, None)
     if not isinstance(planned, dict) or not {"study", "stages"} <= set(planned):
-        raise ResultsError(f"{path}: needs keys study and stages")
+        raise ResultsError(f"{path}: needs keys study and stages{_mended(path)}")
     if planned.get("schema") != SCHEMA:
         raise ResultsError(f"{path}: schema {planned.get('schema')!r}, this version reads {SCHEMA}")
-    for stage in planned["stages"]:
-        if not {"stage", "trials", "evaluations"} <= set(stage):
-            raise ResultsError(f"{path}: a stage needs keys stage, trials and evaluations")
+    stages = planned["stages"]
+    for stage in stages if isinstance(stages, list) else [None]:
+        if not isinstance(stage, dict) or not {"stage", "trials", "evaluations"} <= set(stage):
+            message = f"{path}: a stage needs keys stage, trials and evaluations"
+            raise ResultsError(f"{message}{_mended(path)}")
     return planned
+
+
+def _objects(path: Path, kind: type[dict[str, Any]] | type[list[Any]]) -> Any:
+    """``corpora.json`` or ``ladder.json``: objects by name or in a list; none where it is absent.
+
+    Raises:
+        ResultsError: it holds something else.
+    """
+    found = _json(path, kind())
+    rows = found.values() if isinstance(found, dict) else found
+    if not isinstance(found, kind) or not all(isinstance(row, dict) for row in rows):
+        form = "an object" if kind is dict else "a list"
+        raise ResultsError(f"{path}: not {form} of objects{_mended(path)}")
+    return found
+
+
+def _mended(path: Path) -> str:
+    """How a broken file of a live store is mended; nothing is said of other files."""
+    if path.parent.name == "records":
+        return "; run python -m sweeps.run on the study's grid, which sets it aside"
+    if path.parent.name != ".runs":
+        return ""
+    return f"; delete it and {AGAIN}" if path.name == "study.json" else f"; {AGAIN}"
 
 
 def _json(path: Path, default: Any) -> Any:
@@ -201,7 +227,7 @@ def _json(path: Path, default: Any) -> Any:
     try:
         return json.loads(path.read_bytes())
     except ValueError as error:
-        raise ResultsError(f"{path}: not JSON ({error})") from None
+        raise ResultsError(f"{path}: not JSON ({error}){_mended(path)}") from None
 
 
 def _published(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
@@ -228,10 +254,13 @@ def _live(store: Path, name: str) -> tuple[pd.DataFrame, pd.DataFrame, dict[str,
     trials, evaluations = [], []
     compacted = _ids(_json(store / "compacted.json", []))
     if compacted:
-        path = store / "trials.parquet"
-        trials.append(read_parquet(path, TRIAL_COLUMNS, OPTIONAL_TRIAL_COLUMNS))
-        path = store / "evaluations.parquet"
-        evaluations.append(read_parquet(path, EVALUATION_COLUMNS, OPTIONAL_COLUMNS))
+        try:
+            path = store / "trials.parquet"
+            trials.append(read_parquet(path, TRIAL_COLUMNS, OPTIONAL_TRIAL_COLUMNS))
+            path = store / "evaluations.parquet"
+            evaluations.append(read_parquet(path, EVALUATION_COLUMNS, OPTIONAL_COLUMNS))
+        except ResultsError as error:
+            raise ResultsError(f"{error}{_mended(path)}") from None
     rows: list[dict[str, Any]] = []
     values: list[dict[str, Any]] = []
     paths = sorted((store / "records").glob("*.json"))
@@ -241,21 +270,37 @@ def _live(store: Path, name: str) -> tuple[pd.DataFrame, pd.DataFrame, dict[str,
         try:
             _collect(_json(path, None), name, rows, values)
         except (KeyError, TypeError, AttributeError) as error:
-            raise ResultsError(f"{path}: broken record ({error!r})") from None
+            raise _broken(path, error) from None
     own = pd.DataFrame(rows, columns=[*TRIAL_COLUMNS, *OPTIONAL_TRIAL_COLUMNS])
     trials.append(typed(store / "records", own, TRIAL_COLUMNS, OPTIONAL_TRIAL_COLUMNS))
     new = pd.DataFrame(values, columns=[*EVALUATION_COLUMNS, *OPTIONAL_COLUMNS])
     evaluations.append(typed(store / "records", new, EVALUATION_COLUMNS, OPTIONAL_COLUMNS))
-    extra: dict[str, Any] = {"errors": {}, "provenance": {}}
     together = pd.concat(trials, ignore_index=True)
     bad = together.loc[together["status"].isin(("failed", "diverged")), "trial"]
-    for trial in bad:
-        why = _json(store / "records" / f"{trial}.json", {}).get("error")
-        if why:
-            extra["errors"][str(trial)] = f"{why['type']}: {why['message']}"
-    if paths:
-        extra["provenance"] = _json(paths[-1], {}).get("provenance", {})
+    extra = _beside(bad.map(lambda trial: store / "records" / f"{trial}.json"), paths)
     return together, pd.concat(evaluations, ignore_index=True), extra
+
+
+def _beside(bad: Iterable[Path], paths: Sequence[Path]) -> dict[str, Any]:
+    """Why trials failed, from their records, and the provenance of the last record."""
+    errors: dict[str, str] = {}
+    provenance: dict[str, Any] = {}
+    for path, last in [*((path, False) for path in bad), *((path, True) for path in paths[-1:])]:
+        try:
+            record = _json(path, {})
+            if last:
+                provenance = dict(record.get("provenance", {}))
+            elif why := record.get("error"):
+                errors[path.stem] = f"{why['type']}: {why['message']}"
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise _broken(path, error) from None
+    return {"errors": errors, "provenance": provenance}
+
+
+def _broken(path: Path, error: Exception) -> ResultsError:
+    if isinstance(error, ResultsError):
+        return error
+    return ResultsError(f"{path}: broken record ({error!r}){_mended(path)}")
 
 
 def _collect(

@@ -31,6 +31,12 @@ EVALUATION_COLUMNS = (
     "value_se",
 )  # fmt: skip
 INTERVAL_COLUMNS = ("low", "high")  # 95 % interval; rows without one leave them out
+INTEGERS = {
+    "num_labels", "leads", "N", "params_total", "D", "patients", "batch", "seed", "steps", "macs",
+    "step", "n",
+}  # fmt: skip
+FLOATS = {"labels_fraction", "lr", "C", "duration_s", "value", "value_se", *INTERVAL_COLUMNS}
+BOOLEANS = {"dirty"}  # columns that are in none of the three hold text; any may be empty
 ARTEFACT_COLUMNS = (
     "artefact", "trial", "bits", "sparsity", "bytes", "cr_formula", "latency_ms",
     "latency_device", "peak_mb", "value",
@@ -62,6 +68,20 @@ OPTIONAL_KEYS = {
     "training": ("notes",),  # sentences about a run that its user should read
     "evaluation": ("thresholds",),  # class -> log-odds from which a trained head predicts it
 }
+OBJECT, LIST = (Mapping, "an object"), ((list, tuple), "a list")
+FORMS: dict[str, tuple[Any, str]] = {
+    "id": (str, "text"),
+    "config": OBJECT,
+    "params": OBJECT,
+    "curve": LIST,
+    "status": (str, "text"),
+    "values": LIST,
+    "error": (Mapping | None, "an object or null"),
+    "provenance": OBJECT,
+    "notes": LIST,
+    "thresholds": OBJECT,
+}
+LARGEST = 2**63  # what a column of integers cannot hold
 
 
 class RecordError(ValueError):
@@ -74,29 +94,24 @@ def validate(record: Mapping[str, Any]) -> None:
     Raises:
         RecordError: names the record, the key and what is wrong with it.
     """
-    if not isinstance(record, Mapping) or not isinstance(record.get("trial", {}), Mapping | str):
-        raise RecordError("not a record: a JSON object with a trial is expected")
-    name = record.get("id", "record without an id")
+    if not isinstance(record, Mapping):
+        raise RecordError("not a record: a JSON object is expected")
+    name = record["id"] if isinstance(record.get("id"), str) else "record"
     kind = record.get("kind")
     if kind not in ("training", "evaluation"):
         raise RecordError(f"{name}: kind is {kind!r}, not 'training' or 'evaluation'")
     if record.get("schema") != SCHEMA:
         raise RecordError(f"{name}: schema {record.get('schema')!r}, this version reads {SCHEMA}")
     expected = TRAINING_KEYS if kind == "training" else EVALUATION_KEYS
-    _same_keys(str(name), record, expected, OPTIONAL_KEYS[kind])
+    _same_keys(name, record, expected, OPTIONAL_KEYS[kind])
+    _formed(name, record, FORMS | {"trial": OBJECT if kind == "training" else (str, "text")})
     if kind == "training":
-        _same_keys(f"{name}.trial", record["trial"], TRIAL_COLUMNS[1:])
-        status = record["trial"]["status"]
-        total = sum(record["params"].get(group, 0) for group in PARAMETER_GROUPS)
-        if record["params"] and total != record["trial"]["params_total"]:
-            raise RecordError(f"{name}.params: groups sum to {total}, not params_total")
-    else:
-        status = record["status"]
-    if status not in STATUSES:
+        _check_trial(name, record["trial"], record["params"])
+    if (status := status_of(record)) not in STATUSES:
         raise RecordError(f"{name}: status {status!r} is none of {', '.join(STATUSES)}")
     for i, row in enumerate(record["curve" if kind == "training" else "values"]):
         optional = () if kind == "training" else INTERVAL_COLUMNS
-        _same_keys(f"{name}[{i}]", row, VALUE_KEYS, optional)
+        _check_row(f"{name}[{i}]", row, VALUE_KEYS, optional)
         if len({key in row for key in INTERVAL_COLUMNS}) > 1:
             raise RecordError(f"{name}[{i}]: an interval has both low and high")
 
@@ -105,6 +120,53 @@ def status_of(record: Mapping[str, Any]) -> str:
     """Status of a validated training or evaluation record, one of ``STATUSES``."""
     row = record["trial"] if record["kind"] == "training" else record
     return str(row["status"])
+
+
+def _formed(name: str, record: Mapping[str, Any], forms: Mapping[str, tuple[Any, str]]) -> None:
+    """Each key holds what it must: text, an object or a list."""
+    for key, (form, words) in forms.items():
+        if key in record and not isinstance(record[key], form):
+            raise RecordError(f"{name}.{key}: {record[key]!r} is not {words}")
+
+
+def _check_trial(name: str, trial: Mapping[str, Any], params: Mapping[str, Any]) -> None:
+    """The *trials* row of a training, and its parameters by group."""
+    _check_row(f"{name}.trial", trial, TRIAL_COLUMNS[1:])
+    for group, count in params.items():
+        if not _is_integer(count):
+            raise RecordError(f"{name}.params.{group}: {count!r} is not a whole number")
+    total = sum(params.get(group, 0) for group in PARAMETER_GROUPS)
+    if params and total != trial["params_total"]:
+        raise RecordError(f"{name}.params: groups sum to {total}, not params_total")
+
+
+def _check_row(name: str, row: Any, expected: Iterable[str], optional: Iterable[str] = ()) -> None:
+    """A row of a table: its columns, and what they hold where they are not empty."""
+    if not isinstance(row, Mapping):
+        raise RecordError(f"{name}: {row!r} is not an object")
+    _same_keys(name, row, expected, optional)
+    for column, value in row.items():
+        if value is not None and (kind := _misfit(column, value)):
+            raise RecordError(f"{name}.{column}: {value!r} is not {kind}")
+
+
+def _misfit(column: str, value: object) -> str:
+    """What a column holds when ``value`` is none of that; else empty."""
+    if column in INTEGERS:
+        return "" if _is_integer(value) else "a whole number"
+    if column in FLOATS:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return "" if number else "a number"
+    if column in BOOLEANS:
+        return "" if isinstance(value, bool) else "true or false"
+    return "" if isinstance(value, str) else "text"
+
+
+def _is_integer(value: object) -> bool:
+    """Whether a value can stand in a column of integers; NaN is written as an empty cell."""
+    if isinstance(value, float):
+        return not math.isfinite(value) or (value.is_integer() and abs(value) < LARGEST)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < LARGEST
 
 
 def _same_keys(
@@ -132,9 +194,18 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path`` completely or not at all (temporary name, fsync, replace).
 
     Raises:
-        OSError: no space, no permission; the temporary file is removed and an older file at
-            ``path`` is left as it was.
+        OSError: no space, no permission; it names ``path``, the temporary file is removed and
+            an older file at ``path`` is left as it was.
     """
+    try:
+        _write_and_replace(path, data)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _write_and_replace(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
     try:
@@ -172,14 +243,19 @@ def read_record(path: Path) -> dict[str, Any]:
     """Read and validate one record.
 
     Raises:
-        RecordError: names the file and what is wrong with it.
+        RecordError: names the file and what is wrong with it, its name included.
+        OSError: it is not there, or may not be read.
     """
     try:
         record: dict[str, Any] = json.loads(path.read_bytes())
-    except (ValueError, UnicodeDecodeError) as error:
+    except IsADirectoryError:
+        raise RecordError(f"{path}: a folder, not a record") from None
+    except (ValueError, RecursionError) as error:
         raise RecordError(f"{path}: not JSON ({error})") from None
     try:
         validate(record)
     except RecordError as error:
         raise RecordError(f"{path}: {error}") from None
+    if record["id"] != path.stem:
+        raise RecordError(f"{path}: its id is {record['id']!r}, which is not its name")
     return record

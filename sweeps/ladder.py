@@ -104,8 +104,10 @@ class Speeds:
         found: dict[str, list[float]] = {}
         for record in records:
             steps, duration = record["trial"]["steps"], record["trial"]["duration_s"]
-            if duration and steps >= FEWEST_STEPS:
-                key = speed_key(Training.from_dict(record["config"]))
+            if not duration or steps is None or steps < FEWEST_STEPS:
+                continue
+            with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
+                key = speed_key(Training.from_dict(record["config"]))  # as this version writes it
                 found.setdefault(key, []).append(duration / steps)
         medians = {key: statistics.median(values) for key, values in found.items()}
         self._file.values |= medians

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,8 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.record import write_atomically, write_json
+from sweeps import interrupts
 from sweeps.errors import ConfigurationError, StorageError
 from sweeps.readme import readme
+from sweeps.terminal import say, tell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,63 +32,133 @@ if TYPE_CHECKING:
 
 CURVES_BELOW = 1_000_000  # bytes of evaluations.csv up to which training curves are kept
 SOMETIMES = ("findings.md", "findings.json", "comparison.json")
-COPIED = ("study.json", "ladder.json", "corpora.json")
+COPIED = {"study.json": dict, "ladder.json": list, "corpora.json": dict}  # and what each holds
+MAKING = ".publishing"  # in the study's folder, while the command runs
 
 
 def publish(folder: Path) -> Path:
     """Write the published form of a study beside its live store; returns the README.
 
+    All of it is made in a folder beside what is published, which it replaces at the end.
+
     Args:
         folder: ``results/<study>``.
 
     Raises:
-        ConfigurationError: no live store, nothing finished, or another driver is running.
-        StorageError: a file could not be written; those there are left as they were.
+        ConfigurationError: no live store, one that is broken, nothing finished, or another
+            driver is running. Here and below, what was published is left as it was.
+        StorageError: a file could not be written.
     """
     from sweeps.store import RUNS, Store
 
-    try:
-        study = json.loads((folder / RUNS / "study.json").read_bytes())
-    except (OSError, ValueError):
-        raise ConfigurationError(f"{folder} holds no study: run it first") from None
-    store = Store(folder, study["study"])
-    with store.locked():
+    study = _study(folder / RUNS / "study.json")
+    store = Store(folder, study["study"], choosable=False)
+    making = folder / MAKING
+    with store.locked() as messages:
+        for message in messages:
+            tell(f"warning: {message}")
         store.compact()
-        tables = _tables(store, study)
-        origins = _provenance(store, study)
-    if tables["trials"].empty:
-        raise ConfigurationError(f"{folder}: no trial of this study is finished yet")
-    try:
-        for name, table in tables.items():
-            write_atomically(folder / f"{name}.csv", table.to_csv(index=False).encode())
-        for name in COPIED:
-            write_atomically(folder / name, (store.runs / name).read_bytes())
-        write_json(folder / "provenance.json", origins)
-        for old in [*(folder / "figures").glob("*.png"), *(folder / name for name in SOMETIMES)]:
-            old.unlink(missing_ok=True)
-        numbers = json.loads(_analysis("report", folder, "--json", "--figures"))
-        figures = [path.name for path in (folder / "figures").glob("*.png")]
-        findings = _configurations(tables["trials"]) > 1 and any(
-            law["params"] for group in numbers["groups"] for law in group["laws"].values()
-        )
-        if findings:
-            _analysis("findings", folder, "--write")
-        comparison = _comparison(folder)
-        page = readme(study, numbers, figures, findings=findings, comparison=comparison)
-        write_atomically(folder / "README.md", page.encode())
-    except OSError as error:
-        raise StorageError(error.errno, f"{folder}: {error.strerror or error}") from None
+        try:
+            shutil.rmtree(making, ignore_errors=True)  # of a command that was killed
+            _make(making, store, study)
+            with interrupts.shielded():
+                _put_in_place(making, folder)
+                interrupts.take_no_more()
+        except OSError as error:
+            raise StorageError(error.errno, _why(error, making, folder)) from None
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
     return folder / "README.md"
+
+
+def _why(error: OSError, making: Path, folder: Path) -> str:
+    """What could not be written, by the name that it would have had."""
+    named = str(error.filename2 or error.filename or folder).replace(str(making), str(folder))
+    return f"{named}: {error.strerror or error}; mend that and run the same command again"
+
+
+def _study(path: Path) -> dict[str, Any]:
+    """``study.json`` of the live store, checked."""
+    try:
+        study = json.loads(path.read_bytes())
+        ids = [i for stage in study["stages"] for i in stage["trials"] + stage["evaluations"]]
+        corpus = study["grid"]["corpus"]
+        sound = {"fs_hz", "window_s"} <= set(corpus) and all(
+            isinstance(word, str) for word in (study["study"], *ids)
+        )
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigurationError(f"{path.parent.parent} holds no study: run it first") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror or error}") from None
+    except (ValueError, KeyError, TypeError):
+        sound = False
+    if not sound:
+        raise ConfigurationError(
+            f"{path}: broken; delete it and run python -m sweeps.run on the study's grid, which "
+            "writes it anew"
+        )
+    return dict(study)
+
+
+def _make(making: Path, store: Store, study: dict[str, Any]) -> None:
+    """Fill a folder with all that is published."""
+    copied = {name: _copied(store.runs / name) for name in COPIED}
+    tables = _tables(store, study)
+    if tables["trials"].empty:
+        raise ConfigurationError(f"{store.folder}: no trial of this study is finished yet")
+    for name, table in tables.items():
+        write_atomically(making / f"{name}.csv", table.to_csv(index=False).encode())
+    for name, data in copied.items():
+        write_atomically(making / name, data)
+    write_json(making / "provenance.json", _provenance(store, study))
+    shown = making / "figures"
+    report = _analysis("report", store.folder, "--json", unseen=("--figures", str(shown)))
+    numbers = json.loads(report)
+    figures = [path.name for path in shown.glob("*.png")]
+    findings = _configurations(tables["trials"]) > 1 and any(
+        law["params"] for group in numbers["groups"] for law in group["laws"].values()
+    )
+    if findings:
+        _analysis("findings", store.folder, unseen=("--out", str(making / "findings.md")))
+    comparison = _comparison(store.folder, making / "comparison.json")
+    page = readme(study, numbers, figures, findings=findings, comparison=comparison)
+    write_atomically(making / "README.md", page.encode())
+
+
+def _copied(path: Path) -> bytes:
+    """One of the live store's JSON files as it is, checked for its form."""
+    from sweeps.store import AGAIN
+
+    try:
+        data = path.read_bytes()
+        found = json.loads(data)
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path}: no such file; {AGAIN}") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: not JSON ({error}); {AGAIN}") from None
+    if not isinstance(found, COPIED[path.name]):
+        raise ConfigurationError(f"{path}: broken; {AGAIN}")
+    return data
+
+
+def _put_in_place(making: Path, folder: Path) -> None:
+    """Move what was made to where it is published, and delete what was not made anew."""
+    made = {path.relative_to(making) for path in making.rglob("*") if path.is_file()}
+    for name in sorted(made):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (making / name).replace(folder / name)
+    for old in [*(folder / "figures").glob("*.png"), *(folder / name for name in SOMETIMES)]:
+        if old.relative_to(folder) not in made:
+            old.unlink(missing_ok=True)
 
 
 def _tables(store: Store, study: dict[str, Any]) -> dict[str, pd.DataFrame]:
     """Both tables without what is no longer planned; curves only while they are small."""
-    import pandas as pd
-
     planned = {i for stage in study["stages"] for i in stage["trials"] + stage["evaluations"]}
     trials, evaluations = (
-        pd.read_parquet(store.runs / f"{name}.parquet", dtype_backend="numpy_nullable")
-        for name in ("trials", "evaluations")
+        _table(store.runs / f"{name}.parquet") for name in ("trials", "evaluations")
     )
     trials = trials[trials["trial"].isin(planned)].sort_values(
         ["family", "N", "D", "seed", "trial"]
@@ -94,6 +168,18 @@ def _tables(store: Store, study: dict[str, Any]) -> dict[str, pd.DataFrame]:
         evaluations = evaluations[evaluations["protocol"] != "curve"]
     order = ["trial", "protocol", "task", "split", "metric", "step"]
     return {"trials": trials, "evaluations": evaluations.sort_values(order)}
+
+
+def _table(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    from sweeps.store import AGAIN
+
+    try:
+        return pd.read_parquet(path, dtype_backend="numpy_nullable")
+    except (OSError, ValueError) as error:
+        message = f"{path}: cannot be read ({error}); delete it and {AGAIN}"
+        raise ConfigurationError(message) from None
 
 
 def _provenance(store: Store, study: dict[str, Any]) -> list[dict[str, Any]]:
@@ -115,39 +201,59 @@ def _configurations(trials: pd.DataFrame) -> int:
     return len(trained[["family", "paradigm"]].drop_duplicates())
 
 
-def _comparison(folder: Path) -> str:
+def _comparison(folder: Path, numbers: Path) -> str:
     """Models on the same patients, or why they cannot be compared; empty without predictions."""
     from sweeps.store import RUNS
 
     if not any((folder / RUNS / "predictions").glob("*.npz")):
         return ""
     try:
-        return _analysis("compare", folder, "--out", str(folder / "comparison.json"))
+        return _analysis("compare", folder, unseen=("--out", str(numbers)))
     except ConfigurationError as error:
         return str(error)
 
 
-def _analysis(command: str, folder: Path, *flags: str) -> str:
-    """Let the analysis write its figures and pages; what it prints. It runs on its own."""
-    words = [sys.executable, "-m", f"analysis.{command}", str(folder), *flags]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+def _analysis(command: str, folder: Path, *flags: str, unseen: Sequence[str] = ()) -> str:
+    """Let the analysis write its figures and pages; what it prints. It runs on its own.
+
+    A message leaves out the flags that are ``unseen``: they name what is gone by then.
+    """
+    words = ["-m", f"analysis.{command}", str(folder), *flags]
+    done = subprocess.run(
+        [sys.executable, *words, *unseen],
+        capture_output=True,
+        encoding="utf-8",
+        errors="backslashreplace",
+        env=os.environ | {"PYTHONIOENCODING": "utf-8"},
+        check=False,
+    )
     if done.returncode:
-        raise ConfigurationError(f"python {shlex.join(words[1:])} failed:\n{done.stderr.strip()}")
+        raise ConfigurationError(f"python {shlex.join(words)} failed:\n{done.stderr.strip()}")
     return done.stdout
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+def main(words: Sequence[str] | None = None, *, last: bool = False) -> int:
+    """Run the command; returns its exit code.
+
+    Args:
+        words: the command line, without the program; the process's own by default.
+        last: the process exits with the code, and signals that come again cannot change it.
+    """
     parse = argparse.ArgumentParser(prog="python -m sweeps.publish", description=publish.__doc__)
     parse.add_argument("folder", type=Path, help="results folder, such as results/first-laws")
     options = parse.parse_args(words)
-    try:
-        sys.stdout.write(f"{publish(options.folder)}: written\n")
-    except (ConfigurationError, StorageError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 2 if isinstance(error, ConfigurationError) else 1
+    with interrupts.handled(last=last):
+        try:
+            say(f"{publish(options.folder)}: written")
+        except (ConfigurationError, StorageError) as error:
+            tell(str(getattr(error, "strerror", None) or error))
+            return 2 if isinstance(error, ConfigurationError) else 1
+        except KeyboardInterrupt as interrupt:
+            with interrupts.shielded():
+                tell("interrupted; what was published before is left as it was")
+            return interrupts.code_of(interrupt)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(last=True))

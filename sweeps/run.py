@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from sweeps import interrupts
 from sweeps.errors import ClusterError, ConfigurationError, StorageError
+from sweeps.terminal import say as _say
+from sweeps.terminal import tell as _tell
 
 if TYPE_CHECKING:
     from scaling.trial import Workspace
@@ -128,6 +129,7 @@ def _run(options: argparse.Namespace) -> int:
         store.write("ladder.json", list(plan.ladder))
         if not plan.missing:
             store.compact()
+            _keep_corpora(targets, store, cache_dir())
             _say("nothing to run")
             return OK
         outcome = _execute(options, study, plan, targets, store)
@@ -218,6 +220,21 @@ def _execute(
         interrupts.check()
 
 
+def _keep_corpora(targets: Targets, store: Store, cache: Path) -> None:
+    """Write ``corpora.json`` where nothing is to run and it is lost, broken or lacks a corpus."""
+    held = store.read_json("corpora.json")
+    if isinstance(held, dict) and all(isinstance(held.get(t.name), dict) for t in targets.all()):
+        return
+    from scaling.corpora.errors import CorpusError
+    from sweeps.drive import corpora_json, prepare_corpora
+
+    prepare_corpora(targets, cache, _say)
+    try:
+        store.write("corpora.json", corpora_json(targets, cache))
+    except CorpusError as error:
+        raise ConfigurationError(str(error)) from None
+
+
 def _keep_codebooks(targets: Targets, workspace: Workspace) -> None:
     """Copy the converted codebooks of the grid into the store, where their trials look."""
     from sweeps.codebooks import keep_released
@@ -240,27 +257,6 @@ def _keep_speeds(store: Store, before: set[str], cache: Path) -> None:
 def _warn(messages: Sequence[str]) -> None:
     for message in messages:
         _tell(f"warning: {message}")
-
-
-def _say(line: str) -> None:
-    """Write a line to the standard output."""
-    _write(line, sys.stdout)
-
-
-def _tell(line: str) -> None:
-    """Write a line to the standard error."""
-    _write(line, sys.stderr)
-
-
-def _write(line: str, stream: TextIO) -> None:
-    """Write a line at once; a terminal or pipe that nobody reads costs no record."""
-    try:
-        print(line, file=stream, flush=True)
-    except OSError:
-        with contextlib.suppress(OSError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, stream.fileno())  # else Python fails once more at its exit
-            os.close(nowhere)
 
 
 def _summary(outcome: Outcome, store: Store) -> int:

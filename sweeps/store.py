@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import json
 import os
@@ -21,10 +22,11 @@ from scaling.record import (
     write_json,
     write_record,
 )
-from scaling.trial import STORAGE
 from sweeps.errors import ConfigurationError, StorageError
 
 RUNS = ".runs"
+AGAIN = "run python -m sweeps.run on the study's grid, which writes it anew"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Record = dict[str, Any]
 
@@ -52,11 +54,13 @@ class Store:
     Args:
         folder: the study's results folder; it need not exist.
         study: name of the study it must belong to.
+        choosable: whether ``--results`` of the command could name another folder.
     """
 
-    def __init__(self, folder: Path, study: str) -> None:
+    def __init__(self, folder: Path, study: str, *, choosable: bool = True) -> None:
         self.folder = folder
         self.study = study
+        self.choosable = choosable
         self.runs = folder / RUNS
         self.known: dict[str, Known] = {}
 
@@ -80,22 +84,47 @@ class Store:
         self.known = {}
         for folder in (self.records, self.spool):
             for path in sorted(folder.glob("*.json")):
-                with contextlib.suppress(RecordError, FileNotFoundError):
+                try:
                     self._learn(read_record(path))
+                except (RecordError, FileNotFoundError):
+                    continue
+                except OSError as error:
+                    message = f"{path}: cannot be read: {error.strerror or error}"
+                    raise ConfigurationError(message) from None
 
     def _check_study(self) -> None:
         for path in (self.runs / "study.json", self.folder / "study.json"):
             try:
-                found = json.loads(path.read_bytes())["study"]
+                found = json.loads(path.read_bytes())
             except (FileNotFoundError, NotADirectoryError):
                 continue
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise ConfigurationError(f"{path}: cannot be read ({error})") from None
-            if found != self.study:
+            except OSError as error:
+                raise ConfigurationError(f"{path}: {error.strerror or error}") from None
+            except ValueError as error:
                 raise ConfigurationError(
-                    f"{self.folder} holds the results of study {found!r}, not {self.study!r}; "
-                    "choose another folder with --results, or another name for the study"
-                )
+                    f"{path}: not JSON ({error}); {self._anew(path)}"
+                ) from None
+            if not isinstance(found, dict) or not isinstance(found.get("study"), str):
+                raise ConfigurationError(f"{path}: names no study; {self._anew(path)}")
+            if found["study"] != self.study:
+                raise ConfigurationError(self._other_study(path, found["study"]))
+
+    def _anew(self, path: Path) -> str:
+        """What to do about a broken ``study.json``."""
+        if path.parent == self.folder:
+            return "delete it: python -m sweeps.publish writes it anew"
+        return "delete it: python -m sweeps.run on the study's grid writes it anew"
+
+    def _other_study(self, path: Path, found: str) -> str:
+        if not self.choosable:
+            return (
+                f"{path} is of study {found!r}, but {self.runs} of {self.study!r}; "
+                "move what does not belong there to another folder"
+            )
+        return (
+            f"{self.folder} holds the results of study {found!r}, not {self.study!r}; "
+            "choose another folder with --results, or another name for the study"
+        )
 
     def _learn(self, record: Record) -> None:
         old = self.known.get(record["id"])
@@ -131,7 +160,7 @@ class Store:
         except OSError as error:
             raise ConfigurationError(
                 f"cannot write to the results folder {self.folder}: {error.strerror}; "
-                "choose another with --results"
+                f"{'choose another with --results' if self.choosable else 'make it writable'}"
             ) from None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -156,7 +185,7 @@ class Store:
             One message for each file that was set aside.
 
         Raises:
-            StorageError: the disk is full.
+            StorageError: the disk is full, or a record may not be read.
         """
         messages = []
         self.known = {}
@@ -170,21 +199,40 @@ class Store:
                 except RecordError as error:
                     messages.append(self._set_aside(path, error))
                     continue
+                except OSError as error:
+                    raise self._failure(path, error) from None
                 if folder == self.records:
                     self._learn(record)
                 else:
                     self.ingest(record)
+        self._forget_tables()
         return messages
 
     def _set_aside(self, path: Path, error: RecordError) -> str:
         rejected = self.spool / "rejected"
         try:
             rejected.mkdir(exist_ok=True)
-            self._forget_table_rows(path.stem)
-            path.replace(rejected / path.name)
+            to, count = rejected / path.name, 1
+            while to.exists():  # another was set aside before: none is lost
+                count += 1
+                to = rejected / f"{path.stem}-{count}.json"
+            path.rename(to)
         except OSError as failure:
             raise self._failure(path, failure) from None
-        return f"{error}; moved to {rejected}, and it will be run again"
+        return f"{error}; moved to {to}, and it will be run again"
+
+    def _forget_tables(self) -> None:
+        """Tables that hold a record which is gone must not be believed once it is run again."""
+        held = self.read_json("compacted.json")
+        ids = held.get("ids") if isinstance(held, dict) else None
+        if not isinstance(ids, list) or not all(name in self.known for name in map(str, ids)):
+            self._unlink(self.runs / "compacted.json")
+
+    def _unlink(self, path: Path) -> None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._failure(path, error) from None
 
     def ingest(self, record: Record) -> None:
         """Keep a record; a finished one is never replaced.
@@ -227,15 +275,18 @@ class Store:
     def _forget_table_rows(self, record_id: str) -> None:
         """A table that holds an old version of this record must not be believed."""
         path = self.runs / "compacted.json"
-        if path.exists() and record_id in path.read_text(encoding="utf-8"):
+        if path.exists() and record_id.encode() in path.read_bytes():
             path.unlink()
 
     def _failure(self, path: Path, error: OSError) -> StorageError:
-        why = "the disk is full" if error.errno in STORAGE else (error.strerror or str(error))
+        """What could not be done; the error names the file, else it is ``path``."""
+        full = error.errno in FULL
+        why = "the disk is full" if full else (error.strerror or str(error))
         return StorageError(
             error.errno,
-            f"{path}: {why}. Nothing half-written is left and finished records are safe; "
-            "make room and run the same command again",
+            f"{error.filename2 or error.filename or path}: {why}. Nothing half-written is left "
+            f"and finished records are safe; {'make room' if full else 'mend that'} and run the "
+            "same command again",
         )
 
     def write(self, name: str, value: Any) -> None:
@@ -279,16 +330,18 @@ class Store:
     def compact(self) -> None:
         """Bring ``trials.parquet`` and ``evaluations.parquet`` up to date with the records.
 
+        A table that was lost or damaged is written anew.
+
         Raises:
             StorageError: a table could not be written; the old ones are left.
         """
-        from sweeps.tables import write_tables
+        from sweeps.tables import tables_hold, write_tables
 
-        held = self.read_json("compacted.json") or {}
-        if sorted(self.known) == held.get("ids") and held.get("study") == self.study:
+        ids = sorted(self.known)
+        if tables_hold(self.runs, self.study, ids):
             return
         try:
-            write_tables(self.runs, self.study, sorted(self.known))
+            write_tables(self.runs, self.study, ids)
         except OSError as error:
             raise self._failure(self.runs, error) from None
 

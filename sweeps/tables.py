@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from scaling.record import (
+    BOOLEANS,
     EVALUATION_COLUMNS,
+    FLOATS,
+    INTEGERS,
     INTERVAL_COLUMNS,
     TRIAL_COLUMNS,
     read_record,
@@ -16,12 +21,7 @@ from scaling.record import (
     write_json,
 )
 
-INTEGERS = {
-    "num_labels", "leads", "N", "params_total", "D", "patients", "batch", "seed", "steps", "macs",
-    "step", "n",
-}  # fmt: skip
-FLOATS = {"labels_fraction", "lr", "C", "duration_s", "value", "value_se", *INTERVAL_COLUMNS}
-BOOLEANS = {"dirty"}
+TABLES = ("trials.parquet", "evaluations.parquet")
 
 CONFIG_COLUMNS = ("label_set",)  # of *trials*, from the configuration; empty where it says nothing
 
@@ -53,7 +53,7 @@ def evaluation_rows(records: Iterable[Mapping[str, Any]]) -> list[Row]:
 
 
 def write_tables(runs: Path, study: str, ids: Sequence[str]) -> None:
-    """Write both tables, and last ``compacted.json``, which says which ids they hold.
+    """Write both tables, and last ``compacted.json``: the ids they hold, and their digests.
 
     Args:
         runs: the live store.
@@ -66,13 +66,41 @@ def write_tables(runs: Path, study: str, ids: Sequence[str]) -> None:
     records = [read_record(runs / "records" / f"{name}.json") for name in ids]
     (runs / "compacted.json").unlink(missing_ok=True)
     trial_columns = (*TRIAL_COLUMNS, *CONFIG_COLUMNS)
-    _write(runs / "trials.parquet", trial_columns, trial_rows(study, records))
-    columns = (*EVALUATION_COLUMNS, *INTERVAL_COLUMNS)
-    _write(runs / "evaluations.parquet", columns, evaluation_rows(records))
-    write_json(runs / "compacted.json", {"schema": 1, "study": study, "ids": list(ids)})
+    tables = {
+        "trials.parquet": _parquet(trial_columns, trial_rows(study, records)),
+        "evaluations.parquet": _parquet(
+            (*EVALUATION_COLUMNS, *INTERVAL_COLUMNS), evaluation_rows(records)
+        ),
+    }
+    for name, data in tables.items():
+        write_atomically(runs / name, data)
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in tables.items()}
+    held = {"schema": 1, "study": study, "ids": list(ids), "sha256": digests}
+    write_json(runs / "compacted.json", held)
 
 
-def _write(path: Path, columns: Sequence[str], rows: list[Row]) -> None:
+def tables_hold(runs: Path, study: str, ids: Sequence[str]) -> bool:
+    """Whether both tables are there as they were written, and hold the records of these ids.
+
+    Args:
+        runs: the live store.
+        study: name of the study.
+        ids: sorted ids of the records.
+    """
+    try:
+        held = json.loads((runs / "compacted.json").read_bytes())
+        if held["study"] != study or held["ids"] != list(ids):
+            return False
+        return all(
+            hashlib.sha256((runs / name).read_bytes()).hexdigest() == held["sha256"][name]
+            for name in TABLES
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _parquet(columns: Sequence[str], rows: list[Row]) -> bytes:
+    """Rows as the bytes of a Parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -87,4 +115,4 @@ def _write(path: Path, columns: Sequence[str], rows: list[Row]) -> None:
     arrays = [pa.array([row[c] for row in rows], type=kind(c)) for c in columns]
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_arrays(arrays, schema=schema), buffer)
-    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,19 @@ def test_a_failed_training_keeps_its_traceback(tmp_path: Path) -> None:
         ({"schema": 99}, "schema 99"),
         ({"extra": 1}, "unknown extra"),
         ({"params": {"backbone": 1}}, "groups sum to 1"),
+        ({"params": {"backbone": "1"}}, r"\.params\.backbone: '1' is not a whole number"),
+        ({"params": []}, r"\.params: \[\] is not an object"),
+        ({"curve": None}, r"\.curve: None is not a list"),
+        ({"curve": [1]}, r"\[0\]: 1 is not an object"),
+        ({"config": None}, r"\.config: None is not an object"),
+        ({"id": None}, r"\.id: None is not text"),
+        ({"id": []}, r"\.id: \[\] is not text"),
+        ({"kind": []}, r"kind is \[\]"),
+        ({"trial": "t0"}, r"\.trial: 't0' is not an object"),
+        ({"trial": None}, r"\.trial: None is not an object"),
+        ({"error": "no"}, r"\.error: 'no' is not an object or null"),
+        ({"provenance": 1}, r"\.provenance: 1 is not an object"),
+        ({"notes": "none"}, r"\.notes: 'none' is not a list"),
         ({"curve": [{"step": 1}]}, r"\[0\]: missing C"),
     ],
 )
@@ -59,6 +73,45 @@ def test_an_unknown_status_is_refused() -> None:
     record["trial"]["status"] = "fine"
     with pytest.raises(RecordError, match="status 'fine'"):
         validate(record)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "kind"),
+    [
+        ("N", "many", "a whole number"),
+        ("N", 1.5, "a whole number"),
+        ("N", True, "a whole number"),
+        ("N", 2**63, "a whole number"),
+        ("lr", "0.1", "a number"),
+        ("C", [], "a number"),
+        ("dirty", "yes", "true or false"),
+        ("family", 1, "text"),
+        ("status", ["done"], "text"),
+    ],
+)
+def test_what_a_column_cannot_hold_is_named(column: str, value: object, kind: str) -> None:
+    record = failed()
+    record["trial"][column] = value
+    words = re.escape(f"{record['id']}.trial.{column}: {value!r} is not {kind}")
+    with pytest.raises(RecordError, match=f"^{words}$"):
+        validate(record)
+
+
+def test_a_value_is_a_number_or_empty() -> None:
+    for value in (None, 1, 1.5, float("nan")):
+        validate(measured(value=value))
+    with pytest.raises(RecordError, match=r"\[0\]\.value: '1' is not a number"):
+        validate(measured(value="1"))
+    validate(measured(n=3.0))
+    with pytest.raises(RecordError, match=r"\[0\]\.n: 3\.5 is not a whole number"):
+        validate(measured(n=3.5))
+
+
+def test_a_record_under_another_name_is_refused(tmp_path: Path) -> None:
+    path = write_record(tmp_path, failed())
+    other = path.rename(tmp_path / "other.json")
+    with pytest.raises(RecordError, match=rf"{other}: its id is '{TRAINING.id}', which is not its"):
+        read_record(other)
 
 
 def test_truncated_json_names_the_file(tmp_path: Path) -> None:
@@ -88,6 +141,13 @@ def test_disk_full_leaves_the_old_file_and_nothing_half_written(
         write_atomically(target, b"new")
     assert target.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["r.json"]
+
+
+def test_a_file_that_cannot_be_written_is_named_and_not_its_temporary_one() -> None:
+    path = Path("/proc/record.json")  # where nobody makes files
+    with pytest.raises(FileNotFoundError) as caught:
+        write_atomically(path, b"{}")
+    assert caught.value.filename == str(path)
 
 
 def test_nan_becomes_null(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
             captions[f"figures/{name}.png"] = CAPTIONS[name]
         write_whole(page.with_suffix(".json"), (findings.to_json() + "\n").encode())
         write_whole(page, markdown(findings, captions).encode())
-        print(f"{page}: written")  # noqa: T201
+        show(f"{page}: written")
     except ResultsError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 2

@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             page = options.out or folder / "report.html"
             write_report(content, page)
-            print(f"{page}: written")  # noqa: T201
+            show(f"{page}: written")
         if options.figures is not None:
             for path in write_figures(content, Path(options.figures or folder / "figures")):
                 print(f"{path}: written", file=sys.stderr)  # noqa: T201

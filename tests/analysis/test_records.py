@@ -145,6 +145,52 @@ def test_a_broken_plan_names_its_file(copy: Path) -> None:
         load(copy)
 
 
+@pytest.mark.parametrize(
+    "content", ["[]", "7", '{"study": "x", "schema": 1, "stages": 1}', "{", "\xff"]
+)
+def test_a_broken_plan_says_how_it_is_mended(content: str, copy: Path) -> None:
+    path = copy / ".runs/study.json"
+    path.write_text(content)
+    words = "; delete it and run python -m sweeps.run on the study's grid, which writes it anew$"
+    with pytest.raises(ResultsError, match=f"^{path}: .*{words}"):
+        load(copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("corpora.json", "[]"),
+        ("corpora.json", "null"),
+        ("corpora.json", '{"simulated/x": 1}'),
+        ("ladder.json", "{}"),
+        ("ladder.json", "[1]"),
+        ("ladder.json", "{"),
+        ("compacted.json", "{"),
+    ],
+)
+def test_a_broken_state_file_is_named(name: str, content: str, copy: Path) -> None:
+    path = copy / ".runs" / name
+    path.write_text(content)
+    words = "; run python -m sweeps.run on the study's grid, which writes it anew$"
+    with pytest.raises(ResultsError, match=f"^{path}: not .*{words}"):
+        load(copy)
+    path.unlink()
+    load(copy)
+
+
+@pytest.mark.parametrize("change", [{"error": "no"}, {"error": [1]}, {"provenance": 7}])
+def test_a_record_with_a_broken_end_is_named(change: dict[str, Any], copy: Path) -> None:
+    paths = sorted((copy / ".runs/records").glob("*.json"))
+    if "error" in change:
+        paths = [p for p in paths if '"status": "failed"' in p.read_text()]
+    path = paths[-1]  # of the last one, the provenance is read
+    if "error" in change:
+        assert path.name.startswith("t")
+    edit(path, **change)
+    with pytest.raises(ResultsError, match=rf"{path.name}: broken record .*which sets it aside"):
+        load(copy)
+
+
 def test_tables_of_another_study_are_refused(copy: Path) -> None:
     publish(copy)
     edit(copy / "study.json", study="another")
@@ -170,7 +216,9 @@ def test_published_tables_are_checked(copy: Path) -> None:
 def test_a_truncated_parquet_names_its_file(copy: Path) -> None:
     path = compact(copy, 1.0) / ".runs/trials.parquet"
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(ResultsError, match=r"trials.parquet: cannot be read"):
+    with pytest.raises(
+        ResultsError, match=r"trials.parquet: cannot be read .*run python -m sweeps.run"
+    ):
         load(copy)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import io
 import json
 import re
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from markupsafe import escape
 
 from analysis import load
+from analysis.files import show
 from analysis.report import study_content, write_figures, write_report
 from analysis.report.__main__ import main
 from analysis.report.content import Content
@@ -289,3 +291,20 @@ def test_imports_are_lazy_and_know_no_trainer() -> None:
         "from analysis import fit_law, law_rows"
     )
     assert not heavy & {"torch", "ray", "scaling", "sweeps"}
+
+
+def test_a_page_that_cannot_be_written_is_named(
+    made: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = "/proc/report.html"  # where nobody makes files
+    assert main([str(made), "--bootstrap", "0", "--out", page]) == 2
+    assert capsys.readouterr().err == f"error: {page}: No such file or directory\n"
+
+
+def test_a_path_that_the_encoding_lacks_is_shown_with_escapes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii"))
+    show("r\u00e9/report.html: written")
+    assert written.getvalue() == b"r\\xe9/report.html: written\n"

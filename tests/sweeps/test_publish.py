@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import platform
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +17,7 @@ import pandas as pd
 import pytest
 
 from sweeps.errors import ConfigurationError
-from sweeps.publish import _analysis, _configurations, main, publish
+from sweeps.publish import MAKING, _analysis, _configurations, main, publish
 from tests.sweeps.conftest import GRID, WriteGrid
 from tests.sweeps.study import run, store_of
 
@@ -152,6 +154,122 @@ def test_a_failed_analysis_names_a_command_that_can_be_copied(tmp_path: Path) ->
         _analysis("report", folder, "--json")
     command, _, _ = str(failed.value).partition(" failed:\n")
     assert shlex.split(command) == ["python", "-m", "analysis.report", str(folder), "--json"]
+
+
+def published(folder: Path) -> dict[str, bytes]:
+    """Every file outside the live store."""
+    files = [p for p in folder.rglob("*") if p.is_file() and ".runs" not in p.parts]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.fixture
+def older(grid: Path) -> Path:
+    """A study with files as if published before, some of which would not be made anew."""
+    assert run(grid) == 0
+    folder = grid.parent / "results" / "small"
+    (folder / "figures").mkdir()
+    for name in ("trials.csv", "README.md", "comparison.json", "figures/old.png"):
+        (folder / name).write_text("published before")
+    return folder
+
+
+def test_what_is_not_made_anew_is_deleted_and_the_rest_replaced(older: Path) -> None:
+    before = published(older)
+    publish(older)
+    after = published(older)
+    assert set(before) - set(after) == {"comparison.json", "figures/old.png"}
+    assert {"trials.csv", "README.md", "provenance.json", "figures/loss.png"} <= set(after)
+    assert b"published before" not in after.values()
+    assert not (older / MAKING).exists()
+
+
+@pytest.mark.parametrize(
+    ("where", "ends", "code", "says"),
+    [
+        (
+            "_analysis",
+            KeyboardInterrupt(),
+            130,
+            "interrupted; what was published before is left as it was\n",
+        ),
+        ("_analysis", ConfigurationError("the report failed"), 2, "the report failed\n"),
+        (
+            "readme",
+            OSError(errno.ENOSPC, "No space left on device", "README.md"),
+            1,
+            "README.md: No space left on device; ",
+        ),
+    ],
+)
+def test_what_was_published_is_left_by_a_command_that_broke_off(
+    where: str, ends: BaseException, code: int, says: str, older: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    before = published(older)
+
+    def end(*words: object, **flags: object) -> str:
+        raise ends
+
+    monkeypatch.setattr(f"sweeps.publish.{where}", end)
+    assert main([str(older)]) == code
+    assert capsys.readouterr().err.startswith(says)
+    assert published(older) == before
+
+
+def test_a_signal_ends_it_like_ctrl_c(older: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = published(older)
+    monkeypatch.setattr("sweeps.publish._analysis", lambda *w, **f: signal.raise_signal(15))
+    assert main([str(older)]) == 143
+    assert published(older) == before
+
+
+@pytest.mark.parametrize("name", ["study.json", "ladder.json", "corpora.json"])
+@pytest.mark.parametrize("content", [None, b"7", b'"x"', b"{", b"\xff"])
+def test_a_broken_state_file_is_named(
+    name: str, content: bytes | None, older: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = published(older)
+    path = older / ".runs" / name
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    assert main([str(older)]) == 2
+    said = capsys.readouterr().err
+    if name != "study.json" or content is not None:
+        assert said.startswith(f"{path}: ")
+        assert "run python -m sweeps.run on the study's grid, which writes it anew" in said
+    assert published(older) == before
+
+
+def test_a_lost_table_is_published_all_the_same(older: Path) -> None:
+    for name in ("trials", "evaluations"):
+        (older / ".runs" / f"{name}.parquet").write_bytes(b"PAR1")
+    publish(older)
+    assert len(pd.read_csv(older / "trials.csv")) == 9
+
+
+def test_messages_name_no_flag_that_it_lacks(
+    older: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (older / "study.json").write_text('{"study": "other"}')
+    assert main([str(older)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"{older / 'study.json'} is of study 'other', but {older / '.runs'} of ")
+    (older / "study.json").unlink()
+    (older / ".runs" / "lock").unlink()
+    (older / ".runs" / "lock").mkdir()  # cannot be written, whoever runs the tests
+    assert main([str(older)]) == 2
+    said += capsys.readouterr().err
+    assert f"cannot write to the results folder {older}: Is a directory; make it writable" in said
+    assert "--results" not in said
+
+
+def test_a_full_disk_for_its_one_line_is_no_error(older: Path) -> None:
+    words = [sys.executable, "-m", "sweeps.publish", str(older)]
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "published before" not in (older / "README.md").read_text()
 
 
 def test_there_must_be_something_to_publish(

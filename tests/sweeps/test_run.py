@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -87,6 +88,28 @@ def test_running_again_runs_nothing_and_changes_nothing(
     assert before == {path: path.stat().st_mtime_ns for path in store_of(grid).runs.rglob("*.*")}
 
 
+@pytest.mark.parametrize("name", ["study.json", "ladder.json", "corpora.json", "compacted.json"])
+@pytest.mark.parametrize("content", [None, b"[]", b"{}", b"{", b"\xff"])
+def test_state_files_are_written_anew_where_nothing_is_to_run(
+    name: str, content: bytes | None, grid: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(grid) == 0
+    path = store_of(grid).runs / name
+    before = path.read_bytes()
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    capsys.readouterr()
+    if name == "study.json" and content is not None:  # whose results these are is not known
+        assert run(grid) == 2
+        assert f"{path}: " in (said := capsys.readouterr().err)
+        assert "delete it: python -m sweeps.run on the study's grid writes it anew" in said
+        path.unlink()
+    assert run(grid) == 0
+    assert "nothing to run" in capsys.readouterr().out
+    assert path.read_bytes() == before
+
+
 def test_failed_trials_are_named_and_run_again(
     write_grid: WriteGrid, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,6 +161,23 @@ def test_mistakes_exit_with_2(write_grid: WriteGrid, capsys: pytest.CaptureFixtu
     (Path(write_grid(GRID)).parent / "results").write_text("in the way")
     assert run(write_grid(GRID)) == 2
     assert "cannot write to the results folder" in capsys.readouterr().err
+
+
+def test_a_path_that_the_encoding_lacks_is_written_with_escapes(grid: Path) -> None:
+    results = grid.parent / "r\u00e9sultats"
+    words = [str(grid), "--executor", "serial", "--results", str(results)]
+    done = subprocess.run(
+        [sys.executable, "-m", "sweeps.run", *words],
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        encoding="ascii",
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "9 trials trained, 0 failed; see " in done.stdout
+    assert "r\\xe9sultats/small\n" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert (results / "small" / ".runs" / "trials.parquet").exists()
 
 
 def test_an_unknown_flag_exits_with_2() -> None:

@@ -109,6 +109,76 @@ def test_a_broken_spool_file_is_set_aside(store: Store, spooled: list[Record]) -
     assert spooled[0]["id"] not in store.known
 
 
+def test_records_that_are_set_aside_replace_none(store: Store, spooled: list[Record]) -> None:
+    name = f"{spooled[0]['id']}.json"
+    for content in ("first", "second"):
+        (store.spool / name).write_text(content)
+        with store.locked():
+            pass
+    kept = sorted((store.spool / "rejected").iterdir())
+    assert {path.read_text() for path in kept} == {"first", "second"}
+
+
+@pytest.mark.parametrize("damaged", ["compacted.json", "trials.parquet"])
+def test_a_record_under_another_name_is_set_aside_and_run_again(
+    damaged: str, grid: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(grid) == 0
+    store = store_of(grid)
+    path = next(store.records.glob("t*.json"))
+    other = path.rename(path.with_name(f"old-{path.name}"))
+    (store.runs / damaged).write_bytes(b"\xff")
+    capsys.readouterr()
+    assert run(grid) == 0
+    said = capsys.readouterr().err
+    assert f"warning: {other}: its id is {path.stem!r}, which is not its name; moved to " in said
+    assert not other.exists()
+    assert (store.spool / "rejected" / other.name).exists()
+    assert path.exists()
+    assert pq.read_table(store.runs / "trials.parquet").num_rows == 9
+
+
+def test_a_record_that_was_deleted_is_not_believed_to_be_in_the_tables(grid: Path) -> None:
+    assert run(grid) == 0
+    store = store_of(grid)
+    path = next(store.records.glob("t*.json"))
+    record = read_record(path)
+    record["trial"]["device"] = "another machine"
+    write_record(store.records, record)
+    (store.runs / "compacted.json").unlink()
+    assert run(grid) == 0  # the tables hold it
+    path.unlink()
+    assert run(grid) == 0
+    assert read_record(path)["trial"]["device"] != "another machine"
+    devices = pq.read_table(store.runs / "trials.parquet")["device"].to_pylist()
+    assert "another machine" not in devices
+
+
+def test_a_folder_in_the_place_of_a_record_is_set_aside(
+    store: Store, spooled: list[Record]
+) -> None:
+    folder = store.records / "t0.json"
+    folder.mkdir(parents=True)
+    (folder / "kept").touch()
+    store.read()
+    assert set(store.known) == {r["id"] for r in spooled}
+    with store.locked() as messages:
+        assert set(store.known) == {r["id"] for r in spooled}
+    (message,) = messages
+    assert message.startswith(f"{folder}: a folder, not a record; moved to ")
+    assert (store.spool / "rejected" / "t0.json" / "kept").exists()
+
+
+def test_a_file_that_cannot_be_written_is_named(store: Store, spooled: list[Record]) -> None:
+    assert spooled
+    table = store.runs / "trials.parquet"
+    table.mkdir()
+    with store.locked(), pytest.raises(StorageError) as caught:
+        store.compact()
+    assert str(caught.value.strerror).startswith(f"{table}: Is a directory. ")
+    assert "make room" not in str(caught.value)
+
+
 def test_a_finished_record_is_never_replaced(store: Store, spooled: list[Record]) -> None:
     with store.locked():
         first = read_record(store.records / f"{spooled[0]['id']}.json")
@@ -169,6 +239,40 @@ def test_compacting_again_writes_nothing(
         store.compact()
 
 
+@pytest.mark.parametrize("name", ["trials.parquet", "evaluations.parquet"])
+@pytest.mark.parametrize("damage", ["gone", "cut", "changed"])
+def test_a_table_that_is_lost_or_damaged_is_written_anew(
+    name: str, damage: str, store: Store, spooled: list[Record]
+) -> None:
+    assert spooled
+    with store.locked():
+        store.compact()
+        table = store.runs / name
+        before = table.read_bytes()
+        if damage == "gone":
+            table.unlink()
+        else:
+            half = len(before) // 2
+            table.write_bytes(
+                before[:half] + (b"" if damage == "cut" else b"?" + before[half + 1 :])
+            )
+        store.compact()
+        assert table.read_bytes() == before
+
+
+def test_a_run_that_has_nothing_to_run_mends_the_tables(
+    grid: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(grid) == 0
+    table = store_of(grid).runs / "trials.parquet"
+    before = table.read_bytes()
+    table.write_bytes(b"")
+    capsys.readouterr()
+    assert run(grid) == 0
+    assert "nothing to run" in capsys.readouterr().out
+    assert table.read_bytes() == before
+
+
 def test_a_second_driver_is_told_who_holds_the_store(store: Store) -> None:
     other = Store(store.folder, "small")
     words = rf"process {os.getpid()}\) is working on"
@@ -200,6 +304,21 @@ def test_the_results_of_another_study_are_refused(where: str, store: Store) -> N
             attempt()
 
 
+@pytest.mark.parametrize("content", [b"[]", b"{}", b'{"study": 1}', b"{", b"\xff"])
+@pytest.mark.parametrize(
+    ("where", "who"), [(".runs/study.json", "sweeps.run"), ("study.json", "sweeps.publish")]
+)
+def test_a_broken_study_file_can_be_deleted(
+    where: str, who: str, content: bytes, store: Store
+) -> None:
+    path = store.folder / where
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    words = rf"{path}: .*; delete it: python -m {who} .*writes it anew"
+    with pytest.raises(ConfigurationError, match=words):
+        store.locked().__enter__()
+
+
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file, not a folder")
     store = Store(tmp_path / "results" / "small", "small")
@@ -216,8 +335,8 @@ def test_a_full_disk_while_a_record_is_taken_in(store: Store, spooled: list[Reco
     store.known.clear()
     with file_limit(512), pytest.raises(StorageError) as caught, store.locked():
         pass
-    assert "the disk is full" in str(caught.value)
-    assert str(missing) in str(caught.value)
+    assert str(caught.value.strerror).startswith(f"{missing}: File too large. ")
+    assert "make room" not in str(caught.value)
     assert not missing.exists()
     assert not list(store.records.glob(".*"))
     with store.locked():
@@ -237,7 +356,7 @@ def test_a_full_disk_while_tables_are_written(
             raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr("sweeps.tables.write_atomically", full)
-        with pytest.raises(StorageError, match="the disk is full"):
+        with pytest.raises(StorageError, match=r"the disk is full.*make room"):
             store.compact()
     assert (store.runs / "trials.parquet").read_bytes() == before
 
