@@ -24,8 +24,7 @@ study: env
 findings: env
 	$(MAKE) study publish GRID=sweeps/grids/ecg-scaling-virtual.yaml
 
-# Three on two cores: those that wait for Ray leave theirs to others.
-PYTEST = $(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 test: env
 	$(PYTEST)
