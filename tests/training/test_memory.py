@@ -208,6 +208,7 @@ def test_a_masked_trial_is_advised_on_its_batch(
     assert "the largest power of two that fits is 2" in record["error"]["message"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["supervised", "contrastive"])
 def test_what_cannot_be_measured_at_once_is_measured_in_parts(
     name: str, trials: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
