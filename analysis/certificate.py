@@ -55,10 +55,9 @@ def _flat(jacobian: FloatArray, names: tuple[str, ...], inner: BoolArray) -> tup
     if not (inner.any() and np.isfinite(jacobian).all()):
         return ()
     size = np.linalg.norm(jacobian, axis=0)
-    _, singular, right = np.linalg.svd((jacobian / np.where(size > 0, size, 1.0))[:, inner])
-    whole = np.zeros(int(inner.sum()))
-    whole[: len(singular)] = singular
-    moved = (np.abs(right[whole <= _FLAT]) > _SHARE).any(axis=0)
+    scaled = (jacobian / np.where(size > 0, size, 1.0))[:, inner]
+    _, singular, right = np.linalg.svd(scaled, full_matrices=False)  # there are more points
+    moved = (np.abs(right[singular <= _FLAT]) > _SHARE).any(axis=0)
     return tuple(str(name) for name in np.array(names)[inner][moved])
 
 

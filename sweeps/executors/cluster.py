@@ -182,7 +182,7 @@ class _Cluster:
         except BaseException as error:
             os.close(self.source)
             shutil.rmtree(self.temporary, ignore_errors=True)
-            if isinstance(error, OSError):
+            if isinstance(error, OSError) and not isinstance(error, StorageError):
                 raise StorageError(error.errno, _no_start(error)) from None
             raise
         finally:
@@ -396,8 +396,6 @@ def _short_folder() -> str:
 
 
 def _no_start(error: OSError) -> str:
-    if error.errno == errno.ENAMETOOLONG and isinstance(error, StorageError):
-        return str(error.strerror)
     where = f"{error.filename}: " if error.filename else ""
     return (
         f"Ray could not be started: {where}{error.strerror or error}. It needs room in the "
