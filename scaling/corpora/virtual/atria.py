@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import torch
@@ -10,11 +11,15 @@ from torch import Tensor
 from scaling.corpora.virtual.latents import Latents
 from scaling.corpora.virtual.rhythm import flutter_cycle_s
 from scaling.corpora.virtual.smooth import softplus
-from scaling.corpora.virtual.waves import Waves, vector, waves_of
+from scaling.corpora.virtual.waves import Waves, in_chest, vector, waves_of
+
+# What V1 to V6 show beyond the dipole of the right atrium and of atrial repolarisation, mV.
+NEAR_P = (0.022, 0.0, 0.0, 0.0, 0.0, 0.0)
+NEAR_TA = (-0.008, -0.012, -0.012, -0.010, -0.006, -0.003)
 
 
 def atrial(x: Latents) -> tuple[Waves, Waves]:
-    """Sinus P and ectopic P: (B, 2) waves each, ms from P onset."""
+    """Sinus P with its repolarisation and ectopic P: (B, 3) and (B, 2) waves, ms from P onset."""
     draws = x.draws
     span = p_duration_ms(x)
     n = x.shape("p", 8)
@@ -22,14 +27,20 @@ def atrial(x: Latents) -> tuple[Waves, Waves]:
     size = torch.exp(
         x["p_voltage"] + 0.3 * x["log_voltage"] + 0.30 * draws.one("p size") - 0.35 * high
     )
-    right = vector(span, 0.080, 0.060, -0.06) * (1 + 0.9 * x["right_atrium"])[:, None]
-    left = vector(span, 0.085, 0.030, 0.03) + x["left_atrium"][:, None] * vector(
+    right = vector(span, 0.100, 0.056, -0.085) * (1 + 0.9 * x["right_atrium"])[:, None]
+    left = vector(span, 0.105, 0.024, 0.02) + x["left_atrium"][:, None] * vector(
         span, 0.025, 0.01, 0.055
     )
     right = (right * torch.exp(0.25 * n[:, :1]) + 0.018 * n[:, 1:4]) * size[:, None]
     left = (left * torch.exp(0.25 * n[:, 4:5]) + 0.018 * n[:, 5:8]) * size[:, None]
     times = ((0.36 * span, 0.155 * span), (0.64 * span, 0.155 * span))
-    sinus = waves_of([(*times[0], right), (*times[1], left)])
+    # Repolarisation of the atria turns against P and outlasts it: the level before QRS is lower
+    # than that before P (Ta; Tranchesi et al. 1960, American Heart Journal 59:1).
+    strength = 0.23 * torch.exp(0.4 * draws.one("ta size"))[:, None]
+    late = (1.0 * span + 75.0, 80.0 + 0.0 * span, -strength * (right + left))
+    sinus = waves_of([(*times[0], right), (*times[1], left), late])
+    shown = torch.stack([size.new_tensor(NEAR_P), 0.0 * size.new_tensor(NEAR_P), size.new_tensor(NEAR_TA)])
+    sinus = dataclasses.replace(sinus, near=in_chest(size[:, None, None] * shown))
     other = draws.normal("ectopic p", 6)
     # Retrograde where it comes from the node, anywhere in the atria otherwise.
     back = x.states["junctional"] | x.states["svt"]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.corpora.virtual.cohorts.base import Cohort, Task, task_probabilities
+from scaling.corpora.virtual.cohorts.base import Chances, Cohort
 from scaling.corpora.virtual.cohorts.records import BLOCK, as_arrays, labels_of
 from scaling.corpora.virtual.generate import visits
 from scaling.corpora.virtual.population import VISITS, patient_of
@@ -29,6 +29,8 @@ ENTROPY_RECORDS = 8_192
 # Records whose posterior is taken: more, until the standard error is this share of the value.
 FEWEST, MOST, PRECISION = 16, 64, 0.0125
 OUTER, INNER = 8, 96  # signals of each of these records, and posterior draws for each
+# Readers imagined for each of these draws, and for each record of the test split.
+FEWER_READERS, MANY_READERS = 128, 1024
 METHOD = (
     "entropy given the findings plus Laplace posterior of the findings given the signal "
     "({} and {} virtual records)"
@@ -105,14 +107,15 @@ def bayes_loss(
 def _entropies(cohort: Cohort, seed: int, duration_s: float) -> dict[str, Sums]:
     """H(label | findings); records of a patient are in one block."""
     sums = {name: Sums() for name in cohort.tasks}
+    rng = np.random.default_rng([seed, 2])
     whole = sum(VISITS)
     for start in range(0, ENTROPY_RECORDS, BLOCK):
         stop = min(start + BLOCK, ENTROPY_RECORDS)
         found = visits(cohort, seed, "bayes", start, stop, duration_s)
-        read = cohort.read(as_arrays(found.findings))
+        arrays = as_arrays(found.findings)
         for name, task in cohort.tasks.items():
-            p, weight = task_probabilities(task, read)
-            h = entropy(p)
+            chances = cohort.chances(task, arrays, rng)
+            h, weight = known_entropy(chances), chances.belongs
             for first in range(0, stop - start, whole):
                 sums[name].add(h[:, first : first + whole], weight[first : first + whole])
     return sums
@@ -124,18 +127,29 @@ def _hidden(
     """Entropy that the uncertainty of the findings adds, one record a patient."""
     sums = {name: Sums() for name in cohort.tasks}
     rng = np.random.default_rng([seed, 1])
-    looked_at = [reading.condition.names for reading in cohort.readings.values()]
-    names = tuple(sorted(frozenset[str]().union(*looked_at)))
+    names = tuple(sorted(cohort.names))
     first_visits = (i for i in itertools.count() if patient_of(i)[1] == 0)
     chosen = itertools.islice(first_visits, MOST)
     for around in surroundings(cohort, seed, chosen, fs_hz, samples, names):
-        read = cohort.read(draw_findings(around, rng, OUTER, INNER))
+        drawn = draw_findings(around, rng, OUTER, INNER)
         for name, task in cohort.tasks.items():
-            gain, weight = hidden_entropy(*task_probabilities(task, read))
-            sums[name].add(gain, weight)
+            chances = cohort.chances(task, drawn, rng, FEWER_READERS)
+            certain = known_entropy(chances)
+            sums[name].add(*hidden_entropy(chances.classes, chances.belongs, certain))
         if _precise(sums, known):
             break
     return sums
+
+
+def known_entropy(chances: Chances) -> Array:
+    """H(class | findings) of each class and record, (classes, ...), in nats.
+
+    The entropy of an estimated chance is too small by var / (2 p (1 - p)) to leading order
+    (Miller 1955, "Note on the bias of information estimates"), which is put right.
+    """
+    p = chances.classes
+    spread = p * (1.0 - p)
+    return entropy(p) + 0.5 * chances.variance / np.where(spread > 0.0, spread, np.inf)
 
 
 def _precise(hidden: dict[str, Sums], known: dict[str, Sums]) -> bool:
@@ -151,19 +165,23 @@ def _on_test_split(
 ) -> dict[str, list[Array]]:
     """Loss of P(label | findings) on the labels of the test split, record by record."""
     losses: dict[str, list[Array]] = {name: [] for name in cohort.tasks}
+    rng = np.random.default_rng([seed, 3])
     for start in range(0, records, BLOCK):
         found = visits(cohort, seed, "test", start, min(start + BLOCK, records), duration_s)
-        read = cohort.read(as_arrays(found.findings))
+        arrays = as_arrays(found.findings)
         labels, valid = labels_of(cohort, found)
         for name, task in cohort.tasks.items():
-            losses[name].append(_losses(task, read, labels[name], valid[name]))
+            chances = cohort.chances(task, arrays, rng, MANY_READERS)
+            losses[name].append(_losses(chances, labels[name], valid[name]))
     return losses
 
 
 def _losses(
-    task: Task, read: dict[str, Array], labels: NDArray[np.uint8], valid: NDArray[np.bool_]
+    chances: Chances, labels: NDArray[np.uint8], valid: NDArray[np.bool_]
 ) -> Array:
-    p, _ = task_probabilities(task, read)
+    # A label that none of the imagined readers gave is as likely as a quarter of one.
+    least = 0.25 / MANY_READERS
+    p = np.where(chances.variance > 0.0, chances.classes, chances.classes.clip(least, 1.0 - least))
     inside = np.where(labels[valid].T == 1, p[:, valid], 1.0 - p[:, valid])
     losses: Array = -np.log(inside).mean(axis=0)
     return losses

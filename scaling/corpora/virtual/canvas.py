@@ -25,11 +25,14 @@ def kinds(both: tuple[Waves, Waves], unit: float) -> Waves:
 
     left = torch.stack([fill(w.left, 1.0) for w in both], 1) * unit
     right = torch.stack([fill(w.right, 1.0) for w in both], 1) * unit
+    near = [w.vector.new_zeros(len(w.vector), 1, 8) if w.near is None else w.near for w in both]
+    some = any(w.near is not None for w in both)
     return Waves(
         torch.stack([fill(w.centre, 0.0) for w in both], 1) * unit,
         left,
         left if all(w.left is w.right for w in both) else right,
         torch.stack([fill(w.vector, 0.0) for w in both], 1),
+        torch.stack([fill(n, 0.0) for n in near], 1) if some else None,
     )
 
 
@@ -59,7 +62,7 @@ class Canvas:
         passes: int,
         factor: Tensor | None = None,
         *,
-        chest: float = 1.0,
+        chest: tuple[float, ...] = (),
         stretch: Tensor | None = None,
         step: Tensor | None = None,
         j_s: Tensor | None = None,
@@ -74,7 +77,7 @@ class Canvas:
             passes: beats painted together are that many slots apart, so that no sample is
                 written twice at once and sums are in a fixed order.
             factor: (B, K) amplitude of the beat.
-            chest: amplitude in V1 to V6.
+            chest: amplitude in each lead; empty for one.
             stretch: (B, K) seconds per unit of time.
             step: (B, 2, 3) dipole of the ST segment.
             j_s: (B, 2) its beginning.
@@ -83,9 +86,11 @@ class Canvas:
         inside = (onset_s > -window[1]) & (onset_s < last)  # false for NaN
         field = self.field[:, None, :, None]
         amplitude = dot(field, waves.vector[:, :, None])  # (B, 2, 8, W)
-        if chest != 1.0:
-            share = field.new_tensor([1.0, 1.0, *[chest] * 6])
+        if chest:
+            share = field.new_tensor(chest)
             amplitude = amplitude * share[:, None]
+        if waves.near is not None:
+            amplitude = amplitude + waves.near.transpose(2, 3)
         level = None if step is None else dot(self.field[:, None], step[..., None, :])
         length = math.ceil((window[1] - window[0]) * self.fs_hz)
         for first in range(passes):

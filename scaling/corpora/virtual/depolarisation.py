@@ -6,6 +6,8 @@ disorder, and vary between patients around them.
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import Tensor
 
@@ -19,20 +21,26 @@ from scaling.corpora.virtual.latents import (
     hypertrophy,
 )
 from scaling.corpora.virtual.smooth import power
-from scaling.corpora.virtual.waves import Waves, dot, join, turned, vector, waves_of
+from scaling.corpora.virtual.waves import Waves, dot, in_chest, join, turned, vector, waves_of
 
 # Septum, early, main, late, base: fraction of QRS, width (sigma) as such, dipole in mV.
 SEQUENCE = ((0.20, 0.070), (0.33, 0.070), (0.455, 0.085), (0.58, 0.080), (0.72, 0.085))
 NORMAL = (
-    (-0.17, -0.03, -0.36), (0.55, 0.16, -0.24), (1.50, 0.52, 0.36), (0.22, 0.22, 0.62),
-    (-0.20, -0.04, 0.42),
+    (-0.14, -0.02, -0.32), (0.55, 0.18, -0.24), (1.50, 0.60, 0.36), (0.25, 0.24, 0.62),
+    (-0.13, 0.02, 0.42),
 )  # fmt: skip
 LEFT_BLOCK = (
-    (0.12, 0.05, -0.06), (0.64, 0.10, 0.95), (0.80, 0.06, 1.60), (0.80, -0.20, 1.35),
-    (0.48, -0.34, 0.65),
+    (0.12, 0.05, -0.34), (0.64, 0.10, 1.10), (0.80, 0.06, 1.90), (0.80, -0.20, 1.60),
+    (0.48, -0.34, 0.75),
 )  # fmt: skip
 LEFT_SEQUENCE = (0.16, 0.29, 0.43, 0.60, 0.77)  # fractions of QRS, and a wider sigma
 LEFT_SIGMA = 0.088
+# Of the dipole: potentials near the heart that no dipole explains, in V1 to V6.
+NEAR = 0.165
+NEAR_LATE = (0.0, 0.0, -0.08, -0.09, -0.02, 0.04)  # of the late phase, mV
+NEAR_SCAR = (0.0, 0.0, -0.30, -0.38, -0.10, 0.0)  # of an anterior scar
+NEAR_RIGHT = (0.06, -0.18, -0.08, 0.0, 0.06, 0.08)  # of the late forces of right block
+NEAR_LEFT = (0.0, 0.0, -0.48, -0.50, -0.50, -0.32)  # of left bundle-branch block
 MEAN_AXIS_DEG = 42.0  # frontal axis that the means above give
 PATHWAYS = ((-0.55, 0.60, -0.50), (0.55, -0.65, -0.45), (0.75, 0.45, 0.40), (0.30, 0.85, 0.35))
 FOCI = (  # where ventricular beats begin: direction of the QRS they make
@@ -48,7 +56,8 @@ def supraventricular(x: Latents) -> Waves:
     parts = [_sequence(x, shift, span), _notches(x, shift, span)]
     parts += [_late_right(x, shift, span), _delta(x), _j_notch(x, shift, span)]
     waves = join(parts)
-    return Waves(waves.centre, waves.left, waves.right, _posture(x, waves.vector))
+    near = None if waves.near is None else waves.near * torch.exp(x["log_voltage"])[:, None, None]
+    return Waves(waves.centre, waves.left, waves.right, _posture(x, waves.vector), near)
 
 
 def _posture(x: Latents, v: Tensor, share: float = 1.0) -> Tensor:
@@ -73,7 +82,22 @@ def _sequence(x: Latents, shift: Tensor, span: Tensor) -> Waves:
     sigma = sigma + left * (LEFT_SIGMA - sigma)
     centre = shift[:, None] + span[:, None] * (fraction + 0.012 * x.shape("qrs time", 5))
     width = span[:, None] * sigma * torch.exp(0.08 * x.shape("qrs width", 5))
-    return Waves(centre, width, width, v)
+    own = NEAR * dot(v, v).sqrt()[..., None] * x.shape("near qrs", 30).reshape(-1, 5, 6)
+    near = in_chest(own + _near(x, left))
+    return Waves(centre, width, width, v, near)
+
+
+def _near(x: Latents, left: Tensor) -> Tensor:
+    """Mean of what V1 to V6 show beyond the dipole in the five phases, (B, 5, 6) mV.
+
+    The front wall is nearest V3 and V4: what it loses to a scar, and what comes late in left
+    bundle-branch block, is deeper there than far away.
+    """
+    scar = x["scar_anterior"][:, None, None] * left.new_tensor(NEAR_SCAR)
+    block = left[..., None] * left.new_tensor(NEAR_LEFT)
+    course = left.new_tensor(((0.0,), (0.5,), (1.0,), (0.9,), (0.4,)))
+    late = left.new_tensor(((0.0,), (0.0,), (0.0,), (1.0,), (0.6,))) * left.new_tensor(NEAR_LATE)
+    return course * (scar + block) + late * (1.0 - left[..., None])
 
 
 def sequence_ms(x: Latents) -> Tensor:
@@ -102,8 +126,8 @@ def _loaded(x: Latents, v: Tensor) -> Tensor:
     ]
     v = v * gain[..., None] + torch.stack(add, 1)
     # In right block the front of the heart is late: it opposes what would point backwards.
-    back = v[..., 2].clamp(min=0.0) * h.new_tensor((0.0, 0.5, 0.8, 0.9, 0.9))
-    right = (x["rbbb"] / 0.8).clamp(max=1.0) * (0.55 + 0.45 * x.draws.share("right s"))
+    back = v[..., 2].clamp(min=0.0) * h.new_tensor((0.0, 0.7, 0.95, 0.95, 0.9))
+    right = (x["rbbb"] / 0.8).clamp(max=1.0) * (0.85 + 0.15 * x.draws.share("right s"))
     back = back + h.new_tensor((0.0, 0.05, 0.2, 0.1, 0.0))
     side = 1.0 - right[:, None] * h.new_tensor((0.0, 0.1, 0.35, 0.3, 0.0))
     return torch.stack([side * v[..., 0], v[..., 1], v[..., 2] - right[:, None] * back], -1)
@@ -114,9 +138,9 @@ def _scarred(x: Latents, v: Tensor) -> Tensor:
     a, i = x["scar_anterior"], x["scar_inferior"]
     s, p = x["scar_lateral"], x["scar_posterior"]
     add = [
-        vector(a, -0.10 * s, -0.30 * i, 0.42 * a - 0.05 * p),
-        vector(a, -0.12 * a - 0.55 * s, -0.55 * i, 0.55 * a - 0.25 * p),
-        vector(a, -0.25 * a - 0.45 * s, -0.35 * i, 0.30 * a - 0.60 * p),
+        vector(a, -0.10 * s + 0.25 * i, -0.30 * i, 0.42 * a - 0.05 * p),
+        vector(a, -0.12 * a - 0.55 * s + 0.5 * i, -0.42 * i, 0.55 * a - 0.25 * p),
+        vector(a, -0.25 * a - 0.45 * s + 0.25 * i, -0.18 * i, 0.30 * a - 0.60 * p),
         vector(a, -0.05 * a - 0.10 * s, -0.08 * i, 0.08 * a - 0.45 * p),
         vector(a, 0.0, 0.05 * i, -0.15 * p),
     ]
@@ -155,12 +179,14 @@ def _late_right(x: Latents, shift: Tensor, span: Tensor) -> Waves:
     rest = 0.34 * span + RIGHT_DELAY_MS * r
     n = x.draws.normal("late right", 8)
     grown = power(r.clamp(max=1.2), 0.8)
-    one = vector(r, -0.36, 0.00, -0.72) * torch.exp(0.3 * n[:, :1]) + 0.16 * n[:, 1:4]
-    two = vector(r, -0.36, -0.06, -0.50) * torch.exp(0.3 * n[:, 4:5]) + 0.14 * n[:, 5:8]
-    return waves_of([
+    one = vector(r, -0.31, 0.00, -0.86) * torch.exp(0.3 * n[:, :1]) + 0.16 * n[:, 1:4]
+    two = vector(r, -0.31, -0.06, -0.58) * torch.exp(0.3 * n[:, 4:5]) + 0.14 * n[:, 5:8]
+    late = waves_of([
         (start + 0.36 * rest, 0.19 * rest, one * grown[:, None]),
         (start + 0.66 * rest, 0.16 * rest, two * grown[:, None]),
     ])  # fmt: skip
+    near = in_chest(grown[:, None, None] * r.new_tensor((NEAR_RIGHT, NEAR_RIGHT)))
+    return dataclasses.replace(late, near=near)
 
 
 def _delta(x: Latents) -> Waves:

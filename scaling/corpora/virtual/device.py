@@ -15,6 +15,8 @@ class Device:
     Attributes:
         white_mv: white electronic and contact noise in the band of the recording.
         muscle_mv: muscle noise, coloured, with bursts.
+        limbs: muscle noise of the limb electrodes as a multiple of that of the chest's.
+        tremor_mv: muscle noise between the two arms, which the terminal of V1 to V6 cancels.
         wander_mv: baseline wander: drift of the electrodes, 1/f-like, below about 1 Hz.
         respiration_mv: baseline wander at the respiratory rate.
         mains_mv: power-line residue and its third harmonic.
@@ -32,6 +34,8 @@ class Device:
 
     white_mv: float = 0.005
     muscle_mv: float = 0.008
+    limbs: float = 1.0
+    tremor_mv: float = 0.0
     wander_mv: float = 0.05
     respiration_mv: float = 0.03
     mains_mv: float = 0.004

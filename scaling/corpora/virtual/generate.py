@@ -200,6 +200,8 @@ def rows(value: Any, chosen: slice | Tensor) -> Any:
         value: such as ``Visits``, ``Latents`` or ``Heart``; the first axis counts records.
         chosen: a slice, or (n,) indices with repetitions.
     """
+    if value is None:
+        return None
     if isinstance(value, Tensor):
         return value[chosen]
     if isinstance(value, Mapping):

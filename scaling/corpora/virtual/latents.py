@@ -161,8 +161,8 @@ def hypertrophy(f: Mapping[str, Tensor]) -> Tensor:
 
 def _rate(f: dict[str, Tensor], states: dict[str, Tensor], draws: Draws, p: Population) -> None:
     n = draws.one("rate")
-    slow = 39.0 + 19.0 * draws.share("rate")
-    fast = 101.0 + 12.0 * n.abs() + 18.0 * draws.share("fast")
+    slow = 40.0 + 14.0 * draws.share("rate")
+    fast = 99.0 + 10.0 * n.abs() + 9.0 * draws.share("fast")
     rate = p.rate_mean + p.rate_sd * n + 5.0 * _failure(f) + 2.0 * f["frailty"]
     rate = torch.where(states["bradycardia"], slow, rate)
     rate = torch.where(states["tachycardia"], fast, rate)

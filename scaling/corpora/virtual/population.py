@@ -131,7 +131,7 @@ class Population:
     qtc_mean: float = 392.0
     qtc_sd: float = 18.0
     axis_mean: float = 38.0
-    axis_sd: float = 24.0
+    axis_sd: float = 18.0
     voltage_mean: float = 0.0
     voltage_sd: float = 0.21
     p_voltage: float = 0.0

@@ -131,12 +131,16 @@ def entropy(p: Array) -> Array:
     return found
 
 
-def hidden_entropy(p: Array, weight: Array) -> tuple[Array, Array]:
+def hidden_entropy(
+    p: Array, weight: Array, known: Array | None = None
+) -> tuple[Array, Array]:
     """Entropy that the uncertainty of the findings adds to a label.
 
     Args:
         p: (..., inner) P(label | findings) at posterior draws.
-        weight: (..., inner) P(the record belongs to the task | findings), in (0, 1].
+        weight: (..., inner) P(the record belongs to the task | findings), in [0, 1].
+        known: (..., inner) entropies of ``p``; None for ``entropy(p)``, which is biased where
+            ``p`` is an estimate.
 
     Returns:
         H(mean p) - mean H(p) over the draws and the mean weight, (...). The first term is
@@ -144,8 +148,8 @@ def hidden_entropy(p: Array, weight: Array) -> tuple[Array, Array]:
         difference, which is put right.
     """
     mean_weight = weight.mean(axis=-1)
-    share = weight / weight.sum(axis=-1, keepdims=True)
+    share = weight / np.maximum(weight.sum(axis=-1, keepdims=True), 1e-300)
     mean = (share * p).sum(axis=-1)
     inner = p.shape[-1]
-    gain = entropy(mean) - (share * entropy(p)).sum(axis=-1)
+    gain = entropy(mean) - (share * (entropy(p) if known is None else known)).sum(axis=-1)
     return np.maximum(gain, 0.0) * inner / (inner - 1.0), mean_weight

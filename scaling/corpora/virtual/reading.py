@@ -1,13 +1,17 @@
-"""Readings: the chance that a reader gives a label, as a function of the findings.
+"""Readings: what a reader makes of the findings, and the chance of each label.
 
-A condition is a degree between 0 and 1: a logistic in a weighted sum of findings, or several
-of these joined by and, or, not. A reading is a condition with the readers' share and errors:
+A condition is seen in the findings through a reader's errors. Every finding is misjudged by a
+logistic error, which all conditions on it share, so two statements of one report never
+contradict each other about the same finding; now and then a reader is altogether wrong about a
+finding (``slip``), which keeps every probability away from 0 and 1. A statement of the trace
+(``Reading``) is a condition that is seen; some readers do not write down what others do
+(``Opinion``). What is established elsewhere (``Outcome``: a diagnosis, a death) is drawn by
+itself:
 
-    P(label | findings) = flip + (1 - 2 flip) * share * condition(findings)
+    P(outcome | findings) = flip + (1 - 2 flip) * degree(findings)
 
-so no label is certain and the entropy of a label is known. The definitions need only the
-standard library; arithmetic is numpy, element by element, so that a value does not depend on
-what else is in the batch.
+The definitions need only the standard library; arithmetic is numpy, element by element, so that
+a value does not depend on what else is in the batch.
 """
 
 from __future__ import annotations
@@ -17,25 +21,79 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from scaling.corpora.virtual.findings import FINDINGS
+from scaling.corpora.virtual.population import RHYTHMS
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
+    Bools = NDArray[np.bool_]
+
+
+class Errors(Protocol):
+    """The errors of one reader a record: numbers that depend on what they are for."""
+
+    def uniform(self, key: str) -> Array:
+        """Uniform on (0, 1), of the findings' shape; the same whenever ``key`` is the same."""
+        ...
+
+    @property
+    def slip(self) -> float:
+        """Chance that the reader is altogether wrong about a finding."""
+        ...
+
+
+def slip_of(key: str, slip: float) -> float:
+    """Chance that ``key`` is misjudged altogether; the rhythms are one finding together."""
+    return slip / len(RHYTHMS) if key in RHYTHMS else slip
+
+
+def logistic(errors: Errors, key: str) -> Array:
+    """Error in the judgement of ``key``: standard logistic, or infinite where it slips."""
+    import numpy as np
+
+    slip = slip_of(key, errors.slip)
+    u = (errors.uniform(key) - 0.5 * slip) / (1.0 - slip)
+    inside = np.clip(u, 1e-300, 1.0 - 1e-16)
+    error = np.log(inside / (1.0 - inside))
+    return np.where(u <= 0.0, -np.inf, np.where(u >= 1.0, np.inf, error))
 
 
 class Condition(Protocol):
-    """Anything that turns findings into a degree."""
+    """Anything that is seen in findings."""
 
-    def degree(self, findings: Mapping[str, Array]) -> Array:
-        """Degree in [0, 1], of the findings' shape."""
+    def degree(self, findings: Mapping[str, Array], slip: float = 0.0) -> Array:
+        """Chance that a reader sees it, in [0, 1], of the findings' shape.
+
+        Exact where no finding is judged twice (``read_once``); otherwise as if each judgement
+        were another reader's.
+        """
+        ...
+
+    def holds(self, findings: Mapping[str, Array], errors: Errors) -> Bools:
+        """Whether this reader sees it, of the findings' shape."""
         ...
 
     @property
     def names(self) -> frozenset[str]:
         """The findings it looks at."""
         ...
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What is judged, once for each time it is."""
+        ...
+
+    @property
+    def must(self) -> tuple[Condition, ...]:
+        """Conditions that all hold where it does."""
+        ...
+
+
+def read_once(condition: Condition) -> bool:
+    """Whether the chance of ``condition`` is the product of its parts': nothing is judged twice."""
+    return len(condition.keys) == len(set(condition.keys))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,56 +105,164 @@ class Score:
         weights: (finding, log odds per unit of it).
 
     Raises:
-        ValueError: a name that is not in ``FINDINGS``, or none.
+        ValueError: a name that is not in ``FINDINGS``, or none; a number that is not finite.
     """
 
     bias: float
     weights: tuple[tuple[str, float], ...]
 
     def __post_init__(self) -> None:
+        import math
+
         if not self.weights:
             raise ValueError("a score needs a finding to look at")
         if unknown := sorted({name for name, _ in self.weights} - set(FINDINGS)):
             raise ValueError(f"unknown findings {unknown}; see findings.FINDINGS")
+        if not all(map(math.isfinite, (self.bias, *(weight for _, weight in self.weights)))):
+            raise ValueError(f"a score of {self.weights} has numbers that are not finite")
 
     @property
     def names(self) -> frozenset[str]:
         """The findings it looks at."""
         return frozenset(name for name, _ in self.weights)
 
-    def degree(self, findings: Mapping[str, Array]) -> Array:
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """One judgement of all its findings together."""
+        return ("+".join(sorted(self.names)),)
+
+    @property
+    def must(self) -> tuple[Condition, ...]:
+        """Itself."""
+        return (self,)
+
+    def degree(self, findings: Mapping[str, Array], slip: float = 0.0) -> Array:
         """See ``Condition``."""
+        import numpy as np
+
+        wrong = slip_of(self.keys[0], slip)
+        seen: Array = 0.5 * (1.0 + np.tanh(0.5 * self._total(findings)))
+        return 0.5 * wrong + (1.0 - wrong) * seen
+
+    def holds(self, findings: Mapping[str, Array], errors: Errors) -> Bools:
+        """See ``Condition``. An error that makes a finding look larger does so for all."""
+        sign = 1.0 if dict(self.weights)[min(self.names)] > 0.0 else -1.0
+        seen: Bools = self._total(findings) + sign * logistic(errors, self.keys[0]) > 0.0
+        return seen
+
+    def _total(self, findings: Mapping[str, Array]) -> Array:
         import numpy as np
 
         total: Any = self.bias
         for name, weight in self.weights:
             total = total + weight * np.asarray(findings[name], np.float64)
-        logistic: Array = 0.5 * (1.0 + np.tanh(0.5 * total))
-        return logistic
+        return np.asarray(total)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Between:
+    """A finding as judged lies between two thresholds.
+
+    Attributes:
+        finding: its name.
+        low: lower threshold.
+        high: upper threshold.
+        softness: scale of the logistic error, in the finding's unit.
+
+    Raises:
+        ValueError: an unknown finding, a softness that is not positive, or thresholds that leave
+            nothing between them.
+    """
+
+    finding: str
+    low: float
+    high: float
+    softness: float
+
+    def __post_init__(self) -> None:
+        above(self.finding, self.low, self.softness)
+        if not self.low < self.high:
+            raise ValueError(
+                f"nothing lies between {self.low:g} and {self.high:g} of {self.finding}: "
+                "the lower threshold comes first"
+            )
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The finding it looks at."""
+        return frozenset({self.finding})
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """One judgement."""
+        return (self.finding,)
+
+    @property
+    def must(self) -> tuple[Condition, ...]:
+        """Above the one and below the other."""
+        return (
+            above(self.finding, self.low, self.softness),
+            below(self.finding, self.high, self.softness),
+        )
+
+    def degree(self, findings: Mapping[str, Array], slip: float = 0.0) -> Array:
+        """See ``Condition``."""
+        low, high = (part.degree(findings) for part in self.must)
+        return (1.0 - slip_of(self.finding, slip)) * (low + high - 1.0)
+
+    def holds(self, findings: Mapping[str, Array], errors: Errors) -> Bools:
+        """See ``Condition``."""
+        low, high = (part.holds(findings, errors) for part in self.must)
+        return low & high
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AllOf:
-    """All of the conditions: the product of their degrees."""
+    """All of the conditions.
+
+    Raises:
+        ValueError: parts that contradict each other, so that it can never hold.
+    """
 
     parts: tuple[Condition, ...]
+
+    def __post_init__(self) -> None:
+        if reason := _contradiction(self.must):
+            raise ValueError(f"a condition that can never hold: {reason}")
 
     @property
     def names(self) -> frozenset[str]:
         """The findings it looks at."""
         return frozenset[str]().union(*(part.names for part in self.parts))
 
-    def degree(self, findings: Mapping[str, Array]) -> Array:
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The judgements of all parts."""
+        return tuple(key for part in self.parts for key in part.keys)
+
+    @property
+    def must(self) -> tuple[Condition, ...]:
+        """What each part needs."""
+        return tuple(needed for part in self.parts for needed in part.must)
+
+    def degree(self, findings: Mapping[str, Array], slip: float = 0.0) -> Array:
         """See ``Condition``."""
-        product = self.parts[0].degree(findings)
+        product = self.parts[0].degree(findings, slip)
         for part in self.parts[1:]:
-            product = product * part.degree(findings)
+            product = product * part.degree(findings, slip)
         return product
+
+    def holds(self, findings: Mapping[str, Array], errors: Errors) -> Bools:
+        """See ``Condition``."""
+        seen = self.parts[0].holds(findings, errors)
+        for part in self.parts[1:]:
+            seen = seen & part.holds(findings, errors)
+        return seen
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Not:
-    """One minus the degree."""
+    """The condition is not seen."""
 
     part: Condition
 
@@ -105,30 +271,91 @@ class Not:
         """The findings it looks at."""
         return self.part.names
 
-    def degree(self, findings: Mapping[str, Array]) -> Array:
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The judgements of the part."""
+        return self.part.keys
+
+    @property
+    def must(self) -> tuple[Condition, ...]:
+        """Itself."""
+        return (self,)
+
+    def degree(self, findings: Mapping[str, Array], slip: float = 0.0) -> Array:
         """See ``Condition``."""
-        return 1.0 - self.part.degree(findings)
+        return 1.0 - self.part.degree(findings, slip)
+
+    def holds(self, findings: Mapping[str, Array], errors: Errors) -> Bools:
+        """See ``Condition``."""
+        return ~self.part.holds(findings, errors)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Scaled:
-    """A share of the degree: what only some readers take for the condition."""
+class Opinion:
+    """What only some readers hold, whatever the record shows.
 
+    Attributes:
+        name: of the opinion; where it is asked for again, the same readers hold it.
+        share: of the readers, in (0, 1].
+
+    Raises:
+        ValueError: a share out of range.
+    """
+
+    name: str
     share: float
-    part: Condition
 
     def __post_init__(self) -> None:
         if not 0.0 < self.share <= 1.0:
-            raise ValueError(f"share {self.share} must be in (0, 1]")
+            raise ValueError(f"share {self.share} of {self.name!r} must be in (0, 1]")
 
     @property
     def names(self) -> frozenset[str]:
-        """The findings it looks at."""
-        return self.part.names
+        """No finding."""
+        return frozenset()
 
-    def degree(self, findings: Mapping[str, Array]) -> Array:
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The opinion."""
+        return ("opinion/" + self.name,)
+
+    @property
+    def must(self) -> tuple[Condition, ...]:
+        """Itself."""
+        return (self,)
+
+    def degree(self, findings: Mapping[str, Array], slip: float = 0.0) -> Array:
         """See ``Condition``."""
-        return self.share * self.part.degree(findings)
+        import numpy as np
+
+        return np.full_like(np.asarray(next(iter(findings.values())), np.float64), self.share)
+
+    def holds(self, findings: Mapping[str, Array], errors: Errors) -> Bools:
+        """See ``Condition``."""
+        held: Bools = errors.uniform(self.keys[0]) < self.share
+        return held
+
+
+def _contradiction(needed: tuple[Condition, ...]) -> str:
+    """Why conditions cannot all hold; empty where they can."""
+    limits: dict[tuple[str, bool], float] = {}
+    for part in needed:
+        if isinstance(part, Not) and part.part in needed:
+            return f"{part.part} both holds and does not"
+        if isinstance(part, Score) and len(part.weights) == 1:
+            ((name, weight),) = part.weights
+            threshold = -part.bias / weight
+            low = limits.get((name, False), threshold)
+            high = limits.get((name, True), threshold)
+            if weight > 0.0:
+                limits[name, False] = max(low, threshold)
+            else:
+                limits[name, True] = min(high, threshold)
+    for (name, upper), high in limits.items():
+        low = limits.get((name, False), -float("inf"))
+        if upper and low >= high:
+            return f"{name} above {low:g} and below {high:g}"
+    return ""
 
 
 def score(bias: float, **weights: float) -> Score:
@@ -138,21 +365,21 @@ def score(bias: float, **weights: float) -> Score:
 
 def above(finding: str, threshold: float, softness: float) -> Score:
     """High values count: half at ``threshold``; ``softness`` is the logistic's scale."""
-    if softness <= 0:
+    if not softness > 0:
         raise ValueError(f"softness {softness} of {finding} must be positive")
     return Score(-threshold / softness, ((finding, 1.0 / softness),))
 
 
 def below(finding: str, threshold: float, softness: float) -> Score:
     """Low values count: half at ``threshold``."""
-    if softness <= 0:
+    if not softness > 0:
         raise ValueError(f"softness {softness} of {finding} must be positive")
     return Score(threshold / softness, ((finding, -1.0 / softness),))
 
 
-def between(finding: str, low: float, high: float, softness: float) -> Condition:
+def between(finding: str, low: float, high: float, softness: float) -> Between:
     """Values from ``low`` to ``high`` count."""
-    return all_of(above(finding, low, softness), below(finding, high, softness))
+    return Between(finding, low, high, softness)
 
 
 def all_of(*parts: Condition) -> Condition:
@@ -161,7 +388,7 @@ def all_of(*parts: Condition) -> Condition:
 
 
 def any_of(*parts: Condition) -> Condition:
-    """At least one part holds: one minus the product of what is missing (noisy or)."""
+    """At least one part holds."""
     return parts[0] if len(parts) == 1 else Not(AllOf(tuple(Not(part) for part in parts)))
 
 
@@ -170,35 +397,46 @@ def none_of(*parts: Condition) -> Condition:
     return all_of(*(Not(part) for part in parts))
 
 
+def written(name: str, condition: Condition, share: float) -> Condition:
+    """What ``share`` of the readers who see ``condition`` write down as ``name``."""
+    return condition if share == 1.0 else all_of(condition, Opinion(name, share))
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reading:
-    """How one label comes about.
+    """A statement of the trace.
 
     Attributes:
-        condition: what the reader looks for.
-        share: how often a reader who sees it writes it down, in (0, 1].
-        flip: chance that the label is recorded wrongly, in (0, 0.5): keeps every
-            probability away from 0 and 1.
-        draw: labels with the same ``draw`` share their random number, so that of two labels
-            the likelier includes the other (death within 7 days includes death within 1);
-            empty for a number of its own.
+        condition: what the reader writes down when it is seen.
+    """
+
+    condition: Condition
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is established elsewhere: independent of other labels given the findings.
+
+    Attributes:
+        condition: what it depends on.
+        flip: chance that it is recorded wrongly, in (0, 0.5): keeps every probability away
+            from 0 and 1.
+        draw: outcomes with the same ``draw`` share their random number, so that of two the
+            likelier includes the other (death within 7 days includes death within 1); empty for
+            a number of its own.
 
     Raises:
-        ValueError: a share or flip out of range.
+        ValueError: a flip out of range.
     """
 
     condition: Condition
     flip: float
-    share: float = 1.0
     draw: str = ""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.flip < 0.5:
             raise ValueError(f"flip {self.flip} must be in (0, 0.5)")
-        if not 0.0 < self.share <= 1.0:
-            raise ValueError(f"share {self.share} must be in (0, 1]")
 
     def probability(self, findings: Mapping[str, Array]) -> Array:
-        """P(label = 1 | findings), of the findings' shape."""
-        degree = self.condition.degree(findings)
-        return self.flip + (1.0 - 2.0 * self.flip) * self.share * degree
+        """P(outcome | findings), of the findings' shape."""
+        return self.flip + (1.0 - 2.0 * self.flip) * self.condition.degree(findings)

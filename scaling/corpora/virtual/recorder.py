@@ -107,11 +107,22 @@ def _fast(device: Device, draws: Draws, fs_hz: float, samples: int) -> Tensor:
         muscle -= x[..., before - lag - k : x.shape[-1] - lag - k]
     size = device.muscle_mv * torch.exp(device.spread * draws.visit.normal("muscle", 1))
     uneven = torch.exp(0.3 * draws.visit.normal("muscle electrodes", ELECTRODES))
-    amount = (size * uneven).float()[..., None] * (1.0 / math.sqrt(2.0 * span))
-    muscle *= amount
+    uneven = uneven * uneven.new_tensor([device.limbs] * 3 + [1.0] * 6)
+    unit = 1.0 / math.sqrt(2.0 * span)
+    arms = muscle[:, 0] * _tremor(device, draws, unit) if device.tremor_mv else None
+    muscle *= (size * uneven).float()[..., None] * unit
+    if arms is not None:  # one arm against the other: it cancels in the terminal of V1 to V6
+        muscle[:, 0] += arms
+        muscle[:, 1] -= arms
     muscle *= _swell(draws, fs_hz, samples)[:, None]
     white = white_mv(device, draws).float()[:, None, None]
     return muscle.add_(x[..., before:] * white)
+
+
+def _tremor(device: Device, draws: Draws, unit: float) -> Tensor:
+    """Amplitude of the noise between the arms, (B, 1)."""
+    size = torch.exp(device.spread * draws.visit.normal("tremor", 1))
+    return (device.tremor_mv * unit * size).float()
 
 
 def _swell(draws: Draws, fs_hz: float, samples: int) -> Tensor:

@@ -14,8 +14,9 @@ from torch import Tensor
 from scaling.corpora.virtual.depolarisation import MEAN_AXIS_DEG, left_share, ventricular_qrs_ms
 from scaling.corpora.virtual.latents import REGIONS, Latents
 from scaling.corpora.virtual.smooth import softplus
-from scaling.corpora.virtual.waves import Waves, turned, vector
+from scaling.corpora.virtual.waves import Waves, in_chest, turned, vector
 
+NEAR_T = (-0.012, 0.08, -0.18, -0.24, -0.14, -0.01)  # mean of V1 to V6 beyond the dipole, mV
 # Dipole that lifts the leads of a region by one, see the lead field.
 TOWARDS = {"anterior": (0.0, 0.0, -0.85), "inferior": (0.0, 0.85, 0.0), "lateral": (1.10, 0.0, 0.0)}
 
@@ -40,18 +41,21 @@ def repolarisation(x: Latents, qrs: Waves) -> Repolarisation:
     draws = x.draws
     young = (54.0 - x["age_years"]) / 16.0
     male = x["male"]
-    t = vector(male, 0.36, 0.095, 0.0) + (0.19 + 0.09 * male)[:, None] * vector(male, 0, 0, -1.0)
+    t = vector(male, 0.50, 0.16, 0.0) + (0.19 + 0.09 * male)[:, None] * vector(male, 0, 0, -1.0)
     size = torch.exp(
-        0.26 * draws.one("t size") + 0.10 * young + 0.06 * draws.at_visit("t", 1)[:, 0]
+        0.22 * draws.one("t size") + 0.10 * young + 0.06 * draws.at_visit("t", 1)[:, 0]
     )
     peaked = 1.0 + 0.25 * softplus((x["potassium"] - 5.4) / 0.3)
-    t = (t + 0.045 * x.shape("t", 3)) * (size * peaked)[:, None]
+    t = (t + x.shape("t", 3) * t.new_tensor((0.032, 0.030, 0.100))) * (size * peaked)[:, None]
     t = turned(t[:, None], 0.35 * (x["base_axis_deg"] - MEAN_AXIS_DEG), 0, 1)[:, 0]
     change = torch.stack([1.0 - 2.0 * x["t_" + r].clamp(max=1.5) for r in
                           ("lateral", "inferior", "anterior")], -1)  # fmt: skip
     against = _against(x, qrs)
     left = left_share(x)[:, None]
     t = t * change * (1.0 - 0.75 * left) * torch.exp(0.5 * x["log_voltage"])[:, None] - against
+    # Beyond the dipole: the front wall is nearest V2, and its T higher there than in V4.
+    near = t.new_tensor(NEAR_T) + 0.14 * x.shape("near t", 6)
+    near = near * (change[:, 2:] * (1.0 - left)) * (size * torch.exp(0.5 * x["log_voltage"]))[:, None]
     early = 0.04 * x.shape("early t", 3) * size[:, None] + 0.25 * (t * (change < 0))
     u = (0.018 * torch.exp(0.4 * draws.one("u size")) + 0.10 * x["u_wave"])[:, None] * vector(
         male, 0.6, 0.5, -0.9
@@ -60,16 +64,17 @@ def repolarisation(x: Latents, qrs: Waves) -> Repolarisation:
     shape = x.shape("t shape", 3)
     peak = 0.765 + 0.012 * shape[:, 0]
     fall = 0.105 * torch.exp(0.10 * shape[:, 1]) * narrow
-    rise = 0.150 * torch.exp(0.16 * shape[:, 2]) * narrow
+    rise = 0.130 * torch.exp(0.16 * shape[:, 2]) * narrow
     one = torch.ones_like(peak)
     waves = Waves(
         torch.stack([peak, peak - 0.17, 1.19 * one], 1),
         torch.stack([rise, 0.09 * one, 0.07 * one], 1),
         torch.stack([fall, 0.09 * one, 0.08 * one], 1),
         torch.stack([t, early, u], 1),
+        in_chest(torch.stack([near, 0.0 * near, 0.0 * near], 1)),
     )
     # A normal ST segment rises towards T in V1 to V3, more so in men.
-    step = (0.045 + 0.03 * male)[:, None] * vector(male, 0.1, 0.1, -1.0)
+    step = (0.040 + 0.03 * male)[:, None] * vector(male, -0.1, -0.2, -1.0)
     for region in REGIONS:
         step = step + x[f"st_{region}_mv"][:, None] * t.new_tensor(TOWARDS[region])
     return Repolarisation(waves, step - 0.22 * against, x["qrs_ms"])

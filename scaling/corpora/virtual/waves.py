@@ -24,21 +24,32 @@ class Waves:
         left: (B, W) sigma before the peak, same unit.
         right: (B, W) sigma after it.
         vector: (B, W, 3) dipole at the peak in millivolts.
+        near: (B, W, 8) what leads I, II, V1 to V6 show beyond the dipole's field, in millivolts:
+            the chest electrodes lie so near the heart that they see its parts; None for nothing.
     """
 
     centre: Tensor
     left: Tensor
     right: Tensor
     vector: Tensor
+    near: Tensor | None = None
 
 
 def join(parts: Sequence[Waves]) -> Waves:
     """Several parts of a QRS complex, symmetric waves all, side by side."""
     sigma = torch.cat([w.left for w in parts], 1)
+    near = [
+        w.vector.new_zeros(*w.vector.shape[:2], 8) if w.near is None else w.near for w in parts
+    ]
     return Waves(
         torch.cat([w.centre for w in parts], 1), sigma, sigma,
-        torch.cat([w.vector for w in parts], 1),
+        torch.cat([w.vector for w in parts], 1), torch.cat(near, 1),
     )  # fmt: skip
+
+
+def in_chest(values: Tensor) -> Tensor:
+    """Potentials of V1 to V6 (B, ..., 6) as those of I, II, V1 to V6, none in the limb leads."""
+    return torch.nn.functional.pad(values, (2, 0))
 
 
 def waves_of(items: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Waves:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scaling.corpora.virtual.cohorts.base import Cohort, Task, task_probabilities
+from scaling.corpora.virtual.cohorts.base import Cohort, Task
 from scaling.corpora.virtual.cohorts.basic import BASIC
 from scaling.corpora.virtual.cohorts.code import CODE
 from scaling.corpora.virtual.cohorts.cpsc2018 import CPSC2018
@@ -31,7 +31,6 @@ COHORTS: dict[str, Cohort] = {
 
 __all__ = [
     "COHORTS", "SPLITS", "VISITS", "Cohort", "Task", "make_records", "patient_of",
-    "task_probabilities",
 ]  # fmt: skip
 
 

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.population import Population
-from scaling.corpora.virtual.reading import Reading
+from scaling.corpora.virtual.reading import Errors, Outcome, Reading
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
+    Bools = NDArray[np.bool_]
+
+READERS = 256  # imagined for each record where a chance has no formula
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,39 +59,62 @@ def plain(names: tuple[str, ...], *, needs_label: bool = False) -> Task:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Chances:
+    """What the findings of some records say of a task's labels.
+
+    Attributes:
+        classes: (classes, ...) P(class | findings, the record belongs to the task).
+        belongs: (...) P(the record belongs to the task | findings); 1 unless it needs a label.
+        variance: (classes, ...) of ``classes`` as an estimate; 0 where it is exact.
+    """
+
+    classes: Array
+    belongs: Array
+    variance: Array
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Cohort:
     """A population, how it is recorded, and what is labelled.
 
-    Each reading is drawn once a record, independently of the others given the findings
-    (unless they share a ``draw``); tasks combine what was drawn, so they never disagree.
+    One reader reads each record: all statements of a record go through the same errors.
+    Outcomes are drawn by themselves. Tasks combine what was drawn, so they never disagree.
 
     Attributes:
-        name: name of the source.
+        name: name of the source, ``virtual/...``.
         about: one line: who they are.
         population: demographics and prevalences.
         device: recorder and noise.
-        readings: label -> how it is read.
+        readings: label -> how it comes about.
         tasks: name -> label set; ``{"": ...}`` where there is only one.
+        slip: chance that the reader is altogether wrong about a finding, in [0, 0.5).
 
     Raises:
-        ValueError: a task names a reading that is not there, or joins two that share a draw.
+        ValueError: a task names a reading that is not there, or joins two outcomes that share a
+            draw; a slip out of range.
     """
 
     name: str
     about: str
     population: Population
     device: Device
-    readings: dict[str, Reading]
+    readings: dict[str, Reading | Outcome]
     tasks: dict[str, Task]
+    slip: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0.0 <= self.slip < 0.5:
+            raise ValueError(f"{self.name}: slip {self.slip} must be in [0, 0.5)")
+        if not self.name.startswith("virtual/") or not self.tasks:
+            raise ValueError(f"{self.name!r}: a cohort is named virtual/... and has a task")
         for task, value in self.tasks.items():
             if unknown := sorted(set(value.readings) - set(self.readings)):
                 raise ValueError(f"{self.name}: task {task!r} names {unknown}, which nobody reads")
             joined = [part for part in value.members.values() if len(part) > 1]
             joined += [value.readings] if value.needs_label else []
             for part in joined:
-                draws = [self.readings[name].draw for name in part if self.readings[name].draw]
+                found = [self.readings[name] for name in part]
+                draws = [r.draw for r in found if isinstance(r, Outcome) and r.draw]
                 if len(draws) != len(set(draws)):
                     raise ValueError(f"{self.name}: {part} share a draw and cannot be joined")
 
@@ -97,9 +123,54 @@ class Cohort:
         """Task -> class names in label order."""
         return {name: task.classes for name, task in self.tasks.items()}
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The findings that labels depend on."""
+        return frozenset[str]().union(*(r.condition.names for r in self.readings.values()))
+
+    def draw(self, findings: Mapping[str, Array], errors: Errors) -> dict[str, Bools]:
+        """Every label of some records, of the findings' shape each.
+
+        Args:
+            findings: finding -> (...).
+            errors: the errors of the reader of each record.
+        """
+        return {
+            name: errors.uniform("outcome/" + (reading.draw or name))
+            < reading.probability(findings)
+            if isinstance(reading, Outcome)
+            else reading.condition.holds(findings, errors)
+            for name, reading in self.readings.items()
+        }
+
     def read(self, findings: Mapping[str, Array]) -> dict[str, Array]:
-        """P(label drawn | findings) of each reading, each of the findings' shape."""
-        return {name: reading.probability(findings) for name, reading in self.readings.items()}
+        """P(label | findings) of each reading, each of the findings' shape."""
+        single = {name: plain((name,)) for name in self.readings}
+        return {name: self.chances(task, findings).classes[0] for name, task in single.items()}
+
+    def chances(
+        self,
+        task: Task,
+        findings: Mapping[str, Array],
+        rng: np.random.Generator | None = None,
+        readers: int = READERS,
+    ) -> Chances:
+        """Chances of a task's classes among the records that belong to it.
+
+        Exact where no finding is judged twice in a class and classes need nothing of each
+        other; elsewhere the mean over imagined readers.
+
+        Args:
+            task: one of the label sets.
+            findings: finding -> (...), one-dimensional or more.
+            rng: source of the imagined readers' errors; None for fixed ones.
+            readers: how many are imagined for each record.
+        """
+        from scaling.corpora.virtual.cohorts import imagined
+
+        if imagined.exact(task, self.readings):
+            return imagined.calculated(task, self.readings, findings, self.slip)
+        return imagined.counted(task, self.readings, findings, self.slip, rng, readers)
 
     def bayes_loss(
         self, fs_hz: int = 100, samples: int = 500, seed: int = 0, test: int = 0
@@ -108,31 +179,3 @@ class Cohort:
         from scaling.corpora.virtual.bayes import bayes_loss
 
         return bayes_loss(self, fs_hz=fs_hz, samples=samples, seed=seed, test=test)
-
-
-def task_probabilities(task: Task, read: Mapping[str, Array]) -> tuple[Array, Array]:
-    """Chances of a task's classes among the records that belong to it.
-
-    Args:
-        task: the label set.
-        read: from ``Cohort.read``.
-
-    Returns:
-        P(class | findings, the record belongs to the task), (classes, ...), and P(it belongs |
-        findings), (...), which is 1 unless the task needs a label.
-    """
-    import numpy as np
-
-    rows = []
-    for part in task.members.values():
-        missing = 1.0 - read[part[0]]
-        for name in part[1:]:
-            missing = missing * (1.0 - read[name])
-        rows.append(1.0 - missing if len(part) > 1 else read[part[0]])
-    chances: Array = np.stack(rows)
-    if not task.needs_label:
-        return chances, np.ones(chances.shape[1:])
-    nothing = np.ones(chances.shape[1:])
-    for name in task.readings:
-        nothing = nothing * (1.0 - read[name])
-    return chances / (1.0 - nothing), 1.0 - nothing

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from scaling.corpora.virtual.cohorts import conditions as c
 from scaling.corpora.virtual.cohorts.base import Cohort, plain
-from scaling.corpora.virtual.cohorts.code import FLIP, SIX
+from scaling.corpora.virtual.cohorts.code import SIX, SLIP
 from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.population import Population
 from scaling.corpora.virtual.reading import Reading, all_of, below
 
 # No second-degree block here that a slow sinus rate could be mistaken for.
-READINGS = SIX | {"SB": Reading(all_of(below("rate_bpm", 57.0, 1.5), c.SINUS), flip=FLIP)}
+READINGS = SIX | {"SB": Reading(all_of(below("rate_bpm", 57.0, 1.5), c.SINUS))}
 PREVALENCE = {
     "af": 0.13, "bradycardia": 0.17, "tachycardia": 0.17, "av_block1": 0.17,
     "rbbb": 0.14, "irbbb": 0.04, "lbbb": 0.12, "ilbbb": 0.03, "t_lateral": 0.05, "t_low": 0.05,
@@ -35,5 +35,6 @@ BASIC = Cohort(
     ),
     device=Device(wander_mv=0.02, respiration_mv=0.015, pops_per_min=0.0, low_pass_hz=40.0),
     readings=READINGS,
+    slip=SLIP,
     tasks={"": plain(tuple(READINGS))},
 )

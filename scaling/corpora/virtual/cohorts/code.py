@@ -8,15 +8,15 @@ from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.population import Population
 from scaling.corpora.virtual.reading import Reading
 
-FLIP = 0.02
+SLIP = 0.04
 # In CODE's own order, which is the order of its model.
 SIX = {
-    "1dAVb": Reading(c.AVB1, flip=FLIP),
-    "RBBB": Reading(c.CRBBB, flip=FLIP),
-    "LBBB": Reading(c.CLBBB, flip=FLIP),
-    "SB": Reading(c.SLOW_SINUS, flip=FLIP),
-    "AF": Reading(c.AF, flip=FLIP),
-    "ST": Reading(c.FAST_SINUS, flip=FLIP),
+    "1dAVb": Reading(c.AVB1),
+    "RBBB": Reading(c.CRBBB),
+    "LBBB": Reading(c.CLBBB),
+    "SB": Reading(c.SLOW_SINUS),
+    "AF": Reading(c.AF),
+    "ST": Reading(c.FAST_SINUS),
 }
 
 # The six are far commoner than in the clinic, and so are the disorders they are mistaken for.
@@ -47,5 +47,6 @@ CODE = Cohort(
     population=Population(age_mean=54.0, age_sd=18.0, male=0.4, prevalence=PREVALENCE),
     device=Device(),
     readings=SIX,
+    slip=SLIP,
     tasks={"": plain(tuple(SIX))},
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from scaling.corpora.virtual.reading import (
     Condition,
+    Not,
     above,
     all_of,
     any_of,
@@ -23,36 +24,62 @@ def degree(finding: str, half: float = 0.5, softness: float = 0.06) -> Condition
     return above(finding, half, softness)
 
 
-# Rhythm
-AF = degree("af")
-FLUTTER = degree("flutter")
-ATRIAL_TACHYCARDIA = degree("atrial_tachycardia")
-SVT = degree("svt")
-JUNCTIONAL = degree("junctional")
-VENTRICULAR = degree("vt")
-PACED = degree("paced", softness=0.05)
-WANDERING = degree("wandering", softness=0.08)
-AVB2 = degree("av_block2")
-AVB3 = degree("av_block3")
-SINUS = none_of(AF, FLUTTER, ATRIAL_TACHYCARDIA, SVT, JUNCTIONAL, VENTRICULAR, PACED, AVB3)
-SLOW_SINUS = all_of(below("rate_bpm", 57.0, 1.5), SINUS, none_of(AVB2))
-FAST_SINUS = all_of(above("rate_bpm", 100.0, 2.0), SINUS)
-SINUS_ARRHYTHMIA = all_of(degree("sinus_arrhythmia", softness=0.08), SINUS)
+# Rhythm: one of them, the first that is seen in this order.
+_ORDER = ("paced", "af", "flutter", "svt", "vt", "av_block3", "atrial_tachycardia", "junctional")
+_SEEN = {name: degree(name, softness=0.05 if name == "paced" else 0.06) for name in _ORDER}
+
+
+def _rhythm(name: str) -> Condition:
+    before = _ORDER[: _ORDER.index(name)]
+    return all_of(_SEEN[name], *(Not(_SEEN[other]) for other in before))
+
+
+PACED = _rhythm("paced")
+AF = _rhythm("af")
+FLUTTER = _rhythm("flutter")
+SVT = _rhythm("svt")
+VENTRICULAR = _rhythm("vt")
+AVB3 = _rhythm("av_block3")
+ATRIAL_TACHYCARDIA = _rhythm("atrial_tachycardia")
+JUNCTIONAL = _rhythm("junctional")
+SINUS = none_of(*_SEEN.values())
+WANDERS = degree("wandering", softness=0.08)
+WANDERING = all_of(WANDERS, SINUS)
+AVB2 = all_of(degree("av_block2"), SINUS)
+_NO_AVB2 = Not(degree("av_block2"))
+_SLOW, _FAST = 57.0, 100.0
+
+
+def slow_sinus(bpm: float = _SLOW) -> Condition:
+    """Sinus rhythm below ``bpm``, where readers differ."""
+    return all_of(below("rate_bpm", bpm, 1.5), SINUS, _NO_AVB2)
+
+
+def steady_sinus(bpm: float = _SLOW) -> Condition:
+    """Sinus rhythm that is neither slow nor fast."""
+    return all_of(between("rate_bpm", bpm, _FAST, 1.5), SINUS, _NO_AVB2)
+
+
+SLOW_SINUS, STEADY_SINUS = slow_sinus(), steady_sinus()
+FAST_SINUS = all_of(above("rate_bpm", _FAST, 1.5), SINUS, _NO_AVB2)
+VARIES = degree("sinus_arrhythmia", softness=0.08)
+SINUS_ARRHYTHMIA = all_of(VARIES, SINUS)
 PACS = above("pacs", 0.5, 0.12)  # beats: one is enough, none is not
 PVCS = above("pvcs", 0.5, 0.12)
-BIGEMINY = degree("bigeminy")
-TRIGEMINY = degree("trigeminy")
+TRIGEMINY = all_of(degree("trigeminy"), SINUS)
+BIGEMINY = all_of(degree("bigeminy"), Not(degree("trigeminy")), SINUS)
 
-# Conduction
-AVB1 = all_of(above("pr_ms", 203.0, 6.0), SINUS, none_of(AVB2))
-CRBBB = degree("rbbb", 0.6)
-IRBBB = between("rbbb", 0.25, 0.6, 0.05)
+# Conduction: of a side, of a fascicle and of the node one each.
+AVB1 = all_of(above("pr_ms", 203.0, 6.0), SINUS, _NO_AVB2)
+LONG_PR = all_of(above("pr_ms", 195.0, 6.0), SINUS, _NO_AVB2)
 CLBBB = degree("lbbb", 0.6)
-ILBBB = between("lbbb", 0.25, 0.6, 0.05)
-BUNDLE_BLOCK = any_of(CRBBB, CLBBB)
-LAFB = degree("lafb")
-LPFB = degree("lpfb")
-IVCD = all_of(degree("ivcd"), none_of(CRBBB, CLBBB))
+CRBBB = all_of(degree("rbbb", 0.6), Not(CLBBB))
+IRBBB = all_of(between("rbbb", 0.25, 0.6, 0.06), none_of(CLBBB))
+ILBBB = all_of(between("lbbb", 0.25, 0.6, 0.06), Not(degree("rbbb", 0.6)))
+BUNDLE_BLOCK = any_of(degree("rbbb", 0.6), CLBBB)
+LAFB = all_of(degree("lafb"), Not(CLBBB))
+LPFB = all_of(degree("lpfb"), none_of(CLBBB, degree("lafb")))
+IVCD = all_of(degree("ivcd"), none_of(degree("rbbb", 0.6), CLBBB))
 PREEXCITATION = degree("preexcitation")
 
 # Axis, voltage, chambers
@@ -60,7 +87,7 @@ LEFT_AXIS = below("axis_deg", -28.0, 5.0)
 RIGHT_AXIS = above("axis_deg", 98.0, 5.0)
 HIGH_VOLTAGE = above("log_voltage", 0.45, 0.05)
 LOW_VOLTAGE = below("log_voltage", -0.55, 0.06)
-LIMB_LOW_VOLTAGE = below("limb_voltage", -0.55, 0.06)
+LIMB_LOW_VOLTAGE = all_of(below("limb_voltage", -0.55, 0.06), Not(HIGH_VOLTAGE))
 # Voltage with mass: half-called at 125 g/m2 and average voltage, at 105 g/m2 if it is high.
 LVH = score(-11.9, lv_mass=0.09, log_voltage=4.5, lbbb=-1.5)
 RVH = degree("rv_load", 0.5, 0.07)
@@ -93,8 +120,8 @@ ELECTROLYTES = any_of(
 SCAR = {wall: degree(f"scar_{wall}", 0.4, 0.07) for wall in (*WALLS, "posterior")}
 ANY_SCAR = any_of(*SCAR.values())
 
-ABNORMAL = any_of(
-    AF, FLUTTER, ATRIAL_TACHYCARDIA, SVT, JUNCTIONAL, VENTRICULAR, PACED, AVB2, AVB3,
-    CRBBB, CLBBB, LAFB, LPFB, IVCD, PREEXCITATION, LVH, RVH, ANY_ST_DOWN, ANY_ST_UP,
-    ANY_T_INVERTED, ANY_SCAR,
-)  # fmt: skip
+# What no reader takes for normal.
+CLEARLY_ABNORMAL = any_of(
+    AVB2, BUNDLE_BLOCK, PREEXCITATION, ANY_SCAR, ANY_ST_DOWN, ANY_ST_UP, ANY_T_INVERTED
+)
+ABNORMAL = any_of(Not(SINUS), CLEARLY_ABNORMAL, LAFB, LPFB, IVCD, LVH, RVH)

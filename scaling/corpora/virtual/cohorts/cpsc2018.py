@@ -8,19 +8,19 @@ from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.population import Population
 from scaling.corpora.virtual.reading import Reading, all_of, none_of
 
-FLIP = 0.015
+SLIP = 0.02
 READINGS = {
-    "AFIB": Reading(c.AF, flip=FLIP),
-    "VPC": Reading(c.PVCS, flip=FLIP),
+    "AFIB": Reading(c.AF),
+    "VPC": Reading(c.PVCS),
     "NORM": Reading(
-        none_of(c.ABNORMAL, c.AVB1, c.PACS, c.PVCS, c.SLOW_SINUS, c.FAST_SINUS), flip=FLIP
+        none_of(c.ABNORMAL, c.AVB1, c.PACS, c.PVCS, c.SLOW_SINUS, c.FAST_SINUS)
     ),
-    "1AVB": Reading(c.AVB1, flip=FLIP),
-    "CRBBB": Reading(c.CRBBB, flip=FLIP),
-    "STE": Reading(all_of(c.ANY_ST_UP, none_of(c.SECONDARY)), flip=FLIP),
-    "PAC": Reading(all_of(c.PACS, none_of(c.AF)), flip=FLIP),
-    "CLBBB": Reading(c.CLBBB, flip=FLIP),
-    "STD": Reading(all_of(c.ANY_ST_DOWN, none_of(c.SECONDARY)), flip=FLIP),
+    "1AVB": Reading(c.AVB1),
+    "CRBBB": Reading(c.CRBBB),
+    "STE": Reading(all_of(c.ANY_ST_UP, none_of(c.SECONDARY))),
+    "PAC": Reading(all_of(c.PACS, c.SINUS)),
+    "CLBBB": Reading(c.CLBBB),
+    "STD": Reading(all_of(c.ANY_ST_DOWN, none_of(c.SECONDARY))),
 }
 
 PREVALENCE = {
@@ -48,5 +48,6 @@ CPSC2018 = Cohort(
     ),
     device=Device(white_mv=0.006, muscle_mv=0.012, wander_mv=0.08, mains_mv=0.006, mains_hz=50.0),
     readings=READINGS,
+    slip=SLIP,
     tasks={"": plain(tuple(READINGS))},
 )

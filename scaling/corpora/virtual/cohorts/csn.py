@@ -19,10 +19,11 @@ from scaling.corpora.virtual.reading import (
     below,
     between,
     none_of,
+    written,
 )
 
-FLIP = 0.004
-_REGULAR_SINUS = all_of(c.SINUS, between("rate_bpm", 58.0, 101.0, 1.5), none_of(c.SINUS_ARRHYTHMIA))
+SLIP = 0.004
+_REGULAR_SINUS = all_of(c.STEADY_SINUS, none_of(c.VARIES, c.WANDERS))
 _TILTED_ST = all_of(
     any_of(*(between(f"st_{wall}_mv", 0.06, 0.16, 0.015) for wall in c.WALLS)),
     none_of(c.SECONDARY),
@@ -43,9 +44,9 @@ _CONDITIONS: dict[str, tuple[Condition, float]] = {
     "TWO": (all_of(c.ANY_T_INVERTED, none_of(c.SECONDARY)), 0.8),
     "STTU": (_TILTED_ST, 0.5),
     "ALS": (c.LEFT_AXIS, 0.95),
-    "APB": (all_of(c.PACS, none_of(c.AF)), 0.9),
+    "APB": (all_of(c.PACS, c.SINUS), 0.9),
     "2AVB1": (all_of(c.AVB2, below("av_block2_type2", 0.5, 0.08)), 0.7),
-    "PRIE": (all_of(above("pr_ms", 195.0, 6.0), c.SINUS), 0.4),
+    "PRIE": (c.LONG_PR, 0.4),
     "CCR": (below("turn_deg", -25.0, 5.0), 0.8),
     "CR": (above("turn_deg", 25.0, 5.0), 0.8),
     "AF": (c.FLUTTER, 0.9),
@@ -68,7 +69,7 @@ _CONDITIONS: dict[str, tuple[Condition, float]] = {
     "JEB": (any_of(c.JUNCTIONAL, all_of(c.AVB3, below("qrs_ms", 120.0, 6.0))), 0.7),
 }
 READINGS = {
-    name: Reading(condition, share=share, flip=FLIP)
+    name: Reading(written(name, condition, share))
     for name, (condition, share) in _CONDITIONS.items()
 }
 
@@ -105,5 +106,6 @@ CSN = Cohort(
     ),
     device=Device(white_mv=0.005, muscle_mv=0.009, wander_mv=0.06, mains_mv=0.005, mains_hz=50.0),
     readings=READINGS,
+    slip=SLIP,
     tasks={"": plain(tuple(READINGS))},
 )

@@ -11,7 +11,7 @@ from __future__ import annotations
 from scaling.corpora.virtual.cohorts.base import Cohort, Task, plain
 from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.population import Population
-from scaling.corpora.virtual.reading import Reading, above, below, score
+from scaling.corpora.virtual.reading import Outcome, above, below, score
 
 FLIP = 0.005
 _CONDITIONS = {
@@ -35,7 +35,7 @@ _CONDITIONS = {
     ),
     "tr_max_gte_32": score(-4.2, rv_load=4.5, mitral_regurgitation=1.3, age_years=0.012),
 }
-FLAGS = {name: Reading(condition, flip=FLIP) for name, condition in _CONDITIONS.items()}
+FLAGS = {name: Outcome(condition, flip=FLIP) for name, condition in _CONDITIONS.items()}
 
 PREVALENCE = {
     "af": 0.1, "flutter": 0.02, "paced": 0.04, "av_block1": 0.1, "bradycardia": 0.06,

@@ -19,6 +19,25 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 
+class Reader:
+    """The reader of each record: errors that depend on the record alone, see ``reading.Errors``."""
+
+    def __init__(self, stream: Stream, slip: float) -> None:
+        self._stream, self._slip = stream, slip
+        self._known: dict[str, Array] = {}
+
+    @property
+    def slip(self) -> float:
+        """Chance that the reader is altogether wrong about a finding."""
+        return self._slip
+
+    def uniform(self, key: str) -> Array:
+        """Uniform on (0, 1) for each record, the same whenever ``key`` is the same."""
+        if key not in self._known:
+            self._known[key] = uniforms(self._stream, (key,))[:, 0]
+        return self._known[key]
+
+
 def draw_labels(
     cohort: Cohort, findings: Mapping[str, Array], stream: Stream
 ) -> tuple[dict[str, NDArray[np.uint8]], dict[str, NDArray[np.bool_]]]:
@@ -32,12 +51,7 @@ def draw_labels(
     Returns:
         Task -> labels (n, classes), 0 or 1, and task -> whether the record belongs to it (n,).
     """
-    names = tuple(reading.draw or name for name, reading in cohort.readings.items())
-    numbers = uniforms(stream, names)
-    drawn = {
-        name: numbers[:, column] < p
-        for column, (name, p) in enumerate(cohort.read(findings).items())
-    }
+    drawn = cohort.draw(findings, Reader(stream, cohort.slip))
     labels: dict[str, NDArray[np.uint8]] = {}
     valid: dict[str, NDArray[np.bool_]] = {}
     for name, task in cohort.tasks.items():

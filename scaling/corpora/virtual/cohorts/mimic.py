@@ -11,7 +11,7 @@ from scaling.corpora.virtual.cohorts.base import Cohort, Task, plain
 from scaling.corpora.virtual.cohorts.icd import ancestors, core, odds, tail
 from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.population import Population
-from scaling.corpora.virtual.reading import Reading, Score
+from scaling.corpora.virtual.reading import Outcome, Score
 
 CODE_FLIP = 0.001
 OUTCOME_FLIP = 0.002
@@ -29,14 +29,14 @@ _ICU_ODDS = {"frailty": 0.8, "rate_bpm": 0.6, "ef_percent": -0.4, "st_anterior_m
              "av_block3": 2.0, "potassium": 0.2}  # fmt: skip
 
 
-def _outcomes() -> dict[str, Reading]:
+def _outcomes() -> dict[str, Outcome]:
     """Sex, intensive care and mortality; severity shared, thresholds by share."""
-    found = {"male": Reading(Score(-12.0, (("male", 24.0),)), flip=SEX_FLIP)}
+    found = {"male": Outcome(Score(-12.0, (("male", 24.0),)), flip=SEX_FLIP)}
     for name, share in _ICU.items():
-        found[name] = Reading(odds(share, _ICU_ODDS), flip=OUTCOME_FLIP, draw="icu")
+        found[name] = Outcome(odds(share, _ICU_ODDS), flip=OUTCOME_FLIP, draw="icu")
     for name, share in _MORTALITY.items():
         condition = odds(share, _ILLNESS)
-        found[f"mortality_{name}"] = Reading(condition, flip=OUTCOME_FLIP, draw="survival")
+        found[f"mortality_{name}"] = Outcome(condition, flip=OUTCOME_FLIP, draw="survival")
     return found
 
 
@@ -99,7 +99,7 @@ MIMIC = Cohort(
         pops_per_min=0.5,
         loss=0.005,
     ),
-    readings={code: Reading(scored, flip=CODE_FLIP) for code, scored in _CODES.items()}
+    readings={code: Outcome(scored, flip=CODE_FLIP) for code, scored in _CODES.items()}
     | _outcomes(),
     tasks={
         "icd": _diagnoses(),

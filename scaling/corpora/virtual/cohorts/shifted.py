@@ -8,13 +8,13 @@ from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.population import Population
 from scaling.corpora.virtual.reading import Reading
 
-FLIP = 0.03
+SLIP = 0.06
 READINGS = {
-    "LAD": Reading(c.LEFT_AXIS, flip=FLIP),
-    "LVOLT": Reading(c.LOW_VOLTAGE, flip=FLIP),
-    "TInv": Reading(c.ANY_T_INVERTED, flip=FLIP),
-    "LQT": Reading(c.LONG_QT, flip=FLIP),
-    "CRBBB": Reading(c.CRBBB, flip=FLIP),
+    "LAD": Reading(c.LEFT_AXIS),
+    "LVOLT": Reading(c.LOW_VOLTAGE),
+    "TInv": Reading(c.ANY_T_INVERTED),
+    "LQT": Reading(c.LONG_QT),
+    "CRBBB": Reading(c.CRBBB),
 }
 
 PREVALENCE = {
@@ -53,5 +53,6 @@ SHIFTED = Cohort(
         pops_per_min=0.5,
     ),
     readings=READINGS,
+    slip=SLIP,
     tasks={"": plain(tuple(READINGS))},
 )

@@ -13,10 +13,10 @@ from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.population import Population
 from scaling.corpora.virtual.reading import Reading, all_of, none_of
 
-FLIP = 0.02
+SLIP = 0.04
 READINGS = SIX | {
-    "PAC": Reading(all_of(c.PACS, none_of(c.AF)), flip=FLIP),
-    "PVC": Reading(c.PVCS, flip=FLIP),
+    "PAC": Reading(all_of(c.PACS, c.SINUS)),
+    "PVC": Reading(c.PVCS),
 }
 
 PREVALENCE = {
@@ -58,5 +58,6 @@ WEARABLE = Cohort(
         range_mv=5.0,
     ),
     readings=READINGS,
+    slip=SLIP,
     tasks={"": plain(tuple(READINGS))},
 )
