@@ -11,7 +11,7 @@ from torch import Tensor
 from scaling.corpora.virtual.latents import Latents
 from scaling.corpora.virtual.rhythm import flutter_cycle_s
 from scaling.corpora.virtual.smooth import softplus
-from scaling.corpora.virtual.waves import Waves, in_chest, vector, waves_of
+from scaling.corpora.virtual.waves import Waves, in_chest, join, near_field, vector, waves_of
 
 # What V1 to V6 show beyond the dipole of the right atrium and of atrial repolarisation, mV.
 NEAR_P = (0.022, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -39,8 +39,9 @@ def atrial(x: Latents) -> tuple[Waves, Waves]:
     strength = 0.23 * torch.exp(0.4 * draws.one("ta size"))[:, None]
     late = (1.0 * span + 75.0, 80.0 + 0.0 * span, -strength * (right + left))
     sinus = waves_of([(*times[0], right), (*times[1], left), late])
-    shown = torch.stack([size.new_tensor(NEAR_P), 0.0 * size.new_tensor(NEAR_P), size.new_tensor(NEAR_TA)])
+    shown = size.new_tensor((NEAR_P, (0.0,) * 6, NEAR_TA))
     sinus = dataclasses.replace(sinus, near=in_chest(size[:, None, None] * shown))
+    sinus = join([sinus, _detail(x, span, size)])
     other = draws.normal("ectopic p", 6)
     # Retrograde where it comes from the node, anywhere in the atria otherwise.
     back = x.states["junctional"] | x.states["svt"]
@@ -50,6 +51,16 @@ def atrial(x: Latents) -> tuple[Waves, Waves]:
     second = (way + 0.03 * other[:, 3:]) * size[:, None]
     return sinus, waves_of([(0.85 * times[0][0], 0.13 * span, first),
                           (0.85 * times[1][0], 0.13 * span, second)])  # fmt: skip
+
+
+def _detail(x: Latents, span: Tensor, size: Tensor) -> Waves:
+    """Notches of P: parts of the atria are reached one after the other, (B, 3)."""
+    place = torch.special.ndtr(x.draws.normal("p detail place", 3))
+    centre = span[:, None] * (0.25 + 0.55 * place)
+    width = (0.075 * span)[:, None].expand_as(centre)
+    limb = 0.012 * x.shape("p detail", 9).reshape(-1, 3, 3)
+    chest = 0.020 * near_field(x.shape("p detail near", 18).reshape(-1, 3, 6))
+    return Waves(centre, width, width, size[:, None, None] * limb, size[:, None, None] * chest)
 
 
 def p_duration_ms(x: Latents) -> Tensor:

@@ -21,7 +21,7 @@ from scaling.corpora.virtual.latents import (
     hypertrophy,
 )
 from scaling.corpora.virtual.smooth import power
-from scaling.corpora.virtual.waves import Waves, dot, in_chest, join, turned, vector, waves_of
+from scaling.corpora.virtual.waves import Waves, dot, in_chest, join, near_field, turned, vector, waves_of
 
 # Septum, early, main, late, base: fraction of QRS, width (sigma) as such, dipole in mV.
 SEQUENCE = ((0.20, 0.070), (0.33, 0.070), (0.455, 0.085), (0.58, 0.080), (0.72, 0.085))
@@ -36,7 +36,7 @@ LEFT_BLOCK = (
 LEFT_SEQUENCE = (0.16, 0.29, 0.43, 0.60, 0.77)  # fractions of QRS, and a wider sigma
 LEFT_SIGMA = 0.088
 # Of the dipole: potentials near the heart that no dipole explains, in V1 to V6.
-NEAR = 0.165
+NEAR = 0.21
 NEAR_LATE = (0.0, 0.0, -0.08, -0.09, -0.02, 0.04)  # of the late phase, mV
 NEAR_SCAR = (0.0, 0.0, -0.30, -0.38, -0.10, 0.0)  # of an anterior scar
 NEAR_RIGHT = (0.06, -0.18, -0.08, 0.0, 0.06, 0.08)  # of the late forces of right block
@@ -74,16 +74,16 @@ def _sequence(x: Latents, shift: Tensor, span: Tensor) -> Waves:
     mean = normal + left[..., None] * (left.new_tensor(LEFT_BLOCK) - normal)
     size = dot(mean, mean).sqrt()[..., None]
     n = x.shape("qrs", 20)
-    v = mean * torch.exp(0.18 * n[:, :5])[..., None] + 0.20 * size * n[:, 5:].reshape(-1, 5, 3)
+    v = mean * torch.exp(0.15 * n[:, :5])[..., None] + 0.16 * size * n[:, 5:].reshape(-1, 5, 3)
     v = _axis(x, _scarred(x, _loaded(x, v)))
     fraction = left.new_tensor([c for c, _ in SEQUENCE])
     fraction = fraction + left * (left.new_tensor(LEFT_SEQUENCE) - fraction)
     sigma = left.new_tensor([s for _, s in SEQUENCE])
     sigma = sigma + left * (LEFT_SIGMA - sigma)
-    centre = shift[:, None] + span[:, None] * (fraction + 0.012 * x.shape("qrs time", 5))
+    centre = shift[:, None] + span[:, None] * (fraction + 0.008 * x.shape("qrs time", 5))
     width = span[:, None] * sigma * torch.exp(0.08 * x.shape("qrs width", 5))
-    own = NEAR * dot(v, v).sqrt()[..., None] * x.shape("near qrs", 30).reshape(-1, 5, 6)
-    near = in_chest(own + _near(x, left))
+    own = NEAR * dot(v, v).sqrt()[..., None] * near_field(x.shape("near qrs", 30).reshape(-1, 5, 6))
+    near = own + in_chest(_near(x, left))
     return Waves(centre, width, width, v, near)
 
 

@@ -116,13 +116,15 @@ def leads(
     """
     canvas = Canvas(h.field, fs_hz, samples, smoothing_s(fs_hz, low_pass_hz), dtype)
     breathing = _breathing(x, e)
-    canvas.add(e.p_s, e.p_ectopic, kinds(h.atrial, 1e-3), P_WINDOW, 2, chest=ATRIA_IN_CHEST)
+    p = _beats(x, e, "p beat", 0.10)
+    canvas.add(e.p_s, e.p_ectopic, kinds(h.atrial, 1e-3), P_WINDOW, 2, p, chest=ATRIA_IN_CHEST)
     canvas.add(e.qrs_s, e.ventricular, kinds(h.qrs, 1e-3), QRS_WINDOW, 2, breathing)
     qt = qt_s(x, e)
     after = kinds((h.after[0].waves, h.after[1].waves), 1.0)
     step = torch.stack([r.step for r in h.after], 1)
     j = torch.stack([r.j_ms for r in h.after], 1) / 1e3
-    canvas.add(e.qrs_s, e.ventricular, after, T_WINDOW, 4, stretch=qt, step=step, j_s=j)
+    t = breathing * _beats(x, e, "t beat", 0.035)
+    canvas.add(e.qrs_s, e.ventricular, after, T_WINDOW, 4, t, stretch=qt, step=step, j_s=j)
     out = canvas.signal()
     return atrial_activity(x, h.field, out, fs_hz, canvas.smooth_s)
 
@@ -137,7 +139,14 @@ def qt_s(x: Latents, e: Events) -> Tensor:
     """QT of each beat in seconds by Fridericia, mostly after the mean RR: (B, K)."""
     rr = 0.8 * e.mean_rr_s[:, None] + 0.2 * e.rr_s.clamp(0.3, 2.0)
     qt = x["qtf_ms"][:, None] / 1e3 * power(rr.clamp(0.28, 2.2), 1.0 / 3.0)
+    # From beat to beat QT varies by a few ms (Berger et al. 1997, Circulation 96:1557).
+    qt = qt * (1.0 + 0.008 * x.draws.visit.normal("qt beat", qt.shape[1]).clamp(-2.5, 2.5))
     return (qt + 0.035 * e.ventricular).clamp(max=LONGEST_QT_S)
+
+
+def _beats(x: Latents, e: Events, name: str, spread: float) -> Tensor:
+    """Amplitude of a wave from beat to beat: (B, K) around one."""
+    return 1.0 + spread * x.draws.visit.normal(name, e.qrs_s.shape[1]).clamp(-2.5, 2.5)
 
 
 def _breathing(x: Latents, e: Events) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 from scaling.corpora.virtual.depolarisation import MEAN_AXIS_DEG, left_share, ventricular_qrs_ms
 from scaling.corpora.virtual.latents import REGIONS, Latents
 from scaling.corpora.virtual.smooth import softplus
-from scaling.corpora.virtual.waves import Waves, in_chest, turned, vector
+from scaling.corpora.virtual.waves import Waves, in_chest, near_field, turned, vector
 
 NEAR_T = (-0.012, 0.08, -0.18, -0.24, -0.14, -0.01)  # mean of V1 to V6 beyond the dipole, mV
 # Dipole that lifts the leads of a region by one, see the lead field.
@@ -54,7 +54,7 @@ def repolarisation(x: Latents, qrs: Waves) -> Repolarisation:
     left = left_share(x)[:, None]
     t = t * change * (1.0 - 0.75 * left) * torch.exp(0.5 * x["log_voltage"])[:, None] - against
     # Beyond the dipole: the front wall is nearest V2, and its T higher there than in V4.
-    near = t.new_tensor(NEAR_T) + 0.14 * x.shape("near t", 6)
+    near = in_chest(t.new_tensor(NEAR_T)) + 0.12 * near_field(x.shape("near t", 6))
     near = near * (change[:, 2:] * (1.0 - left)) * (size * torch.exp(0.5 * x["log_voltage"]))[:, None]
     early = 0.04 * x.shape("early t", 3) * size[:, None] + 0.25 * (t * (change < 0))
     u = (0.018 * torch.exp(0.4 * draws.one("u size")) + 0.10 * x["u_wave"])[:, None] * vector(
@@ -66,18 +66,34 @@ def repolarisation(x: Latents, qrs: Waves) -> Repolarisation:
     fall = 0.105 * torch.exp(0.10 * shape[:, 1]) * narrow
     rise = 0.130 * torch.exp(0.16 * shape[:, 2]) * narrow
     one = torch.ones_like(peak)
+    detail = _detail(x)
     waves = Waves(
-        torch.stack([peak, peak - 0.17, 1.19 * one], 1),
-        torch.stack([rise, 0.09 * one, 0.07 * one], 1),
-        torch.stack([fall, 0.09 * one, 0.08 * one], 1),
-        torch.stack([t, early, u], 1),
-        in_chest(torch.stack([near, 0.0 * near, 0.0 * near], 1)),
+        torch.cat([torch.stack([peak, peak - 0.17, 1.19 * one], 1), detail.centre], 1),
+        torch.cat([torch.stack([rise, 0.09 * one, 0.07 * one], 1), detail.left], 1),
+        torch.cat([torch.stack([fall, 0.09 * one, 0.08 * one], 1), detail.right], 1),
+        torch.cat([torch.stack([t, early, u], 1), detail.vector], 1),
+        torch.cat([torch.stack([near, 0.0 * near, 0.0 * near], 1), detail.near], 1),
     )
     # A normal ST segment rises towards T in V1 to V3, more so in men.
     step = (0.040 + 0.03 * male)[:, None] * vector(male, -0.1, -0.2, -1.0)
     for region in REGIONS:
         step = step + x[f"st_{region}_mv"][:, None] * t.new_tensor(TOWARDS[region])
     return Repolarisation(waves, step - 0.22 * against, x["qrs_ms"])
+
+
+def _detail(x: Latents) -> Waves:
+    """What each lead sees of neighbouring regions that repolarise one after the other: (B, 4).
+
+    Real ST segments and T waves are no single bells: narrow parts of some 10 uV, in each lead
+    another, come back in every beat.
+    """
+    place = torch.special.ndtr(x.draws.normal("t detail place", 4))
+    centre = 0.42 + 0.48 * place
+    width = torch.full_like(centre, 0.036)
+    size = 0.015 * torch.exp(0.5 * x["log_voltage"])[:, None, None]
+    limb = x.shape("t detail", 12).reshape(-1, 4, 3) * 0.7
+    chest = near_field(x.shape("t detail near", 24).reshape(-1, 4, 6))
+    return Waves(centre, width, width, size * limb, size * chest)
 
 
 def _against(x: Latents, qrs: Waves) -> Tensor:

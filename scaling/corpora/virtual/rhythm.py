@@ -201,7 +201,7 @@ def _conduction(x: Latents, slots: int) -> tuple[Tensor, Tensor]:
     dropped = dropped | (_two_to_one(x)[:, None] & (torch.arange(slots, device=pr.device) % 2 == 1))
     none = x.states["af"] | x.states["flutter"] | x.states["svt"] | x.states["vt"]
     delay = torch.where(none[:, None], 0.0, pr + more)
-    jitter = 0.002 * x.draws.visit.normal("pr jitter", slots)
+    jitter = 0.004 * x.draws.visit.normal("pr jitter", slots)
     return delay + torch.where(none[:, None], 0.0, jitter), ~dropped
 
 

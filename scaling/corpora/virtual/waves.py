@@ -9,6 +9,7 @@ and of each conduction disorder, and vary between patients around them.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import torch
@@ -45,6 +46,27 @@ def join(parts: Sequence[Waves]) -> Waves:
         torch.cat([w.centre for w in parts], 1), sigma, sigma,
         torch.cat([w.vector for w in parts], 1), torch.cat(near, 1),
     )  # fmt: skip
+
+
+# Amplitude of near potentials in V1 to V6, and how far they reach in places of electrodes.
+NEARNESS = (0.7, 1.0, 1.05, 0.9, 0.65, 0.5)
+REACH = 0.9
+
+
+def near_field(normals: Tensor) -> Tensor:
+    """Potentials near the heart, alike in neighbouring electrodes: (B, ..., 6) to (B, ..., 8).
+
+    Args:
+        normals: independent standard normals.
+    """
+    total = torch.zeros_like(normals)
+    for source in range(6):
+        seen = [
+            size * math.exp(-0.5 * ((place - source) / REACH) ** 2)
+            for place, size in enumerate(NEARNESS)
+        ]
+        total = total + normals[..., source : source + 1] * normals.new_tensor(seen)
+    return in_chest(total)
 
 
 def in_chest(values: Tensor) -> Tensor:

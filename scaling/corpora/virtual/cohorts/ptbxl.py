@@ -164,7 +164,7 @@ _NOT_NORMAL = [
 _AXIS = any_of(c.LEFT_AXIS, c.RIGHT_AXIS)
 _STATEMENTS["NORM"] = all_of(
     c.SINUS,
-    none_of(c.CLEARLY_ABNORMAL, *_NOT_NORMAL, all_of(_AXIS, Opinion("axis is not normal", 0.5))),
+    none_of(c.CLEARLY_ABNORMAL, c.BIGEMINY, c.TRIGEMINY, *_NOT_NORMAL, all_of(_AXIS, Opinion("axis is not normal", 0.5))),
 )
 READINGS = {code: Reading(_STATEMENTS[code]) for code in scp.STATEMENTS}
 
@@ -204,8 +204,8 @@ PTBXL = Cohort(
     device=Device(
         white_mv=0.0008,
         muscle_mv=0.001,
-        limbs=2.0,
-        tremor_mv=0.0024,
+        limbs=1.6,
+        tremor_mv=0.0022,
         wander_mv=0.06,
         mains_mv=0.001,
         mains_hz=50.0,
