@@ -82,7 +82,7 @@ class Run:
         batch = self.splits["train"].batch(next(self.order))
         if not self.model.training:
             self.model.train()
-        with self._precision():
+        with self.precision():
             outputs = self.objective.outputs(self.model, batch, self.generator)
         loss = self.objective.loss(outputs, batch)
         self.optimiser.zero_grad(set_to_none=True)
@@ -94,7 +94,7 @@ class Run:
         self.outcome.steps = step + 1
         return len(self.losses) % self.check_every != 0 or self._finite()
 
-    def _precision(self) -> torch.autocast:
+    def precision(self) -> torch.autocast:
         """That of the recipe: in training, and where the curve is measured."""
         bf16 = self.recipe.precision == "bf16"
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16)
@@ -145,7 +145,7 @@ class Run:
     def _held_out(self, name: str) -> float:
         """Measure a split: a row of the curve, and its mean loss."""
         split = self.splits[name]
-        with self._precision():
+        with self.precision():
             losses = self.objective.held_out(self.model, split)
         loss, se = mean_and_se(losses, split.patients)
         self._row(name, loss, se, len(split))

@@ -50,6 +50,7 @@ class TorchTrainer:
             CorpusError: the corpus does not have what is asked for.
         """
         torch.set_num_threads(workspace.threads)
+        memory.keep_freed()
         device = pick_device()
         try:
             return self._train(training, workspace, report, keep_trajectory, device)
