@@ -307,3 +307,12 @@ def test_checkpointed_blocks_of_two_halves_give_the_same_gradients() -> None:
         model(x_BLT, peaks_BP).square().sum().backward()
         found.append([v.grad for v in model.parameters() if v.grad is not None])
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_a_device_is_not_asked_how_many_heartbeats_there_are() -> None:
+    """The meta device cannot say what a number is; R peaks on the CPU are enough."""
+    x_BLT, peaks_BP = hearts("mixed")
+    with torch.device("meta"):
+        model = build("transformer", SIZE)
+    features = model(x_BLT.to("meta"), peaks_BP)
+    assert (features.device.type, features.shape) == ("meta", (len(x_BLT), model.features))
