@@ -25,7 +25,9 @@ EVALUATION_COLUMNS: dict[str, str] = {
     "n": "Int64", "value_se": "float64",
 }  # fmt: skip
 OPTIONAL_COLUMNS = {"low": "float64", "high": "float64"}  # 95 % interval; not in older tables
-OPTIONAL_TRIAL_COLUMNS = {"label_set": "string"}  # empty in older tables
+OPTIONAL_TRIAL_COLUMNS = {  # empty in older tables
+    "label_set": "string", "macs_full": "float64", "C_full": "float64",
+}  # fmt: skip
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 

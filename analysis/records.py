@@ -310,7 +310,8 @@ def _collect(
         raise KeyError(f"schema {record['schema']!r}, this version reads {SCHEMA}")
     if record["kind"] == "training":
         own = {k: record["trial"][k] for k in [*TRIAL_COLUMNS][1:]}
-        own |= {k: record["config"].get(k, "") for k in OPTIONAL_TRIAL_COLUMNS}
+        beside = record["config"] | record["trial"]  # a label set is in the configuration alone
+        own |= {k: beside.get(k) for k in OPTIONAL_TRIAL_COLUMNS}
         rows.append({"study": name, **own})
         trial, found = record["id"], record["curve"]
     elif record["kind"] == "evaluation":

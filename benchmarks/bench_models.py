@@ -1,6 +1,6 @@
 """Seconds of a training step of each laptop size, and model-FLOPs utilisation on a GPU.
 
-``python -m benchmarks.bench_models`` takes half a minute: batch 64, 12 x 500 samples, one thread,
+``python benchmarks/bench_models.py`` takes half a minute: batch 64, 12 x 500 samples, one thread,
 medians, in processor seconds, which other programs on the machine do not stretch. With CUDA it
 also prints the utilisation of the largest ResNet and Transformer at 12 x 1000 samples in bf16:
 C of a step (6 x MACs x batch) over its seconds and the GPU's peak.
@@ -13,9 +13,10 @@ import sys
 import time
 
 import torch
+from hearts import hearts
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from scaling.cost import count, r_peaks, training_flops
+from scaling.cost import count, training_flops
 from scaling.models import resnet_sizes, transformer_sizes
 from scaling.models.classifier import Classifier
 
@@ -48,7 +49,7 @@ class Step:
         self.model = Classifier(family, size, LEADS, LABELS).to(device)
         self.optimiser = torch.optim.AdamW(self.model.parameters(), fused=True)
         self.x_BLT = torch.randn(batch, LEADS, samples, device=device)
-        self.peaks_BP = r_peaks(batch, samples, device)
+        self.peaks_BP = hearts(batch, samples)
         self.labels_BC = (torch.rand(batch, LABELS, device=device) < 0.2).float()
         self.device, self.bf16 = device, bf16
 

@@ -4,13 +4,17 @@ MACs are counted by ``torch.utils.flop_counter`` on the meta device (halved: it 
 multiply-accumulate as two). Attention is counted, which fvcore alone leaves out and the flop
 counter does on a CPU: both are given the missing entry here.
 C = 6 x MACs x batch x steps (S1, section 4.2): two FLOPs a MAC, backward twice the forward.
+MACs are of what is computed with all slots of a Transformer filled, so that C does not depend on
+the records; ``macs_full`` is what the field counts (``docs/models.md``).
 Importing this module needs no torch; counting a network does.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from scaling.record import PARAMETER_GROUPS
@@ -32,11 +36,14 @@ class Counts:
     Attributes:
         params: parameters by group (``PARAMETER_GROUPS``); they sum to ``total``.
         macs: multiply-accumulates of one forward pass on one record.
+        macs_full: the same with every token in every block, also where only the class token of
+            the last is read.
         bytes: size of the 32-bit weights.
     """
 
     params: dict[str, int]
     macs: int
+    macs_full: int
     bytes: int
 
     @property
@@ -93,16 +100,32 @@ def count_training(training: Training, num_labels: int) -> Counts:
 
 
 def _counts(model: nn.Module, leads: int, samples: int) -> Counts:
-    params = count_params(model)
-    macs = count_macs(model, (1, leads, samples))
-    return Counts(params=params, macs=macs, bytes=4 * sum(params.values()))
+    params, shape = count_params(model), (1, leads, samples)
+    macs = count_macs(model, shape)
+    with in_full(model) as other:
+        macs_full = count_macs(model, shape) if other else macs
+    return Counts(params=params, macs=macs, macs_full=macs_full, bytes=4 * sum(params.values()))
+
+
+@contextlib.contextmanager
+def in_full(model: nn.Module) -> Iterator[bool]:
+    """Within, the backbone computes every token in every block; whether that is anything else."""
+    backbone: Any = model.get_submodule("backbone")
+    if other := hasattr(backbone, "in_full"):
+        backbone.in_full = True
+    try:
+        yield other
+    finally:
+        if other:
+            backbone.in_full = False
 
 
 def _simulated(size: str, num_labels: int) -> Counts:
     backbone = int(size.removeprefix("n"))
     params = dict.fromkeys(PARAMETER_GROUPS, 0) | {"backbone": backbone, "head": num_labels}
     # MACs grow more slowly than parameters, as they do on the real ladders.
-    return Counts(params=params, macs=round(40 * backbone**0.85), bytes=4 * (backbone + num_labels))
+    macs = round(40 * backbone**0.85)
+    return Counts(params=params, macs=macs, macs_full=macs, bytes=4 * (backbone + num_labels))
 
 
 def count_params(model: nn.Module) -> dict[str, int]:
@@ -118,7 +141,10 @@ def count_params(model: nn.Module) -> dict[str, int]:
 
 
 def count_macs(model: nn.Module, shape: tuple[int, ...]) -> int:
-    """MACs of one forward pass on an input of ``shape``; the model may be on the meta device."""
+    """MACs of one forward pass on an input of ``shape``; the model may be on the meta device.
+
+    Every slot of a Transformer is filled.
+    """
     import torch
     from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
@@ -130,16 +156,16 @@ def count_macs(model: nn.Module, shape: tuple[int, ...]) -> int:
     model.eval()
     kernels = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention}
     with FlopCounterMode(display=False, custom_mapping=kernels) as counter, torch.no_grad():
-        model(torch.empty(shape, device=device), r_peaks(shape[0], shape[-1], device))
+        model(torch.empty(shape, device=device), _crowded(shape, device))
     model.train(was_training)
     return int(counter.get_total_flops()) // 2
 
 
-def r_peaks(records: int, samples: int, device: torch.device) -> Tensor:
-    """(records, P) int16 R peaks of a regular heart of 60 beats a minute at 100 Hz."""
+def _crowded(shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """An R peak at every sample, (B, T) int16: no slot is padding, which would be left out."""
     import torch
 
-    return torch.arange(50, samples, 100, dtype=torch.int16, device=device).repeat(records, 1)
+    return torch.arange(shape[-1], dtype=torch.int16, device=device).repeat(shape[0], 1)
 
 
 def count_macs_fvcore(model: nn.Module, shape: tuple[int, ...]) -> int:
@@ -157,7 +183,7 @@ def count_macs_fvcore(model: nn.Module, shape: tuple[int, ...]) -> int:
         warnings.simplefilter("ignore", DeprecationWarning)
         from fvcore.nn import FlopCountAnalysis
 
-        inputs = (torch.zeros(shape), r_peaks(shape[0], shape[-1], torch.device("cpu")))
+        inputs = (torch.zeros(shape), _crowded(shape, torch.device("cpu")))
         analysis = FlopCountAnalysis(model.eval(), inputs)
         analysis.set_op_handle("aten::scaled_dot_product_attention", _attention_macs)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)

@@ -30,12 +30,14 @@ EVALUATION_COLUMNS = (
     "evaluation", "trial", "step", "C", "task", "split", "metric", "protocol", "value", "n",
     "value_se",
 )  # fmt: skip
+FULL_COLUMNS = ("macs_full", "C_full")  # as the field counts; rows of older trials lack them
 INTERVAL_COLUMNS = ("low", "high")  # 95 % interval; rows without one leave them out
 INTEGERS = {
     "num_labels", "leads", "N", "params_total", "D", "patients", "batch", "seed", "steps", "macs",
-    "step", "n",
+    "macs_full", "step", "n",
 }  # fmt: skip
-FLOATS = {"labels_fraction", "lr", "C", "duration_s", "value", "value_se", *INTERVAL_COLUMNS}
+FLOATS = {"labels_fraction", "lr", "C", "C_full", "duration_s", "value", "value_se"}
+FLOATS |= {*INTERVAL_COLUMNS}
 BOOLEANS = {"dirty"}  # columns that are in none of the three hold text; any may be empty
 ARTEFACT_COLUMNS = (
     "artefact", "trial", "bits", "sparsity", "bytes", "cr_formula", "latency_ms",
@@ -131,7 +133,7 @@ def _formed(name: str, record: Mapping[str, Any], forms: Mapping[str, tuple[Any,
 
 def _check_trial(name: str, trial: Mapping[str, Any], params: Mapping[str, Any]) -> None:
     """The *trials* row of a training, and its parameters by group."""
-    _check_row(f"{name}.trial", trial, TRIAL_COLUMNS[1:])
+    _check_row(f"{name}.trial", trial, TRIAL_COLUMNS[1:], FULL_COLUMNS)
     for group, count in params.items():
         if not _is_integer(count):
             raise RecordError(f"{name}.params.{group}: {count!r} is not a whole number")

@@ -122,6 +122,8 @@ class SimulatedTrainer:
             "steps": curve[-1]["step"],
             "C": curve[-1]["C"],
             "macs": counts.macs,
+            "macs_full": counts.macs_full,
+            "C_full": curve[-1]["C"],
             "duration_s": time.monotonic() - began,
             "device": "simulated",
         }

@@ -73,7 +73,7 @@ def _counts_key(training: Training, leads: int, samples: int, num_labels: int) -
     numerics = ",".join(f"{module}-{version}" for module, version in versions(*names))
     head = f"{training.objective}{dict(training.options) or ''}"
     model = f"{training.family}/{training.size}/{leads}x{samples}/{num_labels}"
-    return f"{model}/{head}/{numerics}"
+    return f"{model}/{head}/{numerics}/full"  # caches of before ``macs_full`` go by shorter names
 
 
 def speed_key(training: Training) -> str:

@@ -227,6 +227,7 @@ def _ladder_rows(
             "N": counts.N,
             "params": counts.params,
             "macs": counts.macs,
+            "macs_full": counts.macs_full,
             "bytes": counts.bytes,
             "s_per_step": speeds.step_s(training),
             "batch": training.recipe.batch,

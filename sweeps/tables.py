@@ -13,6 +13,7 @@ from scaling.record import (
     BOOLEANS,
     EVALUATION_COLUMNS,
     FLOATS,
+    FULL_COLUMNS,
     INTEGERS,
     INTERVAL_COLUMNS,
     TRIAL_COLUMNS,
@@ -29,9 +30,11 @@ Row = dict[str, Any]
 
 
 def trial_rows(study: str, records: Iterable[Mapping[str, Any]]) -> list[Row]:
-    """Rows of *trials*: one per training record."""
+    """Rows of *trials*: one per training record; None where an older one lacks a column."""
+    none = dict.fromkeys(FULL_COLUMNS)
     return [
-        {"study": study, **r["trial"], **{c: r["config"].get(c, "") for c in CONFIG_COLUMNS}}
+        {"study": study, **none, **r["trial"]}
+        | {column: r["config"].get(column, "") for column in CONFIG_COLUMNS}
         for r in records
         if r["kind"] == "training"
     ]
@@ -65,7 +68,7 @@ def write_tables(runs: Path, study: str, ids: Sequence[str]) -> None:
     """
     records = [read_record(runs / "records" / f"{name}.json") for name in ids]
     (runs / "compacted.json").unlink(missing_ok=True)
-    trial_columns = (*TRIAL_COLUMNS, *CONFIG_COLUMNS)
+    trial_columns = (*TRIAL_COLUMNS, *CONFIG_COLUMNS, *FULL_COLUMNS)
     tables = {
         "trials.parquet": _parquet(trial_columns, trial_rows(study, records)),
         "evaluations.parquet": _parquet(

@@ -46,6 +46,7 @@ def evaluate_all(
         FileNotFoundError: the training has no record.
     """
     torch.set_num_threads(workspace.threads)
+    memory.keep_freed()
     record = training_record(workspace, training.id)
     status, weights = record["trial"]["status"], workspace.weights_of(training.id)
     if status == "diverged" and not weights.exists():
@@ -196,10 +197,11 @@ def _explained(error: Exception, device: torch.device) -> Exception:
 
 
 def _best_test(trained: Record, evaluation: Evaluation) -> list[Row]:
-    """S1's convention: the lowest test loss over the evaluated steps.
+    """S1's convention: the lowest test loss over the steps at which it was measured.
 
-    It is measured on the test records of the curve, which may be fewer than those of
-    ``held-out``: compare it with the curve's own value at the best validation step.
+    These are the steps that had the lowest validation loss so far. It is measured on the test
+    records of the curve, which may be fewer than those of ``held-out``: compare it with the
+    curve's own value at the best validation step.
     """
     curve = trained["curve"]  # a loss that was not finite came back from JSON as None
     rows = [row for row in curve if row["split"] == "test" and row["value"] is not None]

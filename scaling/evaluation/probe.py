@@ -18,7 +18,7 @@ from scaling.evaluation.linear_probe import Features, fit_probe
 from scaling.evaluation.measure import MEASURED, Row, Scored, estimate_row, label_rows, split_rows
 from scaling.identity import Evaluation
 from scaling.objectives.supervised import loss_per_record
-from scaling.training.data import measure, unlabelled
+from scaling.training.data import measured, unlabelled
 
 NO_INTERVAL = float("nan")
 
@@ -107,7 +107,7 @@ class FeatureStore:
     @torch.no_grad()
     def _extract(self, corpus: Corpus, rows: NDArray[np.int64]) -> Tensor:
         split = unlabelled(corpus, rows, self.device, self.leads)
-        return torch.cat([measure(self.backbone, batch) for batch in split.chunks()])
+        return measured(lambda some: self.backbone(some.x_BLT, some.r_peaks_BP).float(), split)
 
 
 def measure_probe(

@@ -11,11 +11,11 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 
-def run_block(block: nn.Module, again: bool, *inputs: Tensor) -> Any:
+def run_block(block: nn.Module, again: bool, *inputs: Any) -> Any:
     """Run ``block`` on ``inputs``.
 
     Args:

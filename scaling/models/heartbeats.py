@@ -8,11 +8,15 @@ are ordered by lead, then by time, and cut off or padded to a fixed number. A re
 peaks is cut into whole tokens on a fixed grid.
 
 Everything runs on the records' device without a loop over records.
+
+Most slots of most records are padding, which says nothing. ``parts_of`` says how a batch can be
+computed without most of it.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -47,7 +51,8 @@ def tokenize(x_BLT: Tensor, r_peaks_BP: Tensor, tokens: int) -> Heartbeats:
 
     Args:
         x_BLT: (B, L, T) signals at 100 Hz, any unit.
-        r_peaks_BP: (B, P) sample indices of R peaks, ascending, negative behind the last.
+        r_peaks_BP: (B, P) sample indices of R peaks, ascending, negative behind the last; on any
+            device.
         tokens: S, slots a record has; beats of the last leads that do not fit are cut off
             (``scaling.models.slots`` counts them).
 
@@ -58,7 +63,8 @@ def tokenize(x_BLT: Tensor, r_peaks_BP: Tensor, tokens: int) -> Heartbeats:
     records, leads, samples = x_BLT.shape
     if problem := cannot_read(samples, leads):
         raise ValueError(problem)
-    peaks_BP = _with_grid(r_peaks_BP.long(), samples)
+    # A GPU is not waited for: so few numbers are copied when their turn comes.
+    peaks_BP = _with_grid(r_peaks_BP.to(x_BLT.device, torch.int64, non_blocking=True), samples)
     counts_B1 = (peaks_BP >= 0).sum(dim=1, keepdim=True)
     slot_1S = torch.arange(tokens, device=x_BLT.device)[None]
     lead_BS = torch.div(slot_1S, counts_B1, rounding_mode="floor")
@@ -78,6 +84,53 @@ def tokenize(x_BLT: Tensor, r_peaks_BP: Tensor, tokens: int) -> Heartbeats:
         times_BS=seconds_BS * real_BS,
         real_BS=real_BS,
     )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Part:
+    """Records of a batch that are computed together.
+
+    Attributes:
+        rows: their places in the batch: (b,) int64, or a slice that means all.
+        slots: for heartbeats, as many as the longest of them needs.
+    """
+
+    rows: Tensor | slice
+    slots: int
+
+
+def parts_of(x_BLT: Tensor, r_peaks_BP: Tensor, tokens: int) -> list[Part]:
+    """A batch as two halves by number of heartbeats, each without most of its padding.
+
+    One slot of padding is left: the convolution over tokens is circular, and beats at both ends
+    would become neighbours. A record that fills all slots leaves none, as in the full form. On a
+    GPU, where twice the kernels cost more than padding, the batch stays whole; and no slot is left
+    out where R peaks are not on the CPU, since how many there are would have to be waited for.
+
+    Args:
+        x_BLT: (B, L, T) records; their values are not looked at.
+        r_peaks_BP: (B, P) sample indices of R peaks; see ``tokenize``.
+        tokens: slots a record has.
+    """
+    everything = slice(None)
+    if r_peaks_BP.device.type != "cpu":
+        return [Part(everything, tokens)]
+    _, leads, samples = x_BLT.shape
+    counts_B = leads * (_with_grid(r_peaks_BP.long(), samples) >= 0).sum(dim=1)
+    sorted_B, order_B = counts_B.sort(stable=True)
+    middle = len(order_B) // 2
+    few, most = (min(tokens, int(sorted_B[place]) + 1) for place in (middle - 1, -1))
+    if x_BLT.device.type != "cpu" or not middle or few == most:
+        return [Part(everything, most)]
+    return [Part(order_B[:middle], few), Part(order_B[middle:], most)]
+
+
+def put_back(found: Sequence[Tensor], parts: Sequence[Part]) -> Tensor:
+    """What was computed of each part, (b, ...), in the order of the batch, (B, ...)."""
+    if len(parts) == 1:
+        return found[0]
+    order_B = torch.cat([part.rows for part in parts if isinstance(part.rows, Tensor)])
+    return torch.cat(list(found))[order_B.argsort()]
 
 
 def _with_grid(peaks_BP: Tensor, samples: int) -> Tensor:

@@ -58,7 +58,7 @@ class Objective(Protocol):
         ...
 
     def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Any:
-        """What the loss needs of the model; the only part run under autocast.
+        """What the loss needs of the model; in training, the only part run under autocast.
 
         Args:
             model: in training mode.
@@ -74,6 +74,7 @@ class Objective(Protocol):
     def held_out(self, model: nn.Module, split: Split) -> Tensor:
         """Loss of each record of ``split``, (n,) float32 on the CPU, in evaluation mode.
 
+        May be called under autocast, which is for the model: the loss is computed in float32.
         Random choices are fixed by the record, so that two models see the same.
         """
         ...

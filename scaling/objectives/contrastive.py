@@ -196,7 +196,10 @@ class Contrastive:
             places = (first + torch.arange(min(HELD_OUT_RECORDS, n))) % n
             rows = order_N[places]
             patients_V = patients_N[rows].repeat_interleave(SEGMENTS)
-            each_V, _ = loss_per_anchor(z_NSD[rows].flatten(0, 1), patients_V, model.temperature)
+            with torch.autocast("cpu", enabled=False):  # which may be on, for the model alone
+                each_V, _ = loss_per_anchor(
+                    z_NSD[rows].flatten(0, 1), patients_V, model.temperature
+                )
             fresh = min(n - first, HELD_OUT_RECORDS)
             losses[rows[:fresh]] = each_V.view(-1, SEGMENTS).mean(dim=1)[:fresh]
         return losses

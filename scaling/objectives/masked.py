@@ -21,8 +21,6 @@ Choices where the paper and HeartLang's released code leave several, or differ:
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator
 from typing import NamedTuple, cast
 
 import torch
@@ -30,22 +28,21 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from scaling.models.families import build
+from scaling.models.heartbeats import Part
 from scaling.models.transformer import EcgTransformer
 from scaling.objectives.base import Context
 from scaling.objectives.heartbeat_codes import PADDING, Codebook, check_codebook, codes_of
 from scaling.objectives.registry import OBJECTIVES
-from scaling.training.data import Batch, Split
-from scaling.training.memory import in_parts
+from scaling.training.data import Batch, Split, measured
 
 CODES = "codes"  # name in ``Split.extra``
-SCORES = "scores"  # name in ``Batch.extra`` of a batch that is held out
 # Records at once when held out: 128 hidden tokens of each against 8,192 codes are 268 MB.
 HELD_OUT_BATCH = 64
 HELD_OUT_SEED = 0
 
 
 class Guesses(NamedTuple):
-    """Of the M hidden tokens of a batch.
+    """Of the M hidden tokens of a batch, those of a record side by side and in order.
 
     Attributes:
         logits_MK: over codes.
@@ -91,15 +88,28 @@ class MaskedModel(nn.Module):
         return logits
 
     def guess(self, batch: Batch, score_BS: Tensor) -> Guesses:
-        """Hide the tokens of the lowest scores and predict their codes, at these places only."""
-        beats = self.backbone.tokenize(batch.x_BLT, batch.r_peaks_BP)
-        masked_BS = choose_masked(beats.real_BS, score_BS.to(batch.x_BLT.device), self.mask_ratio)
+        """Hide the tokens of the lowest scores and predict their codes, at these places only.
+
+        Padding is neither hidden nor attended to, so slots of it are left out.
+        """
+        score_BS = score_BS.to(batch.x_BLT.device)
+        parts = self.backbone.parts(batch.x_BLT, batch.r_peaks_BP)
+        found = [self._guess(batch, score_BS, part) for part in parts]
+        return Guesses(*(torch.cat(of_parts) for of_parts in zip(*found, strict=True)))
+
+    def _guess(self, batch: Batch, score_BS: Tensor, part: Part) -> Guesses:
+        """The same of some of the records, in the first slots alone."""
+        some = batch.part(part.rows)
+        beats = self.backbone.tokenize(some.x_BLT, some.r_peaks_BP, part.slots)
+        score_BS = score_BS[part.rows, : part.slots]
+        masked_BS = choose_masked(beats.real_BS, score_BS, self.mask_ratio)
         states_BSD = self.backbone.encode(beats, masked_BS)[:, 1:]
         record_M, place_M = torch.nonzero(masked_BS, as_tuple=True)
+        places_B = torch.arange(len(batch.x_BLT), device=record_M.device)[part.rows]
         return Guesses(
             logits_MK=self.head(states_BSD[record_M, place_M]),
-            codes_M=batch.extra[CODES][record_M, place_M].long(),
-            record_M=record_M,
+            codes_M=some.extra[CODES][record_M, place_M].long(),
+            record_M=places_B[record_M],
         )
 
 
@@ -168,24 +178,21 @@ class Masked:
     def held_out(self, model: nn.Module, split: Split) -> Tensor:
         """Loss of each record, (n,) in nats; what is hidden is fixed by its place in the split."""
         assert isinstance(model, MaskedModel)
+        generator = torch.Generator().manual_seed(HELD_OUT_SEED)
+        drawn = torch.split(torch.arange(len(split)), HELD_OUT_BATCH)
+        score_NS = torch.cat([_scores(model, len(rows), generator) for rows in drawn])
+        score_NS = score_NS.to(split.device)
+
+        def losses(batch: Batch) -> Tensor:
+            guesses = model.guess(batch, score_NS[batch.rows_B])
+            return loss_per_record(guesses, len(batch.x_BLT)).cpu()
+
         was_training = model.training
         model.eval()
         with torch.no_grad():
-            losses = torch.cat(list(_held_out(model, split)))
+            found = measured(losses, split, HELD_OUT_BATCH)
         model.train(was_training)
-        return losses
-
-
-def _held_out(model: MaskedModel, split: Split) -> Iterator[Tensor]:
-    def losses(batch: Batch) -> Tensor:
-        return loss_per_record(model.guess(batch, batch.extra[SCORES]), len(batch.x_BLT)).cpu()
-
-    generator = torch.Generator().manual_seed(HELD_OUT_SEED)
-    for batch in split.chunks(HELD_OUT_BATCH):
-        # Drawn before the records may be cut into parts, which must hide the same places.
-        scores_BS = _scores(model, len(batch.x_BLT), generator)
-        known = dataclasses.replace(batch, extra=batch.extra | {SCORES: scores_BS})
-        yield in_parts(losses, known)
+        return found
 
 
 def _scores(model: MaskedModel, records: int, generator: torch.Generator) -> Tensor:

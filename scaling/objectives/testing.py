@@ -199,6 +199,17 @@ class ObjectiveContract(BuildContract):
         assert rounded.dtype == torch.float32
         assert rounded.item() == pytest.approx(exact.item(), rel=0.1)
 
+    def test_held_out_in_bfloat16_is_a_loss_in_float32(
+        self, case: Case, objective: Objective, model: nn.Module
+    ) -> None:
+        """As the curve of a training is measured; its loss is not rounded to 8 bits."""
+        exact = objective.held_out(model, case.splits["validation"])
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rough = objective.held_out(model, case.splits["validation"])
+        assert rough.dtype == torch.float32
+        assert rough.mean().item() == pytest.approx(exact.mean().item(), rel=0.05)
+        assert not torch.equal(rough, rough.bfloat16().float())
+
 
 def _start(case: Case, objective: Objective) -> nn.Module:
     torch.manual_seed(0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -21,7 +21,10 @@ from scaling.identity import CorpusSpec
 from scaling.training import memory
 from scaling.trial import Workspace
 
-EVAL_BATCH = 256
+# Records measured at once. On a CPU, what 256 need is given back to the system and faulted in again
+# at every batch, which costs half as much again.
+EVAL_BATCH = {"cpu": 64, "cuda": 256}
+WINDOW = 1024  # records that are sorted by heartbeats: one on disk is still read nearly in order
 NO_PEAK = -1  # fills the rows of records with fewer R peaks
 
 
@@ -31,7 +34,8 @@ class Batch:
 
     Attributes:
         x_BLT: (B, L, T) float32 in millivolts (or the corpus's own unit).
-        r_peaks_BP: (B, P) int16 sample indices of R peaks, ``NO_PEAK`` behind the last.
+        r_peaks_BP: (B, P) int16 sample indices of R peaks, ``NO_PEAK`` behind the last; on the
+            CPU, since how many there are decides what is computed.
         labels_BC: (B, C) float32.
         patients_B: (B,) int64 patient ids.
         rows_B: (B,) int64 places in the split.
@@ -45,8 +49,8 @@ class Batch:
     rows_B: Tensor
     extra: dict[str, Tensor] = dataclasses.field(default_factory=dict)
 
-    def part(self, places: slice) -> Self:
-        """Some of the records."""
+    def part(self, places: slice | Tensor) -> Self:
+        """Some of the records; a tensor of places is on the CPU, or the records are."""
         own = [field.name for field in dataclasses.fields(self) if field.name != "extra"]
         extra = {name: value[places] for name, value in self.extra.items()}
         return type(self)(extra=extra, **{name: getattr(self, name)[places] for name in own})
@@ -64,7 +68,7 @@ class Split:
         labels: (n, C) float32.
         patients: (n,) patient ids.
         mv: millivolts per step.
-        r_peaks: (n, P) int16, ``NO_PEAK`` behind the last of a record.
+        r_peaks: (n, P) int16, ``NO_PEAK`` behind the last of a record; on the CPU.
         extra: what an objective needs beside them, each (n, ...) on the device.
     """
 
@@ -87,12 +91,13 @@ class Split:
     def batch(self, rows: Tensor) -> Batch:
         """The records at places ``rows``, an int64 tensor on any device."""
         steps_BLT = self.steps(rows)
+        r_peaks_BP = self.r_peaks[rows.cpu()]
         rows = rows.to(self.device)
         if self._ids is None:  # on the device, since a step must not wait for a copy to it
             self._ids = torch.from_numpy(self.patients).to(self.device)
         return Batch(
             x_BLT=steps_BLT.float() * self.mv,
-            r_peaks_BP=self.r_peaks[rows],
+            r_peaks_BP=r_peaks_BP,
             labels_BC=self.labels[rows],
             patients_B=self._ids[rows],
             rows_B=rows,
@@ -114,10 +119,16 @@ class Split:
             extra={name: value[:n] for name, value in self.extra.items()},
         )
 
-    def chunks(self, size: int = EVAL_BATCH) -> Iterator[Batch]:
-        """All records in order, ``size`` at a time."""
-        for rows in torch.split(torch.arange(len(self)), size):
+    def chunks(self, size: int | None = None) -> Iterator[Batch]:
+        """All records in order, ``size`` (``EVAL_BATCH``) at a time."""
+        for rows in torch.split(torch.arange(len(self)), size or EVAL_BATCH[self.device.type]):
             yield self.batch(rows)
+
+    def alike(self) -> Tensor:
+        """Places of all records, (n,) int64: within ``WINDOW``, by their number of heartbeats."""
+        beats_N = (self.r_peaks >= 0).sum(dim=1)
+        window_N = torch.arange(len(self)) // WINDOW
+        return (window_N * (self.r_peaks.shape[1] + 1) + beats_N).argsort(stable=True)
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -154,14 +165,27 @@ class StreamedSplit(Split):
 def predict(model: nn.Module, split: Split) -> Tensor:
     """Outputs of ``model`` in evaluation mode on every record, (n, ...) float32 on the CPU."""
     was_training = model.training
-    found = [measure(model.eval(), batch).cpu() for batch in split.chunks()]
+    model.eval()
+    found = measured(lambda some: model(some.x_BLT, some.r_peaks_BP).float().cpu(), split)
     model.train(was_training)
-    return torch.cat(found)
+    return found
 
 
-def measure(model: nn.Module, batch: Batch) -> Tensor:
-    """Outputs on a batch, (B, ...) float32 on the device; in parts where it does not fit."""
-    return memory.in_parts(lambda some: model(some.x_BLT, some.r_peaks_BP).float(), batch)
+def measured(measure: Callable[[Batch], Tensor], split: Split, size: int | None = None) -> Tensor:
+    """``measure`` of all records of a split, (n, ...) in their order.
+
+    Records with like numbers of heartbeats are measured together, which leaves a Transformer
+    little padding.
+
+    Args:
+        measure: from records to (B, ...), each by itself; see ``memory.in_parts``.
+        split: one record or more.
+        size: records at once; ``EVAL_BATCH`` unless said.
+    """
+    order_N = split.alike()
+    parts = torch.split(order_N, size or EVAL_BATCH[split.device.type])
+    found = torch.cat([memory.in_parts(measure, split.batch(rows)) for rows in parts])
+    return found[order_N.argsort().to(found.device)]
 
 
 def open_corpus(spec: CorpusSpec, workspace: Workspace) -> Corpus:
@@ -235,7 +259,7 @@ def unlabelled(
         labels=torch.empty(len(rows), 0, device=device),
         patients=corpus.patients[rows],
         mv=corpus.lsb,
-        r_peaks=torch.from_numpy(padded_r_peaks(corpus, rows)).to(device),
+        r_peaks=torch.from_numpy(padded_r_peaks(corpus, rows)),
         corpus=corpus,
         corpus_rows=rows,
         leads=order,

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SHARE = 0.5  # of the free memory that records may take; the rest is for the model and its steps
 MEMINFO = Path("/proc/meminfo")
+M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1  # of glibc's malloc.h
+KEPT = 32 << 20  # the most that glibc allows
 # What a RuntimeError says when memory ran out: PyTorch's allocator on a CPU, CUDA outside of
 # PyTorch's allocator, and the libraries that take memory of their own.
 SAID = (
@@ -85,6 +87,19 @@ def release(device: torch.device) -> None:
     elif sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another C library has no such call
             ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def keep_freed() -> None:
+    """Let the C library keep freed blocks up to ``KEPT`` bytes for the next batch.
+
+    Otherwise they go back to the system and are faulted in again at every batch. glibc comes to
+    this by itself once a block so large was freed, which may be never or after some trials.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            library = ctypes.CDLL("libc.so.6")
+            library.mallopt(M_MMAP_THRESHOLD, KEPT)
+            library.mallopt(M_TRIM_THRESHOLD, 2 * KEPT)
 
 
 def in_parts(measure: Callable[[Batch], Tensor], batch: Batch) -> Tensor:

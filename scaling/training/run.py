@@ -82,9 +82,7 @@ class Run:
         batch = self.splits["train"].batch(next(self.order))
         if not self.model.training:
             self.model.train()
-        with torch.autocast(
-            self.device.type, dtype=torch.bfloat16, enabled=recipe.precision == "bf16"
-        ):
+        with self.precision():
             outputs = self.objective.outputs(self.model, batch, self.generator)
         loss = self.objective.loss(outputs, batch)
         self.optimiser.zero_grad(set_to_none=True)
@@ -95,6 +93,11 @@ class Run:
         self.losses.append(loss.detach())
         self.outcome.steps = step + 1
         return len(self.losses) % self.check_every != 0 or self._finite()
+
+    def precision(self) -> torch.autocast:
+        """That of the recipe: in training, and where the curve is measured."""
+        bf16 = self.recipe.precision == "bf16"
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16)
 
     def _finite(self) -> bool:
         """Look at the losses not looked at yet; the run ends at the first that is not finite."""
@@ -113,7 +116,7 @@ class Run:
         return False
 
     def evaluate(self) -> bool:
-        """Measure validation and test; True when training should stop."""
+        """Measure validation, and test where that is the best; True when training should stop."""
         outcome = self.outcome
         if not self._finite():
             return True
@@ -121,17 +124,12 @@ class Run:
         self._row("train", value, None, len(self.losses) * self.recipe.batch)
         self.losses.clear()
         self.checked = 0
-        measured = {"train": value}
-        for name in ("validation", "test"):
-            split = self.splits[name]
-            loss, se = mean_and_se(self.objective.held_out(self.model, split), split.patients)
-            self._row(name, loss, se, len(split))
-            measured[name] = loss
-        loss = measured["validation"]
-        if not math.isfinite(loss) or self._exploded(measured):
+        loss = self._held_out("validation")
+        if not math.isfinite(loss) or self._exploded({"train": value, "validation": loss}):
             outcome.status = "diverged"
             return True
         if loss < self.best:
+            self._held_out("test")
             self.best, outcome.best_step = loss, outcome.steps
             state = self.model.state_dict()
             outcome.best_state = {k: v.detach().clone() for k, v in state.items()}
@@ -144,11 +142,19 @@ class Run:
             return True
         return False
 
+    def _held_out(self, name: str) -> float:
+        """Measure a split: a row of the curve, and its mean loss."""
+        split = self.splits[name]
+        with self.precision():
+            losses = self.objective.held_out(self.model, split)
+        loss, se = mean_and_se(losses, split.patients)
+        self._row(name, loss, se, len(split))
+        return loss
+
     def _exploded(self, measured: dict[str, float]) -> bool:
-        names = ("train", "validation")
         return any(
-            measured[name] > EXPLODED * self.first.setdefault(name, measured[name])
-            for name in names
+            value > EXPLODED * self.first.setdefault(name, value)
+            for name, value in measured.items()
         )
 
     def _row(self, split: str, value: float, se: float | None, n: int) -> None:

@@ -50,6 +50,7 @@ class TorchTrainer:
             CorpusError: the corpus does not have what is asked for.
         """
         torch.set_num_threads(workspace.threads)
+        memory.keep_freed()
         device = pick_device()
         try:
             return self._train(training, workspace, report, keep_trajectory, device)
@@ -134,7 +135,7 @@ class _Job:
         The second step has the optimiser's moments and the best weights beside it.
         """
         few = {
-            name: split.first(batch if name == "train" else EVAL_BATCH)
+            name: split.first(batch if name == "train" else EVAL_BATCH[self.device.type])
             for name, split in self.selection.splits.items()
         }
         recipe = dataclasses.replace(self.training.recipe, batch=batch)
@@ -209,6 +210,8 @@ class _Job:
             "steps": outcome.steps,
             "C": training_flops(counts.macs, training.recipe.batch, outcome.steps),
             "macs": counts.macs,
+            "macs_full": counts.macs_full,
+            "C_full": training_flops(counts.macs_full, training.recipe.batch, outcome.steps),
             "duration_s": round(checkpoint.seconds(), 3),
             "device": device_name(self.device),
         }

@@ -93,6 +93,17 @@ def test_evaluations_keep_their_own_compute(made: Path) -> None:
     assert curve.groupby("trial")["C"].nunique().eq(3).all()
 
 
+def test_what_the_field_counts_is_read_where_a_record_has_it(copy: Path) -> None:
+    """Older records, and tables of them, do not have it."""
+    path = some_record(copy, "t")
+    record = json.loads(path.read_text())
+    record["trial"] |= {"macs_full": 5.0, "C_full": 1e9}
+    path.write_text(json.dumps(record))
+    trials = load(copy).drop_duplicates("trial").set_index("trial")
+    assert trials.loc[record["id"], ["macs_full", "C_full"]].tolist() == [5.0, 1e9]
+    assert trials.drop(index=record["id"])[["macs_full", "C_full"]].isna().all(axis=None)
+
+
 def test_ids_outside_the_plan_are_ignored(copy: Path) -> None:
     path = copy / ".runs/study.json"
     planned = json.loads(path.read_text())

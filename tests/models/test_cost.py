@@ -39,9 +39,9 @@ def resnet(size: str, samples: int) -> int:
     return test_resnet.closed_form(resnet_sizes.LADDER[size], 12, samples, 0)
 
 
-def transformer(size: str) -> int:
-    """MACs of the backbone alone."""
-    return test_transformer.closed_form(transformer_sizes.LADDER[size], 0)
+def transformer(size: str, *, full: bool) -> int:
+    """MACs of the backbone alone; ``full`` computes all tokens in the last block."""
+    return test_transformer.closed_form(transformer_sizes.LADDER[size], 0, full=full)
 
 
 def codebook(size: str) -> int:
@@ -52,7 +52,9 @@ def codebook(size: str) -> int:
         transformer_sizes.Shape(layers, d, s.heads, s.hidden, slots)
         for layers in (s.encoder, s.decoder)
     ]
-    blocks = sum(test_transformer.closed_form(part, 0) - slots * 3 * 96 * d for part in parts)
+    blocks = sum(
+        test_transformer.closed_form(part, 0, full=True) - slots * 3 * 96 * d for part in parts
+    )
     convolutions = slots * 3 * (96 + s.code_width) * d
     heads = slots * (2 * d * d + d * s.code_width + d * 96)
     return blocks + convolutions + heads + slots * s.code_width * s.codes
@@ -71,13 +73,15 @@ def head(objective: str, family: str, size: str) -> int:
     return 0 if objective == "untrained" else width * LABELS
 
 
-def closed_form(objective: str, family: str, size: str, samples: int) -> int:
+def closed_form(objective: str, family: str, size: str, samples: int, *, full: bool = False) -> int:
     if objective == "codebook":
         return codebook(size)
     if objective == "contrastive":
         backbone = 2 * resnet(size, samples // 2)
+    elif family == "resnet":
+        backbone = resnet(size, samples)
     else:
-        backbone = resnet(size, samples) if family == "resnet" else transformer(size)
+        backbone = transformer(size, full=full or objective == "masked")
     return backbone + head(objective, family, size)
 
 
@@ -92,6 +96,8 @@ def test_three_counts_agree(objective: str, family: str, samples: int) -> None:
     context = Context(training=wanted, outputs=LABELS)
     model = objective_of(wanted).build(context)
     assert counts.macs == closed_form(objective, family, SMALL[family], samples)
+    full = closed_form(objective, family, SMALL[family], samples, full=True)
+    assert counts.macs_full == full
     assert counts.macs == count_macs(model, (1, 12, samples))
     assert count_macs_fvcore(model, (1, 12, samples)) == pytest.approx(counts.macs, rel=5e-3)
     learned = sum(value.numel() for value in model.parameters()) + counts.params["codebook"]

@@ -50,4 +50,5 @@ def test_transformers(size: str) -> None:
         f"{classes.total:,}",
         f"{codes.total:,}",
         millions(classes.macs),
+        millions(classes.macs_full),
     ]

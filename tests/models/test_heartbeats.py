@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scaling.models.heartbeats import MIDDLE, WIDTH, tokenize
+from scaling.models.heartbeats import MIDDLE, WIDTH, parts_of, put_back, tokenize
 
 
 def ramp(leads: int, samples: int) -> Tensor:
@@ -122,3 +122,45 @@ def test_types_and_the_meta_device() -> None:
         assert beats.real_BS.dtype == torch.bool
         values = (beats.beats_BSW, beats.leads_BS, beats.times_BS, beats.real_BS)
         assert {value.device.type for value in values} == {device}
+
+
+def hearts(beats: list[int], samples: int = 500) -> Tensor:
+    """R peaks of records with so many beats, (B, P)."""
+    return padded([[10 + k * (samples - 20) // max(n, 1) for k in range(n)] for n in beats])
+
+
+@pytest.mark.parametrize(
+    ("beats", "halves"),
+    [
+        ([9, 3, 8, 4], [([1, 3], 49), ([2, 0], 109)]),  # one slot of padding is left
+        ([9, 3, 4], [([1], 37), ([2, 0], 109)]),
+        ([0, 4, 9, 9], [([1, 0], 61), ([2, 3], 109)]),  # none found: five tokens of a grid
+        ([11, 3, 12, 15], [(None, 128)]),  # 11 of each lead fill all slots
+        ([6, 6, 6], [(None, 73)]),  # as long as each other
+        ([6], [(None, 73)]),
+        ([0], [(None, 61)]),
+        ([11, 12], [(None, 128)]),
+    ],
+)
+def test_a_batch_goes_as_two_halves_without_most_of_its_padding(
+    beats: list[int], halves: list[tuple[list[int] | None, int]]
+) -> None:
+    x_BLT = torch.empty(len(beats), 12, 500)
+    parts = parts_of(x_BLT, hearts(beats), 128)
+    rows = [p.rows.tolist() if isinstance(p.rows, Tensor) else None for p in parts]
+    assert list(zip(rows, (part.slots for part in parts), strict=True)) == halves
+
+
+def test_parts_are_put_back_in_order() -> None:
+    x_BLT, peaks_BP = torch.arange(5.0)[:, None, None].expand(5, 12, 500), hearts([9, 3, 8, 4, 5])
+    parts = parts_of(x_BLT, peaks_BP, 128)
+    assert len(parts) == 2
+    assert put_back([x_BLT[p.rows, 0, 0] for p in parts], parts).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_batch_stays_whole_where_a_device_would_have_to_be_waited_for() -> None:
+    peaks_BP = hearts([9, 3, 8, 4])
+    (part,) = parts_of(torch.empty(4, 12, 500, device="meta"), peaks_BP, 128)
+    assert (part.rows, part.slots) == (slice(None), 109)
+    (part,) = parts_of(torch.empty(4, 12, 500, device="meta"), peaks_BP.to("meta"), 128)
+    assert (part.rows, part.slots) == (slice(None), 128)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scaling.cost import count, count_macs, count_macs_fvcore
+from scaling.cost import count, count_macs, count_macs_fvcore, in_full
 from scaling.models.classifier import Classifier
 from scaling.models.families import build
 from scaling.models.heartbeats import WIDTH, Heartbeats
@@ -26,12 +26,18 @@ PUBLISHED = {
 SIZE = "l2d96h2t128"
 
 
-def closed_form(shape: Shape, num_labels: int) -> int:
-    """MACs of the convolution, the blocks and the head, independently of the model."""
+def closed_form(shape: Shape, num_labels: int, *, full: bool = False) -> int:
+    """MACs of the convolution, the blocks and the head, independently of the model.
+
+    With ``full`` the last block computes all tokens, else the class token alone.
+    """
     d, inner, s = shape.width, 64 * shape.heads, shape.tokens + 1
     out = 0 if (shape.heads, d) == (1, 64) else inner * d
-    block = s * (3 * d * inner + out + 2 * d * shape.hidden) + 2 * s * s * inner
-    return shape.tokens * 3 * 96 * d + shape.layers * block + d * num_labels
+    row = out + 2 * d * shape.hidden
+    block = s * (3 * d * inner + row) + 2 * s * s * inner
+    last = block if full else d * inner + s * 2 * d * inner + 2 * s * inner + row
+    before = shape.tokens * 3 * 96 * d + (shape.layers - 1) * block
+    return before + last + d * num_labels
 
 
 def transformer() -> EcgTransformer:
@@ -85,15 +91,31 @@ def test_both_halves_of_the_codebook_model(input_width: int, layers: int, params
 @pytest.mark.parametrize("samples", [500, 1000])
 @pytest.mark.parametrize("size", LADDER)
 def test_macs_on_the_meta_device_equal_the_closed_form(size: str, samples: int) -> None:
-    assert count("transformer", size, 12, samples, 6).macs == closed_form(LADDER[size], 6)
+    counts = count("transformer", size, 12, samples, 6)
+    assert counts.macs == closed_form(LADDER[size], 6)
+    assert counts.macs_full == closed_form(LADDER[size], 6, full=True)
+
+
+def test_the_macs_of_one_size_by_hand() -> None:
+    """``l1d8h1t128``, a model 8 wide with one head of 64 and 32 within the feed-forward part.
+
+    Convolution 128 x 3 x 96 x 8 = 294,912; keys and values of 129 tokens 129 x 2 x 8 x 64 =
+    132,096; one query 8 x 64 = 512; its products with keys and values 2 x 129 x 64 = 16,512; the
+    way out 64 x 8 = 512; one row of the feed-forward part 2 x 8 x 32 = 512; head 6 x 8 = 48.
+    """
+    by_hand = 294_912 + 132_096 + 512 + 16_512 + 512 + 512 + 48
+    assert count("transformer", "l1d8h1t128", 12, 500, 6).macs == by_hand == 445_104
 
 
 @pytest.mark.parametrize("samples", [500, 1000])
 @pytest.mark.parametrize("size", LADDER)
 def test_fvcore_agrees_once_it_counts_attention(size: str, samples: int) -> None:
     model = without_weights("transformer", size)
-    ours = count("transformer", size, 12, samples, 6).macs
-    assert count_macs_fvcore(model, (1, 12, samples)) == pytest.approx(ours, rel=5e-3)
+    ours = count("transformer", size, 12, samples, 6)
+    assert count_macs_fvcore(model, (1, 12, samples)) == pytest.approx(ours.macs, rel=5e-3)
+    with in_full(model):
+        found = count_macs_fvcore(model, (1, 12, samples))
+    assert found == pytest.approx(ours.macs_full, rel=5e-3)
 
 
 def test_attention_is_counted_on_a_cpu_too() -> None:
@@ -170,6 +192,7 @@ def test_encode_gives_the_class_token_first() -> None:
     x_BLT, peaks_BP = torch.randn(2, 12, 500), torch.tensor([[40, 140, 260], [-1, -1, -1]])
     states = model.encode(model.tokenize(x_BLT, peaks_BP))
     assert states.shape == (2, 1 + model.tokens, model.features)
+    model.in_full = True
     assert torch.equal(states[:, 0], model(x_BLT, peaks_BP))
 
 
@@ -194,3 +217,102 @@ def test_a_head_as_wide_as_the_model_needs_no_projection() -> None:
     named = [name for name, _ in build("transformer", "l1d64h1t128").named_parameters()]
     assert not [name for name in named if "attention.out" in name]
     assert any("attention.out.bias" in name for name, _ in transformer().named_parameters())
+
+
+def hearts(kind: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Records of 5 s, (B, 12, 500), and R peaks (B, 16) of hearts that differ, or do not."""
+    beats = {
+        "mixed": [6, 0, 3, 15, 7, 9, 5, 0, 10, 4, 13],  # 0: none was found
+        "none found": [0, 0, 0],
+        "equal": [6, 6, 6, 6],
+        "full": [11, 14, 12],  # no slot of 128 is padding
+        "one": [4],
+        "one without": [0],
+    }[kind]
+    peaks_BP = torch.full((len(beats), 16), -1, dtype=torch.int16)
+    for row, n in enumerate(beats):
+        peaks_BP[row, :n] = 12 + row + torch.arange(n) * (470 // max(n, 1))
+    generator = torch.Generator().manual_seed(2)
+    return torch.randn(len(beats), 12, 500, generator=generator), peaks_BP
+
+
+def features_and_gradients(
+    size: str, kind: str, *, full: bool, dtype: torch.dtype
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    torch.manual_seed(0)
+    model = build("transformer", size).to(dtype)
+    model.in_full = full  # type: ignore[assignment]
+    x_BLT, peaks_BP = hearts(kind)
+    features = model(x_BLT.to(dtype), peaks_BP)
+    (features**3).sum().backward()
+    found = model.named_parameters()
+    return features.detach(), {k: v.grad for k, v in found if v.grad is not None}
+
+
+KINDS = ("mixed", "none found", "equal", "full", "one", "one without")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", ["l1d64h1t128", "l2d96h2t128", "l2d128h4"])
+def test_features_are_those_of_the_full_form(size: str, kind: str) -> None:
+    """Of all slots in every block, which is what was published and what S1 counts."""
+    ours, full = (
+        features_and_gradients(size, kind, full=full, dtype=torch.float32)[0]
+        for full in (False, True)
+    )
+    torch.testing.assert_close(ours, full, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", ["l1d64h1t128", "l2d128h4"])
+def test_gradients_are_those_of_the_full_form(size: str, kind: str) -> None:
+    (ours, left), (full, right) = (
+        features_and_gradients(size, kind, full=full, dtype=torch.float64) for full in (False, True)
+    )
+    torch.testing.assert_close(ours, full, rtol=1e-12, atol=1e-12)
+    assert left.keys() == right.keys()
+    for name, value in left.items():
+        assert (value - right[name]).norm() <= 1e-10 * right[name].norm(), name
+
+
+def test_without_the_slot_of_padding_both_ends_are_neighbours() -> None:
+    """The convolution is circular: a last beat beside the first one would be seen through it."""
+    model = transformer()
+    x_BLT, peaks_BP = hearts("equal")
+    right, wrong = (
+        model.encode(model.tokenize(x_BLT, peaks_BP, slots))[:, 0] for slots in (73, 72)
+    )
+    model.in_full = True
+    full = model(x_BLT, peaks_BP)
+    torch.testing.assert_close(right, full, rtol=1e-5, atol=1e-5)
+    assert not torch.allclose(wrong, full, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_full_form_is_near_in_bf16_too(kind: str) -> None:
+    model, (x_BLT, peaks_BP) = transformer(), hearts(kind)
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        ours = model(x_BLT, peaks_BP)
+        model.in_full = True
+        full = model(x_BLT, peaks_BP)
+    assert (ours - full).abs().mean() < 0.02 * full.abs().mean()
+
+
+def test_checkpointed_blocks_of_two_halves_give_the_same_gradients() -> None:
+    x_BLT, peaks_BP = hearts("mixed")
+    found = []
+    for again in (False, True):
+        model = transformer().train()
+        model.checkpoint_blocks = again
+        model(x_BLT, peaks_BP).square().sum().backward()
+        found.append([v.grad for v in model.parameters() if v.grad is not None])
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_a_device_is_not_asked_how_many_heartbeats_there_are() -> None:
+    """The meta device cannot say what a number is; R peaks on the CPU are enough."""
+    x_BLT, peaks_BP = hearts("mixed")
+    with torch.device("meta"):
+        model = build("transformer", SIZE)
+    features = model(x_BLT.to("meta"), peaks_BP)
+    assert (features.device.type, features.shape) == ("meta", (len(x_BLT), model.features))

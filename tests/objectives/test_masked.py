@@ -7,6 +7,8 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from scaling.cost import count_training
 from scaling.identity import Recipe
@@ -23,6 +25,7 @@ from scaling.objectives.masked import (
     loss_per_record,
 )
 from scaling.objectives.testing import Case
+from scaling.training.data import Batch
 from tests.objectives.data import CODES, SizeCodebook, tiny_case, tiny_split, tiny_training
 
 
@@ -78,25 +81,50 @@ def test_the_codebook_is_asked_once_for_each_split() -> None:
     case, model = annotated()
     codebook = case.context.parents["codebook"]
     assert isinstance(codebook, SizeCodebook)
-    assert codebook.calls == len(case.splits)  # each is one chunk
+    chunks = sum(-(-len(split) // 64) for split in case.splits.values())
+    assert codebook.calls == chunks
     OBJECTIVE.held_out(model, case.splits["validation"])
     batch = case.splits["train"].batch(torch.arange(8))
     OBJECTIVE.outputs(model, batch, torch.Generator())
-    assert codebook.calls == len(case.splits)
+    assert codebook.calls == chunks
 
 
 def test_guesses_are_the_codes_at_the_hidden_places() -> None:
     case, model = annotated()
-    batch = case.splits["train"].batch(torch.arange(4))
-    score_BS = torch.rand(4, model.backbone.tokens, generator=torch.Generator().manual_seed(5))
-    guesses = model.guess(batch, score_BS)
+    batch = case.splits["train"].batch(torch.arange(5))
+    score_BS = torch.rand(5, model.backbone.tokens, generator=torch.Generator().manual_seed(5))
+    assert len(model.backbone.parts(batch.x_BLT, batch.r_peaks_BP)) == 2
+    found, full = model.guess(batch, score_BS), in_full(model, batch, score_BS)
+    order_M = found.record_M.argsort(stable=True)
+    assert torch.equal(found.record_M[order_M], full.record_M)
+    assert torch.equal(found.codes_M[order_M], full.codes_M)
+    assert int(found.codes_M.min()) >= 0
+    torch.testing.assert_close(found.logits_MK[order_M], full.logits_MK)
+
+
+def in_full(model: MaskedModel, batch: Batch, score_BS: Tensor) -> Guesses:
+    """Guesses with all slots of all records computed."""
     beats = model.backbone.tokenize(batch.x_BLT, batch.r_peaks_BP)
     masked_BS = choose_masked(beats.real_BS, score_BS, 0.5)
-    assert torch.equal(guesses.codes_M, batch.extra["codes"][masked_BS].long())
-    assert int(guesses.codes_M.min()) >= 0
-    with torch.no_grad():
-        states = model.backbone.encode(beats, masked_BS)[:, 1:]
-    torch.testing.assert_close(guesses.logits_MK.detach(), model.head(states[masked_BS]).detach())
+    states = model.backbone.encode(beats, masked_BS)[:, 1:]
+    codes_M = batch.extra["codes"][masked_BS].long()
+    return Guesses(model.head(states[masked_BS]), codes_M, masked_BS.nonzero()[:, 0])
+
+
+def test_leaving_out_padding_changes_no_gradient() -> None:
+    case, model = annotated()
+    model = model.double()
+    batch = case.splits["train"].batch(torch.arange(16))
+    batch = dataclasses.replace(batch, x_BLT=batch.x_BLT.double())
+    score_BS = torch.rand(16, model.backbone.tokens, generator=torch.Generator().manual_seed(5))
+    gradients = []
+    for guesses in (model.guess(batch, score_BS), in_full(model, batch, score_BS)):
+        each_M = cross_entropy(guesses.logits_MK, guesses.codes_M, reduction="none")
+        model.zero_grad()
+        each_M.square().sum().backward()  # type: ignore[no-untyped-call]
+        gradients.append([value.grad for value in model.parameters()])
+    for one, two in zip(*gradients, strict=True):
+        assert (one - two).norm() <= 1e-10 * two.norm()
 
 
 def test_what_is_hidden_does_not_reach_the_transformer() -> None:

@@ -27,7 +27,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
 
     def count(training: Training, labels: int) -> Counts:
         calls.append((training.size, labels))
-        return Counts(params={"backbone": 7, "head": 1}, macs=11, bytes=32)
+        return Counts(params={"backbone": 7, "head": 1}, macs=11, macs_full=12, bytes=32)
 
     monkeypatch.setattr("sweeps.ladder.count_training", count)
     return calls

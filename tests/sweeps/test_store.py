@@ -220,13 +220,26 @@ def test_tables_hold_every_column(store: Store, spooled: list[Record]) -> None:
         store.compact()
     trials = pq.read_table(store.runs / "trials.parquet")
     evaluations = pq.read_table(store.runs / "evaluations.parquet")
-    assert tuple(trials.column_names) == (*TRIAL_COLUMNS, "label_set")
+    assert tuple(trials.column_names) == (*TRIAL_COLUMNS, "label_set", "macs_full", "C_full")
     assert trials["label_set"].to_pylist() == [""]
+    assert trials["C_full"].to_pylist() == trials["C"].to_pylist()
     assert tuple(evaluations.column_names) == EVALUATION_COLUMNS + INTERVAL_COLUMNS
     assert trials["study"].to_pylist() == ["small"]
     rows = sum(len(r["curve"] if r["kind"] == "training" else r["values"]) for r in spooled)
     assert evaluations.num_rows == rows
     assert set(evaluations["trial"].to_pylist()) == {spooled[0]["id"]}
+
+
+def test_records_of_before_both_counts_have_empty_cells(
+    store: Store, spooled: list[Record]
+) -> None:
+    path = store.records / f"{spooled[0]['id']}.json"
+    del spooled[0]["trial"]["macs_full"], spooled[0]["trial"]["C_full"]
+    write_record(path.parent, spooled[0])
+    with store.locked():
+        store.compact()
+    trials = pq.read_table(store.runs / "trials.parquet")
+    assert trials["macs_full"].to_pylist() == trials["C_full"].to_pylist() == [None]
 
 
 def test_compacting_again_writes_nothing(

@@ -7,10 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from scaling.corpora.corpus import Corpus
 from scaling.corpora.errors import CorpusError
-from scaling.training.data import NO_PEAK, StreamedSplit, open_corpus, padded_r_peaks, split_of
+from scaling.training import data
+from scaling.training.data import (
+    NO_PEAK,
+    Batch,
+    Split,
+    StreamedSplit,
+    measured,
+    open_corpus,
+    padded_r_peaks,
+    split_of,
+)
 from scaling.trial import Workspace
 from tests.training.trials import BASIC
 
@@ -82,3 +93,45 @@ def test_records_without_r_peaks_are_all_padding(corpus: Corpus) -> None:
     counts = [len(corpus.r_peaks(int(row))) for row in ROWS]
     assert (found != NO_PEAK).sum(axis=1).tolist() == counts
     assert found.shape[1] == max(counts)
+
+
+def split_with_beats(beats: list[int]) -> Split:
+    """Records of one sample, which is their place, with so many R peaks."""
+    r_peaks = torch.full((len(beats), 9), NO_PEAK, dtype=torch.int16)
+    for row, n in enumerate(beats):
+        r_peaks[row, :n] = torch.arange(n)
+    return Split(
+        signals=torch.arange(len(beats), dtype=torch.int16)[:, None, None],
+        labels=torch.zeros(len(beats), 1),
+        patients=np.arange(len(beats)),
+        mv=1.0,
+        r_peaks=r_peaks,
+    )
+
+
+def test_records_of_like_length_are_measured_together_and_returned_in_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(data, "WINDOW", 6)  # those further on are not sorted in between
+    split, seen = split_with_beats([5, 0, 9, 5, 2, 7, 1, 3, 2, 2]), []
+
+    def measure(batch: Batch) -> Tensor:
+        seen.append(batch.rows_B.tolist())
+        return torch.stack([batch.x_BLT[:, 0, 0], -batch.x_BLT[:, 0, 0]], dim=1)
+
+    found = measured(measure, split, 4)
+    assert seen == [[1, 4, 0, 3], [5, 2, 6, 8], [9, 7]]
+    assert found[:, 0].tolist() == list(range(10))
+    assert found[:, 1].tolist() == [-place for place in range(10)]
+
+
+def test_sixty_four_records_are_measured_at_once_on_a_cpu() -> None:
+    split, sizes = split_with_beats([3] * 130), []
+
+    def measure(batch: Batch) -> Tensor:
+        sizes.append(len(batch.rows_B))
+        return batch.x_BLT[:, 0, 0]
+
+    assert measured(measure, split).tolist() == list(range(130))
+    assert sizes == [64, 64, 2]
+    assert [len(batch.rows_B) for batch in split.chunks()] == [64, 64, 2]

@@ -71,6 +71,35 @@ def test_every_row_carries_the_compute_spent_by_then() -> None:
     assert {row["split"] for row in outcome.curve} == {"train", "validation", "test"}
 
 
+def test_test_records_are_measured_at_the_best_steps_alone() -> None:
+    outcome = run(dataclasses.replace(RECIPE, max_steps=300, patience=100, lr=0.5), n=16)
+    best, improved = math.inf, []
+    for row in (row for row in outcome.curve if row["split"] == "validation"):
+        if row["value"] < best:
+            best = row["value"]
+            improved.append(row["step"])
+    assert [row["step"] for row in outcome.curve if row["split"] == "test"] == improved
+    assert improved[-1] == outcome.best_step
+    assert 0 < len(improved) < len(losses(outcome, "validation")) == 30
+
+
+def test_the_curve_is_measured_in_the_precision_of_the_recipe() -> None:
+    """And training goes on in it: the same weights, looked at through bf16."""
+    recipe = dataclasses.replace(RECIPE, precision="bf16")
+    outcome, model = run(recipe), Toy()
+    model.load_state_dict(outcome.best_state)
+    exact = OBJECTIVE.held_out(model, toy_split(64, 2)).mean().item()
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = OBJECTIVE.held_out(model, toy_split(64, 2)).mean().item()
+    (found,) = (
+        row["value"]
+        for row in outcome.curve
+        if (row["split"], row["step"]) == ("validation", outcome.best_step)
+    )
+    assert found == pytest.approx(rough, rel=1e-6)
+    assert found != pytest.approx(exact, rel=1e-6)
+
+
 def test_it_stops_when_validation_stops_falling() -> None:
     outcome = run(dataclasses.replace(RECIPE, max_steps=400, patience=2, min_delta=0.5))
     assert outcome.status == "done"

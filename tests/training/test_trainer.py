@@ -66,6 +66,7 @@ def test_a_job_leaves_complete_records(tmp_path: Path, cache: Path) -> None:
     assert (row["N"], row["D"], row["steps"]) == (1896, 32, 6)
     assert row["patients"] < row["D"]
     assert row["C"] == 6 * row["macs"] * 16 * 6
+    assert (row["C_full"], row["macs_full"]) == (row["C"], row["macs"])  # of a ResNet
     assert row["params_total"] == sum(trained["params"].values())
     assert [r["step"] for r in trained["curve"] if r["split"] == "validation"] == [3, 6]
     measured = {(r["protocol"], r["split"], r["metric"]) for r in held_out["values"]}
