@@ -16,6 +16,8 @@ from scaling.corpora.errors import CorpusError, UnusableError
 from scaling.evaluation.metrics import auroc
 from scaling.identity import LEADS
 
+OUTSIDE_MS = 12
+
 # Amplitudes of one beat in the leads of LEADS, in mV.
 WAVES = {
     "P": (0.08, 0.12, 0.04, -0.10, 0.02, 0.08, 0.03, 0.06, 0.06, 0.06, 0.05, 0.05),
@@ -82,10 +84,11 @@ def test_intervals_drawn_are_measured(
     assert found.rate_bpm == pytest.approx(rate, abs=1.5)
     assert found.rr_irregularity < 0.03
     assert found.p_coherence > 0.8
-    # A raised cosine has no slope at its ends, so all bounds lie a little inside.
-    assert found.pr_ms == pytest.approx(pr, abs=20)
-    assert found.qrs_ms == pytest.approx(qrs, abs=14)
-    assert found.qt_ms == pytest.approx(qt, abs=35)
+    # Cardiologists mark QRS some 12 ms outside of where its slope sets in, and so does this.
+    assert found.p_ms == pytest.approx(100, abs=30)
+    assert found.pr_ms == pytest.approx(pr - OUTSIDE_MS, abs=20)
+    assert found.qrs_ms == pytest.approx(qrs + 2 * OUTSIDE_MS, abs=10)
+    assert found.qt_ms == pytest.approx(qt + OUTSIDE_MS, abs=20)
 
 
 def test_fibrillation_is_irregular_without_p() -> None:
@@ -93,8 +96,8 @@ def test_fibrillation_is_irregular_without_p() -> None:
     found = delineate(signal, 500, LEADS)
     assert found.rr_irregularity > 0.15
     assert found.p_coherence < 0.4
-    assert math.isnan(found.pr_ms)
-    assert found.qrs_ms == pytest.approx(90, abs=14)
+    assert math.isnan(found.p_ms) and math.isnan(found.pr_ms)
+    assert found.qrs_ms == pytest.approx(90 + 2 * OUTSIDE_MS, abs=10)
 
 
 def test_a_premature_beat_is_not_fibrillation() -> None:
@@ -151,7 +154,7 @@ def test_noise_is_measured_or_not_but_never_an_error(seed: int, fs_hz: int) -> N
     seconds, leads = rng.integers(1, 12), int(rng.integers(2, 13))
     signal = rng.normal(0, rng.uniform(0, 2), (leads, seconds * fs_hz)).cumsum(axis=1)
     found = delineate(signal, fs_hz, LEADS[:leads])
-    assert math.isnan(found.qrs_ms) or 0 <= found.qrs_ms <= 320
+    assert math.isnan(found.qrs_ms) or 0 <= found.qrs_ms <= 530
     assert math.isnan(found.pr_ms) or 0 < found.pr_ms <= 500
     assert math.isnan(found.p_coherence) or found.p_coherence <= 1
 
@@ -189,17 +192,18 @@ def measured(
 def test_normal_intervals_are_those_of_the_textbook(
     measured: dict[int, Delineation], normal: list[int]
 ) -> None:
+    """But for QRS, which the outermost marks of twelve leads make longer than one lead is."""
     found = [measured[row] for row in normal]
     assert 145 <= np.nanmedian([f.pr_ms for f in found]) <= 170
-    assert 80 <= np.nanmedian([f.qrs_ms for f in found]) <= 100
-    assert 350 <= np.nanmedian([f.qt_ms for f in found]) <= 410
-    assert np.mean([f.qrs_ms < 120 for f in found]) >= 0.98
+    assert 105 <= np.nanmedian([f.qrs_ms for f in found]) <= 120
+    assert 370 <= np.nanmedian([f.qt_ms for f in found]) <= 420
+    assert np.mean([f.qrs_ms < 140 for f in found]) >= 0.95
     assert np.mean([f.p_coherence > 0.4 for f in found]) >= 0.95
 
 
 @pytest.mark.parametrize(
     ("label", "quantity", "sign", "least"),
-    [("CRBBB", "qrs_ms", 1, 0.97), ("CLBBB", "qrs_ms", 1, 0.97), ("1AVB", "pr_ms", 1, 0.85),
+    [("CRBBB", "qrs_ms", 1, 0.98), ("CLBBB", "qrs_ms", 1, 0.98), ("1AVB", "pr_ms", 1, 0.88),
      ("AFIB", "rr_irregularity", 1, 0.94), ("AFIB", "p_coherence", -1, 0.95)],
 )  # fmt: skip
 def test_labels_are_told_from_normal(
