@@ -12,7 +12,7 @@ labels of 1,987 records of PTB-XL (``tests/corpora/test_delineate.py``).
 As cardiologists do, it marks QRS some 12 ms outside of where its slope sets in. That and the
 outermost of twelve leads make intervals longer than those of one lead or of most analysers:
 QRS of the normal records of PTB-XL is 112 ms in the median, so limits such as 120 ms for a wide
-QRS do not carry over.
+QRS do not carry over. Noise makes P and T a little longer.
 """
 
 from __future__ import annotations
@@ -47,14 +47,15 @@ from scaling.identity import LEADS
 INDEPENDENT = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")  # the others follow from I and II
 MIN_P_COHERENCE = 0.4  # below it there is no P wave to measure PR from
 FAINT = 0.2  # of the median size of QRS: a lead below it has no say in the intervals
+END_S = 0.01  # what ends so near to an end of the recording was cut there
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Delineation:
     """Rate, rhythm and intervals of one recording; NaN where there is none to measure.
 
-    Intervals step by 2 ms. What is recorded at 100 Hz is interpolated: against the same
-    recordings at 500 Hz, QRS, PR and QT then differ by a few milliseconds.
+    Intervals step by 2 ms. What is recorded at 100 Hz is interpolated: 100 recordings
+    of PTB-XL differ from themselves at 500 Hz by 2 ms in the median, nine of ten by 10 at most.
 
     Attributes:
         beats: heart beats found.
@@ -86,7 +87,8 @@ class Waves:
 
     ``p``, ``qrs`` and ``t`` are (beats, leads, 3): onset, peak and offset in seconds from the
     first sample; NaN where there is no such wave, or not whole in the recording. The peak is
-    the sample farthest from the line between onset and offset.
+    the sample farthest from the line between onset and offset; of QRS that is R, unless R is
+    below a tenth of S.
 
     Attributes:
         leads: lead names in order.
@@ -189,9 +191,9 @@ def delineate_beats(
             own = _places(beat_LT[None, sought], beat_LT[sought], rr_s)
             marks[k] = np.stack(_waves(beat_LT, own), axis=1)
     marks = (marks + (peaks - BEFORE)[:, None, None, None] - before) / WORK_HZ
-    with np.errstate(invalid="ignore"):
-        outside = (marks < 0) | (marks > (x_LT.shape[1] - 1) / WORK_HZ)
-    marks[outside.any(axis=-1)] = np.nan
+    last_s = (x_LT.shape[1] - 1) / WORK_HZ
+    whole = (marks >= END_S) & (marks <= last_s - END_S)
+    marks[~whole.all(axis=-1)] = np.nan
     return Waves(leads=names, p=marks[:, :, 0], qrs=marks[:, :, 1], t=marks[:, :, 2])
 
 
@@ -235,7 +237,7 @@ def _waves(x_RT: NDArray[np.float64], places: _Places) -> list[NDArray[np.float6
     if places.t is not None:
         peak, end = places.t
         falling = max(offset + 15, end - 80), end - 10
-        found[2] = lead_bounds(x_RT, T, (max(offset + 10, peak - 90), peak), falling)
+        found[2] = lead_bounds(x_RT, T, (max(offset + 10, peak - 60), peak), falling)
     return found
 
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from scaling.corpora.corpus import Corpus
-from scaling.corpora.delineate import Delineation, delineate
+from scaling.corpora.delineate import Delineation, delineate, delineate_beats
 from scaling.corpora.errors import CorpusError, UnusableError
+from scaling.corpora.median_beat import feet
 from scaling.evaluation.metrics import auroc
 from scaling.identity import LEADS
 
@@ -157,6 +158,62 @@ def test_noise_is_measured_or_not_but_never_an_error(seed: int, fs_hz: int) -> N
     assert math.isnan(found.qrs_ms) or 0 <= found.qrs_ms <= 530
     assert math.isnan(found.pr_ms) or 0 < found.pr_ms <= 500
     assert math.isnan(found.p_coherence) or found.p_coherence <= 1
+    waves = delineate_beats(signal, fs_hz, LEADS[:leads])
+    for wave in (waves.p, waves.qrs, waves.t):
+        assert wave.shape == (found.beats, leads, 3)
+        there = wave[np.isfinite(wave).all(axis=-1)]
+        assert there.size == np.isfinite(wave).sum()
+        assert (np.diff(there, axis=-1) >= 0).all()
+        assert (there >= 0).all() and (there < seconds).all()
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_a_foot_is_where_a_ramp_ends(step: int) -> None:
+    x = np.array([np.interp(np.arange(100), [0, 20, 20 + n], [5, 5, 1]) for n in (10, 30)])
+    start, stop = np.array([22, 22]), np.array([80, 90])
+    if step < 0:
+        x, start, stop = x[:, ::-1], 99 - start, 99 - stop
+    corners = np.array([30, 50]) if step > 0 else 99 - np.array([30, 50])
+    assert feet(x, start, stop).tolist() == corners.tolist()
+
+
+def test_waves_of_each_beat_lie_where_they_were_drawn() -> None:
+    beats = regular(70.0)
+    waves = delineate_beats(draw(beats, noise_mv=0.003), 500, (*LEADS[:-1], "V9"))
+    assert waves.leads == LEADS[:-1]
+    assert waves.qrs.shape == (len(beats), 11, 3)
+    ms = [1000 * (wave - beats[:, None, None]) for wave in (waves.p, waves.qrs, waves.t)]
+    found = np.array([np.nanmedian(wave, axis=(0, 1)) for wave in ms])
+    drawn = np.array([[-160, -110, -60], [0, 27, 54], [230, 310, 390]], np.float64)
+    drawn[1, [0, 2]] += -OUTSIDE_MS, OUTSIDE_MS
+    assert np.abs(found - drawn).max() <= 14
+    assert np.isfinite(waves.qrs[:-1]).all() and np.isfinite(waves.t[:-1]).all()
+    assert np.isfinite(waves.p[1:]).all()
+
+
+def test_waves_that_the_recording_cuts_are_left_out() -> None:
+    signal = draw(regular(70.0))[:, 100:4550]  # the first P, and the T of 8.87 s
+    waves = delineate_beats(signal, 500, LEADS)
+    assert np.isnan(waves.p[0]).all() and np.isfinite(waves.qrs[0]).all()
+    assert waves.qrs[-1, :, 0].mean() > 8.6 and np.isnan(waves.t[-1]).all()
+
+
+def test_a_beat_unlike_the_others_has_its_own_waves_and_no_p() -> None:
+    beats = regular(70.0)
+    signal, wide = draw(beats), draw(beats[4:5] - 0.25, qrs_ms=170.0, p=0.0, noise_mv=0.0)
+    t = np.arange(signal.shape[1]) / 500
+    gone = (t > beats[4] - 0.35) & (t < beats[4] + 0.45)
+    signal[:, gone] = -2.0 * wide[:, gone]
+    waves = delineate_beats(signal, 500, LEADS)
+    assert len(waves.qrs) == len(beats)
+    widths = 1000 * np.median(waves.qrs[:, :, 2] - waves.qrs[:, :, 0], axis=1)
+    assert widths[4] > np.delete(widths, 4).max() + 30
+    assert np.isnan(waves.p[4]).all() and np.isfinite(waves.p[3]).all()
+
+
+def test_fibrillation_has_no_p_in_any_beat() -> None:
+    waves = delineate_beats(draw(irregular(), p=0.0), 500, LEADS)
+    assert np.isnan(waves.p).all() and np.isfinite(waves.qrs[1:-1]).all()
 
 
 # Against the labels that cardiologists gave to PTB-XL: the validation the delineator rests on.
