@@ -134,19 +134,7 @@ def delineate(
     """
     x_LT, names, peaks_s = _prepared(signal_LT, fs_hz, leads, r_peaks)
     rr_s, irregularity = _rhythm(peaks_s)
-    sought = [i for i, name in enumerate(names) if name in INDEPENDENT]
-    peaks, alike = align(x_LT[sought], np.round(peaks_s * WORK_HZ).astype(np.int64))
-    p_ms = pr_ms = qrs_ms = qt_ms = coherence = math.nan
-    if len(peaks):
-        beats_NLT = cut(x_LT, peaks[dominant(alike)])
-        median_LT = np.median(beats_NLT, axis=0)
-        places = _places(beats_NLT[:, sought], median_LT[sought], rr_s)
-        size = sizes(median_LT)
-        loud_LT = median_LT[size >= FAINT * np.median(size)]
-        p, qrs, t = (_outermost(wave) for wave in _waves(loud_LT, places))
-        coherence = places.p_coherence
-        p_ms, pr_ms = p[1] - p[0], qrs[0] - p[0]
-        qrs_ms, qt_ms = qrs[1] - qrs[0], t[1] - qrs[0]
+    coherence, p_ms, pr_ms, qrs_ms, qt_ms = _measured(x_LT, names, peaks_s, rr_s)
     return Delineation(
         beats=len(peaks_s),
         rate_bpm=60.0 / rr_s,
@@ -214,6 +202,23 @@ def _prepared(
     return work_signal(signal[used], fs_hz), tuple(leads[i] for i in used), peaks_s
 
 
+def _measured(
+    x_LT: NDArray[np.float64], names: Sequence[str], peaks_s: NDArray[np.float64], rr_s: float
+) -> tuple[float, float, float, float, float]:
+    """Coherence of P, and P, PR, QRS and QT in milliseconds, of the median beat."""
+    sought = [i for i, name in enumerate(names) if name in INDEPENDENT]
+    peaks, alike = align(x_LT[sought], np.round(peaks_s * WORK_HZ).astype(np.int64))
+    if not len(peaks):
+        return (math.nan,) * 5
+    beats_NLT = cut(x_LT, peaks[dominant(alike)])
+    median_LT = np.median(beats_NLT, axis=0)
+    places = _places(beats_NLT[:, sought], median_LT[sought], rr_s)
+    size = sizes(median_LT)
+    loud_LT = median_LT[size >= FAINT * np.median(size)]
+    p, qrs, t = (_outermost_ms(wave) for wave in _waves(loud_LT, places))
+    return places.p_coherence, p[1] - p[0], qrs[0] - p[0], qrs[1] - qrs[0], t[1] - qrs[0]
+
+
 def _places(beats_NLT: NDArray[np.float64], median_LT: NDArray[np.float64], rr_s: float) -> _Places:
     """Where the waves of the median of some beats lie; no T and no P without a rate."""
     qrs = find_qrs(median_LT)
@@ -241,8 +246,8 @@ def _waves(x_RT: NDArray[np.float64], places: _Places) -> list[NDArray[np.float6
     return found
 
 
-def _outermost(wave_R3: NDArray[np.float64]) -> tuple[float, float]:
-    """Earliest onset and latest offset in milliseconds."""
+def _outermost_ms(wave_R3: NDArray[np.float64]) -> tuple[float, float]:
+    """Earliest onset and latest offset."""
     step_ms = 1000 / WORK_HZ
     return float(wave_R3[:, 0].min()) * step_ms, float(wave_R3[:, 2].max()) * step_ms
 
