@@ -14,17 +14,18 @@ from scaling.corpora.sources.base import Recording
 def ptbxl(shared: Path, fs_hz: int) -> dict[int, Recording]:
     """``ecg_id`` -> recording, at 100 Hz (1,987) or 500 Hz (100)."""
     folder = shared / "data/ptb-xl" / f"records{fs_hz}"
-    return {int(head.stem[:5]): _read(head, ".dat", 0) for head in sorted(folder.rglob("*.hea"))}
+    return {int(head.stem[:5]): read(head, ".dat", 0) for head in sorted(folder.rglob("*.hea"))}
 
 
 @functools.cache
 def challenge(shared: Path) -> dict[str, Recording]:
     """Record name -> recording (123)."""
     folder = shared / "data/challenge-2021"
-    return {head.stem: _read(head, ".mat", 24) for head in sorted(folder.rglob("*.hea"))}
+    return {head.stem: read(head, ".mat", 24) for head in sorted(folder.rglob("*.hea"))}
 
 
-def _read(head: Path, suffix: str, skip: int) -> Recording:
+def read(head: Path, suffix: str, skip: int) -> Recording:
+    """A record of format 16, after ``skip`` bytes."""
     first, *lines = head.read_text().splitlines()
     _, leads, fs_hz, samples = first.split()[:4]
     fields = [line.split() for line in lines[: int(leads)]]
