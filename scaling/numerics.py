@@ -38,7 +38,7 @@ NUMERICS: dict[str, int] = {
     "objectives.masked": 1,
     "objectives.codebook": 1,
     "objectives.untrained": 1,
-    "training": 1,
+    "training": 2,
     "evaluation.held_out": 1,
     "evaluation.metrics": 2,
     "evaluation.linear_probe": 1,

@@ -274,7 +274,7 @@ GOLDEN: dict[tuple[str, int], Numbers] = {
     ("objectives.contrastive", 2): [4.72172, 4.72139, 3.38425],
     ("objectives.masked", 1): [1.92241, 2.02046, 1.92104],
     ("objectives.untrained", 1): [0.00440599, 0.944216, 0],
-    ("training", 1): [0.601926, 0.456205, 0.419515, 0.365132],
+    ("training", 2): [0.601926, 0.456205, 0.419515, 0.365132],
     ("evaluation.held_out", 1): [0.393213, 0.0168421],
     ("evaluation.metrics", 2): [
         0.495974,
