@@ -28,7 +28,7 @@ NUMERICS: dict[str, int] = {
     "corpora.convert": 1,
     "corpora.splits": 1,
     "label_sets": 1,
-    "models.resnet": 1,
+    "models.resnet": 2,
     "models.transformer": 2,
     "models.vq_hbr": 1,
     "objectives.supervised": 1,

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from scaling.bf16 import emulated
 from scaling.identity import Job, Training
 from sweeps.parents import Done, Lineage
 from sweeps.points import UNTRAINED
@@ -13,7 +14,8 @@ from sweeps.points import UNTRAINED
 COLLINEAR = 0.9
 FEWEST = 3
 CPUINFO, NVIDIA = Path("/proc/cpuinfo"), Path("/proc/driver/nvidia/version")
-BF16_FLAGS = {"avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16"}
+# Not avx_ne_convert, which converts bf16 without AVX512: PyTorch does not use it.
+BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 
 Sized = Sequence[tuple[Training, int]]
 
@@ -128,21 +130,26 @@ def _bf16(trials: Sized) -> Iterator[str]:
     if any(t.recipe.precision == "bf16" for t, _ in trials) and not has_bf16():
         yield (
             "precision bf16, but this machine has neither a GPU nor a CPU with bf16 instructions: "
-            "it will be slower than float32 here"
+            + emulated(avx512="avx512bw" in _cpu_flags())
         )
 
 
 def has_bf16() -> bool:
     """Whether bf16 is worth it on this machine; True where that cannot be told."""
-    if NVIDIA.exists() or not CPUINFO.exists():
-        return True
-    flags = {
+    flags = _cpu_flags()
+    return NVIDIA.exists() or not flags or bool(flags & BF16_FLAGS)
+
+
+def _cpu_flags() -> set[str]:
+    """What the processor can do, as Linux names it; empty where that cannot be told."""
+    if not CPUINFO.exists():
+        return set()
+    return {
         flag
         for line in CPUINFO.read_text(errors="replace").splitlines()
         if line.startswith(("flags", "Features"))
         for flag in line.split(":")[1].split()
     }
-    return not flags or bool(flags & BF16_FLAGS)
 
 
 def _seen_before(stages: Sequence[Done]) -> Iterator[str]:

@@ -36,7 +36,7 @@ def run_block(block: nn.Module, again: bool, *inputs: Any) -> Any:
 @contextlib.contextmanager
 def _statistics_kept(block: nn.Module) -> Iterator[None]:
     """The second pass over a block must not move its running statistics again."""
-    norms = [m for m in block.modules() if isinstance(m, nn.BatchNorm1d)]
+    norms = [m for m in block.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
     kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
         norm.momentum, norm.num_batches_tracked = 0.0, None

@@ -8,15 +8,39 @@ flatten, so the number of parameters does not depend on the length of the record
 Sizes are named ``d<blocks>w<channels of the last block>``. Channels follow Ribeiro's ramp
 64, 128, 196, 256, 320 resampled to the number of blocks and scaled to the last width
 (the reading of S1's Table S.4 in which all ten sizes fall into their decade).
+
+Parameters are those of one-dimensional layers, but what is computed are two-dimensional ones on
+images one sample high, (B, C, 1, T), in channels-last memory: the same sums, which libraries
+have much faster kernels for. ``docs/models.md`` has the figures.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv2d
 
 from scaling.models.checkpointing import run_block
 from scaling.models.resnet_sizes import LADDER, shortest, too_short
+
+
+class Conv(nn.Conv1d):
+    """A one-dimensional convolution without bias along the last axis of (B, C, 1, T).
+
+    Args:
+        width_in: input channels.
+        width: output channels.
+        kernel: length, odd; padded so that stride 1 keeps the number of samples.
+        stride: of time.
+    """
+
+    def __init__(self, width_in: int, width: int, kernel: int, stride: int = 1) -> None:
+        super().__init__(width_in, width, kernel, stride, padding=kernel // 2, bias=False)
+
+    def forward(self, x_BC1T: Tensor) -> Tensor:
+        """(B, C_in, 1, T) to (B, C, 1, ceil(T / stride)), in the memory format of the input."""
+        weight = self.weight.unsqueeze(2)  # here, so that weights keep their names and shapes
+        return conv2d(x_BC1T, weight, None, (1, *self.stride), (0, self.kernel_size[0] // 2))
 
 
 class Block(nn.Module):
@@ -24,20 +48,18 @@ class Block(nn.Module):
 
     def __init__(self, width_in: int, width: int, stride: int, kernel: int, dropout: float) -> None:
         super().__init__()
-        pad = kernel // 2
-        self.conv1 = nn.Conv1d(width_in, width, kernel, padding=pad, bias=False)
-        self.bn1 = nn.BatchNorm1d(width)
-        self.conv2 = nn.Conv1d(width, width, kernel, stride, padding=pad, bias=False)
-        self.bn2 = nn.BatchNorm1d(width)
+        self.conv1 = Conv(width_in, width, kernel)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = Conv(width, width, kernel, stride)
+        self.bn2 = nn.BatchNorm2d(width)
         self.dropout = nn.Dropout(dropout)
-        self.pool = nn.MaxPool1d(stride, ceil_mode=True) if stride > 1 else nn.Identity()
-        same = width_in == width
-        self.skip = nn.Identity() if same else nn.Conv1d(width_in, width, 1, bias=False)
+        self.pool = nn.MaxPool2d((1, stride), ceil_mode=True) if stride > 1 else nn.Identity()
+        self.skip = nn.Identity() if width_in == width else Conv(width_in, width, 1)
 
-    def forward(self, y_BCT: Tensor, x_BCT: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C_in, T) twice to (B, C, ceil(T / stride)) twice."""
-        h = self.dropout(torch.relu(self.bn1(self.conv1(x_BCT))))
-        y = self.conv2(h) + self.skip(self.pool(y_BCT))
+    def forward(self, y_BC1T: Tensor, x_BC1T: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C_in, 1, T) twice to (B, C, 1, ceil(T / stride)) twice."""
+        h = self.dropout(torch.relu(self.bn1(self.conv1(x_BC1T))))
+        y = self.conv2(h) + self.skip(self.pool(y_BC1T))
         return y, self.dropout(torch.relu(self.bn2(y)))
 
 
@@ -59,8 +81,8 @@ class ResNet1d(nn.Module):
         super().__init__()
         shape = LADDER[size]
         kernel, stem = shape.kernel, shape.channels[0]
-        self.conv1 = nn.Conv1d(leads, stem, kernel, padding=kernel // 2, bias=False)
-        self.bn1 = nn.BatchNorm1d(stem)
+        self.conv1 = Conv(leads, stem, kernel)
+        self.bn1 = nn.BatchNorm2d(stem)
         widths = (stem, *shape.channels)
         self.blocks = nn.ModuleList(
             Block(before, after, stride, kernel, dropout)
@@ -69,7 +91,7 @@ class ResNet1d(nn.Module):
         self.features = shape.channels[-1]
         self.size, self.shortest, self.checkpoint_blocks = size, shortest(size), False
         for module in self.modules():
-            if isinstance(module, nn.Conv1d):
+            if isinstance(module, Conv):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
     def forward(self, x_BLT: Tensor, r_peaks_BP: Tensor | None = None) -> Tensor:
@@ -80,9 +102,15 @@ class ResNet1d(nn.Module):
         """
         if x_BLT.shape[-1] < self.shortest:
             raise ValueError(too_short(self.size, x_BLT.shape[-1]))
-        x = self.bn1(self.conv1(x_BLT))
+        x = self.conv1(_channels_last(x_BLT.unsqueeze(2)))
+        x = self.bn1(_channels_last(x))  # a copy with one lead only, which has no order of axes
         y = x
         for block in self.blocks:
             y, x = run_block(block, self.checkpoint_blocks, y, x)
-        features: Tensor = x.mean(dim=-1)
+        features: Tensor = x.mean(dim=(2, 3))
         return features
+
+
+def _channels_last(x_BC1T: Tensor) -> Tensor:
+    """The same numbers, those of all channels at one sample side by side in memory."""
+    return x_BC1T.contiguous(memory_format=torch.channels_last)

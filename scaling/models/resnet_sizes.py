@@ -44,14 +44,18 @@ def ramp(depth: int, width: int) -> tuple[int, ...]:
 # Every block halves time in S1's sizes: legal for all ten at 1000 samples and at 500 (the
 # original's factor of 4 runs out of samples at seven blocks). Laptop sizes have two blocks that
 # each divide time by 4, which sees as far at half the cost, and start at half their width:
-# Ribeiro's ramp would leave them two or three channels, too few to keep the P wave.
+# Ribeiro's ramp would leave them two or three channels, too few to keep the P wave. Channels in
+# multiples of 16 (8 at the smallest) fill vector registers, and do more MACs a second.
 LADDER: dict[str, Shape] = {
     "d2w6": Shape((3, 6), (4, 4), laptop=True),
     "d2w12": Shape((6, 12), (4, 4), laptop=True),
+    "d2w16": Shape((8, 16), (4, 4), laptop=True),
     "d2w24": Shape((12, 24), (4, 4), laptop=True),
+    "d2w32": Shape((16, 32), (4, 4), laptop=True),
     "d2w36": Shape((18, 36), (4, 4), laptop=True),
     "d2w48": Shape((24, 48), (4, 4), laptop=True),
     "d2w64": Shape((32, 64), (4, 4), laptop=True),
+    "d2w96": Shape((48, 96), (4, 4), laptop=True),
     "d3w24": Shape((5, 15, 24), (2, 2, 2)),
     "d3w48": Shape((10, 29, 48), (2, 2, 2)),
     "d4w64": Shape((13, 30, 47, 64), (2, 2, 2, 2)),

@@ -62,7 +62,7 @@ class Run:
         self.generator = torch.Generator().manual_seed(seed)
         self.parameters = list(model.parameters())
         self.optimiser = torch.optim.AdamW(
-            self.parameters, lr=recipe.lr, weight_decay=recipe.weight_decay
+            self.parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
         )
         self.device = self.parameters[0].device
         self.check_every = CHECK_EVERY if self.device.type == "cuda" else 1

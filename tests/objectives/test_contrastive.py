@@ -115,7 +115,7 @@ def test_both_halves_share_one_batch_of_statistics() -> None:
     built(x)
     inside = torch.cat([x[:, :, :150], x[:, :, 150:]])
     assert isinstance(built.backbone, ResNet1d)
-    mean = built.backbone.conv1(inside).mean(dim=(0, 2)).detach()
+    mean = built.backbone.conv1(inside.unsqueeze(2)).mean(dim=(0, 2, 3)).detach()
     torch.testing.assert_close(built.backbone.bn1.running_mean, 0.1 * mean)
 
 

@@ -74,13 +74,30 @@ def test_classes_without_a_positive_record_are_named(write_grid: WriteGrid, tmp_
 
 
 @pytest.mark.parametrize(
-    ("flags", "slow"), [("sse avx2", True), ("avx512f avx512_bf16", False), ("", False)]
+    ("flags", "times"),
+    [
+        ("sse avx2", "3 to 11"),
+        ("avx2 avx_ne_convert", "3 to 11"),
+        ("avx512f avx512bw", "1 to 3"),
+        ("avx512f avx512bw avx512_bf16", None),
+        ("", None),
+    ],
 )
 def test_bf16_where_there_is_none(
-    flags: str, slow: bool, write_grid: WriteGrid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    flags: str,
+    times: str | None,
+    write_grid: WriteGrid,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : {flags}\n")
     monkeypatch.setattr(plan_warnings, "CPUINFO", tmp_path / "cpuinfo")
     monkeypatch.setattr(plan_warnings, "NVIDIA", tmp_path / "none")
     plan = plan_of(write_grid(GRID.replace("FAMILIES", "resnet: [d2w6]")))
-    assert any("bf16" in warning for warning in plan.warnings) is slow
+    found = [warning for warning in plan.warnings if "bf16" in warning]
+    if times is None:
+        assert not found
+        return
+    (warning,) = found
+    assert f"a training step took {times} times as long as in float32" in warning
+    assert warning.endswith("set precision: float32 in the recipe")

@@ -13,6 +13,7 @@ import torch
 from scaling.corpora.corpus import Corpus
 from scaling.identity import LEADS, Evaluation, Job, Recipe, Training
 from scaling.models.slots import LOSE_SOME
+from scaling.training import device
 from scaling.training.data import open_corpus
 from scaling.training.device import bf16_note
 from scaling.training.selection import select, training_classes, training_rows
@@ -160,11 +161,36 @@ def test_bf16_without_the_hardware_is_said(
 ) -> None:
     recipe = dataclasses.replace(SUPERVISED.recipe, precision="bf16")
     training = dataclasses.replace(SUPERVISED, recipe=recipe)
-    monkeypatch.setattr("scaling.training.device.cpu_has_bf16", lambda: False)
-    assert bf16_note(CPU) == "cpu x1 has no bf16 arithmetic: precision float32 is likely faster"
-    assert bf16_note(CPU) in run(training, trials)["notes"]
-    monkeypatch.setattr("scaling.training.device.cpu_has_bf16", lambda: True)
+    monkeypatch.setattr(device, "cpu_has_bf16", lambda: False)
+    note = bf16_note(CPU)
+    assert note.startswith("cpu x1 has no bf16 arithmetic: bf16 is emulated, and with AVX")
+    assert note.endswith("set precision: float32 in the recipe")
+    assert note in run(training, trials)["notes"]
+    monkeypatch.setattr(device, "cpu_has_bf16", lambda: True)
     assert bf16_note(CPU) == ""
+
+
+@pytest.mark.parametrize(
+    ("onednn", "found", "times"),
+    [
+        (False, {"avx2": True}, "3 to 11"),
+        (False, {"avx2": True, "avx_ne_convert": True}, "3 to 11"),
+        (True, {"avx512_bw": True, "avx512_bf16": False}, "1 to 3"),  # oneDNN says yes all the same
+        (True, {"avx512_bw": True, "avx512_bf16": True}, None),
+        (True, {"amx_bf16": True}, None),
+        (True, {"neon": True, "bf16": True}, None),
+        (False, {"neon": True, "bf16": True}, "3 to 11"),  # there, but not used
+    ],
+)
+def test_bf16_is_looked_for_in_the_processor(
+    onednn: bool, found: dict[str, bool], times: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "_onednn_takes_bf16", lambda: onednn)
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: found)
+    if times is None:
+        assert bf16_note(CPU) == ""
+    else:
+        assert f"took {times} times as long as in float32" in bf16_note(CPU)
 
 
 def test_notes_survive_in_the_record(trials: Workspace) -> None:
