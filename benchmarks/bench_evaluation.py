@@ -1,6 +1,6 @@
 """The share of evaluation in training, and Transformer steps against a plain loop.
 
-``python benchmarks/bench_evaluation.py`` takes about three minutes on one core. It prints the
+``python -m benchmarks.bench_evaluation.py`` takes about three minutes on one core. It prints the
 share of a trial that its curve takes, for every default size: 40 steps of 64 records, then 1,024
 validation records and, where the loss improved, as many test records. The improved share is that
 of the curves in ``results/first-laws/evaluations.csv``, 253 of 384 evaluations. Then steps of
@@ -15,10 +15,10 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
-from hearts import hearts
 from torch import nn
 
 from scaling.identity import CorpusSpec, Recipe, Training
@@ -30,6 +30,10 @@ from scaling.training.data import Split
 from scaling.training.device import device_name, pick_device
 from scaling.training.run import Run
 from scaling.training.trainer import initial_model
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # also as a module
+
+from hearts import hearts
 
 SHARE_LIMIT = 0.20  # most of a trial's time that its curve may take
 GAIN_LIMIT = 1.7  # least throughput of ours over that of the plain loop

@@ -1,6 +1,6 @@
 """Seconds of a training step of each laptop size, and model-FLOPs utilisation on a GPU.
 
-``python benchmarks/bench_models.py`` takes half a minute: batch 64, 12 x 500 samples, one thread,
+``python -m benchmarks.bench_models.py`` takes half a minute: batch 64, 12 x 500 samples, one thread,
 medians, in processor seconds, which other programs on the machine do not stretch. With CUDA it
 also prints the utilisation of the largest ResNet and Transformer at 12 x 1000 samples in bf16:
 C of a step (6 x MACs x batch) over its seconds and the GPU's peak.
@@ -11,14 +11,18 @@ from __future__ import annotations
 import statistics
 import sys
 import time
+from pathlib import Path
 
 import torch
-from hearts import hearts
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from scaling.cost import count, training_flops
 from scaling.models import resnet_sizes, transformer_sizes
 from scaling.models.classifier import Classifier
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # also as a module
+
+from hearts import hearts
 
 LEADS, LABELS, WARM, STEPS = 12, 6, 3, 9
 LAPTOP = [("resnet", size) for size, shape in resnet_sizes.LADDER.items() if shape.laptop]

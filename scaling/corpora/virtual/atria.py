@@ -66,7 +66,7 @@ def _detail(x: Latents, span: Tensor, size: Tensor) -> Waves:
 def p_duration_ms(x: Latents) -> Tensor:
     """Duration of the P wave, (B,)."""
     return (
-        102.0 + 8.0 * x.draws.one("p duration") + 22.0 * x["left_atrium"]
+        108.0 + 8.0 * x.draws.one("p duration") + 22.0 * x["left_atrium"]
         + 0.08 * (x["pr_ms"] - 160.0)
     ).clamp(70.0, 160.0)  # fmt: skip
 

@@ -176,9 +176,7 @@ def _on_test_split(
     return losses
 
 
-def _losses(
-    chances: Chances, labels: NDArray[np.uint8], valid: NDArray[np.bool_]
-) -> Array:
+def _losses(chances: Chances, labels: NDArray[np.uint8], valid: NDArray[np.bool_]) -> Array:
     # A label that none of the imagined readers gave is as likely as a quarter of one.
     least = 0.25 / MANY_READERS
     p = np.where(chances.variance > 0.0, chances.classes, chances.classes.clip(least, 1.0 - least))

@@ -21,7 +21,16 @@ from scaling.corpora.virtual.latents import (
     hypertrophy,
 )
 from scaling.corpora.virtual.smooth import power
-from scaling.corpora.virtual.waves import Waves, dot, in_chest, join, near_field, turned, vector, waves_of
+from scaling.corpora.virtual.waves import (
+    Waves,
+    dot,
+    in_chest,
+    join,
+    near_field,
+    turned,
+    vector,
+    waves_of,
+)
 
 # Septum, early, main, late, base: fraction of QRS, width (sigma) as such, dipole in mV.
 SEQUENCE = ((0.20, 0.070), (0.33, 0.070), (0.455, 0.085), (0.58, 0.080), (0.72, 0.085))

@@ -131,9 +131,7 @@ def entropy(p: Array) -> Array:
     return found
 
 
-def hidden_entropy(
-    p: Array, weight: Array, known: Array | None = None
-) -> tuple[Array, Array]:
+def hidden_entropy(p: Array, weight: Array, known: Array | None = None) -> tuple[Array, Array]:
     """Entropy that the uncertainty of the findings adds to a label.
 
     Args:

@@ -55,7 +55,8 @@ def repolarisation(x: Latents, qrs: Waves) -> Repolarisation:
     t = t * change * (1.0 - 0.75 * left) * torch.exp(0.5 * x["log_voltage"])[:, None] - against
     # Beyond the dipole: the front wall is nearest V2, and its T higher there than in V4.
     near = in_chest(t.new_tensor(NEAR_T)) + 0.12 * near_field(x.shape("near t", 6))
-    near = near * (change[:, 2:] * (1.0 - left)) * (size * torch.exp(0.5 * x["log_voltage"]))[:, None]
+    height = size * torch.exp(0.5 * x["log_voltage"])
+    near = near * change[:, 2:] * (1.0 - left) * height[:, None]
     early = 0.04 * x.shape("early t", 3) * size[:, None] + 0.25 * (t * (change < 0))
     u = (0.018 * torch.exp(0.4 * draws.one("u size")) + 0.10 * x["u_wave"])[:, None] * vector(
         male, 0.6, 0.5, -0.9
@@ -67,6 +68,7 @@ def repolarisation(x: Latents, qrs: Waves) -> Repolarisation:
     rise = 0.130 * torch.exp(0.16 * shape[:, 2]) * narrow
     one = torch.ones_like(peak)
     detail = _detail(x)
+    assert detail.near is not None
     waves = Waves(
         torch.cat([torch.stack([peak, peak - 0.17, 1.19 * one], 1), detail.centre], 1),
         torch.cat([torch.stack([rise, 0.09 * one, 0.07 * one], 1), detail.left], 1),

@@ -39,9 +39,7 @@ class Waves:
 def join(parts: Sequence[Waves]) -> Waves:
     """Several parts of a QRS complex, symmetric waves all, side by side."""
     sigma = torch.cat([w.left for w in parts], 1)
-    near = [
-        w.vector.new_zeros(*w.vector.shape[:2], 8) if w.near is None else w.near for w in parts
-    ]
+    near = [w.vector.new_zeros(*w.vector.shape[:2], 8) if w.near is None else w.near for w in parts]
     return Waves(
         torch.cat([w.centre for w in parts], 1), sigma, sigma,
         torch.cat([w.vector for w in parts], 1), torch.cat(near, 1),

@@ -98,7 +98,7 @@ class Cohort:
     about: str
     population: Population
     device: Device
-    readings: dict[str, Reading | Outcome]
+    readings: Mapping[str, Reading | Outcome]
     tasks: dict[str, Task]
     slip: float = 0.0
 

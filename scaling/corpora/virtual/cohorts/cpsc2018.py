@@ -12,9 +12,7 @@ SLIP = 0.02
 READINGS = {
     "AFIB": Reading(c.AF),
     "VPC": Reading(c.PVCS),
-    "NORM": Reading(
-        none_of(c.ABNORMAL, c.AVB1, c.PACS, c.PVCS, c.SLOW_SINUS, c.FAST_SINUS)
-    ),
+    "NORM": Reading(none_of(c.ABNORMAL, c.AVB1, c.PACS, c.PVCS, c.SLOW_SINUS, c.FAST_SINUS)),
     "1AVB": Reading(c.AVB1),
     "CRBBB": Reading(c.CRBBB),
     "STE": Reading(all_of(c.ANY_ST_UP, none_of(c.SECONDARY))),

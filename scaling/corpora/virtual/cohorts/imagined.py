@@ -66,9 +66,9 @@ def calculated(
     classes = np.stack(
         [1.0 - math.prod(1.0 - read[name] for name in part) for part in task.members.values()]
     )
-    belongs = np.ones(classes.shape[1:])
+    belongs: Array = np.ones(classes.shape[1:])
     if task.needs_label:
-        belongs = 1.0 - math.prod(1.0 - read[name] for name in task.readings)
+        belongs = belongs - math.prod(1.0 - read[name] for name in task.readings)
         classes = classes / belongs
     return Chances(classes=classes, belongs=belongs, variance=np.zeros_like(classes))
 
@@ -91,7 +91,9 @@ def counted(
         _block(task, readings, {k: v[i : i + step] for k, v in flat.items()}, slip, rng, readers)
         for i in range(0, count, step)
     ]
-    classes, belongs, variance = (np.concatenate(found, axis=-1) for found in zip(*parts, strict=True))
+    classes, belongs, variance = (
+        np.concatenate(found, axis=-1) for found in zip(*parts, strict=True)
+    )
     return Chances(
         classes=classes.reshape(-1, *shape),
         belongs=belongs.reshape(shape),

@@ -41,12 +41,8 @@ _LARGE_ANTERIOR = above("scar_anterior", 0.8, 0.07)
 # To some an inverted T alone is ischaemia, and some name its region.
 _BY_T = Opinion("T alone is ischaemia", 0.35)
 _BY_REGION = Opinion("ischaemia has a region", 0.5)
-_ISCHAEMIA = {
-    wall: any_of(c.ST_DOWN[wall], all_of(_BY_T, c.T_INVERTED[wall])) for wall in c.WALLS
-}
-_ANY_ISCHAEMIA = any_of(
-    c.ANY_ST_DOWN, all_of(_BY_T, c.ANY_T_INVERTED)
-)
+_ISCHAEMIA = {wall: any_of(c.ST_DOWN[wall], all_of(_BY_T, c.T_INVERTED[wall])) for wall in c.WALLS}
+_ANY_ISCHAEMIA = any_of(c.ANY_ST_DOWN, all_of(_BY_T, c.ANY_T_INVERTED))
 
 
 def _isch(walls: str, spared: str = "") -> Condition:
@@ -161,11 +157,9 @@ _NOT_NORMAL = [
     for name in scp.DIAGNOSTIC
     if name != "NORM"
 ]
-_AXIS = any_of(c.LEFT_AXIS, c.RIGHT_AXIS)
-_STATEMENTS["NORM"] = all_of(
-    c.SINUS,
-    none_of(c.CLEARLY_ABNORMAL, c.BIGEMINY, c.TRIGEMINY, *_NOT_NORMAL, all_of(_AXIS, Opinion("axis is not normal", 0.5))),
-)
+_NOT_NORMAL += [c.CLEARLY_ABNORMAL, c.BIGEMINY, c.TRIGEMINY]
+_NOT_NORMAL += [all_of(any_of(c.LEFT_AXIS, c.RIGHT_AXIS), Opinion("axis is not normal", 0.5))]
+_STATEMENTS["NORM"] = all_of(c.SINUS, none_of(*_NOT_NORMAL))
 READINGS = {code: Reading(_STATEMENTS[code]) for code in scp.STATEMENTS}
 
 PREVALENCE = {

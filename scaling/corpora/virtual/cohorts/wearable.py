@@ -11,7 +11,7 @@ from scaling.corpora.virtual.cohorts.base import Cohort, plain
 from scaling.corpora.virtual.cohorts.code import SIX
 from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.population import Population
-from scaling.corpora.virtual.reading import Reading, all_of, none_of
+from scaling.corpora.virtual.reading import Reading, all_of
 
 SLIP = 0.04
 READINGS = SIX | {
