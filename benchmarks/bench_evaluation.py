@@ -1,6 +1,6 @@
 """The share of evaluation in training, and Transformer steps against a plain loop.
 
-``python -m benchmarks.bench_evaluation.py`` takes about three minutes on one core. It prints the
+``python -m benchmarks.bench_evaluation`` takes about three minutes on one core. It prints the
 share of a trial that its curve takes, for every default size: 40 steps of 64 records, then 1,024
 validation records and, where the loss improved, as many test records. The improved share is that
 of the curves in ``results/first-laws/evaluations.csv``, 253 of 384 evaluations. Then steps of

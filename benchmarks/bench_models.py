@@ -1,6 +1,6 @@
 """Seconds of a training step of each laptop size, and model-FLOPs utilisation on a GPU.
 
-``python -m benchmarks.bench_models.py`` takes half a minute: batch 64, 12 x 500 samples, one thread,
+``python -m benchmarks.bench_models`` takes half a minute: batch 64, 12 x 500 samples, one thread,
 medians, in processor seconds, which other programs on the machine do not stretch. With CUDA it
 also prints the utilisation of the largest ResNet and Transformer at 12 x 1000 samples in bf16:
 C of a step (6 x MACs x batch) over its seconds and the GPU's peak.

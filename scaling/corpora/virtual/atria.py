@@ -36,7 +36,7 @@ def atrial(x: Latents) -> tuple[Waves, Waves]:
     times = ((0.36 * span, 0.155 * span), (0.64 * span, 0.155 * span))
     # Repolarisation of the atria turns against P and outlasts it: the level before QRS is lower
     # than that before P (Ta; Tranchesi et al. 1960, American Heart Journal 59:1).
-    strength = 0.23 * torch.exp(0.4 * draws.one("ta size"))[:, None]
+    strength = 0.25 * torch.exp(0.4 * draws.one("ta size"))[:, None]
     late = (1.0 * span + 75.0, 80.0 + 0.0 * span, -strength * (right + left))
     sinus = waves_of([(*times[0], right), (*times[1], left), late])
     shown = size.new_tensor((NEAR_P, (0.0,) * 6, NEAR_TA))

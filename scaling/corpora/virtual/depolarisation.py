@@ -48,8 +48,9 @@ LEFT_SIGMA = 0.088
 NEAR = 0.21
 NEAR_LATE = (0.0, 0.0, -0.08, -0.09, -0.02, 0.04)  # of the late phase, mV
 NEAR_SCAR = (0.0, 0.0, -0.30, -0.38, -0.10, 0.0)  # of an anterior scar
-NEAR_RIGHT = (0.06, -0.18, -0.08, 0.0, 0.06, 0.08)  # of the late forces of right block
-NEAR_LEFT = (0.0, 0.0, -0.48, -0.50, -0.50, -0.32)  # of left bundle-branch block
+NEAR_RIGHT = (0.06, -0.36, -0.16, -0.08, 0.0, 0.02)  # of the late forces of right block
+NEAR_LEFT = (0.0, 0.0, -0.48, -0.60, -0.45, -0.30)
+NEAR_ANTERIOR = (0.0, 0.0, -0.10, -0.28, -0.34, -0.30)  # of left anterior fascicular block, late  # of left bundle-branch block
 MEAN_AXIS_DEG = 42.0  # frontal axis that the means above give
 PATHWAYS = ((-0.55, 0.60, -0.50), (0.55, -0.65, -0.45), (0.75, 0.45, 0.40), (0.30, 0.85, 0.35))
 FOCI = (  # where ventricular beats begin: direction of the QRS they make
@@ -106,7 +107,9 @@ def _near(x: Latents, left: Tensor) -> Tensor:
     block = left[..., None] * left.new_tensor(NEAR_LEFT)
     course = left.new_tensor(((0.0,), (0.5,), (1.0,), (0.9,), (0.4,)))
     late = left.new_tensor(((0.0,), (0.0,), (0.0,), (1.0,), (0.6,))) * left.new_tensor(NEAR_LATE)
-    return course * (scar + block) + late * (1.0 - left[..., None])
+    fascicle = (x["lafb"].clamp(max=1.0)[:, None, None] - 0.1) * left.new_tensor(NEAR_ANTERIOR)
+    end = left.new_tensor(((0.0,), (0.0,), (0.0,), (1.0,), (0.8,)))
+    return course * (scar + block) + (late + end * fascicle) * (1.0 - left[..., None])
 
 
 def sequence_ms(x: Latents) -> Tensor:
@@ -135,7 +138,7 @@ def _loaded(x: Latents, v: Tensor) -> Tensor:
     ]
     v = v * gain[..., None] + torch.stack(add, 1)
     # In right block the front of the heart is late: it opposes what would point backwards.
-    back = v[..., 2].clamp(min=0.0) * h.new_tensor((0.0, 0.7, 0.95, 0.95, 0.9))
+    back = v[..., 2].clamp(min=0.0) * h.new_tensor((0.0, 0.85, 1.05, 1.0, 0.95))
     right = (x["rbbb"] / 0.8).clamp(max=1.0) * (0.85 + 0.15 * x.draws.share("right s"))
     back = back + h.new_tensor((0.0, 0.05, 0.2, 0.1, 0.0))
     side = 1.0 - right[:, None] * h.new_tensor((0.0, 0.1, 0.35, 0.3, 0.0))
@@ -147,9 +150,9 @@ def _scarred(x: Latents, v: Tensor) -> Tensor:
     a, i = x["scar_anterior"], x["scar_inferior"]
     s, p = x["scar_lateral"], x["scar_posterior"]
     add = [
-        vector(a, -0.10 * s + 0.25 * i, -0.30 * i, 0.42 * a - 0.05 * p),
-        vector(a, -0.12 * a - 0.55 * s + 0.5 * i, -0.42 * i, 0.55 * a - 0.25 * p),
-        vector(a, -0.25 * a - 0.45 * s + 0.25 * i, -0.18 * i, 0.30 * a - 0.60 * p),
+        vector(a, -0.10 * s + 0.45 * i, -0.34 * i, 0.42 * a - 0.05 * p),
+        vector(a, -0.12 * a - 0.55 * s + 0.65 * i, -0.36 * i, 0.55 * a - 0.25 * p),
+        vector(a, -0.25 * a - 0.45 * s + 0.2 * i, 0.0 * i, 0.30 * a - 0.60 * p),
         vector(a, -0.05 * a - 0.10 * s, -0.08 * i, 0.08 * a - 0.45 * p),
         vector(a, 0.0, 0.05 * i, -0.15 * p),
     ]
@@ -188,8 +191,8 @@ def _late_right(x: Latents, shift: Tensor, span: Tensor) -> Waves:
     rest = 0.34 * span + RIGHT_DELAY_MS * r
     n = x.draws.normal("late right", 8)
     grown = power(r.clamp(max=1.2), 0.8)
-    one = vector(r, -0.31, 0.00, -0.86) * torch.exp(0.3 * n[:, :1]) + 0.16 * n[:, 1:4]
-    two = vector(r, -0.31, -0.06, -0.58) * torch.exp(0.3 * n[:, 4:5]) + 0.14 * n[:, 5:8]
+    one = vector(r, -0.37, 0.00, -0.92) * torch.exp(0.3 * n[:, :1]) + 0.16 * n[:, 1:4]
+    two = vector(r, -0.37, -0.06, -0.54) * torch.exp(0.3 * n[:, 4:5]) + 0.14 * n[:, 5:8]
     late = waves_of([
         (start + 0.36 * rest, 0.19 * rest, one * grown[:, None]),
         (start + 0.66 * rest, 0.16 * rest, two * grown[:, None]),

@@ -199,6 +199,9 @@ def _repolarisation(
     f["t_lateral"] = f["t_lateral"] + 0.75 * strain
     f["st_anterior_mv"] = f["st_anterior_mv"] + 0.05 * strain
     f["t_anterior"] = f["t_anterior"] + 0.55 * (f["rv_load"] - 0.3).clamp(min=0.0)
+    # A scar anywhere takes from T towards the left.
+    scars = f["scar_anterior"] + f["scar_inferior"]
+    f["t_lateral"] = f["t_lateral"] + 0.30 * scars * draws.share("scar t")
     f["hyperkalaemic_t"] = high
 
 
@@ -238,6 +241,7 @@ def _voltage(f: dict[str, Tensor], states: dict[str, Tensor], draws: Draws, p: P
     f["base_axis_deg"] = (
         p.axis_mean - 9.0 * elderly + p.axis_sd * draws.one("axis")
         - 10.0 * hypertrophy(f) + 55.0 * f["rv_load"]
+        - 16.0 * f["scar_anterior"]
     )  # fmt: skip
     f["turn_deg"] = 16.0 * draws.one("turn") + 10.0 * f["rv_load"] + 8.0 * _failure(f)
     f["tilt_deg"] = math.sqrt(2.0) * 8.0 * draws.one("tilt")

@@ -80,7 +80,7 @@ def repolarisation(x: Latents, qrs: Waves) -> Repolarisation:
     step = (0.040 + 0.03 * male)[:, None] * vector(male, -0.1, -0.2, -1.0)
     for region in REGIONS:
         step = step + x[f"st_{region}_mv"][:, None] * t.new_tensor(TOWARDS[region])
-    return Repolarisation(waves, step - 0.22 * against, x["qrs_ms"])
+    return Repolarisation(waves, step - 0.14 * against, x["qrs_ms"])
 
 
 def _detail(x: Latents) -> Waves:
@@ -106,7 +106,7 @@ def _against(x: Latents, qrs: Waves) -> Tensor:
     main = 0.25 * (v[1] + v[2] + v[3] + v[4])  # early to base
     late, delta = 0.5 * (v[7] + v[8]), 0.5 * (v[9] + v[10])
     n = torch.exp(0.3 * x.draws.one("secondary t"))
-    total = 0.48 * left[:, None] * main + 0.30 * right[:, None] * late + 0.5 * delta
+    total = 0.48 * left[:, None] * main + 0.40 * right[:, None] * late + 0.5 * delta
     return total * n[:, None]
 
 

@@ -191,7 +191,7 @@ PTBXL = Cohort(
         male=0.52,
         rate_mean=68.0,
         rate_sd=9.5,
-        axis_mean=36.0,
+        axis_mean=40.0,
         axis_sd=11.0,
         prevalence=PREVALENCE,
     ),
