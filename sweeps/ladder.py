@@ -15,8 +15,8 @@ from scaling.identity import Training
 from scaling.record import write_json
 
 # Where nothing has been measured: one core of a 2025 server CPU, and fixed costs a step.
-GUESSED_FLOPS_PER_S = {"float32": 4e10, "bf16": 1e11}
-GUESSED_STEP_S = 0.008
+GUESSED_FLOPS_PER_S = {"float32": 8e10, "bf16": 1.8e11}
+GUESSED_STEP_S = 0.006
 FEWEST_STEPS = 50  # shorter trials mostly measure their start
 
 
