@@ -29,8 +29,9 @@ ENTROPY_RECORDS = 8_192
 # Records whose posterior is taken: more, until the standard error is this share of the value.
 FEWEST, MOST, PRECISION = 16, 64, 0.0125
 OUTER, INNER = 8, 96  # signals of each of these records, and posterior draws for each
-# Readers imagined for each of these draws, and for each record of the test split.
-FEWER_READERS, MANY_READERS = 128, 1024
+# Readers imagined where a chance has no formula, for each of these draws and for each record: as
+# many here as there, so that what they leave out of the entropy cancels; and for the test split.
+READERS, MANY_READERS = 256, 1024
 METHOD = (
     "entropy given the findings plus Laplace posterior of the findings given the signal "
     "({} and {} virtual records)"
@@ -113,8 +114,7 @@ def _entropies(cohort: Cohort, seed: int, duration_s: float) -> dict[str, Sums]:
         stop = min(start + BLOCK, ENTROPY_RECORDS)
         found = visits(cohort, seed, "bayes", start, stop, duration_s)
         arrays = as_arrays(found.findings)
-        for name, task in cohort.tasks.items():
-            chances = cohort.chances(task, arrays, rng)
+        for name, chances in cohort.all_chances(arrays, rng, READERS).items():
             h, weight = known_entropy(chances), chances.belongs
             for first in range(0, stop - start, whole):
                 sums[name].add(h[:, first : first + whole], weight[first : first + whole])
@@ -126,14 +126,13 @@ def _hidden(
 ) -> dict[str, Sums]:
     """Entropy that the uncertainty of the findings adds, one record a patient."""
     sums = {name: Sums() for name in cohort.tasks}
-    rng = np.random.default_rng([seed, 1])
+    rng, imagine = np.random.default_rng([seed, 1]), np.random.default_rng([seed, 4])
     names = tuple(sorted(cohort.names))
     first_visits = (i for i in itertools.count() if patient_of(i)[1] == 0)
     chosen = itertools.islice(first_visits, MOST)
     for around in surroundings(cohort, seed, chosen, fs_hz, samples, names):
         drawn = draw_findings(around, rng, OUTER, INNER)
-        for name, task in cohort.tasks.items():
-            chances = cohort.chances(task, drawn, rng, FEWER_READERS)
+        for name, chances in cohort.all_chances(drawn, imagine, READERS).items():
             certain = known_entropy(chances)
             sums[name].add(*hidden_entropy(chances.classes, chances.belongs, certain))
         if _precise(sums, known):
@@ -144,12 +143,42 @@ def _hidden(
 def known_entropy(chances: Chances) -> Array:
     """H(class | findings) of each class and record, (classes, ...), in nats.
 
-    The entropy of an estimated chance is too small by var / (2 p (1 - p)) to leading order
-    (Miller 1955, "Note on the bias of information estimates"), which is put right.
+    Of a chance p that is a share k / n of readers it is estimated by (k / n)(h(n - 1) - h(k - 1))
+    and the like for the rest, with h(m) = 1 + 1/2 + ... + 1/m. Its mean over readers is
+    p ((1 - p) + (1 - p)^2 / 2 + ... + (1 - p)^(n - 1) / (n - 1)) and the like: -p log p but for
+    the terms after, so that it is never too large, and too small only where n p is small
+    (Grassberger 1988, Physics Letters A 128:369; Schuermann 2004, J. Phys. A 37:L295).
     """
-    p = chances.classes
-    spread = p * (1.0 - p)
-    return entropy(p) + 0.5 * chances.variance / np.where(spread > 0.0, spread, np.inf)
+    p, n = chances.classes, chances.readers
+    counted = np.isfinite(n)
+    among = np.where(counted, n, 1.0)
+    given = np.rint(np.where(counted, p * among, 0.0))
+    whole = harmonic(among - 1.0)
+    found = sum(
+        k / np.maximum(among, 1.0) * (whole - harmonic(k - 1.0)) for k in (given, among - given)
+    )
+    return np.where(counted, found, entropy(p))
+
+
+def surprise(chances: Chances, labels: NDArray[np.uint8]) -> Array:
+    """-log P(label | findings) of given labels, 0 or 1, of the shape of ``classes``.
+
+    Of a chance that is a share k / n of readers it is estimated by h(n) - h(k), whose mean over
+    readers is (1 - p) + (1 - p)^2 / 2 + ... + (1 - p)^n / n: -log p but for the terms after.
+    """
+    p = np.where(labels == 1, chances.classes, 1.0 - chances.classes)
+    counted = np.isfinite(chances.readers)
+    n = np.where(counted, chances.readers, 0.0)
+    estimate = harmonic(n) - harmonic(np.rint(p * n))
+    return np.where(counted, estimate, -np.log(np.where(counted, 1.0, p)))
+
+
+def harmonic(m: Array) -> Array:
+    """1 + 1/2 + ... + 1/m of whole numbers; 0 where m is less than one."""
+    terms = np.arange(1, int(m.max(initial=0.0)) + 1)
+    table = np.concatenate([[0.0], np.cumsum(1.0 / terms)])
+    found: Array = table[np.maximum(m, 0.0).astype(np.int64)]
+    return found
 
 
 def _precise(hidden: dict[str, Sums], known: dict[str, Sums]) -> bool:
@@ -170,18 +199,9 @@ def _on_test_split(
         found = visits(cohort, seed, "test", start, min(start + BLOCK, records), duration_s)
         arrays = as_arrays(found.findings)
         labels, valid = labels_of(cohort, found)
-        for name, task in cohort.tasks.items():
-            chances = cohort.chances(task, arrays, rng, MANY_READERS)
-            losses[name].append(_losses(chances, labels[name], valid[name]))
-    return losses
-
-
-def _losses(chances: Chances, labels: NDArray[np.uint8], valid: NDArray[np.bool_]) -> Array:
-    # A label that none of the imagined readers gave is as likely as a quarter of one.
-    least = 0.25 / MANY_READERS
-    p = np.where(chances.variance > 0.0, chances.classes, chances.classes.clip(least, 1.0 - least))
-    inside = np.where(labels[valid].T == 1, p[:, valid], 1.0 - p[:, valid])
-    losses: Array = -np.log(inside).mean(axis=0)
+        for name, chances in cohort.all_chances(arrays, rng, MANY_READERS).items():
+            lost = surprise(chances, labels[name].T).mean(axis=0)
+            losses[name].append(lost[valid[name]])
     return losses
 
 

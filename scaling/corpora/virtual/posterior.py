@@ -137,8 +137,8 @@ def hidden_entropy(p: Array, weight: Array, known: Array | None = None) -> tuple
     Args:
         p: (..., inner) P(label | findings) at posterior draws.
         weight: (..., inner) P(the record belongs to the task | findings), in [0, 1].
-        known: (..., inner) entropies of ``p``; None for ``entropy(p)``, which is biased where
-            ``p`` is an estimate.
+        known: (..., inner) entropies of ``p`` where ``p`` is an estimate, of which ``entropy``
+            would be too small; None for ``entropy(p)``.
 
     Returns:
         H(mean p) - mean H(p) over the draws and the mean weight, (...). The first term is
@@ -150,4 +150,6 @@ def hidden_entropy(p: Array, weight: Array, known: Array | None = None) -> tuple
     mean = (share * p).sum(axis=-1)
     inner = p.shape[-1]
     gain = entropy(mean) - (share * (entropy(p) if known is None else known)).sum(axis=-1)
-    return np.maximum(gain, 0.0) * inner / (inner - 1.0), mean_weight
+    # Estimates scatter: what is below zero makes up for what is above.
+    gain = np.maximum(gain, 0.0) if known is None else gain
+    return gain * inner / (inner - 1.0), mean_weight

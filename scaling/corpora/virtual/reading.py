@@ -49,17 +49,6 @@ def slip_of(key: str, slip: float) -> float:
     return slip / len(RHYTHMS) if key in RHYTHMS else slip
 
 
-def logistic(errors: Errors, key: str) -> Array:
-    """Error in the judgement of ``key``: standard logistic, or infinite where it slips."""
-    import numpy as np
-
-    slip = slip_of(key, errors.slip)
-    u = (errors.uniform(key) - 0.5 * slip) / (1.0 - slip)
-    inside = np.clip(u, 1e-300, 1.0 - 1e-16)
-    error = np.log(inside / (1.0 - inside))
-    return np.where(u <= 0.0, -np.inf, np.where(u >= 1.0, np.inf, error))
-
-
 class Condition(Protocol):
     """Anything that is seen in findings."""
 
@@ -105,7 +94,8 @@ class Score:
         weights: (finding, log odds per unit of it).
 
     Raises:
-        ValueError: a name that is not in ``FINDINGS``, or none; a number that is not finite.
+        ValueError: a name that is not in ``FINDINGS``, none, or one twice; a number that is not
+            finite.
     """
 
     bias: float
@@ -116,6 +106,8 @@ class Score:
 
         if not self.weights:
             raise ValueError("a score needs a finding to look at")
+        if len(self.names) < len(self.weights):
+            raise ValueError(f"a score of {self.weights} names a finding twice")
         if unknown := sorted({name for name, _ in self.weights} - set(FINDINGS)):
             raise ValueError(f"unknown findings {unknown}; see findings.FINDINGS")
         if not all(map(math.isfinite, (self.bias, *(weight for _, weight in self.weights)))):
@@ -145,9 +137,14 @@ class Score:
         return 0.5 * wrong + (1.0 - wrong) * seen
 
     def holds(self, findings: Mapping[str, Array], errors: Errors) -> Bools:
-        """See ``Condition``. An error that makes a finding look larger does so for all."""
-        sign = 1.0 if dict(self.weights)[min(self.names)] > 0.0 else -1.0
-        seen: Bools = self._total(findings) + sign * logistic(errors, self.keys[0]) > 0.0
+        """See ``Condition``. An error that makes a finding look larger does so for all.
+
+        The logistic error of a reader whose number is u is log(u / (1 - u)), and infinite where
+        he slips: in the ``slip / 2`` at either end.
+        """
+        chance, u = self.degree(findings, errors.slip), errors.uniform(self.keys[0])
+        larger = dict(self.weights)[min(self.names)] > 0.0
+        seen: Bools = u > 1.0 - chance if larger else u < chance
         return seen
 
     def _total(self, findings: Mapping[str, Array]) -> Array:
@@ -206,9 +203,11 @@ class Between:
         )
 
     def degree(self, findings: Mapping[str, Array], slip: float = 0.0) -> Array:
-        """See ``Condition``."""
+        """See ``Condition``. Rounding must not make it negative."""
+        import numpy as np
+
         low, high = (part.degree(findings) for part in self.must)
-        return (1.0 - slip_of(self.finding, slip)) * (low + high - 1.0)
+        return (1.0 - slip_of(self.finding, slip)) * np.maximum(low + high - 1.0, 0.0)
 
     def holds(self, findings: Mapping[str, Array], errors: Errors) -> Bools:
         """See ``Condition``."""
@@ -221,12 +220,14 @@ class AllOf:
     """All of the conditions.
 
     Raises:
-        ValueError: parts that contradict each other, so that it can never hold.
+        ValueError: no part, or parts that contradict each other, so that it can never hold.
     """
 
     parts: tuple[Condition, ...]
 
     def __post_init__(self) -> None:
+        if not self.parts:
+            raise ValueError("all of no conditions is no condition")
         if reason := _contradiction(self.must):
             raise ValueError(f"a condition that can never hold: {reason}")
 
@@ -278,8 +279,8 @@ class Not:
 
     @property
     def must(self) -> tuple[Condition, ...]:
-        """Itself."""
-        return (self,)
+        """Itself; what is not denied holds."""
+        return self.part.part.must if isinstance(self.part, Not) else (self,)
 
     def degree(self, findings: Mapping[str, Array], slip: float = 0.0) -> Array:
         """See ``Condition``."""
@@ -337,25 +338,68 @@ class Opinion:
 
 
 def _contradiction(needed: tuple[Condition, ...]) -> str:
-    """Why conditions cannot all hold; empty where they can."""
-    limits: dict[tuple[str, bool], float] = {}
+    """Why conditions cannot all hold; empty where they can, as far as one can see.
+
+    Thresholds on one finding that leave nothing between them contradict each other, and so do a
+    condition and its denial. Where one of several has to hold, each is tried by itself.
+    """
+    held, limits = frozenset(needed), dict[tuple[str, bool], float]()
     for part in needed:
-        if isinstance(part, Not) and part.part in needed:
-            return f"{part.part} both holds and does not"
-        if isinstance(part, Score) and len(part.weights) == 1:
-            ((name, weight),) = part.weights
-            threshold = -part.bias / weight
-            low = limits.get((name, False), threshold)
-            high = limits.get((name, True), threshold)
-            if weight > 0.0:
-                limits[name, False] = max(low, threshold)
-            else:
-                limits[name, True] = min(high, threshold)
-    for (name, upper), high in limits.items():
-        low = limits.get((name, False), -float("inf"))
-        if upper and low >= high:
-            return f"{name} above {low:g} and below {high:g}"
+        if reason := _clash(part, held, limits):
+            return reason
+        _limit(part, limits)
+    for part in needed:
+        if isinstance(part, Not) and (rest := part.part.must) != (part.part,):
+            reasons = [_first_clash(_denied(one), held, limits) for one in rest]
+            if all(reasons):
+                return "; ".join(dict.fromkeys(reasons))
     return ""
+
+
+def _denied(condition: Condition) -> tuple[Condition, ...]:
+    """What has to hold where ``condition`` does not."""
+    return condition.part.must if isinstance(condition, Not) else (Not(condition),)
+
+
+def _first_clash(
+    parts: tuple[Condition, ...], held: frozenset[Condition], limits: dict[tuple[str, bool], float]
+) -> str:
+    return next(filter(None, (_clash(part, held, limits) for part in parts)), "")
+
+
+def _clash(
+    part: Condition, held: frozenset[Condition], limits: dict[tuple[str, bool], float]
+) -> str:
+    """Why ``part`` cannot hold beside those that do; empty where it can."""
+    if (part.part if isinstance(part, Not) else Not(part)) in held:
+        return f"{part.part if isinstance(part, Not) else part} both holds and does not"
+    if (found := _threshold(part)) is None:
+        return ""
+    key, upper, value = found
+    other = limits.get((key, not upper), value)
+    low, high = (other, value) if upper else (value, other)
+    clashes = (key, not upper) in limits and low >= high
+    return f"{key} above {low:.6g} and below {high:.6g}" if clashes else ""
+
+
+def _limit(part: Condition, limits: dict[tuple[str, bool], float]) -> None:
+    """Note what ``part`` says of a finding: the narrowest limit counts."""
+    if found := _threshold(part):
+        key, upper, value = found
+        before = limits.get((key, upper), value)
+        limits[key, upper] = min(before, value) if upper else max(before, value)
+
+
+def _threshold(part: Condition) -> tuple[str, bool, float] | None:
+    """What is limited, whether from above, and where; None for what is no threshold."""
+    denied = isinstance(part, Not)
+    inner = part.part if isinstance(part, Not) else part
+    if isinstance(inner, Opinion):
+        return inner.keys[0], not denied, inner.share
+    if isinstance(inner, Score) and len(inner.weights) == 1 and inner.weights[0][1] != 0.0:
+        ((name, weight),) = inner.weights
+        return name, (weight < 0.0) != denied, -inner.bias / weight
+    return None
 
 
 def score(bias: float, **weights: float) -> Score:
@@ -389,7 +433,12 @@ def all_of(*parts: Condition) -> Condition:
 
 def any_of(*parts: Condition) -> Condition:
     """At least one part holds."""
-    return parts[0] if len(parts) == 1 else Not(AllOf(tuple(Not(part) for part in parts)))
+    if len(parts) == 1:
+        return parts[0]
+    denied = tuple(Not(part) for part in parts)
+    if reason := _contradiction(tuple(needed for part in denied for needed in part.must)):
+        raise ValueError(f"any of conditions of which one always holds: none would have {reason}")
+    return Not(AllOf(denied))
 
 
 def none_of(*parts: Condition) -> Condition:

@@ -6,7 +6,7 @@ Needs only the standard library to be defined; probabilities are numpy.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from scaling.corpora.virtual.device import Device
@@ -65,12 +65,13 @@ class Chances:
     Attributes:
         classes: (classes, ...) P(class | findings, the record belongs to the task).
         belongs: (...) P(the record belongs to the task | findings); 1 unless it needs a label.
-        variance: (classes, ...) of ``classes`` as an estimate; 0 where it is exact.
+        readers: (classes, ...) how many imagined readers ``classes`` is a share of; infinite
+            where it has a formula.
     """
 
     classes: Array
     belongs: Array
-    variance: Array
+    readers: Array
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,25 +129,29 @@ class Cohort:
         """The findings that labels depend on."""
         return frozenset[str]().union(*(r.condition.names for r in self.readings.values()))
 
-    def draw(self, findings: Mapping[str, Array], errors: Errors) -> dict[str, Bools]:
-        """Every label of some records, of the findings' shape each.
+    def draw(
+        self, findings: Mapping[str, Array], errors: Errors, names: Iterable[str] = ()
+    ) -> dict[str, Bools]:
+        """Labels of some records, of the errors' shape each.
 
         Args:
             findings: finding -> (...).
             errors: the errors of the reader of each record.
+            names: of the readings that are wanted; empty for all.
         """
+        chosen = {name: self.readings[name] for name in names or self.readings}
         return {
             name: errors.uniform("outcome/" + (reading.draw or name))
             < reading.probability(findings)
             if isinstance(reading, Outcome)
             else reading.condition.holds(findings, errors)
-            for name, reading in self.readings.items()
+            for name, reading in chosen.items()
         }
 
     def read(self, findings: Mapping[str, Array]) -> dict[str, Array]:
         """P(label | findings) of each reading, each of the findings' shape."""
-        single = {name: plain((name,)) for name in self.readings}
-        return {name: self.chances(task, findings).classes[0] for name, task in single.items()}
+        names = tuple(self.readings)
+        return dict(zip(names, self.chances(plain(names), findings).classes, strict=True))
 
     def chances(
         self,
@@ -157,20 +162,29 @@ class Cohort:
     ) -> Chances:
         """Chances of a task's classes among the records that belong to it.
 
-        Exact where no finding is judged twice in a class and classes need nothing of each
-        other; elsewhere the mean over imagined readers.
+        A class has a formula where no finding is judged twice in it and it needs nothing of
+        other classes; elsewhere its chance is the share of imagined readers.
 
         Args:
-            task: one of the label sets.
+            task: one of the label sets, or another of the same readings.
             findings: finding -> (...), one-dimensional or more.
             rng: source of the imagined readers' errors; None for fixed ones.
             readers: how many are imagined for each record.
         """
-        from scaling.corpora.virtual.cohorts import imagined
+        from scaling.corpora.virtual.cohorts.imagined import chances
 
-        if imagined.exact(task, self.readings):
-            return imagined.calculated(task, self.readings, findings, self.slip)
-        return imagined.counted(task, self.readings, findings, self.slip, rng, readers)
+        return chances(self, {"": task}, findings, rng, readers)[""]
+
+    def all_chances(
+        self,
+        findings: Mapping[str, Array],
+        rng: np.random.Generator | None = None,
+        readers: int = READERS,
+    ) -> dict[str, Chances]:
+        """Task -> ``chances``; the same readers are imagined for all tasks, which saves time."""
+        from scaling.corpora.virtual.cohorts.imagined import chances
+
+        return chances(self, self.tasks, findings, rng, readers)
 
     def bayes_loss(
         self, fs_hz: int = 100, samples: int = 500, seed: int = 0, test: int = 0

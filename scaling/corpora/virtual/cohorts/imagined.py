@@ -3,22 +3,24 @@
 A class that is one condition, in which no finding is judged twice, has the product of its parts'
 chances. A class that is any of several statements, one that is left when nothing else is written
 (a normal record), and one among records that have any label at all depend on how statements go
-together in one report: there the chance is the mean over readers with errors of their own.
+together in one report: there the chance is the share of readers with errors of their own.
 """
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.corpora.virtual.cohorts.base import Chances, Task
-from scaling.corpora.virtual.reading import Outcome, Reading, read_once
+from scaling.corpora.virtual.cohorts.base import Chances, Cohort, Task
+from scaling.corpora.virtual.reading import Outcome, read_once
 
 Array = NDArray[np.float64]
-Readings = Mapping[str, Reading | Outcome]
+Names = tuple[str, ...]
 
 NUMBERS = 1 << 18  # of a finding that are judged at a time: they stay in a core's cache
 PLAIN = 0  # seed of the readers where none is given
@@ -43,84 +45,94 @@ class Imagined:
         return self._known[key]
 
 
-def exact(task: Task, readings: Readings) -> bool:
-    """Whether the task's chances have a formula."""
-    found = [readings[name] for name in task.readings]
-    if all(isinstance(reading, Outcome) for reading in found):
-        return True
-    alone = all(len(part) == 1 for part in task.members.values())
-    once = all(read_once(reading.condition) for reading in found if isinstance(reading, Reading))
-    return alone and once and not task.needs_label
-
-
-def calculated(
-    task: Task, readings: Readings, findings: Mapping[str, Array], slip: float
-) -> Chances:
-    """By formula; see ``Cohort.chances``."""
-    read = {
-        name: reading.probability(findings)
-        if isinstance(reading := readings[name], Outcome)
-        else reading.condition.degree(findings, slip)
-        for name in task.readings
-    }
-    classes = np.stack(
-        [1.0 - math.prod(1.0 - read[name] for name in part) for part in task.members.values()]
-    )
-    belongs: Array = np.ones(classes.shape[1:])
-    if task.needs_label:
-        belongs = belongs - math.prod(1.0 - read[name] for name in task.readings)
-        classes = classes / belongs
-    return Chances(classes=classes, belongs=belongs, variance=np.zeros_like(classes))
-
-
-def counted(
-    task: Task,
-    readings: Readings,
+def chances(
+    cohort: Cohort,
+    tasks: Mapping[str, Task],
     findings: Mapping[str, Array],
-    slip: float,
     rng: np.random.Generator | None,
     readers: int,
+) -> dict[str, Chances]:
+    """Task -> chances, from the same readers for all of them; see ``Cohort.chances``."""
+    groups = dict.fromkeys(g for task in tasks.values() for g in _without_formula(cohort, task))
+    counts = _counted(cohort, tuple(groups), findings, rng, readers) if groups else {}
+    read = {
+        name: reading.probability(findings)
+        if isinstance(reading := cohort.readings[name], Outcome)
+        else reading.condition.degree(findings, cohort.slip)
+        for name in dict.fromkeys(name for task in tasks.values() for name in task.readings)
+    }
+    return {name: _chances(task, counts, read, readers) for name, task in tasks.items()}
+
+
+def exact(cohort: Cohort, task: Task) -> bool:
+    """Whether every chance of the task has a formula."""
+    return not _without_formula(cohort, task)
+
+
+def _without_formula(cohort: Cohort, task: Task) -> list[Names]:
+    """Groups of readings of which the chance of any has to be counted."""
+
+    def formula(group: Names) -> bool:
+        found = [cohort.readings[name] for name in group]
+        outcomes = all(isinstance(reading, Outcome) for reading in found)
+        return outcomes or (len(group) == 1 and read_once(found[0].condition))
+
+    groups = list(dict.fromkeys(task.members.values()))
+    if task.needs_label:
+        # The classes depend on what else makes a record belong.
+        outcomes = all(isinstance(cohort.readings[name], Outcome) for name in task.readings)
+        return [] if outcomes else [*groups, task.readings]
+    return [group for group in groups if not formula(group)]
+
+
+def _chances(
+    task: Task, counts: Mapping[Names, Array], read: Mapping[str, Array], readers: int
 ) -> Chances:
-    """By imagined readers; see ``Cohort.chances``."""
+    """One task's chances from what was counted and what was calculated."""
+
+    def any_of(group: Names) -> Array:
+        if len(group) == 1:
+            return read[group[0]]
+        none: Array = np.prod([1.0 - read[name] for name in group], axis=0)
+        return 1.0 - none
+
+    shape = np.shape(next(iter(read.values())))
+    among: Array = np.full(shape, float(readers))
+    belongs: Array = np.ones(shape)
+    if task.needs_label and task.readings in counts:
+        among = counts[task.readings]
+        belongs = among / readers
+    elif task.needs_label:
+        belongs = any_of(task.readings)
+    # Where no reader writes any label, the record hardly belongs, and its classes do not matter.
+    rows = [
+        (counts[g] / np.maximum(among, 1.0), among) if g in counts
+        else (any_of(g) / belongs, np.full(shape, np.inf))
+        for g in task.members.values()
+    ]  # fmt: skip
+    classes, readers_of = (np.stack(part) for part in zip(*rows, strict=True))
+    return Chances(classes=classes, belongs=belongs, readers=readers_of)
+
+
+def _counted(
+    cohort: Cohort,
+    groups: tuple[Names, ...],
+    findings: Mapping[str, Array],
+    rng: np.random.Generator | None,
+    readers: int,
+) -> dict[Names, Array]:
+    """Group of readings -> how many of the imagined readers give any of them, (...)."""
     rng = rng or np.random.default_rng(PLAIN)
     shape = np.shape(next(iter(findings.values())))
-    count = math.prod(shape)
-    flat = {name: np.reshape(value, count) for name, value in findings.items()}
-    step = max(1, NUMBERS // readers)
-    parts = [
-        _block(task, readings, {k: v[i : i + step] for k, v in flat.items()}, slip, rng, readers)
-        for i in range(0, count, step)
-    ]
-    classes, belongs, variance = (
-        np.concatenate(found, axis=-1) for found in zip(*parts, strict=True)
-    )
-    return Chances(
-        classes=classes.reshape(-1, *shape),
-        belongs=belongs.reshape(shape),
-        variance=variance.reshape(-1, *shape),
-    )
-
-
-def _block(
-    task: Task,
-    readings: Readings,
-    findings: Mapping[str, Array],
-    slip: float,
-    rng: np.random.Generator,
-    readers: int,
-) -> tuple[Array, Array, Array]:
-    """Chances of the classes (C, n), of belonging (n,), and variances (C, n)."""
-    records = len(next(iter(findings.values())))
-    errors = Imagined(rng, (readers, records), slip)
-    seen = {
-        name: reading.condition.holds(findings, errors)
-        for name in task.readings
-        if isinstance(reading := readings[name], Reading)
-    }
-    label = np.any(list(seen.values()), axis=0) if task.needs_label else np.ones((readers, records))
-    count = label.sum(axis=0)
-    counts = [np.any([seen[name] for name in part], axis=0).sum(axis=0) for part in
-              task.members.values()]  # fmt: skip
-    # Where no reader writes any label, the record hardly belongs, and its classes do not matter.
-    classes = np.stack(counts) / np.maximum(count, 1.0)
-    return classes, count / readers, classes * (1.0 - classes) / np.maximum(count, 1.0)
+    flat = {name: np.reshape(value, -1) for name, value in findings.items()}
+    names = tuple(dict.fromkeys(name for group in groups for name in group))
+    records, step = math.prod(shape), max(1, NUMBERS // readers)
+    counts = np.zeros((len(groups), records))
+    for i in range(0, records, step):
+        block = {name: value[i : i + step] for name, value in flat.items()}
+        errors = Imagined(rng, (readers, min(step, records - i)), cohort.slip)
+        drawn = cohort.draw(block, errors, names)
+        for row, group in zip(counts, groups, strict=True):
+            seen = functools.reduce(operator.or_, (drawn[name] for name in group))
+            row[i : i + step] = np.add.reduce(seen.view(np.uint8), axis=0, dtype=np.uint32)
+    return {group: row.reshape(shape) for group, row in zip(groups, counts, strict=True)}
