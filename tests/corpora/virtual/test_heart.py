@@ -67,8 +67,8 @@ def test_rendering_equals_the_sum_of_its_waves() -> None:
     found = visits(lone(pvcs=1.0, av_block2=0.5), 0, "train", 0, 3, 10.0)
     got = leads(found.latents, found.heart, found.events, FS, 2500, dtype=torch.float64).numpy()
     for row in range(3):
-        # Atrial repolarisation is broad: it is cut at what is left of it, under a microvolt.
-        assert np.abs(got[row] - _plainly(found, row)).max() < 1e-3
+        # Atrial repolarisation is broad: what is cut of it at either end is a microvolt or two.
+        assert np.abs(got[row] - _plainly(found, row)).max() < 2e-3
 
 
 def _plainly(found: Visits, row: int) -> np.ndarray:
