@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import functools
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from scaling.corpora.catalogue import PTBXL_TASKS, SOURCES
 from scaling.corpora.sources import code_labels, cpsc2018, csn_labels, echonext, mimic_labels
 from scaling.corpora.sources.ptbxl import open_source as open_ptbxl
-from scaling.corpora.virtual.cohorts import COHORTS, Cohort, make_records, scp
+from scaling.corpora.virtual.cohorts import COHORTS, Cohort, by_name, make_records, scp
 from scaling.corpora.virtual.cohorts.base import Chances, Task, plain
 from scaling.corpora.virtual.cohorts.icd import ancestors, core, odds, tail
 from scaling.corpora.virtual.cohorts.imagined import Imagined, exact
@@ -25,12 +26,14 @@ from scaling.corpora.virtual.findings import FINDINGS
 from scaling.corpora.virtual.generate import Visits, visits
 from scaling.corpora.virtual.population import Population
 from scaling.corpora.virtual.reading import (
+    Not,
     Outcome,
     Reading,
     above,
     all_of,
     any_of,
     below,
+    between,
     read_once,
     written,
 )
@@ -399,10 +402,10 @@ def test_outcomes_that_share_a_draw_are_nested() -> None:
 
 def test_a_reader_is_bound_to_his_record() -> None:
     """Whatever else is read, and in whatever order: a label depends on the record alone."""
-    pr, af = above("pr_ms", 200.0, 8.0), above("af", 0.5, 0.1)
-    readings = {"long": Reading(pr), "both": Reading(all_of(pr, af)),
-                "few": Reading(written("few", any_of(pr, af), 0.4))}  # fmt: skip
-    found = {"pr_ms": np.full(300, 202.0), "af": np.full(300, 0.48)}
+    pr, wide = above("pr_ms", 200.0, 8.0), above("qrs_ms", 120.0, 5.0)
+    readings = {"long": Reading(pr), "both": Reading(all_of(pr, wide)),
+                "few": Reading(written("few", any_of(pr, wide), 0.4))}  # fmt: skip
+    found = {"pr_ms": np.full(300, 202.0), "qrs_ms": np.full(300, 119.0)}
     numbers = stream("x", 0, "train", "record", torch.arange(300))
     whole, _ = draw_labels(tiny(plain(tuple(readings)), 0.05, **readings), found, numbers)
     alone, _ = draw_labels(tiny(plain(("few",)), 0.05, few=readings["few"]), found, numbers)
@@ -417,14 +420,53 @@ def test_a_reader_is_bound_to_his_record() -> None:
 
 def test_impossible_cohorts_are_refused() -> None:
     outcome = Outcome(above("rate_bpm", 90.0, 5.0), flip=0.01)
-    with pytest.raises(ValueError, match="nobody reads"):
+    with pytest.raises(ValueError, match=r"virtual/tiny: task '' names \['ST'\], which nobody"):
         tiny(plain(("ST",)), SB=outcome)
     shared_draw = Outcome(outcome.condition, flip=0.01, draw="one")
-    with pytest.raises(ValueError, match="share a draw"):
+    with pytest.raises(ValueError, match=r"virtual/tiny: .* share a draw"):
         tiny(Task(members={"x": ("a", "b")}), a=shared_draw, b=shared_draw)
     with pytest.raises(ValueError, match="share a draw"):
         tiny(plain(("a", "b"), needs_label=True), a=shared_draw, b=shared_draw)
+    for slip in (-0.1, 0.5, float("nan")):
+        with pytest.raises(ValueError, match="virtual/tiny: slip"):
+            tiny(plain(("a",)), slip, a=outcome)
     with pytest.raises(ValueError, match="needs classes"):
         Task(members={"x": ()})
+    with pytest.raises(ValueError, match="class 'x' names a reading twice"):
+        Task(members={"x": ("a", "b", "a")})
+    with pytest.raises(ValueError, match="real: a cohort is named virtual/"):
+        dataclasses.replace(COHORTS["virtual/code"], name="real")
+    with pytest.raises(ValueError, match="virtual/code: a cohort has a task"):
+        dataclasses.replace(COHORTS["virtual/code"], tasks={})
     with pytest.raises(KeyError):
         make_records("virtual/none", 0, "train", 0, 1, 100, 500)
+
+
+def test_two_cohorts_of_one_name_are_refused() -> None:
+    code = COHORTS["virtual/code"]
+    assert by_name(code, COHORTS["virtual/csn"]) == {
+        "virtual/code": code, "virtual/csn": COHORTS["virtual/csn"],
+    }  # fmt: skip
+    with pytest.raises(
+        ValueError, match=r"virtual/code is there twice: .*telehealth.* and 'other'"
+    ):
+        by_name(code, dataclasses.replace(code, about="other"))
+
+
+def test_a_label_that_needs_what_nobody_has_is_refused() -> None:
+    af, wide = above("af", 0.5, 0.06), above("qrs_ms", 120.0, 5.0)
+    flutter = above("flutter", 0.5, 0.06)
+    for condition in (af, all_of(wide, af), any_of(af, flutter), written("AF", af, 0.5),
+                      between("rbbb", 0.4, 0.6, 0.05)):  # fmt: skip
+        with pytest.raises(
+            ValueError, match="virtual/tiny: 'X' can only be read by mistake: nobody"
+        ):
+            tiny(plain(("X",)), X=Reading(condition))
+        with pytest.raises(ValueError, match="nobody has"):
+            tiny(plain(("X",)), X=Outcome(condition, flip=0.01))
+    some = dataclasses.replace(COHORTS["virtual/code"], readings={"X": Reading(af)},
+                               tasks={"": plain(("X",))})  # fmt: skip
+    assert some.population.prevalence["af"] > 0
+    for seen in (wide, Not(af), any_of(wide, af), above("af", 0.1, 0.05), below("af", 0.5, 0.1),
+                 Not(all_of(af, wide))):  # fmt: skip
+        tiny(plain(("X",)), X=Reading(seen))
