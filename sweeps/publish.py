@@ -110,7 +110,8 @@ def _make(making: Path, store: Store, study: dict[str, Any]) -> None:
         write_atomically(making / f"{name}.csv", table.to_csv(index=False).encode())
     for name, data in copied.items():
         write_atomically(making / name, data)
-    write_json(making / "provenance.json", _provenance(store, study))
+    provenance = _provenance(store, study)
+    write_json(making / "provenance.json", provenance)
     shown = making / "figures"
     report = _analysis("report", store.folder, "--json", unseen=("--figures", str(shown)))
     numbers = json.loads(report)
@@ -121,7 +122,15 @@ def _make(making: Path, store: Store, study: dict[str, Any]) -> None:
     if findings:
         _analysis("findings", store.folder, unseen=("--out", str(making / "findings.md")))
     comparison = _comparison(store.folder, making / "comparison.json")
-    page = readme(study, numbers, figures, findings=findings, comparison=comparison)
+    page = readme(
+        study,
+        numbers,
+        figures,
+        findings=findings,
+        comparison=comparison,
+        provenance=provenance,
+        corpora=json.loads(copied["corpora.json"]),
+    )
     write_atomically(making / "README.md", page.encode())
 
 

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from scaling.corpora.catalogue import SOURCES
+from scaling.numerics import NUMERICS
+
 FILES = """## Files
 
 | file | what |
@@ -32,6 +35,8 @@ def readme(
     *,
     findings: bool = False,
     comparison: str = "",
+    provenance: Sequence[Numbers] = (),
+    corpora: Iterable[str] = (),
 ) -> str:
     """The text of a published study's README.
 
@@ -41,10 +46,14 @@ def readme(
         figures: file names in ``figures/`` that are shown.
         findings: whether ``findings.md`` was written.
         comparison: what ``python -m analysis.compare <folder>`` prints, if it was run.
+        provenance: content of ``provenance.json``.
+        corpora: names in ``corpora.json``.
     """
     found = "What holds of S1's findings, with intervals: [findings.md](findings.md)."
+    aged = made_by_older(provenance, corpora)
     blocks = [
         [f"# {study['study']}", "", _about(study, numbers), ""],
+        [aged, ""] if aged else [],
         [found, ""] if findings else [],
         _facts(study, numbers),
         _warnings(numbers),
@@ -54,6 +63,34 @@ def readme(
         _figures(figures),
     ]
     return "\n".join([*(line for block in blocks for line in block), FILES])
+
+
+def made_by_older(provenance: Sequence[Numbers], corpora: Iterable[str]) -> str:
+    """A line that names what has other numbers by now than in these trials; empty for nothing.
+
+    Args:
+        provenance: content of ``provenance.json``.
+        corpora: names in ``corpora.json``; sources that are not among them do not matter.
+    """
+    used, known = (
+        {f"corpora.{re.split('[/:@]', n)[0]}" for n in names} for names in (corpora, SOURCES)
+    )
+    others = known - used
+    before: dict[str, int] = {}
+    for entry in provenance:
+        for module, version in entry["numerics"].items():
+            before[module] = min(version, before.get(module, version))
+    changed = [
+        f"{module} {version} (now {NUMERICS[module]})"
+        for module, version in sorted(before.items())
+        if version != NUMERICS.get(module, version) and module not in others
+    ]
+    if not changed:
+        return ""
+    return (
+        f"**Made by older versions** of {', '.join(changed)}: run again, it trains all anew and "
+        "gives other numbers."
+    )
 
 
 def _about(study: Numbers, numbers: Numbers) -> str:

@@ -16,10 +16,35 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scaling.numerics import NUMERICS
 from sweeps.errors import ConfigurationError
 from sweeps.publish import MAKING, _analysis, _configurations, main, publish
+from sweeps.readme import made_by_older
 from tests.sweeps.conftest import GRID, WriteGrid
 from tests.sweeps.study import run, store_of
+
+ROOT = Path(__file__).resolve().parents[2]
+STUDIES = sorted(path.parent for path in (ROOT / "results").glob("*/provenance.json"))
+
+
+@pytest.mark.parametrize("folder", STUDIES, ids=lambda path: path.name)
+def test_a_published_study_says_what_is_older_than_the_code(folder: Path) -> None:
+    """Where it fails after a version was raised, that line goes below the first paragraph."""
+    provenance = json.loads((folder / "provenance.json").read_text())
+    line = made_by_older(provenance, json.loads((folder / "corpora.json").read_text()))
+    said = [x for x in (folder / "README.md").read_text().splitlines() if "**Made by" in x]
+    assert said == ([line] if line else [])
+
+
+def test_only_what_a_study_used_makes_it_older() -> None:
+    now = {"corpora.virtual": NUMERICS["corpora.virtual"], "training": NUMERICS["training"]}
+    past = [now, {"corpora.virtual": 1, "training": NUMERICS["training"]}]
+    provenance = [{"numerics": numerics} for numerics in past]
+    assert f"corpora.virtual 1 (now {now['corpora.virtual']})" in made_by_older(
+        provenance, ["virtual/basic:x@fold1", "ptbxl"]
+    )
+    assert made_by_older(provenance, ["ptbxl:superclass"]) == ""
+    assert made_by_older(provenance[:1], ["virtual/code"]) == ""
 
 
 def test_a_study_is_published(write_grid: WriteGrid) -> None:
