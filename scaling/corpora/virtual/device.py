@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,10 @@ class Device:
         high_pass_hz: corner of its first-order high-pass; 0 for none.
         step_mv: resolution of the converter; 0 for none.
         range_mv: leads are clipped at plus and minus this; 0 for no limit.
+
+    Raises:
+        ValueError: a number that is negative or not finite, a share above one, mains hum without
+            a frequency, or a band or a range that leaves nothing.
     """
 
     white_mv: float = 0.005
@@ -52,5 +57,22 @@ class Device:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            if not getattr(self, field.name) >= 0.0:
-                raise ValueError(f"{field.name} {getattr(self, field.name)} is negative")
+            value = getattr(self, field.name)
+            if not math.isfinite(value):
+                raise ValueError(f"{field.name} {value} is not finite; 0 stands for none")
+            if value < 0.0:
+                raise ValueError(f"{field.name} {value:g} is negative")
+        if self.loss > 1.0:
+            raise ValueError(f"loss {self.loss:g} is a share of the records, at most 1")
+        if self.mains_mv > 0.0 and not self.mains_hz > 0.0:
+            raise ValueError(f"mains_mv {self.mains_mv:g} needs the frequency mains_hz")
+        if 0.0 < self.low_pass_hz <= self.high_pass_hz:
+            raise ValueError(
+                f"low_pass_hz {self.low_pass_hz:g} leaves nothing of what high_pass_hz "
+                f"{self.high_pass_hz:g} lets through"
+            )
+        if 0.0 < self.range_mv <= self.step_mv:
+            raise ValueError(
+                f"step_mv {self.step_mv:g} is as large as range_mv {self.range_mv:g}: nothing "
+                "but zero and the limits could be told"
+            )

@@ -6,6 +6,7 @@ Needs only the standard library, so that a grid can be checked in no time.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 
 SPLITS = ("train", "validation", "test")
@@ -79,6 +80,26 @@ STATES: dict[str, str] = {
 }
 DISORDERS: dict[str, str] = RHYTHMS | STATES
 
+# Findings that stay below ``UNRAISED`` in everyone who has none of these disorders.
+UNRAISED = 0.3
+RAISED_BY: dict[str, tuple[str, ...]] = {
+    **{name: (name,) for name in RHYTHMS},
+    **{name: (name,) for name in (
+        "preexcitation", "lafb", "lpfb", "ivcd", "effusion", "digitalis", "aortic_stenosis",
+        "mitral_regurgitation", "bigeminy", "trigeminy", "sinus_arrhythmia",
+        "early_repolarisation",
+    )},
+    "av_block2_type2": ("av_block2",),
+    "rbbb": ("rbbb", "irbbb"), "lbbb": ("lbbb", "ilbbb"),
+    **{f"scar_{w}": (f"infarct_{w}",) for w in ("anterior", "inferior", "lateral", "posterior")},
+}  # fmt: skip
+# Means outside of which everyone would be the same: the generator goes no further.
+REACH: dict[str, tuple[float, float]] = {
+    "age_mean": (18.0, 96.0), "rate_mean": (27.0, 215.0), "pr_mean": (105.0, 205.0),
+    "qrs_mean": (66.0, 190.0), "qtc_mean": (300.0, 640.0), "ef_mean": (10.0, 90.0),
+    "mass_mean": (20.0, 300.0), "axis_mean": (-180.0, 180.0), "male": (0.0, 1.0),
+}  # fmt: skip
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Population:
@@ -115,7 +136,8 @@ class Population:
             as in real ECG.
 
     Raises:
-        ValueError: unknown disorder, a share outside [0, 1], or rhythms that add up to over 1.
+        ValueError: unknown disorder, a share outside [0, 1], or rhythms that add up to over 1; a
+            number that is not finite, a negative spread, or a mean that nobody could have.
     """
 
     age_mean: float
@@ -149,6 +171,20 @@ class Population:
             raise ValueError(f"prevalence {wrong}: shares lie between 0 and 1")
         if (total := sum(self.prevalence.get(name, 0.0) for name in RHYTHMS)) > 1.0:
             raise ValueError(f"the rhythms' shares add up to {total:g}; a patient has only one")
+        for field in dataclasses.fields(self):
+            if field.name != "prevalence":
+                self._check(field.name, getattr(self, field.name))
+
+    def _check(self, name: str, value: float) -> None:
+        if not math.isfinite(value):
+            raise ValueError(f"{name} {value} is not finite")
+        if value < 0.0 and (name.endswith("_sd") or name == "variety"):
+            raise ValueError(f"{name} {value:g} is negative")
+        if value == 0.0 and name == "age_sd":
+            raise ValueError("age_sd 0: a population has patients of several ages")
+        low, high = REACH.get(name, (value, value))
+        if not low <= value <= high:
+            raise ValueError(f"{name} {value:g} must be in [{low:g}, {high:g}]")
 
 
 def patient_of(index: int) -> tuple[int, int]:

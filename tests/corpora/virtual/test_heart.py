@@ -67,7 +67,8 @@ def test_rendering_equals_the_sum_of_its_waves() -> None:
     found = visits(lone(pvcs=1.0, av_block2=0.5), 0, "train", 0, 3, 10.0)
     got = leads(found.latents, found.heart, found.events, FS, 2500, dtype=torch.float64).numpy()
     for row in range(3):
-        assert np.abs(got[row] - _plainly(found, row)).max() < 5e-4  # half a microvolt
+        # Atrial repolarisation is broad: what is cut of it at either end is a microvolt or two.
+        assert np.abs(got[row] - _plainly(found, row)).max() < 2e-3
 
 
 def _plainly(found: Visits, row: int) -> np.ndarray:
@@ -75,29 +76,41 @@ def _plainly(found: Visits, row: int) -> np.ndarray:
     h, e, field = found.heart, found.events, found.heart.field[row].numpy()
     total = np.zeros((8, len(t)))
 
-    def add(waves: Waves, onset: float, unit: float, scale: np.ndarray) -> None:
+    def add(waves: Waves, onset: float, unit: float, scale: float, chest: np.ndarray) -> None:
         for w in range(waves.centre.shape[1]):
             sides = [float(s[row, w]) * unit for s in (waves.left, waves.right)]
             wide = [np.hypot(s, smooth) for s in sides]
             u = t - onset - float(waves.centre[row, w]) * unit
             bell = np.exp(-0.5 * (u / np.where(u < 0, *wide)) ** 2) * sum(sides) / sum(wide)
-            total[:] += (scale * (field @ waves.vector[row, w].numpy()))[:, None] * bell
+            near = 0.0 if waves.near is None else waves.near[row, w].numpy()
+            shown = chest * (field @ waves.vector[row, w].numpy()) + near
+            total[:] += (scale * shown)[:, None] * bell
 
     for slot in range(e.qrs_s.shape[1]):
         p, qrs = float(e.p_s[row, slot]), float(e.qrs_s[row, slot])
         if np.isfinite(p):
-            add(h.atrial[int(e.p_ectopic[row, slot])], p, 1e-3, np.array([1.0, 1.0] + [0.45] * 6))
+            size = _beat(found, row, slot, "p beat", 0.10)
+            # The atria lie behind the ventricles: P is smaller in the chest, but not in V1.
+            behind = np.array([1.0, 1.0, 1.0, 0.36, 0.30, 0.30, 0.36, 0.48])
+            add(h.atrial[int(e.p_ectopic[row, slot])], p, 1e-3, size, behind)
         if not np.isfinite(qrs):
             continue
         kind = int(e.ventricular[row, slot])
-        add(h.qrs[kind], qrs, 1e-3, np.full(8, _breath(found, row, slot)))
+        breath = _breath(found, row, slot)
+        add(h.qrs[kind], qrs, 1e-3, breath, np.ones(8))
         qt = float(qt_s(found.latents, e)[row, slot])
-        add(h.after[kind].waves, qrs, qt, np.ones(8))
+        size = breath * _beat(found, row, slot, "t beat", 0.035)
+        add(h.after[kind].waves, qrs, qt, size, np.ones(8))
         j = float(h.after[kind].j_ms[row]) / 1e3
         up = 1 / (1 + np.exp(-np.clip((t - qrs - j - 0.008) / 0.007, -60, 60)))
         down = 1 / (1 + np.exp(-np.clip((0.8 * qt - t + qrs) / (0.05 * qt), -60, 60)))
         total += (field @ h.after[kind].step[row].numpy())[:, None] * up * down
     return total
+
+
+def _beat(found: Visits, row: int, slot: int, name: str, spread: float) -> float:
+    numbers = found.latents.draws.visit.normal(name, found.events.qrs_s.shape[1])
+    return float(1 + spread * numbers[row, slot].clamp(-2.5, 2.5))
 
 
 def _breath(found: Visits, row: int, slot: int) -> float:
@@ -182,16 +195,17 @@ def test_voltage() -> None:
 
 
 @pytest.mark.parametrize(
-    ("region", "lead"), [("inferior", "II"), ("anterior", "V3"), ("lateral", "V6")]
+    ("region", "lead", "least"),
+    [("inferior", "II", 0.04), ("anterior", "V3", 0.08), ("lateral", "V6", 0.08)],
 )
-def test_an_infarct_takes_the_first_forces_away(region: str, lead: str) -> None:
+def test_an_infarct_takes_the_first_forces_away(region: str, lead: str, least: float) -> None:
     plain, ill = pair("infarct_" + region)
     first = 18  # samples: 36 ms
     gone = [
         (b - a)[LEAD[lead], :first].mean()
         for a, b in zip(complexes(ill, 60.0), complexes(plain, 60.0), strict=True)
     ]
-    assert median(gone) > 0.08
+    assert median(gone) > least
     assert float((plain.findings["ef_percent"] - ill.findings["ef_percent"]).min()) > 0.0
 
 

@@ -10,11 +10,14 @@ import torch
 
 from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.disorders import chances
+from scaling.corpora.virtual.findings import FINDINGS
 from scaling.corpora.virtual.generate import visits
 from scaling.corpora.virtual.population import (
     DISORDERS,
+    RAISED_BY,
     RHYTHMS,
     STATES,
+    UNRAISED,
     VISITS,
     Population,
     patient_of,
@@ -31,11 +34,60 @@ def test_bad_prevalences_are_refused() -> None:
         Population(age_mean=50.0, prevalence={"af": 0.6, "flutter": 0.6})
 
 
-def test_a_negative_noise_is_refused() -> None:
-    with pytest.raises(ValueError, match="white_mv -1"):
-        Device(white_mv=-1.0)
-    with pytest.raises(ValueError, match="mains_mv nan"):
-        Device(mains_mv=float("nan"))
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("age_sd", 0.0, "age_sd 0: "), ("age_sd", -1.0, "age_sd -1 is negative"),
+        ("pr_sd", -0.5, "pr_sd -0.5 is negative"), ("variety", -1.0, "variety -1 is negative"),
+        ("male", 1.5, r"male 1.5 must be in \[0, 1\]"), ("male", -0.1, "male"),
+        ("rate_mean", 10.0, "rate_mean 10 must be in"), ("qrs_mean", 0.08, "qrs_mean 0.08"),
+        ("ef_mean", 0.6, "ef_mean 0.6"), ("mass_mean", 0.0, "mass_mean 0"),
+        ("voltage_mean", float("nan"), "voltage_mean nan is not finite"),
+        ("frailty_mean", float("inf"), "frailty_mean inf is not finite"),
+    ],
+)  # fmt: skip
+def test_people_that_cannot_be_are_refused(field: str, value: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Population(**({"age_mean": 50.0} | {field: value}))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="age_mean 5 must be in"):
+        Population(age_mean=5.0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"white_mv": -1.0}, "white_mv -1 is negative"),
+        ({"mains_mv": float("nan")}, "mains_mv nan is not finite"),
+        ({"range_mv": float("inf")}, "range_mv inf is not finite; 0 stands for none"),
+        ({"loss": 1.2}, "loss 1.2 is a share"),
+        ({"mains_hz": 0.0}, "mains_mv 0.004 needs the frequency mains_hz"),
+        ({"low_pass_hz": 0.05}, "low_pass_hz 0.05 leaves nothing"),
+        ({"low_pass_hz": 10.0, "high_pass_hz": 20.0}, "high_pass_hz 20"),
+        ({"step_mv": 10.0}, "step_mv 10 is as large as range_mv 10"),
+    ],
+)
+def test_a_recorder_that_records_nothing_is_refused(fields: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Device(**fields)
+
+
+def test_a_recorder_may_lack_what_it_does_not_need() -> None:
+    assert Device(mains_mv=0.0, mains_hz=0.0, loss=1.0).loss == 1.0
+    assert Device(low_pass_hz=0.0, high_pass_hz=0.5).low_pass_hz == 0.0
+    assert Device(range_mv=0.0, step_mv=0.01).step_mv == 0.01
+
+
+def test_findings_are_raised_by_the_disorders_named() -> None:
+    """Without them the finding stays low; with them it is read."""
+    everything = dict.fromkeys(RHYTHMS, 0.06) | dict.fromkeys(STATES, 0.3)
+    for finding, causes in RAISED_BY.items():
+        assert finding in FINDINGS
+        others = {k: v for k, v in everything.items() if k not in causes}
+        without = visits(lone(QUIET, **others), 0, "train", 0, 400, 10.0)
+        assert float(without.findings[finding].max()) < UNRAISED, finding
+        with_ = visits(lone(QUIET, **{causes[0]: 0.9}), 0, "train", 0, 64, 10.0)
+        if finding != "av_block2_type2":
+            assert float(with_.findings[finding].median()) > UNRAISED, finding
 
 
 def test_patients_have_one_to_four_visits() -> None:

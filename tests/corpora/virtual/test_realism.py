@@ -116,7 +116,7 @@ def test_first_degree_block_is_a_long_pr(sinus: pd.DataFrame) -> None:
     normal = plain[plain["true_pr_ms"] < 190]
     # Readers half-call it at 203 ms, so some are borderline; P may also be lost in T.
     assert share(long["pr_ms"] > 200) >= 0.65
-    assert share(long[long["true_pr_ms"] > 215]["pr_ms"] > 200) >= 0.8
+    assert share(long[long["true_pr_ms"] > 215]["pr_ms"] > 200) >= 0.75
     assert share(normal["pr_ms"].dropna() <= 205) >= 0.92
 
 

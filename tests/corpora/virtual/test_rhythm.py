@@ -73,7 +73,8 @@ def test_wenckebach_lengthens_pr_until_a_beat_is_dropped() -> None:
         step = np.diff(pr)
         within = step[~np.isnan(step)]
         if x["av_block2_type2"][row] > 0.3:
-            assert np.abs(within).max(initial=0.0) < 0.015
+            # Beats scatter by 4 ms each; Wenckebach's first step is at least 37 ms.
+            assert np.abs(within).max(initial=0.0) < 0.03
         elif len(within):  # group of three or more
             assert within.min() > 0.01
 

@@ -24,13 +24,26 @@ from scaling.corpora.virtual.population import SPLITS, VISITS, patient_of
 if TYPE_CHECKING:
     from scaling.corpora.virtual.cohorts.records import Records
 
-COHORTS: dict[str, Cohort] = {
-    cohort.name: cohort
-    for cohort in (BASIC, CODE, SHIFTED, CPSC2018, CSN, PTBXL, ECHONEXT, MIMIC, WEARABLE)
-}
+
+def by_name(*cohorts: Cohort) -> dict[str, Cohort]:
+    """Cohorts by their names.
+
+    Raises:
+        ValueError: two with the same name.
+    """
+    found: dict[str, Cohort] = {}
+    for cohort in cohorts:
+        if cohort.name in found:
+            first = found[cohort.name].about
+            raise ValueError(f"{cohort.name} is there twice: {first!r} and {cohort.about!r}")
+        found[cohort.name] = cohort
+    return found
+
+
+COHORTS = by_name(BASIC, CODE, SHIFTED, CPSC2018, CSN, PTBXL, ECHONEXT, MIMIC, WEARABLE)
 
 __all__ = [
-    "COHORTS", "SPLITS", "VISITS", "Cohort", "Task", "make_records", "patient_of",
+    "COHORTS", "SPLITS", "VISITS", "Cohort", "Task", "by_name", "make_records", "patient_of",
 ]  # fmt: skip
 
 

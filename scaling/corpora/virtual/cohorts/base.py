@@ -32,7 +32,7 @@ class Task:
         needs_label: whether a record without any label of the task is left out of it.
 
     Raises:
-        ValueError: no class, or a class without members.
+        ValueError: no class, or a class without members or with one twice.
     """
 
     members: dict[str, tuple[str, ...]]
@@ -41,6 +41,9 @@ class Task:
     def __post_init__(self) -> None:
         if not self.members or not all(self.members.values()):
             raise ValueError("a task needs classes, and a class needs readings")
+        for name, part in self.members.items():
+            if len(part) != len(set(part)):
+                raise ValueError(f"class {name!r} names a reading twice: {part}")
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -92,7 +95,7 @@ class Cohort:
 
     Raises:
         ValueError: a task names a reading that is not there, or joins two outcomes that share a
-            draw; a slip out of range.
+            draw; a label that needs a disorder nobody has; a slip out of range.
     """
 
     name: str
@@ -104,20 +107,10 @@ class Cohort:
     slip: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.slip < 0.5:
-            raise ValueError(f"{self.name}: slip {self.slip} must be in [0, 0.5)")
-        if not self.name.startswith("virtual/") or not self.tasks:
-            raise ValueError(f"{self.name!r}: a cohort is named virtual/... and has a task")
-        for task, value in self.tasks.items():
-            if unknown := sorted(set(value.readings) - set(self.readings)):
-                raise ValueError(f"{self.name}: task {task!r} names {unknown}, which nobody reads")
-            joined = [part for part in value.members.values() if len(part) > 1]
-            joined += [value.readings] if value.needs_label else []
-            for part in joined:
-                found = [self.readings[name] for name in part]
-                draws = [r.draw for r in found if isinstance(r, Outcome) and r.draw]
-                if len(draws) != len(set(draws)):
-                    raise ValueError(f"{self.name}: {part} share a draw and cannot be joined")
+        from scaling.corpora.virtual.cohorts.checks import problems
+
+        for problem in problems(self):
+            raise ValueError(f"{self.name}: {problem}")
 
     @property
     def classes(self) -> dict[str, tuple[str, ...]]:

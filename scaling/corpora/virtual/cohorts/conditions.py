@@ -63,7 +63,6 @@ def steady_sinus(bpm: float = _SLOW) -> Condition:
 SLOW_SINUS, STEADY_SINUS = slow_sinus(), steady_sinus()
 FAST_SINUS = all_of(above("rate_bpm", _FAST, 1.5), SINUS, _NO_AVB2)
 VARIES = degree("sinus_arrhythmia", softness=0.08)
-SINUS_ARRHYTHMIA = all_of(VARIES, SINUS)
 PACS = above("pacs", 0.5, 0.12)  # beats: one is enough, none is not
 PVCS = above("pvcs", 0.5, 0.12)
 TRIGEMINY = all_of(degree("trigeminy"), SINUS)
@@ -96,7 +95,11 @@ RIGHT_ATRIUM = degree("right_atrium", 0.5, 0.08)
 POOR_PROGRESSION = degree("poor_progression", 0.5, 0.08)
 
 # ST and T; a bundle-branch block or pacing explains what else would be called
-SECONDARY = any_of(CLBBB, VENTRICULAR, PACED, PREEXCITATION)
+# (of pacing and a ventricular rhythm either will do, so the order of rhythms does not matter).
+SECONDARY = any_of(
+    CLBBB, _SEEN["paced"], PREEXCITATION,
+    all_of(_SEEN["vt"], none_of(_SEEN["af"], _SEEN["flutter"], _SEEN["svt"])),
+)  # fmt: skip
 WALLS = ("anterior", "inferior", "lateral")
 ST_DOWN = {wall: below(f"st_{wall}_mv", -0.07, 0.015) for wall in WALLS}
 ST_UP = {wall: above(f"st_{wall}_mv", 0.13, 0.02) for wall in WALLS}

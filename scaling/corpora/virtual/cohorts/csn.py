@@ -38,7 +38,7 @@ _CONDITIONS: dict[str, tuple[Condition, float]] = {
     "VB": (c.BIGEMINY, 0.9),
     "ARS": (c.RIGHT_AXIS, 0.95),
     "STTC": (c.ST_T_CHANGE, 0.35),
-    "SA": (c.SINUS_ARRHYTHMIA, 0.9),
+    "SA": (all_of(c.slow_sinus(100.0), c.VARIES), 0.9),  # of a fast rhythm the rate is named
     "STE": (c.ANY_ST_UP, 0.7),
     "VPB": (c.PVCS, 0.9),
     "TWO": (all_of(c.ANY_T_INVERTED, none_of(c.SECONDARY)), 0.8),

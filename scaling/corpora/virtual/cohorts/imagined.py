@@ -53,15 +53,19 @@ def chances(
     readers: int,
 ) -> dict[str, Chances]:
     """Task -> chances, from the same readers for all of them; see ``Cohort.chances``."""
-    groups = dict.fromkeys(g for task in tasks.values() for g in _without_formula(cohort, task))
-    counts = _counted(cohort, tuple(groups), findings, rng, readers) if groups else {}
+    open_ = {name: _without_formula(cohort, task) for name, task in tasks.items()}
+    groups = tuple(dict.fromkeys(group for part in open_.values() for group in part))
+    counts = _counted(cohort, groups, findings, rng, readers) if groups else {}
     read = {
         name: reading.probability(findings)
         if isinstance(reading := cohort.readings[name], Outcome)
         else reading.condition.degree(findings, cohort.slip)
         for name in dict.fromkeys(name for task in tasks.values() for name in task.readings)
     }
-    return {name: _chances(task, counts, read, readers) for name, task in tasks.items()}
+    return {
+        name: _chances(task, {group: counts[group] for group in open_[name]}, read, readers)
+        for name, task in tasks.items()
+    }
 
 
 def exact(cohort: Cohort, task: Task) -> bool:

@@ -87,7 +87,7 @@ _CD_MI_HYP: dict[str, tuple[Condition, float]] = {
     "2AVB": (c.AVB2, 0.97),
 }  # fmt: skip
 _STTC: dict[str, tuple[Condition, float]] = {
-    "NDT": (all_of(c.ANY_T_FLAT, none_of(c.ANY_ST_DOWN), _PRIMARY), 0.5),
+    "NDT": (all_of(c.ANY_T_FLAT, none_of(_ANY_ISCHAEMIA), _PRIMARY), 0.5),
     "NST_": (all_of(_MILD_ST, none_of(c.ANY_T_FLAT, c.ANY_ST_DOWN, c.ANY_ST_UP), _PRIMARY), 0.25),
     "DIG": (c.DIGITALIS, 0.8),
     "LNGQT": (above("qtc_ms", 490.0, 6.0), 0.8),
