@@ -113,7 +113,7 @@ def parts_of(x_BLT: Tensor, r_peaks_BP: Tensor, tokens: int) -> list[Part]:
         tokens: slots a record has.
     """
     everything = slice(None)
-    if r_peaks_BP.device.type != "cpu":
+    if r_peaks_BP.device.type != "cpu" or not len(r_peaks_BP):
         return [Part(everything, tokens)]
     _, leads, samples = x_BLT.shape
     counts_B = leads * (_with_grid(r_peaks_BP.long(), samples) >= 0).sum(dim=1)

@@ -309,6 +309,11 @@ def test_checkpointed_blocks_of_two_halves_give_the_same_gradients() -> None:
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
+def test_no_records_give_no_features() -> None:
+    features = transformer()(torch.randn(0, 12, 500), torch.full((0, 4), -1, dtype=torch.int16))
+    assert features.shape == (0, transformer().features)
+
+
 def test_a_device_is_not_asked_how_many_heartbeats_there_are() -> None:
     """The meta device cannot say what a number is; R peaks on the CPU are enough."""
     x_BLT, peaks_BP = hearts("mixed")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import platform
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -276,3 +279,54 @@ def test_a_training_gives_its_memory_back(
 def test_another_c_library_is_none_of_our_business(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ctypes.CDLL", mock.Mock(side_effect=OSError("no libc.so.6")))
     memory.release(CPU)
+
+
+def test_freed_blocks_are_kept_in_training_and_evaluation(
+    trials: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = mock.Mock()
+    monkeypatch.setattr("ctypes.CDLL", lambda name: library)
+    monkeypatch.setattr("sys.platform", "linux")
+    both = [mock.call(-3, 32 << 20), mock.call(-1, 64 << 20)]  # as glibc's malloc.h has them
+    run_job(Job(training=SUPERVISED), trials)
+    assert library.mallopt.mock_calls == both
+    evaluate(trials, held_out())
+    assert library.mallopt.mock_calls == [*both, *both]
+
+
+@pytest.mark.parametrize("system", ["linux", "darwin", "win32"])
+def test_where_there_is_no_glibc_blocks_are_the_systems(
+    system: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent = mock.Mock(side_effect=OSError("no libc.so.6"))
+    for library in (absent, mock.Mock(return_value=object())):  # another library, without mallopt
+        monkeypatch.setattr("ctypes.CDLL", library)
+        monkeypatch.setattr("sys.platform", system)
+        memory.keep_freed()
+        assert library.called == (system == "linux")
+
+
+# 40 blocks of 1 MB, as those of a step: the C library gives most back, at 256 faults each.
+FAULTS = """
+import resource
+import torch
+from scaling.training import memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    blocks = [torch.empty(1 << 18).fill_(1.0) for _ in range(40)]
+    del blocks
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+memory.keep_freed()
+faults()
+print(faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
+def test_kept_blocks_are_not_faulted_in_again() -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True
+    )
+    assert int(found.stdout) < 1000

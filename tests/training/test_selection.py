@@ -193,6 +193,14 @@ def test_bf16_is_looked_for_in_the_processor(
         assert f"took {times} times as long as in float32" in bf16_note(CPU)
 
 
+def test_a_build_without_onednn_has_no_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its operators are absent there, not false."""
+    monkeypatch.setattr("torch.backends.mkldnn.is_available", lambda: False)
+    monkeypatch.setattr("torch.ops.mkldnn", object())
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"neon": True, "bf16": True})
+    assert bf16_note(CPU).startswith("cpu x")
+
+
 def test_notes_survive_in_the_record(trials: Workspace) -> None:
     run(dataclasses.replace(SUPERVISED, data=1), trials)
     (path,) = trials.spool.glob("t*.json")

@@ -150,8 +150,8 @@ def _scarred(x: Latents, v: Tensor) -> Tensor:
     a, i = x["scar_anterior"], x["scar_inferior"]
     s, p = x["scar_lateral"], x["scar_posterior"]
     add = [
-        vector(a, -0.10 * s + 0.45 * i, -0.34 * i, 0.42 * a - 0.05 * p),
-        vector(a, -0.12 * a - 0.55 * s + 0.65 * i, -0.36 * i, 0.55 * a - 0.25 * p),
+        vector(a, -0.10 * s + 0.58 * i, -0.22 * i, 0.42 * a - 0.05 * p),
+        vector(a, -0.12 * a - 0.55 * s + 0.80 * i, -0.24 * i, 0.55 * a - 0.25 * p),
         vector(a, -0.25 * a - 0.45 * s + 0.2 * i, 0.0 * i, 0.30 * a - 0.60 * p),
         vector(a, -0.05 * a - 0.10 * s, -0.08 * i, 0.08 * a - 0.45 * p),
         vector(a, 0.0, 0.05 * i, -0.15 * p),

@@ -86,7 +86,7 @@ def test_a_slow_rhythm_is_slow_but_for_slips(name: str, label: str, bpm: float) 
 
 
 def test_reports_are_as_long_as_real_ones() -> None:
-    """PTB-XL has some 2.75 statements a record; few of its normal ones have another class."""
+    """PTB-XL has 2.75 statements a record; few of its normal records have another superclass."""
     said, _ = reports("virtual/ptbxl")
     count = np.sum(list(said.values()), axis=0)
     assert 2.4 < count.mean() < 3.2
