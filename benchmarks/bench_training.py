@@ -79,7 +79,7 @@ def made_records(device: torch.device) -> Split:
         ),
         patients=np.arange(RECORDS),
         mv=0.0025,
-        r_peaks=torch.from_numpy(peaks).to(device),
+        r_peaks=torch.from_numpy(peaks),
     )
 
 
@@ -120,11 +120,12 @@ def by_hand(training: Training, split: Split, model: nn.Module, fused: bool) -> 
     model.train()
 
     def step() -> None:
-        rows = torch.randint(RECORDS, (BATCH,), device=split.device)
-        x_BLT = split.signals[rows].float() * split.mv
+        rows = torch.randint(RECORDS, (BATCH,))
+        there = rows.to(split.device)
+        x_BLT = split.signals[there].float() * split.mv
         with torch.autocast(kind, torch.bfloat16, enabled=recipe.precision == "bf16"):
             logits_BC = model(x_BLT, split.r_peaks[rows])
-        loss = compute_loss(logits_BC.float(), split.labels[rows])
+        loss = compute_loss(logits_BC.float(), split.labels[there])
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), recipe.grad_clip)

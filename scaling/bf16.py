@@ -7,8 +7,8 @@ def emulated(avx512: bool) -> str:
     """What to expect and what to do, for the end of a sentence on a processor without bf16.
 
     Args:
-        avx512: whether it has AVX512, with which oneDNN emulates bf16 at nearly the speed of
-            float32; without it PyTorch converts every number itself.
+        avx512: whether it has AVX512, with which oneDNN emulates bf16; without it PyTorch
+            converts every number itself.
     """
     times, measured = ("1 to 3", "AVX512 alone") if avx512 else ("3 to 11", "AVX2 alone")
     return (

@@ -77,11 +77,17 @@ def _counts_key(training: Training, leads: int, samples: int, num_labels: int) -
 
 
 def speed_key(training: Training) -> str:
-    """What the seconds of a step depend on, the machine apart."""
-    recipe = training.recipe
+    """What the seconds of a step depend on, the machine apart.
+
+    Versions are those that the training was made with: what an older one took says little.
+    """
+    from scaling.models.families import FAMILIES
+
+    recipe, timed = training.recipe, ("training", FAMILIES[training.family].numerics)
+    made_by = ",".join(f"{name}-{n}" for name, n in training.numerics if name in timed)
     shape = f"{len(training.leads)}x{training.corpus.samples}"
     model = f"{training.family}/{training.size}/{training.objective}"
-    return f"{model}/{shape}/{recipe.batch}/{recipe.precision}"
+    return f"{model}/{shape}/{recipe.batch}/{recipe.precision}/{made_by}"
 
 
 class Speeds:

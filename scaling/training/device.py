@@ -30,7 +30,7 @@ def cpu_has_bf16() -> bool:
 def _onednn_takes_bf16() -> bool:
     """Whether oneDNN computes in bf16: also with AVX512 alone, where it emulates it."""
     # Builds without oneDNN, such as those for Apple's processors, do not have the operator at all.
-    known = torch.backends.mkldnn.is_available()
+    known = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     return known and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 

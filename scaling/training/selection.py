@@ -17,7 +17,7 @@ from scaling.objectives.labels import empty_classes
 from scaling.training import memory
 from scaling.training.data import Split, split_of
 
-CURVE_TEST_RECORDS = 1024  # records of the test split measured at every evaluation step
+CURVE_TEST_RECORDS = 1024  # records of the test split whose loss the curve has
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,9 +114,23 @@ def test_speed_depends_on_batch_and_not_on_data(change: Any, training: Training)
     assert speed_key(training) != speed_key(change(training, batch=9))
 
 
+def test_what_an_older_version_took_is_not_expected_again(
+    change: Any, training: Training, tmp_path: Path
+) -> None:
+    old, new = (
+        change(training, numerics=[["corpora.virtual", 1], ["simulated", 1], ["training", n]])
+        for n in (1, 2)
+    )
+    Speeds(tmp_path).learn([record(old, 100, 9.0)], save=True)
+    assert Speeds(tmp_path).step_s(old) == 0.09
+    assert Speeds(tmp_path).step_s(new) is None
+    redrawn = change(old, numerics=[["corpora.virtual", 9], *old.numerics[1:]])
+    assert Speeds(tmp_path).step_s(redrawn) == 0.09
+
+
 @pytest.fixture
 def change() -> Any:
-    def copy(training: Training, batch: int | None = None, **fields: int) -> Training:
+    def copy(training: Training, batch: int | None = None, **fields: Any) -> Training:
         value = training.to_dict() | fields
         if batch is not None:
             value["recipe"] |= {"batch": batch}

@@ -203,11 +203,9 @@ class Between:
         )
 
     def degree(self, findings: Mapping[str, Array], slip: float = 0.0) -> Array:
-        """See ``Condition``. Rounding must not make it negative."""
-        import numpy as np
-
+        """See ``Condition``."""
         low, high = (part.degree(findings) for part in self.must)
-        return (1.0 - slip_of(self.finding, slip)) * np.maximum(low + high - 1.0, 0.0)
+        return (1.0 - slip_of(self.finding, slip)) * (low + high - 1.0)
 
     def holds(self, findings: Mapping[str, Array], errors: Errors) -> Bools:
         """See ``Condition``."""

@@ -223,6 +223,19 @@ def test_entropy_of_a_counted_chance_has_a_known_answer(readers: int) -> None:
         assert entropy(share).mean() < exact - 10 * se  # as they are, shares look too certain
 
 
+def test_readers_who_differ_do_not_hide_anything() -> None:
+    # Every draw has the same chance: what its estimates scatter adds nothing in the mean, and is
+    # below nothing as often as above.
+    rng, p, readers = np.random.default_rng(0), 0.3, 64
+    share = rng.binomial(readers, p, (4000, 96)) / readers
+    known = bayes.known_entropy(counted(share.ravel(), readers)).reshape(share.shape)
+    gain, _ = hidden_entropy(share, np.ones_like(share), known)
+    missing = 0.5 / (96 * readers)  # of the entropy of the mean of all readers
+    assert abs(gain.mean() + missing) < 4 * gain.std() / np.sqrt(len(gain))
+    assert 0.3 < (gain > 0).mean() < 0.7
+    assert hidden_entropy(share, np.ones_like(share))[0].mean() > 20 * abs(gain.mean())
+
+
 @pytest.mark.parametrize("p", [0.5, 0.1, 0.02])
 def test_surprise_of_a_counted_chance_is_the_entropy_in_the_mean(p: float) -> None:
     rng, times, readers = np.random.default_rng(0), 400_000, 300

@@ -408,8 +408,11 @@ def test_a_reader_is_bound_to_his_record() -> None:
     found = {"pr_ms": np.full(300, 202.0), "qrs_ms": np.full(300, 119.0)}
     numbers = stream("x", 0, "train", "record", torch.arange(300))
     whole, _ = draw_labels(tiny(plain(tuple(readings)), 0.05, **readings), found, numbers)
-    alone, _ = draw_labels(tiny(plain(("few",)), 0.05, few=readings["few"]), found, numbers)
-    assert np.array_equal(whole[""][:, 2], alone[""][:, 0])
+    # In other company, and in another order.
+    other = {"few": Reading(written("few", any_of(wide, pr), 0.4)),
+             "both": Reading(all_of(wide, pr))}  # fmt: skip
+    again, _ = draw_labels(tiny(plain(tuple(other)), 0.05, **other), found, numbers)
+    assert np.array_equal(whole[""][:, [2, 1]], again[""])
     assert np.all(whole[""][:, 1] <= whole[""][:, 0])
     half = {name: value[100:] for name, value in found.items()}
     later = stream("x", 0, "train", "record", torch.arange(100, 300))

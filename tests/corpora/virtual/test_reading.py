@@ -80,6 +80,9 @@ def test_between_by_hand_is_what_lies_above_the_one_and_not_above_the_other() ->
     low, high = (1 / (1 + np.exp(-(70.0 - limit) / 4.0)) for limit in (57.0, 100.0))
     assert at(RATE, rate_bpm=70.0) == pytest.approx(low - high)
     assert at(RATE, rate_bpm=-1e6) == at(RATE, rate_bpm=1e6) == 0.0
+    # What hardly leaves anything between is rounded, but never below nothing.
+    narrow = between("turn_deg", 0.0, 1e-14, 1.0)
+    assert narrow.degree({"turn_deg": np.linspace(-5.0, 5.0, 1001)}).min() >= 0.0
 
 
 def test_a_condition_says_what_it_looks_at_and_how_often() -> None:
