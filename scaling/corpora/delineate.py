@@ -126,10 +126,10 @@ def delineate(
             leads I, II and V1 to V6, as many as there are, and end in any of the twelve.
         fs_hz: sampling rate in hertz, at least 100.
         leads: lead names in the order of ``signal_LT``.
-        r_peaks: indices of the R peaks; None has them detected.
+        r_peaks: indices of the R peaks, ascending; None has them detected.
 
     Raises:
-        CorpusError: a shape, sampling rate or lead that cannot be used.
+        CorpusError: a shape, sampling rate, lead or R peak that cannot be used.
         UnusableError: samples that are not numbers.
     """
     x_LT, names, peaks_s = _prepared(signal_LT, fs_hz, leads, r_peaks)
@@ -180,8 +180,10 @@ def delineate_beats(
             marks[k] = np.stack(_waves(beat_LT, own), axis=1)
     marks = (marks + (peaks - BEFORE)[:, None, None, None] - before) / WORK_HZ
     last_s = (x_LT.shape[1] - 1) / WORK_HZ
-    whole = (marks >= END_S) & (marks <= last_s - END_S)
-    marks[~whole.all(axis=-1)] = np.nan
+    whole = ((marks >= END_S) & (marks <= last_s - END_S)).all(axis=-1)
+    # Beyond an end the leads are held, which leaves no wave whose foot could be found.
+    whole &= (np.diff(marks, axis=-1) >= 0).all(axis=-1) & (marks[..., 2] > marks[..., 0])
+    marks[~whole] = np.nan
     return Waves(leads=names, p=marks[:, :, 0], qrs=marks[:, :, 1], t=marks[:, :, 2])
 
 
@@ -197,6 +199,7 @@ def _prepared(
     if r_peaks is None:
         peaks_s = detect_r_peaks(list(signal), leads, fs_hz)
     else:
+        _check_peaks(r_peaks, signal.shape[1])
         peaks_s = np.asarray(r_peaks, np.float64) / fs_hz
     used = [i for i, name in enumerate(leads) if name in LEADS]
     return work_signal(signal[used], fs_hz), tuple(leads[i] for i in used), peaks_s
@@ -263,6 +266,14 @@ def _check(signal: NDArray[np.float64], fs_hz: int, leads: Sequence[str]) -> Non
         raise CorpusError(f"none of {', '.join(INDEPENDENT)} is among {', '.join(leads)}")
     if not np.isfinite(signal).all():
         raise UnusableError("some samples are not numbers: repair or crop the recording first")
+
+
+def _check_peaks(r_peaks: NDArray[np.integer], samples: int) -> None:
+    peaks = np.asarray(r_peaks)
+    if peaks.ndim != 1 or not (np.diff(peaks) > 0).all():
+        raise CorpusError("R peaks do not ascend: each is given once, in order of time")
+    if len(peaks) and not 0 <= peaks[0] <= peaks[-1] < samples:
+        raise CorpusError(f"R peaks from {peaks[0]} to {peaks[-1]} of {samples} samples")
 
 
 def _rhythm(peaks_s: NDArray[np.float64]) -> tuple[float, float]:

@@ -14,6 +14,8 @@ from scaling.corpora.corpus import Corpus
 from scaling.corpora.delineate import Delineation, delineate, delineate_beats
 from scaling.corpora.errors import CorpusError, UnusableError
 from scaling.corpora.median_beat import feet
+from scaling.corpora.virtual.cohorts import COHORTS
+from scaling.corpora.virtual.generate import make
 from scaling.evaluation.metrics import auroc
 from scaling.identity import LEADS
 
@@ -143,6 +145,11 @@ def test_bad_input_is_named() -> None:
         delineate(signal[:, :400], 500, LEADS)
     with pytest.raises(CorpusError, match="none of I, II"):
         delineate(signal[:1], 500, ("aVF",))
+    for peaks, why in (([900, 900], "ascend"), ([900, 400], "ascend"), ([-1, 400], "from -1 to"),
+                       ([400, 5000], "of 5000 samples"), ([[400]], "ascend")):  # fmt: skip
+        for measure in (delineate, delineate_beats):
+            with pytest.raises(CorpusError, match=why):
+                measure(signal, 500, LEADS, np.array(peaks))
     signal[3, 7] = np.nan
     with pytest.raises(UnusableError, match="not numbers"):
         delineate(signal, 500, LEADS)
@@ -189,6 +196,15 @@ def test_waves_of_each_beat_lie_where_they_were_drawn() -> None:
     assert np.abs(found - drawn).max() <= 14
     assert np.isfinite(waves.qrs[:-1]).all() and np.isfinite(waves.t[:-1]).all()
     assert np.isfinite(waves.p[1:]).all()
+
+
+def test_onset_peak_and_offset_come_in_that_order_at_the_ends_too() -> None:
+    made = make(COHORTS["virtual/ptbxl"], 0, "train", 0, 12, 500, 5000).signals
+    for signal in made.numpy():
+        waves = delineate_beats(signal, 500, LEADS, np.array([0, 4999]))
+        for wave in (waves.p, waves.qrs, waves.t):
+            there = wave[np.isfinite(wave).all(axis=-1)]
+            assert (np.diff(there, axis=-1) >= 0).all() and (there[:, 2] > there[:, 0]).all()
 
 
 def test_waves_that_the_recording_cuts_are_left_out() -> None:

@@ -19,7 +19,7 @@ NEAR_TA = (-0.008, -0.012, -0.012, -0.010, -0.006, -0.003)
 
 
 def atrial(x: Latents) -> tuple[Waves, Waves]:
-    """Sinus P with its repolarisation and ectopic P: (B, 3) and (B, 2) waves, ms from P onset."""
+    """P: sinus, with repolarisation and notches (B, 6), and ectopic (B, 2); ms from P onset."""
     draws = x.draws
     span = p_duration_ms(x)
     n = x.shape("p", 8)

@@ -60,7 +60,7 @@ FOCI = (  # where ventricular beats begin: direction of the QRS they make
 
 
 def supraventricular(x: Latents) -> Waves:
-    """QRS of a beat that comes through the atrioventricular node: (B, 11) waves, ms."""
+    """QRS of a beat that comes through the atrioventricular node: (B, 12) waves, ms."""
     shift = DELTA_MS * x["preexcitation"]
     span = sequence_ms(x)
     parts = [_sequence(x, shift, span), _notches(x, shift, span)]

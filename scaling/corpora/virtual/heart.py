@@ -32,8 +32,9 @@ DOWER = (
     (0.044, 0.164, -1.387), (0.882, 0.098, -1.277), (1.213, 0.127, -0.601),
     (1.125, 0.127, -0.086), (0.831, 0.076, 0.230),
 )  # fmt: skip
-# Seconds from the onset of P or QRS in which waves are rendered; what lies outside is below
-# a microvolt. Fixed, since a window that followed the batch would cut tails differently.
+# Seconds from the onset of P or QRS in which waves are rendered. Fixed, since a window that
+# followed the batch would cut tails differently. What is cut off begins with less than a
+# microvolt in most records; the repolarisation of large atria with up to some 10 uV.
 P_WINDOW = (-0.04, 0.42)
 QRS_WINDOW = (-0.03, 0.27)
 T_WINDOW = (0.05, 1.00)

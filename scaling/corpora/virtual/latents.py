@@ -182,7 +182,6 @@ def _rate(f: dict[str, Tensor], states: dict[str, Tensor], draws: Draws, p: Popu
 def _repolarisation(
     f: dict[str, Tensor], states: dict[str, Tensor], draws: Draws, p: Population
 ) -> None:
-    high = (f["potassium"] - 4.2).clamp(min=0.0)
     low = (4.2 - f["potassium"]).clamp(min=0.0)
     long = torch.where(states["long_qt"], 55.0 + 45.0 * draws.share("long qt"), 0.0)
     f["qtf_ms"] = (
@@ -202,7 +201,6 @@ def _repolarisation(
     # A scar anywhere takes from T towards the left.
     scars = f["scar_anterior"] + f["scar_inferior"]
     f["t_lateral"] = f["t_lateral"] + 0.30 * scars * draws.share("scar t")
-    f["hyperkalaemic_t"] = high
 
 
 def _region(

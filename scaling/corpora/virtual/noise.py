@@ -3,7 +3,8 @@
 Spectra are medians over some records that the recorder makes of nothing: of slow noise (wander,
 respiration, motion, mains, steps) as it comes, of fast noise (white, muscle) as a shape, which
 is scaled to the amplitudes of a record. Electrodes are shared by leads, which gives the leads a
-covariance. Bursts, uneven electrodes and lost contacts are left out.
+covariance. Bursts, uneven electrodes and lost contacts are left out, and so is what the limb
+electrodes have more of (``limbs``, ``tremor_mv``): a median over leads is that of V1 to V6.
 """
 
 from __future__ import annotations

@@ -26,7 +26,8 @@ class Repolarisation:
     """What follows QRS in beats of one kind.
 
     Attributes:
-        waves: T, its early part, and U: (B, 3), times in fractions of QT from QRS onset.
+        waves: T, its early part and U, then the fine structure of conducted beats: (B, 3) or
+            (B, 7), times in fractions of QT from QRS onset.
         step: (B, 3) dipole of the ST segment in millivolts.
         j_ms: (B,) J point from QRS onset.
     """
@@ -61,6 +62,23 @@ def repolarisation(x: Latents, qrs: Waves) -> Repolarisation:
     u = (0.018 * torch.exp(0.4 * draws.one("u size")) + 0.10 * x["u_wave"])[:, None] * vector(
         male, 0.6, 0.5, -0.9
     )
+    waves = _in_time(x, torch.stack([t, early, u], 1), near, peaked)
+    # A normal ST segment rises towards T in V1 to V3, more so in men.
+    step = (0.040 + 0.03 * male)[:, None] * vector(male, -0.1, -0.2, -1.0)
+    for region in REGIONS:
+        step = step + x[f"st_{region}_mv"][:, None] * t.new_tensor(TOWARDS[region])
+    return Repolarisation(waves, step - 0.14 * against, x["qrs_ms"])
+
+
+def _in_time(x: Latents, vectors: Tensor, near: Tensor, peaked: Tensor) -> Waves:
+    """T, its early part and U with their fine structure: (B, 7).
+
+    Args:
+        x: the visits.
+        vectors: (B, 3, 3) dipoles of the three.
+        near: (B, 8) what T has beyond its dipole.
+        peaked: (B,) height of T by potassium; a high one is narrow.
+    """
     narrow = 1.0 - 0.12 * (peaked - 1.0).clamp(max=2.0)
     shape = x.shape("t shape", 3)
     peak = 0.765 + 0.012 * shape[:, 0]
@@ -69,18 +87,13 @@ def repolarisation(x: Latents, qrs: Waves) -> Repolarisation:
     one = torch.ones_like(peak)
     detail = _detail(x)
     assert detail.near is not None
-    waves = Waves(
+    return Waves(
         torch.cat([torch.stack([peak, peak - 0.17, 1.19 * one], 1), detail.centre], 1),
         torch.cat([torch.stack([rise, 0.09 * one, 0.07 * one], 1), detail.left], 1),
         torch.cat([torch.stack([fall, 0.09 * one, 0.08 * one], 1), detail.right], 1),
-        torch.cat([torch.stack([t, early, u], 1), detail.vector], 1),
+        torch.cat([vectors, detail.vector], 1),
         torch.cat([torch.stack([near, 0.0 * near, 0.0 * near], 1), detail.near], 1),
     )
-    # A normal ST segment rises towards T in V1 to V3, more so in men.
-    step = (0.040 + 0.03 * male)[:, None] * vector(male, -0.1, -0.2, -1.0)
-    for region in REGIONS:
-        step = step + x[f"st_{region}_mv"][:, None] * t.new_tensor(TOWARDS[region])
-    return Repolarisation(waves, step - 0.14 * against, x["qrs_ms"])
 
 
 def _detail(x: Latents) -> Waves:

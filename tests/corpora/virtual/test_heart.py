@@ -10,8 +10,17 @@ import pytest
 import torch
 
 from scaling.corpora.virtual.canvas import wave_by_wave, weighted
+from scaling.corpora.virtual.cohorts import COHORTS
 from scaling.corpora.virtual.generate import Visits, rows, visits
-from scaling.corpora.virtual.heart import EIGHT, leads, qt_s, smoothing_s
+from scaling.corpora.virtual.heart import (
+    ATRIA_IN_CHEST,
+    EIGHT,
+    P_WINDOW,
+    QRS_WINDOW,
+    leads,
+    qt_s,
+    smoothing_s,
+)
 from scaling.corpora.virtual.waves import Waves
 from tests.corpora.virtual.lone import QUIET, having, lone
 
@@ -316,3 +325,21 @@ def test_the_low_pass_is_that_of_the_recorder() -> None:
     assert np.abs(filtered - soft)[..., inner].max() < 0.02 * np.abs(sharp).max()
     gain = np.exp(-2 * np.pi**2 * 40.0**2 * smoothing_s(1000, 40.0) ** 2)
     assert gain == pytest.approx(2**-0.5)
+
+
+def test_little_is_cut_off_where_waves_begin_and_end_to_be_painted() -> None:
+    """Less than a microvolt in most records: they come in steps of 1 to 5."""
+    found = visits(COHORTS["virtual/ptbxl"], 0, "train", 0, 400, 10.0).heart
+    atria = torch.tensor(ATRIA_IN_CHEST, dtype=torch.float64)[:, None]
+    for both, window, share, most in (
+        (found.atrial, P_WINDOW, atria, 3.0), (found.qrs, QRS_WINDOW, 1.0 + 0.0 * atria, 1.0),
+    ):  # fmt: skip
+        for waves in both:
+            for edge_ms in (1e3 * window[0], 1e3 * window[1]):
+                sigma = torch.where(waves.centre > edge_ms, waves.left, waves.right)
+                bell = torch.exp(-0.5 * ((edge_ms - waves.centre) / sigma) ** 2)
+                shown = torch.einsum("blx,bwx->blw", found.field, waves.vector) * share
+                if waves.near is not None:
+                    shown = shown + waves.near.transpose(1, 2)
+                step_uv = 1e3 * (shown * bell[:, None]).sum(-1).abs().amax(1)
+                assert step_uv.median() < 1.0 and step_uv.quantile(0.95) < most

@@ -43,6 +43,20 @@ def test_whitened_noise_has_unit_variance(name: str) -> None:
     assert 0.4 < slow < 2.5
 
 
+def test_where_limbs_are_louder_the_spectrum_is_that_of_the_chest() -> None:
+    """Of ``virtual/ptbxl``: II and most of all I, where the arms tremble, have more noise."""
+    device = dataclasses.replace(COHORTS["virtual/ptbxl"].device, high_pass_hz=0.0)
+    signal, each = made(device, 48, 1000)
+    numbers = np.concatenate(
+        [noise.whitened(signal[i : i + 1].numpy(), noise.spectrum(device, d, 100.0, 1000))
+         for i, d in enumerate(each)]
+    )  # fmt: skip
+    squares = (numbers.reshape(48, 2, 8, 501) ** 2).sum(axis=1)
+    one, two, *chest = np.median(squares[:, :, 100:400], axis=(0, 2)) / np.log(2.0) / 2.0
+    assert 0.8 < min(chest) and max(chest) < 1.5
+    assert 1.2 < two < 2.0 and 2.5 < one < 6.0
+
+
 def test_white_noise_by_hand() -> None:
     quiet = Device(
         white_mv=0.01, muscle_mv=0.0, wander_mv=0.0, respiration_mv=0.0, mains_mv=0.0,

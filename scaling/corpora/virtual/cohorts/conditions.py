@@ -86,7 +86,6 @@ LEFT_AXIS = below("axis_deg", -28.0, 5.0)
 RIGHT_AXIS = above("axis_deg", 98.0, 5.0)
 HIGH_VOLTAGE = above("log_voltage", 0.45, 0.05)
 LOW_VOLTAGE = below("log_voltage", -0.55, 0.06)
-LIMB_LOW_VOLTAGE = all_of(below("limb_voltage", -0.55, 0.06), Not(HIGH_VOLTAGE))
 # Voltage with mass: half-called at 125 g/m2 and average voltage, at 105 g/m2 if it is high.
 LVH = score(-11.9, lv_mass=0.09, log_voltage=4.5, lbbb=-1.5)
 RVH = degree("rv_load", 0.5, 0.07)
