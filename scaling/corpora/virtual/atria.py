@@ -35,7 +35,8 @@ def atrial(x: Latents) -> tuple[Waves, Waves]:
     left = (left * torch.exp(0.25 * n[:, 4:5]) + 0.018 * n[:, 5:8]) * size[:, None]
     times = ((0.36 * span, 0.155 * span), (0.64 * span, 0.155 * span))
     # Repolarisation of the atria turns against P and outlasts it: the level before QRS is lower
-    # than that before P (Ta; Tranchesi et al. 1960, American Heart Journal 59:1).
+    # than that before P (Ta: some -40 uV, 300 ms long; Jayaraman et al. 2015, Anatolian Journal
+    # of Cardiology 15:605).
     strength = 0.25 * torch.exp(0.4 * draws.one("ta size"))[:, None]
     late = (1.0 * span + 75.0, 80.0 + 0.0 * span, -strength * (right + left))
     sinus = waves_of([(*times[0], right), (*times[1], left), late])
