@@ -16,6 +16,7 @@ a value does not depend on what else is in the batch.
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
@@ -31,17 +32,26 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
 
 
-class Errors(Protocol):
-    """The errors of one reader a record: numbers that depend on what they are for."""
+class Errors(abc.ABC):
+    """The errors of one reader a record: numbers that depend on what they are for.
+
+    Args:
+        slip: chance that the reader is altogether wrong about a finding.
+    """
+
+    def __init__(self, slip: float) -> None:
+        self.slip = slip
+        self._known: dict[str, Array] = {}
 
     def uniform(self, key: str) -> Array:
         """Uniform on (0, 1), of the findings' shape; the same whenever ``key`` is the same."""
-        ...
+        if key not in self._known:
+            self._known[key] = self.drawn(key)
+        return self._known[key]
 
-    @property
-    def slip(self) -> float:
-        """Chance that the reader is altogether wrong about a finding."""
-        ...
+    @abc.abstractmethod
+    def drawn(self, key: str) -> Array:
+        """The numbers of a key that is asked for the first time."""
 
 
 def slip_of(key: str, slip: float) -> float:

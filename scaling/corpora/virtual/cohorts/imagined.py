@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.corpora.virtual.cohorts.base import Chances, Cohort, Task
-from scaling.corpora.virtual.reading import Outcome, read_once
+from scaling.corpora.virtual.reading import Errors, Outcome, read_once
 
 Array = NDArray[np.float64]
 Names = tuple[str, ...]
@@ -26,23 +26,16 @@ NUMBERS = 1 << 18  # of a finding that are judged at a time: they stay in a core
 PLAIN = 0  # seed of the readers where none is given
 
 
-class Imagined:
-    """Errors of imagined readers, drawn as they are asked for; see ``reading.Errors``."""
+class Imagined(Errors):
+    """Errors of imagined readers, drawn as they are asked for."""
 
     def __init__(self, rng: np.random.Generator, shape: tuple[int, ...], slip: float) -> None:
-        self._rng, self._shape, self._slip = rng, shape, slip
-        self._known: dict[str, Array] = {}
+        super().__init__(slip)
+        self._rng, self._shape = rng, shape
 
-    @property
-    def slip(self) -> float:
-        """Chance that a reader is altogether wrong about a finding."""
-        return self._slip
-
-    def uniform(self, key: str) -> Array:
-        """Uniform on (0, 1), the same whenever ``key`` is the same."""
-        if key not in self._known:
-            self._known[key] = self._rng.random(self._shape)
-        return self._known[key]
+    def drawn(self, key: str) -> Array:
+        """Uniform on (0, 1), of the shape."""
+        return self._rng.random(self._shape)
 
 
 def chances(
@@ -60,10 +53,17 @@ def chances(
         name: reading.probability(findings)
         if isinstance(reading := cohort.readings[name], Outcome)
         else reading.condition.degree(findings, cohort.slip)
-        for name in dict.fromkeys(name for task in tasks.values() for name in task.readings)
+        for name in dict.fromkeys(
+            name
+            for of, task in tasks.items()
+            for group in task.members.values()
+            if group not in open_[of]
+            for name in group
+        )
     }
+    shape = np.shape(next(iter(findings.values())))
     return {
-        name: _chances(task, {group: counts[group] for group in open_[name]}, read, readers)
+        name: _chances(task, {group: counts[group] for group in open_[name]}, read, readers, shape)
         for name, task in tasks.items()
     }
 
@@ -90,7 +90,11 @@ def _without_formula(cohort: Cohort, task: Task) -> list[Names]:
 
 
 def _chances(
-    task: Task, counts: Mapping[Names, Array], read: Mapping[str, Array], readers: int
+    task: Task,
+    counts: Mapping[Names, Array],
+    read: Mapping[str, Array],
+    readers: int,
+    shape: tuple[int, ...],
 ) -> Chances:
     """One task's chances from what was counted and what was calculated."""
 
@@ -100,7 +104,6 @@ def _chances(
         none: Array = np.prod([1.0 - read[name] for name in group], axis=0)
         return 1.0 - none
 
-    shape = np.shape(next(iter(read.values())))
     among: Array = np.full(shape, float(readers))
     belongs: Array = np.ones(shape)
     if task.needs_label and task.readings in counts:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from scaling.corpora.virtual.reading import Errors
 from scaling.corpora.virtual.rng import Stream, mix
 
 if TYPE_CHECKING:
@@ -19,23 +20,16 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 
-class Reader:
-    """The reader of each record: errors that depend on the record alone, see ``reading.Errors``."""
+class Reader(Errors):
+    """The reader of each record: errors that depend on the record alone."""
 
     def __init__(self, stream: Stream, slip: float) -> None:
-        self._stream, self._slip = stream, slip
-        self._known: dict[str, Array] = {}
+        super().__init__(slip)
+        self._stream = stream
 
-    @property
-    def slip(self) -> float:
-        """Chance that the reader is altogether wrong about a finding."""
-        return self._slip
-
-    def uniform(self, key: str) -> Array:
-        """Uniform on (0, 1) for each record, the same whenever ``key`` is the same."""
-        if key not in self._known:
-            self._known[key] = uniforms(self._stream, (key,))[:, 0]
-        return self._known[key]
+    def drawn(self, key: str) -> Array:
+        """Uniform on (0, 1) for each record."""
+        return uniforms(self._stream, (key,))[:, 0]
 
 
 def draw_labels(
