@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from scaling.identity import CorpusSpec, Recipe, Training
 from scaling.models import resnet_sizes, transformer_sizes
@@ -34,6 +33,7 @@ from scaling.training.trainer import initial_model
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also as a module
 
 from hearts import hearts
+from plain_loop import by_hand
 
 SHARE_LIMIT = 0.20  # most of a trial's time that its curve may take
 GAIN_LIMIT = 1.7  # least throughput of ours over that of the plain loop
@@ -85,25 +85,7 @@ def plain_steps(run: Run) -> Callable[[], None]:
     """A step written out, of the model of ``run`` in full."""
     backbone = run.model.get_submodule("backbone")
     backbone.in_full = True  # type: ignore[assignment]
-    model, split, recipe = run.model.train(), run.splits["train"], run.recipe
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay
-    )
-    compute_loss = nn.BCEWithLogitsLoss()
-
-    def step() -> None:
-        rows = torch.randint(RECORDS, (BATCH,))
-        there = rows.to(split.device)
-        x_BLT = split.signals[there].float() * split.mv
-        with torch.autocast(split.device.type, torch.bfloat16):
-            logits_BC = model(x_BLT, split.r_peaks[rows])
-        loss = compute_loss(logits_BC.float(), split.labels[there])
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), recipe.grad_clip)
-        optimiser.step()
-
-    return step
+    return by_hand(run.recipe, run.splits["train"], run.model)
 
 
 def by_turns(parts: list[tuple[Callable[[], object], int]], device: torch.device) -> list[float]:

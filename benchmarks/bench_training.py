@@ -39,7 +39,10 @@ from sweeps.ladder import Speeds
 from sweeps.plan import make_plan
 from sweeps.resolve import resolve
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from plain_loop import by_hand
 
 from tests.models.plain_resnet import PlainResnet
 
@@ -110,30 +113,6 @@ def ours(training: Training, split: Split) -> Work:
     return run.step
 
 
-def by_hand(training: Training, split: Split, model: nn.Module, fused: bool) -> Work:
-    """The same step, written out."""
-    recipe, kind = training.recipe, split.device.type
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=fused
-    )
-    compute_loss = nn.BCEWithLogitsLoss()
-    model.train()
-
-    def step() -> None:
-        rows = torch.randint(RECORDS, (BATCH,))
-        there = rows.to(split.device)
-        x_BLT = split.signals[there].float() * split.mv
-        with torch.autocast(kind, torch.bfloat16, enabled=recipe.precision == "bf16"):
-            logits_BC = model(x_BLT, split.r_peaks[rows])
-        loss = compute_loss(logits_BC.float(), split.labels[there])
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), recipe.grad_clip)
-        optimiser.step()
-
-    return step
-
-
 def measuring(training: Training, split: Split, model: nn.Module) -> Work:
     """Outputs on ``MEASURED`` records."""
     some, bf16 = split.first(MEASURED), training.recipe.precision == "bf16"
@@ -175,7 +154,7 @@ def loops(precision: str, device: torch.device) -> bool:
     fine, split = True, made_records(device)
     for family, size in MODELS:
         training = training_of(family, size, precision)
-        minimal = by_hand(training, split, model_of(training, split), fused=True)
+        minimal = by_hand(training.recipe, split, model_of(training, split), fused=True)
         us, them = compare((ours(training, split), minimal), device)
         fine &= them / us >= LOOP_LIMIT
         print(
@@ -191,7 +170,7 @@ def resnets(precision: str, device: torch.device) -> bool:
     held = device.type == "cpu" and precision == "bf16" and not bf16_note(device)
     for size in RESNETS:
         training = training_of("resnet", size, precision)
-        plain = by_hand(training, split, plain_of(training, split), fused=False)
+        plain = by_hand(training.recipe, split, plain_of(training, split))
         us, them = compare((ours(training, split), plain), device)
         fine &= them / us >= PLAIN_LIMIT or not held
         models = model_of(training, split), plain_of(training, split)
