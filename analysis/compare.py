@@ -2,8 +2,9 @@
 
 For each task and protocol with predictions: the best model of each family and paradigm, chosen
 on validation, and each configuration's frozen features against the mean of randomly initialised
-twins of its family and size. Intervals resample patients, the same for all models. Predictions
-stay in the live store; without them the comparison published beside it is read.
+twins of its family and size. Intervals resample patients, the same for all models, and seeds where
+there are several. Predictions stay in the live store; without them the comparison published beside
+it is read.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import statistics
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -222,8 +224,10 @@ def _pairs(
 
 def as_text(numbers: dict[str, Any]) -> str:
     """The comparisons as a few lines of text."""
-    lines = [f"{numbers['study']}: macro-AUROC; 95 % intervals of {numbers['resamples']} "
-             "resamples of the patients"]  # fmt: skip
+    lines = [
+        f"{numbers['study']}: macro-AUROC; 95 % intervals of {numbers['resamples']} resamples of "
+        "the patients, and of seeds where there are several"
+    ]
     if numbers["published"]:
         lines.append(f"as published in {numbers['published']}; the predictions behind it are not")
     for c in numbers["chosen"]:
@@ -240,17 +244,32 @@ def as_text(numbers: dict[str, Any]) -> str:
         lines += ["", "frozen features against the mean of randomly initialised twins"]
     for p in numbers["pairs"]:
         c = p["configuration"]
-        twins = ", ".join(f"{v:.4f}" for v in p["twins"].values())
         lines += [
             f"  {c['family']} {c['size']} {c['paradigm'].upper()} from {c['corpus']}, D {c['D']}, "
             f"on {c['task']} ({c['protocol']}): {_estimate(p['pooled'])}",
-            f"    less {len(p['twins'])} twins ({twins}): {_estimate(p['difference'], sign=True)} "
+            f"    {_seeds(p)}",
+            f"    less {len(p['twins'])} twins ({_each(p['twins'])}): "
+            f"{_estimate(p['difference'], sign=True)} "
             f"folds together, {_estimate(p['difference_by_fold'], sign=True)} mean of folds; "
             f"{p['patients']} patients",
         ]
     if numbers["notes"]:
         lines += ["", *numbers["notes"]]
     return "\n".join(lines)
+
+
+def _seeds(pair: dict[str, Any]) -> str:
+    """What the intervals of a pair say of other seeds."""
+    if "runs" not in pair:  # published before seeds were drawn
+        return f"seeds: {pair['seeds']}; the intervals are over patients alone"
+    if len(pair["runs"]) == 1:
+        return "one seed: the intervals say nothing of what another one would give"
+    spread = statistics.stdev(pair["runs"].values())
+    return f"seeds: {len(pair['runs'])} ({_each(pair['runs'])}; sd {spread:.4f})"
+
+
+def _each(runs: dict[str, float]) -> str:
+    return ", ".join(f"{value:.4f}" for value in runs.values())
 
 
 def _estimate(value: dict[str, float], *, sign: bool = False) -> str:

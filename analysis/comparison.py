@@ -10,6 +10,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.paired import Estimate, Scores, scores
@@ -114,10 +115,13 @@ def best(rows: pd.DataFrame, folds: tuple[int, ...], store: Path, options: Optio
 class Pair:
     """One configuration against the mean of its randomly initialised twins.
 
+    Intervals hold the patients, and the seeds of either side where it has several.
+
     Attributes:
         configuration: what sets it apart.
         pooled: its macro-AUROC, mean over its seeds, folds together.
         by_fold: the same within folds.
+        runs: macro-AUROC of each of its seeds (and fold trained on), folds together.
         twins: macro-AUROC of each twin by seed (and fold trained on), folds together.
         difference: macro-AUROC less the mean of the twins', folds together.
         difference_by_fold: the same within folds.
@@ -129,6 +133,7 @@ class Pair:
     configuration: dict[str, Any]
     pooled: Estimate
     by_fold: Estimate
+    runs: dict[str, float]
     twins: dict[str, float]
     difference: Estimate
     difference_by_fold: Estimate
@@ -168,8 +173,9 @@ def against_twins(
         {s: scores(p, options.resamples, options.seed) for s, p in group.items()}
         for group in (ours, theirs)
     )
-    mine = Scores.mean(list(own.values()))
-    difference = mine.less(Scores.mean(list(random.values())))
+    draws = np.random.default_rng((options.seed, 1)).spawn(2)  # of seeds, apart from patients
+    mine = Scores.over_seeds(list(own.values()), draws[0])
+    difference = mine.less(Scores.over_seeds(list(random.values()), draws[1]))
     return Pair(
         configuration={
             **{c: str(first[c]) for c in ("task", "protocol", "family", "size", "paradigm")},
@@ -178,6 +184,7 @@ def against_twins(
         },
         pooled=Estimate.of(mine.pooled),
         by_fold=Estimate.of(mine.by_fold),
+        runs={run: float(score.pooled[0]) for run, score in own.items()},
         twins={run: float(score.pooled[0]) for run, score in random.items()},
         difference=Estimate.of(difference.pooled),
         difference_by_fold=Estimate.of(difference.by_fold),

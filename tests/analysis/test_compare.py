@@ -17,7 +17,7 @@ import pytest
 from analysis import compare_models
 from analysis.compare import as_text, main
 from analysis.overfitting import gap_cells
-from analysis.paired import Estimate, auroc, macro_auroc, patient_weights, scores
+from analysis.paired import Estimate, Scores, auroc, macro_auroc, patient_weights, scores
 from analysis.predictions import Predictions, read_test
 from analysis.records import ResultsError, load
 from tests.analysis.compared import PER_FOLD, TASK, made, run
@@ -66,6 +66,30 @@ def test_resamples_are_of_patients_and_shared_between_models() -> None:
     assert estimate.low < estimate.value < estimate.high
 
 
+@pytest.mark.parametrize("seeds", [2, 3, 8])
+def test_intervals_over_seeds_hold_what_other_seeds_would_give(seeds: int) -> None:
+    """Of few normal values the interval holds their mean as often as it says."""
+    rng = np.random.default_rng(seeds)
+    held = []
+    for values in rng.normal(0.85, 0.01, (300, seeds)):
+        runs = [Scores(pooled=np.full(501, v), by_fold=np.full(501, v)) for v in values]
+        found = Scores.over_seeds(runs, rng)
+        assert found.pooled[0] == pytest.approx(values.mean())
+        estimate = Estimate.of(found.by_fold)
+        held.append(estimate.low <= 0.85 <= estimate.high)
+    assert 0.90 <= np.mean(held) <= 0.985
+
+
+def test_patients_and_seeds_are_drawn_apart_and_one_seed_draws_none() -> None:
+    rng = np.random.default_rng(0)
+    patients = rng.normal(0.0, 0.01, 2001)  # shared by all seeds, as patients are
+    runs = [Scores(pooled=v + patients, by_fold=v + patients) for v in rng.normal(0.85, 0.01, 20)]
+    assert Scores.over_seeds(runs[:1], rng).pooled == pytest.approx(runs[0].pooled)
+    spread = float(np.std(Scores.over_seeds(runs, rng).pooled[1:]))
+    of_seeds = float(np.std([r.by_fold[0] for r in runs], ddof=1)) / np.sqrt(20)
+    assert spread == pytest.approx(np.hypot(np.std(patients), of_seeds), rel=0.1)
+
+
 def test_folds_are_averaged_or_put_together() -> None:
     found = predictions()
     one = np.ones((1, 120))
@@ -89,11 +113,12 @@ def test_trained_features_are_compared_with_the_mean_of_twins(
     assert pair["configuration"]["paradigm"] == "ssl" and pair["configuration"]["D"] == 122
     assert (pair["records"], pair["patients"], pair["seeds"]) == (150, 75, 1)
     twins = list(pair["twins"].values())
-    assert len(twins) == 2
+    assert len(twins) == 2 and list(pair["runs"].values()) == [pair["pooled"]["value"]]
     difference = pair["pooled"]["value"] - np.mean(twins)
     assert pair["difference"]["value"] == pytest.approx(difference)
-    assert 0 < pair["difference"]["low"] < difference < pair["difference"]["high"]
-    assert pair["difference_by_fold"]["low"] > 0
+    # Over patients alone it would exclude 0; two twins 0.1 apart say little of a third.
+    assert pair["difference"]["low"] < 0 < difference < pair["difference"]["high"]
+    assert pair["pooled"]["low"] - max(twins) > 0
 
 
 def test_the_best_is_chosen_in_each_fold_on_validation(
@@ -113,6 +138,7 @@ def test_text_and_file(study: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     text = capsys.readouterr().out
     assert "resnet-SL on ptbxl:superclass (held-out)" in text
     assert "150 records of 75 patients, each tested once" in text
+    assert "one seed: the intervals say nothing of what another one would give" in text
     assert "less 2 twins" in text
     assert json.loads(out.read_text())["study"] == "cv"
 
