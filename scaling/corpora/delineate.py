@@ -115,7 +115,7 @@ class _Places:
 
 def delineate(
     signal_LT: NDArray[np.floating],
-    fs_hz: int,
+    fs_hz: float,
     leads: Sequence[str],
     r_peaks: NDArray[np.integer] | None = None,
 ) -> Delineation:
@@ -124,7 +124,7 @@ def delineate(
     Args:
         signal_LT: (leads, samples) in millivolts or any other unit. Waves are sought in the
             leads I, II and V1 to V6, as many as there are, and end in any of the twelve.
-        fs_hz: sampling rate in hertz, at least 100.
+        fs_hz: sampling rate in hertz, a whole number and at least 100.
         leads: lead names in the order of ``signal_LT``.
         r_peaks: indices of the R peaks, ascending; None has them detected.
 
@@ -149,7 +149,7 @@ def delineate(
 
 def delineate_beats(
     signal_LT: NDArray[np.floating],
-    fs_hz: int,
+    fs_hz: float,
     leads: Sequence[str],
     r_peaks: NDArray[np.integer] | None = None,
 ) -> Waves:
@@ -189,20 +189,23 @@ def delineate_beats(
 
 def _prepared(
     signal_LT: NDArray[np.floating],
-    fs_hz: int,
+    fs_hz: float,
     leads: Sequence[str],
     r_peaks: NDArray[np.integer] | None,
 ) -> tuple[NDArray[np.float64], tuple[str, ...], NDArray[np.float64]]:
     """Those of the twelve leads that are there, their names, and R peaks in seconds."""
     signal = np.asarray(signal_LT, np.float64)
-    _check(signal, fs_hz, leads)
+    if not float(fs_hz).is_integer():
+        raise CorpusError(f"{fs_hz} Hz is no whole number: resample the recording first")
+    rate_hz = int(fs_hz)  # headers often give 500.0
+    _check(signal, rate_hz, leads)
     if r_peaks is None:
-        peaks_s = detect_r_peaks(list(signal), leads, fs_hz)
+        peaks_s = detect_r_peaks(list(signal), leads, rate_hz)
     else:
         _check_peaks(r_peaks, signal.shape[1])
-        peaks_s = np.asarray(r_peaks, np.float64) / fs_hz
+        peaks_s = np.asarray(r_peaks, np.float64) / rate_hz
     used = [i for i, name in enumerate(leads) if name in LEADS]
-    return work_signal(signal[used], fs_hz), tuple(leads[i] for i in used), peaks_s
+    return work_signal(signal[used], rate_hz), tuple(leads[i] for i in used), peaks_s
 
 
 def _measured(

@@ -18,6 +18,7 @@ from scaling.corpora.errors import CorpusError
 from scaling.corpora.sources.base import Chunk
 
 POOL_AFTER_S = 3.0  # less work than this is done before another process has started
+GUARD = 'if __name__ == "__main__":'
 AHEAD = 2  # chunks handed to each process, so that it need not wait for this one
 
 
@@ -85,13 +86,29 @@ def _fill_with(
                     done(todo[i].size)
         except BrokenProcessPool:
             raise CorpusError(
-                f"preparing {work.spec.source}: a worker process was killed (out of memory?); "
-                "what is done is kept: prepare again, with fewer workers"
+                f"preparing {work.spec.source}: a worker process was killed (out of memory, or a "
+                f"script that calls prepare without {GUARD}?); what is done is kept: prepare "
+                "again, with fewer workers"
             ) from None
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     return problems
+
+
+def refuse_while_importing() -> None:
+    """Stop a worker that runs the user's script again, as it imports it, and would wait for ever.
+
+    Raises:
+        CorpusError: this process is such a worker.
+    """
+    # What multiprocessing itself looks at before it starts a process; here it has to be sooner,
+    # as the corpus is locked by the very process that waits for this one.
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise CorpusError(
+            "a worker process imports the script that started it, and there meets prepare again: "
+            f"put what the script does under {GUARD}"
+        )
 
 
 def _start_worker() -> None:

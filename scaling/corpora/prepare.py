@@ -23,7 +23,7 @@ from scaling.corpora.corpus import Corpus
 from scaling.corpora.errors import CorpusError, shown
 from scaling.corpora.finish import finish
 from scaling.corpora.folds import write_fold
-from scaling.corpora.pool import available_cores, fill_all
+from scaling.corpora.pool import available_cores, fill_all, refuse_while_importing
 from scaling.corpora.registry import open_resolved
 from scaling.corpora.signal import preset
 from scaling.corpora.sources.base import Chunk, Source
@@ -67,11 +67,13 @@ def prepare(
 
     Raises:
         CorpusError: the source cannot be used, or records are damaged (the first ten are
-            named). What is done is kept for the next call.
+            named), or a script calls this without ``if __name__ == "__main__":``. What is done
+            is kept for the next call.
         OSError: the corpus could not be written; what is done is kept for the next call.
     """
     if spec.fingerprint and _is_ready(folder := corpus_folder(spec, cache)):
         return folder
+    refuse_while_importing()
     spec, source = open_resolved(spec, root)
     folder = corpus_folder(spec, cache)
     if _is_ready(folder):

@@ -139,6 +139,9 @@ def test_bad_input_is_named() -> None:
     signal = draw(regular(70.0))
     with pytest.raises(CorpusError, match=r"shape \(12, 5000\) for 2 leads"):
         delineate(signal, 500, ("I", "II"))
+    with pytest.raises(CorpusError, match=r"250\.5 Hz is no whole number: resample"):
+        delineate(signal, 250.5, LEADS)
+    assert delineate(signal, 500.0, LEADS) == delineate(signal, 500, LEADS)  # wfdb's headers
     with pytest.raises(CorpusError, match="50 Hz is too slow"):
         delineate(signal, 50, LEADS)
     with pytest.raises(CorpusError, match=r"0\.8 s long"):

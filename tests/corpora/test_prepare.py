@@ -279,6 +279,25 @@ def test_a_worker_that_dies_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     make(root, tmp_path).verify()
 
 
+def test_a_script_without_a_guard_is_told_so_and_does_not_wait_for_ever(tmp_path: Path) -> None:
+    root = fake_source.write(tmp_path / "fakes", fake_source.some(11))
+    (tmp_path / "script.py").write_text(f"""
+from pathlib import Path
+from scaling.corpora import catalogue, pool
+from scaling.corpora.sources import listed
+from tests.corpora import fake_source
+catalogue.SOURCES["fake"], listed.CHUNK, pool.POOL_AFTER_S = fake_source.INFO, 3, -1
+fake_source.make(Path({str(root)!r}), Path({str(tmp_path)!r}), workers=2)
+""")
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py")], timeout=120, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert 'put what the script does under if __name__ == "__main__":' in done.stderr
+    assert 'or a script that calls prepare without if __name__ == "__main__":' in done.stderr
+
+
 def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
     root = fake_source.write(tmp_path / "fakes", fake_source.some(11, r7="hang"))
     script = f"""
