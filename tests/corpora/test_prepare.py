@@ -291,7 +291,7 @@ fake_source.make(Path({str(root)!r}), Path({str(tmp_path)!r}), workers=2)
 """)
     done = subprocess.run(
         [sys.executable, str(tmp_path / "script.py")], timeout=120, capture_output=True, text=True,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        check=False, env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
     )  # fmt: skip
     assert done.returncode == 1
     assert 'put what the script does under if __name__ == "__main__":' in done.stderr
