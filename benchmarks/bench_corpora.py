@@ -297,7 +297,7 @@ class Many:
     def notes(self) -> dict[str, Any]:
         return {}
 
-    def bayes_loss(self) -> None:
+    def bayes_loss(self, workers: int = 1) -> None:
         return None
 
 

@@ -72,7 +72,8 @@ def _preparing(target: Target, say: Callable[[str], None]) -> Callable[[int, int
         now = time.monotonic()
         if last is None or now - last > 10 or done == total:
             last = now
-            say(f"preparing {target.spec.source}: {done}/{total} records")
+            then = ", joining and measuring" if done == total else ""
+            say(f"preparing {target.spec.source}: {done}/{total} records{then}")
 
     return progress
 

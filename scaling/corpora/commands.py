@@ -209,7 +209,7 @@ class Meter:
 
     def _left(self, now_s: float, done: int, total: int) -> str:
         if self._start is None or done == total:
-            return ", joining" if done == total else ""
+            return ", joining and measuring" if done == total else ""
         began_s, first = self._start
         if done == first:
             return f" ({first:,} from an earlier run)" if first else ""

@@ -43,7 +43,7 @@ class _Survey:
     units: set[str]
 
 
-def finish(build: Path, work: Work, source: Source, chunks: int) -> None:
+def finish(build: Path, work: Work, source: Source, chunks: int, workers: int = 1) -> None:
     """Write the corpus into the folder ``build``; may be called again after being killed.
 
     Raises:
@@ -60,7 +60,7 @@ def finish(build: Path, work: Work, source: Source, chunks: int) -> None:
     _check(survey, work, chunks)
     unlabelled = _write_tables(build, work, source, survey)
     _write_signals(build / files.SIGNALS, work, survey)
-    info = files.seal(build, _info(work, source, survey, unlabelled))
+    info = files.seal(build, _info(work, source, survey, unlabelled, workers))
     write_report(Corpus.open(build))
     files.seal(build, info, info["files"])
 
@@ -201,7 +201,11 @@ def _let_go(file: IO[bytes], moved: list[Path]) -> None:
 
 
 def _info(
-    work: Work, source: Source, survey: _Survey, unlabelled: dict[str, dict[str, int]]
+    work: Work,
+    source: Source,
+    survey: _Survey,
+    unlabelled: dict[str, dict[str, int]],
+    workers: int,
 ) -> dict[str, Any]:
     spec, drops = work.spec, survey.drops
     return {
@@ -225,5 +229,5 @@ def _info(
             "dropped_as_damaged": sum(drop.damaged for drop in drops),
             "dropped_because": {group[0].reason: len(group) for group in by_reason(drops)[:20]},
         },
-        "bayes_loss": source.bayes_loss(),
+        "bayes_loss": source.bayes_loss(workers),
     }

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import multiprocessing
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
+from typing import TypeVar
 
 from scaling.corpora.chunks import Work, fill
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.sources.base import Chunk
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
 POOL_AFTER_S = 3.0  # less work than this is done before another process has started
 GUARD = 'if __name__ == "__main__":'
+DIED = (
+    "a worker process was killed (out of memory, or a script that calls prepare without "
+    f"{GUARD}?); what is done is kept: prepare again, with fewer workers"
+)
 AHEAD = 2  # chunks handed to each process, so that it need not wait for this one
 
 
@@ -85,15 +94,61 @@ def _fill_with(
                     problems[i] = future.result()
                     done(todo[i].size)
         except BrokenProcessPool:
-            raise CorpusError(
-                f"preparing {work.spec.source}: a worker process was killed (out of memory, or a "
-                f"script that calls prepare without {GUARD}?); what is done is kept: prepare "
-                "again, with fewer workers"
-            ) from None
+            raise CorpusError(f"preparing {work.spec.source}: {DIED}") from None
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     return problems
+
+
+def in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int
+) -> Iterator[Result]:
+    """Results of a function in the order of the items, as ``map`` gives them, some made ahead.
+
+    Args:
+        function: of a module, so that another process finds it.
+        items: what it is called with; taken as they are needed, so they may go on for ever.
+        workers: processes, at least 1: this one, and those beside it.
+
+    Raises:
+        CorpusError: a worker process died.
+    """
+    if workers == 1:
+        yield from map(function, items)
+        return
+    coming, others = iter(items), workers - 1
+    waiting: collections.deque[Future[Result]] = collections.deque()
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(others, context, _start_worker) as pool:
+
+        def hand_out() -> None:
+            busy = sum(not future.done() for future in waiting)
+            for item in itertools.islice(coming, max(0, AHEAD * others - busy)):
+                waiting.append(pool.submit(function, item))
+
+        def make_one() -> bool:
+            for item in itertools.islice(coming, 1):
+                own: Future[Result] = Future()
+                own.set_result(function(item))
+                waiting.append(own)
+                return True
+            return False
+
+        try:
+            hand_out()
+            while waiting:
+                # Rather than wait for the first, this process makes one of the next itself.
+                room = len(waiting) < 2 * AHEAD * workers
+                if room and not waiting[0].done() and make_one():
+                    hand_out()
+                    continue
+                yield waiting.popleft().result()
+                hand_out()
+        except BrokenProcessPool:
+            raise CorpusError(DIED) from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def refuse_while_importing() -> None:

@@ -158,7 +158,7 @@ def _make(part: Path, work: Work, source: Source, progress: Progress, workers: i
         )
     files.sync(work.folder)
     try:
-        finish(part / "corpus", work, source, len(chunks))
+        finish(part / "corpus", work, source, len(chunks), workers)
     except CorpusError:
         shutil.rmtree(part)  # going on from these chunks would end the same way
         raise

@@ -273,7 +273,7 @@ def test_progress_on_a_terminal_is_one_line_with_the_time_left(
         "",
         "preparing x: 100 of 1,000 records (100 from an earlier run)",
         "preparing x: 200 of 1,000 records, 0:01:20 left",
-        "preparing x: 1,000 of 1,000 records, joining\n",
+        "preparing x: 1,000 of 1,000 records, joining and measuring\n",
     ]
 
 

@@ -175,7 +175,7 @@ def test_each_corpus_is_prepared_once(
     assert prepared == ["virtual/code", "virtual/shifted"]
     assert said[:2] == [
         "preparing virtual/code: 0/2 records",
-        "preparing virtual/code: 2/2 records",
+        "preparing virtual/code: 2/2 records, joining and measuring",
     ]
 
 

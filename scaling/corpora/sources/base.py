@@ -136,6 +136,10 @@ class Source(Protocol):
         """What the source adds to the quality report (JSON)."""
         ...
 
-    def bayes_loss(self) -> dict[str, Any] | None:
-        """Task -> known Bayes loss in nats (docs/records.md); None where nobody knows it."""
+    def bayes_loss(self, workers: int = 1) -> dict[str, Any] | None:
+        """Task -> known Bayes loss in nats (docs/records.md); None where nobody knows it.
+
+        Args:
+            workers: processes that it may take.
+        """
         ...

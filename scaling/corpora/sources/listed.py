@@ -128,7 +128,7 @@ class ListedSource:
         """Absent files, and what the source's own rule leaves out."""
         return {"missing_files": self.absent, "left_out": dict(self.left_out)}
 
-    def bayes_loss(self) -> dict[str, Any] | None:
+    def bayes_loss(self, workers: int = 1) -> dict[str, Any] | None:
         """Nobody knows it."""
         return None
 

@@ -90,13 +90,13 @@ class VirtualSource:
         """Nothing to add."""
         return {}
 
-    def bayes_loss(self) -> dict[str, Any] | None:
+    def bayes_loss(self, workers: int = 1) -> dict[str, Any] | None:
         """Task -> loss, by the cohort's own generative posterior."""
         from scaling.corpora.virtual.cohorts import COHORTS
 
         cohort = COHORTS[self.spec.source]
         spec = self.spec
-        return cohort.bayes_loss(spec.fs_hz, spec.samples, spec.seed, self.sizes["test"])
+        return cohort.bayes_loss(spec.fs_hz, spec.samples, spec.seed, self.sizes["test"], workers)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

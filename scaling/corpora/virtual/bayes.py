@@ -69,7 +69,13 @@ class Sums:
 
 
 def bayes_loss(
-    cohort: Cohort, *, fs_hz: float, samples: int, seed: int = 0, test: int = 0
+    cohort: Cohort,
+    *,
+    fs_hz: float,
+    samples: int,
+    seed: int = 0,
+    test: int = 0,
+    workers: int = 1,
 ) -> dict[str, dict[str, Any]]:
     """Bayes loss of each task of a cohort, mean over labels, in nats.
 
@@ -79,6 +85,7 @@ def bayes_loss(
         samples: samples per record.
         seed: seed of the cohort; the Monte Carlo patients are in none of its splits.
         test: records of the test split to measure the same on; 0 for none.
+        workers: processes; the numbers do not depend on it.
 
     Returns:
         For each task ``value`` with standard error ``se``, the rigorous ``lower_bound``
@@ -87,7 +94,7 @@ def bayes_loss(
         with its sampling as a fitted E does (None without test records).
     """
     known = _entropies(cohort, seed, samples / fs_hz)
-    hidden = _hidden(cohort, seed, fs_hz, samples, known)
+    hidden = _hidden(cohort, seed, fs_hz, samples, known, workers)
     drawn = _on_test_split(cohort, seed, test, samples / fs_hz)
     found = {}
     for name, task in cohort.tasks.items():
@@ -122,7 +129,12 @@ def _entropies(cohort: Cohort, seed: int, duration_s: float) -> dict[str, Sums]:
 
 
 def _hidden(
-    cohort: Cohort, seed: int, fs_hz: float, samples: int, known: dict[str, Sums]
+    cohort: Cohort,
+    seed: int,
+    fs_hz: float,
+    samples: int,
+    known: dict[str, Sums],
+    workers: int,
 ) -> dict[str, Sums]:
     """Entropy that the uncertainty of the findings adds, one record a patient."""
     sums = {name: Sums() for name in cohort.tasks}
@@ -130,7 +142,7 @@ def _hidden(
     names = tuple(sorted(cohort.names))
     first_visits = (i for i in itertools.count() if patient_of(i)[1] == 0)
     chosen = itertools.islice(first_visits, MOST)
-    for around in surroundings(cohort, seed, chosen, fs_hz, samples, names):
+    for around in surroundings(cohort, seed, chosen, fs_hz, samples, names, workers):
         drawn = draw_findings(around, rng, OUTER, INNER)
         for name, chances in cohort.all_chances(drawn, imagine, READERS).items():
             certain = known_entropy(chances)

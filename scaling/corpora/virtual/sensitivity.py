@@ -10,6 +10,7 @@ from P to QRS, but not, say, the age of the patient.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterable, Iterator
 
@@ -18,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from scaling.corpora.pool import in_order
 from scaling.corpora.virtual import generate
 from scaling.corpora.virtual.heart import heart, leads
 from scaling.corpora.virtual.latents import Draws, chances, develop
@@ -103,6 +105,7 @@ def surroundings(
     fs_hz: float,
     samples: int,
     names: tuple[str, ...],
+    workers: int = 1,
 ) -> Iterator[Surroundings]:
     """Linearise records of the split ``bayes``, which no study uses.
 
@@ -113,12 +116,21 @@ def surroundings(
         fs_hz: sampling rate.
         samples: samples per lead.
         names: findings wanted.
+        workers: processes, see ``pool.in_order``.
     """
-    for index in indices:
-        yield _around(Neighbours(cohort, seed, index, fs_hz, samples, names), names)
+    around = functools.partial(_around, cohort, seed, fs_hz, samples, names)
+    yield from in_order(around, indices, workers)
 
 
-def _around(record: Neighbours, names: tuple[str, ...]) -> Surroundings:
+def _around(
+    cohort: generate.Recorded,
+    seed: int,
+    fs_hz: float,
+    samples: int,
+    names: tuple[str, ...],
+    index: int,
+) -> Surroundings:
+    record = Neighbours(cohort, seed, index, fs_hz, samples, names)
     count, switches = len(record.normals), len(record.switches)
     signal, found = record.changes(STEP * np.eye(count), np.full(count, -1))
     jacobian = signal / STEP

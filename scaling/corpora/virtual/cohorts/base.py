@@ -180,9 +180,14 @@ class Cohort:
         return chances(self, self.tasks, findings, rng, readers)
 
     def bayes_loss(
-        self, fs_hz: int = 100, samples: int = 500, seed: int = 0, test: int = 0
+        self,
+        fs_hz: int = 100,
+        samples: int = 500,
+        seed: int = 0,
+        test: int = 0,
+        workers: int = 1,
     ) -> dict[str, dict[str, Any]]:
         """Task -> the smallest expected loss any model can reach, see ``virtual.bayes``."""
         from scaling.corpora.virtual.bayes import bayes_loss
 
-        return bayes_loss(self, fs_hz=fs_hz, samples=samples, seed=seed, test=test)
+        return bayes_loss(self, fs_hz=fs_hz, samples=samples, seed=seed, test=test, workers=workers)
