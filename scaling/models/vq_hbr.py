@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from scaling.models.codebook import Codebook
-from scaling.models.heartbeats import WIDTH, Heartbeats, tokenize
+from scaling.models.heartbeats import WIDTH, Heartbeats, Part, parts_of, tokenize
 from scaling.models.transformer import HeartbeatEncoder
 from scaling.models.vq_sizes import LADDER, VqShape
 
@@ -89,6 +89,12 @@ class VqHbr(nn.Module):
     def tokens(self) -> int:
         """Slots for heartbeats."""
         return self.shape.tokens
+
+    def parts(self, x_BLT: Tensor, r_peaks_BP: Tensor) -> list[Part]:
+        """Which records of a batch are best computed together, and with how many slots."""
+        if self.attends_padding:
+            return [Part(slice(None), self.tokens)]
+        return parts_of(x_BLT, r_peaks_BP, self.tokens)
 
     def embed(self, beats: Heartbeats) -> Tensor:
         """Unit vectors (B, S, W) in float32 of tokens (B, S), before quantisation."""

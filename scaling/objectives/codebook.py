@@ -20,12 +20,11 @@ from torch import Tensor, nn
 from scaling.identity import Recipe
 from scaling.models.codebook import KMEANS_PER_CODE
 from scaling.models.families import problem
-from scaling.models.heartbeats import Heartbeats, tokenize
+from scaling.models.heartbeats import Heartbeats, Part, put_back, tokenize
 from scaling.models.vq_hbr import Reconstruction, VqHbr
 from scaling.objectives.base import Context
 from scaling.objectives.registry import OBJECTIVES
-from scaling.training.data import Batch, Split
-from scaling.training.memory import in_parts
+from scaling.training.data import Batch, Split, measured
 
 HELD_OUT_BATCH = 64  # records at once: cosines to 8,192 codes are many
 
@@ -107,18 +106,22 @@ class CodebookObjective:
     def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """Loss of each record (B,), in float32; the codes are moved on the way."""
         assert isinstance(model, CodebookModel)
-        beats = tokenize(batch.x_BLT, batch.r_peaks_BP, model.tokens)
         step = int(model.codebook.steps)
         model.codebook.steps += 1
         if step == model.warmup:
             model.start_codes(generator)
         quantised = step >= model.warmup
-        found = model.reconstruct(beats, quantised)
+        parts, found = _reconstructions(model, batch, quantised)
         if quantised:
-            real_BS = beats.real_BS
-            z_NW, index_N = found.z_BSW.detach()[real_BS], found.index_BS[real_BS]
-            model.codebook.update(z_NW, index_N, model.decay, generator)
-        return _per_record(found, model.commitment)
+            # In the order of the batch, since which vectors revive codes is drawn by place.
+            z_BSW, index_BS, real_BS = (
+                put_back([_all_slots(value, model.tokens) for value in of_parts], parts)
+                for of_parts in zip(
+                    *((f.z_BSW.detach(), f.index_BS, f.beats.real_BS) for f in found), strict=True
+                )
+            )
+            model.codebook.update(z_BSW[real_BS], index_BS[real_BS], model.decay, generator)
+        return put_back([_per_record(f, model.commitment) for f in found], parts)
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Mean over records, in mV^2."""
@@ -132,15 +135,30 @@ class CodebookObjective:
         assert isinstance(model, CodebookModel)
 
         def losses(batch: Batch) -> Tensor:
-            beats = tokenize(batch.x_BLT, batch.r_peaks_BP, model.tokens)
-            return _per_record(model.reconstruct(beats), model.commitment).cpu()
+            parts, found = _reconstructions(model, batch, quantised=True)
+            return put_back([_per_record(f, model.commitment) for f in found], parts).cpu()
 
         was_training = model.training
         model.eval()
         with torch.no_grad():
-            parts = [in_parts(losses, batch) for batch in split.chunks(HELD_OUT_BATCH)]
+            losses_N = measured(losses, split, HELD_OUT_BATCH)
         model.train(was_training)
-        return torch.cat(parts)
+        return losses_N
+
+
+def _reconstructions(
+    model: VqHbr, batch: Batch, quantised: bool
+) -> tuple[list[Part], list[Reconstruction]]:
+    """The parts of a batch and what one pass gives of each, without most of the padding."""
+    parts = model.parts(batch.x_BLT, batch.r_peaks_BP)
+    beats = (tokenize(batch.x_BLT[p.rows], batch.r_peaks_BP[p.rows], p.slots) for p in parts)
+    return parts, [model.reconstruct(some, quantised) for some in beats]
+
+
+def _all_slots(value_BS: Tensor, slots: int) -> Tensor:
+    """(B, S, ...) with zeros in the slots that were left out."""
+    missing = value_BS.new_zeros(len(value_BS), slots - value_BS.shape[1], *value_BS.shape[2:])
+    return torch.cat([value_BS, missing], dim=1)
 
 
 def _some(beats: Heartbeats, rows: slice, device: torch.device) -> Heartbeats:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from scaling.identity import CorpusSpec, Recipe, Training
-from scaling.models.heartbeats import MIDDLE, Heartbeats
+from scaling.models.heartbeats import MIDDLE, Heartbeats, Part, parts_of
 from scaling.objectives.base import Context
 from scaling.objectives.registry import OBJECTIVES
 from scaling.objectives.testing import BATCH, Case
@@ -52,17 +52,23 @@ def tiny_split(n: int, seed: int, *, exclusive: bool = False) -> Split:
 
 
 class SizeCodebook(nn.Module):
-    """A codebook without a network: the code of a beat is its size at the R peak."""
+    """A codebook without a network: the code of a beat is its size at the R peak, and ``more``."""
 
-    def __init__(self, codes: int = CODES, tokens: int = 128) -> None:
+    more: Tensor
+
+    def __init__(self, codes: int = CODES, tokens: int = 128, more: float = 0.0) -> None:
         super().__init__()
         self.shape, self.tokens = types.SimpleNamespace(codes=codes), tokens
+        self.register_buffer("more", torch.tensor(more))
         self.calls = 0
+
+    def parts(self, x_BLT: Tensor, r_peaks_BP: Tensor) -> list[Part]:
+        return parts_of(x_BLT, r_peaks_BP, self.tokens)
 
     def codes(self, beats: Heartbeats) -> Tensor:
         self.calls += 1
         codes = int(self.shape.codes)
-        size = beats.beats_BSW[..., MIDDLE] * 2 + codes / 2
+        size = beats.beats_BSW[..., MIDDLE] * 2 + codes / 2 + self.more
         return size.floor().long().clamp(0, codes - 1)
 
 

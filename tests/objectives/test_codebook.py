@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from scaling.identity import Recipe
-from scaling.models.heartbeats import tokenize
+from scaling.models.heartbeats import Part, tokenize
 from scaling.objectives.base import Context
 from scaling.objectives.codebook import OBJECTIVE, CodebookModel, warmup_steps
 from scaling.objectives.codebook_quality import (
@@ -19,6 +19,7 @@ from scaling.objectives.codebook_quality import (
     kmeans_mse,
     perplexity,
 )
+from scaling.objectives.heartbeat_codes import codes_of
 from scaling.training.run import Run
 from tests.objectives.data import tiny_split, tiny_training
 
@@ -68,6 +69,38 @@ def test_the_loss_is_error_and_commitment_over_real_heartbeats(model: CodebookMo
             terms.append(float(wrong.square().mean() + off.square().mean()))
         expected.append(np.mean(terms))
     assert OBJECTIVE.held_out(model, split).tolist() == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_step_without_padding_is_that_of_all_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loss, gradients and codes; in training, where dead codes are revived by place."""
+    batch = tiny_split(16, 3).batch(torch.arange(16))
+    halves = build().parts(batch.x_BLT, batch.r_peaks_BP)
+    assert len(halves) == 2 and max(part.slots for part in halves) < 128
+    found = []
+    for full in (False, True):
+        model = build().train()
+        model.start_codes(torch.Generator().manual_seed(0))
+        model.codebook.steps.fill_(model.warmup + 1)
+        model.codebook.uses[::3] = 0.0  # dead
+        if full:
+            monkeypatch.setattr(model, "parts", lambda x, peaks: [Part(slice(None), 128)])
+        losses = OBJECTIVE.outputs(model, batch, torch.Generator().manual_seed(1))
+        losses.mean().backward()  # type: ignore[no-untyped-call]
+        grads = [p.grad for p in model.parameters() if p.grad is not None]
+        found.append((losses.detach(), model.codebook.codes, *grads))
+    assert len(found[0]) == len(found[1]) > 20
+    for ours, reference in zip(*found, strict=True):
+        scale = float(reference.abs().max())
+        assert torch.allclose(ours, reference, rtol=1e-3, atol=2e-5 * scale)
+
+
+def test_released_codes_that_depend_on_padding_keep_it(model: CodebookModel) -> None:
+    split = tiny_split(6, 3)
+    batch = split.batch(torch.arange(6))
+    model.attends_padding.fill_(True)
+    beats = tokenize(batch.x_BLT, batch.r_peaks_BP, model.tokens)
+    codes = codes_of(model, split).long()
+    assert torch.equal(codes[beats.real_BS], model.codes(beats)[beats.real_BS])
 
 
 def test_the_commitment_is_weighted(model: CodebookModel) -> None:

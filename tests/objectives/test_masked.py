@@ -15,7 +15,7 @@ from scaling.identity import Recipe
 from scaling.models.heartbeats import tokenize
 from scaling.models.vq_hbr import VqHbr
 from scaling.objectives.base import Context
-from scaling.objectives.heartbeat_codes import PADDING, codes_of
+from scaling.objectives.heartbeat_codes import KEPT, PADDING, codes_of
 from scaling.objectives.masked import (
     HELD_OUT_BATCH,
     OBJECTIVE,
@@ -77,16 +77,47 @@ def test_many_codes_need_wider_integers() -> None:
     assert codes_of(SizeCodebook(codes=32769), tiny_split(2, 0)).dtype == torch.int32
 
 
-def test_the_codebook_is_asked_once_for_each_split() -> None:
+def test_codes_of_the_same_records_are_made_once() -> None:
+    split, codebook = tiny_split(6, 3), SizeCodebook(more=0.01)
+    first = codes_of(codebook, split)
+    calls = codebook.calls
+    assert calls > 0
+    first.fill_(PADDING)  # whoever has them may do with them what he likes
+    again = codes_of(SizeCodebook(more=0.01), split)  # loaded anew from the same weights
+    assert again.max() > PADDING and torch.equal(codes_of(codebook, split), again)
+    assert codebook.calls == calls
+    for other, records in (
+        (SizeCodebook(more=3.0), split),
+        (SizeCodebook(more=0.01, codes=codebook.shape.codes + 2), split),
+        (codebook, tiny_split(6, 4)),
+        (codebook, tiny_split(5, 3)),
+    ):
+        before = other.calls
+        found = codes_of(other, records)
+        assert other.calls > before
+        assert found.shape != again.shape or not torch.equal(found, again)
+
+
+def test_codes_are_kept_of_a_few_splits_only() -> None:
+    codebook, splits = SizeCodebook(), [tiny_split(3, 100 + i) for i in range(KEPT + 1)]
+    for split in splits:
+        codes_of(codebook, split)
+    before = codebook.calls
+    codes_of(codebook, splits[-1])
+    assert codebook.calls == before
+    codes_of(codebook, splits[0])
+    assert codebook.calls > before
+
+
+def test_training_and_measuring_need_no_codebook() -> None:
     case, model = annotated()
     codebook = case.context.parents["codebook"]
     assert isinstance(codebook, SizeCodebook)
-    chunks = sum(-(-len(split) // 64) for split in case.splits.values())
-    assert codebook.calls == chunks
+    before = codebook.calls
     OBJECTIVE.held_out(model, case.splits["validation"])
     batch = case.splits["train"].batch(torch.arange(8))
     OBJECTIVE.outputs(model, batch, torch.Generator())
-    assert codebook.calls == chunks
+    assert codebook.calls == before
 
 
 def test_guesses_are_the_codes_at_the_hidden_places() -> None:
