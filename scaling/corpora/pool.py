@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import itertools
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,6 +16,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
 from typing import TypeVar
+
+from threadpoolctl import threadpool_limits
 
 from scaling.corpora.chunks import Work, fill
 from scaling.corpora.errors import CorpusError
@@ -83,10 +87,10 @@ def _fill_with(
             while queue or futures:
                 while queue and len(futures) < AHEAD * others:
                     i, chunk = queue.popleft()
-                    futures[pool.submit(fill, i, chunk, work)] = i
+                    futures[pool.submit(_fill_alone, i, chunk, work)] = i
                 if queue:
                     i, chunk = queue.popleft()
-                    problems[i] = fill(i, chunk, work)
+                    problems[i] = _fill_alone(i, chunk, work)
                     done(chunk.size)
                 patience_s = 0 if queue else None
                 for future in wait(futures, patience_s, FIRST_COMPLETED).done:
@@ -99,6 +103,29 @@ def _fill_with(
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     return problems
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for torch and linear algebra, while processes share the cores.
+
+    Two processes of two threads each, on two cores, took three to four times as long.
+    """
+    torch = sys.modules.get("torch")  # files are read without it
+    before = torch.get_num_threads() if torch else 0
+    if torch:
+        torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        if torch:
+            torch.set_num_threads(before)
+
+
+def _fill_alone(index: int, chunk: Chunk, work: Work) -> list[str]:
+    with one_thread():
+        return fill(index, chunk, work)
 
 
 def in_order(

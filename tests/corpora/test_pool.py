@@ -9,10 +9,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
+import torch
+from threadpoolctl import threadpool_info
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.pool import in_order
+from scaling.corpora.pool import in_order, one_thread
 
 
 def slow_square(i: int) -> tuple[int, int]:
@@ -67,3 +70,22 @@ def test_an_error_comes_in_its_turn(workers: int) -> None:
 def test_a_worker_that_dies_is_said() -> None:
     with pytest.raises(CorpusError, match="a worker process was killed"):
         list(in_order(deadly, range(50), 2))
+
+
+def threads() -> set[int]:
+    """Of torch and of the linear algebra of numpy and scipy."""
+    return {torch.get_num_threads(), *(int(found["num_threads"]) for found in threadpool_info())}
+
+
+def test_processes_that_share_the_cores_have_one_thread_each() -> None:
+    np.linalg.solve(np.eye(3), np.ones(3))
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        outside = threads()
+        with pytest.raises(RuntimeError), one_thread():
+            assert threads() == {1}
+            raise RuntimeError
+        assert threads() == outside and 3 in outside
+    finally:
+        torch.set_num_threads(before)

@@ -363,7 +363,7 @@ BAYES = {"value": 0.1, "se": 0.001, "lower_bound": 0.1, "per_label": {}, "method
 def test_a_larger_virtual_pool_leaves_the_subset_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(virtual.VirtualSource, "bayes_loss", lambda source: {"": BAYES})
+    monkeypatch.setattr(virtual.VirtualSource, "bayes_loss", lambda source, workers: {"": BAYES})
     larger = dataclasses.replace(VIRTUAL, records=60)
     small, large = (Corpus.open(prepare(s, tmp_path, None, quiet)) for s in (VIRTUAL, larger))
     rows = small.subset("", 30)

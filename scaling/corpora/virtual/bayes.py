@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling.corpora.pool import one_thread
 from scaling.corpora.virtual.cohorts.base import Chances, Cohort
 from scaling.corpora.virtual.cohorts.records import BLOCK, as_arrays, labels_of
 from scaling.corpora.virtual.generate import visits
@@ -93,9 +94,10 @@ def bayes_loss(
         the true probabilities on the labels that the test split happens to have, which moves
         with its sampling as a fitted E does (None without test records).
     """
-    known = _entropies(cohort, seed, samples / fs_hz)
-    hidden = _hidden(cohort, seed, fs_hz, samples, known, workers)
-    drawn = _on_test_split(cohort, seed, test, samples / fs_hz)
+    with one_thread():
+        known = _entropies(cohort, seed, samples / fs_hz)
+        hidden = _hidden(cohort, seed, fs_hz, samples, known, workers)
+        drawn = _on_test_split(cohort, seed, test, samples / fs_hz)
     found = {}
     for name, task in cohort.tasks.items():
         bound, extra = known[name].mean(), hidden[name].mean()

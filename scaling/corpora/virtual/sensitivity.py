@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scaling.corpora.pool import in_order
+from scaling.corpora.pool import in_order, one_thread
 from scaling.corpora.virtual import generate
 from scaling.corpora.virtual.heart import heart, leads
 from scaling.corpora.virtual.latents import Draws, chances, develop
@@ -130,7 +130,11 @@ def _around(
     names: tuple[str, ...],
     index: int,
 ) -> Surroundings:
-    record = Neighbours(cohort, seed, index, fs_hz, samples, names)
+    with one_thread():
+        return _linearised(Neighbours(cohort, seed, index, fs_hz, samples, names), names)
+
+
+def _linearised(record: Neighbours, names: tuple[str, ...]) -> Surroundings:
     count, switches = len(record.normals), len(record.switches)
     signal, found = record.changes(STEP * np.eye(count), np.full(count, -1))
     jacobian = signal / STEP
