@@ -157,7 +157,10 @@ def in_order(
         def make_one() -> bool:
             for item in itertools.islice(coming, 1):
                 own: Future[Result] = Future()
-                own.set_result(function(item))
+                try:
+                    own.set_result(function(item))
+                except Exception as error:
+                    own.set_exception(error)  # raised when its turn comes
                 waiting.append(own)
                 return True
             return False
