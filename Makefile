@@ -24,7 +24,8 @@ study: env
 findings: env
 	$(MAKE) study publish GRID=sweeps/grids/ecg-scaling-virtual.yaml
 
-PYTEST = $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+# Two processes share the cores: one thread each, as in .ci/run.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 test: env
 	$(PYTEST)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy.special import ndtri, stdtrit
 
 from analysis.predictions import Predictions
 from analysis.uncertainty import LEVEL, holding
@@ -145,7 +145,7 @@ class Scores:
             return mean
         counts = rng.multinomial(runs, np.full(runs, 1.0 / runs), size=resamples) / runs
         counts[0] = 1.0 / runs  # the records as they are: the mean itself
-        few = stats.t.ppf(0.5 + LEVEL / 2, runs - 1) / stats.norm.ppf(0.5 + LEVEL / 2)
+        few = float(stdtrit(runs - 1, 0.5 + LEVEL / 2) / ndtri(0.5 + LEVEL / 2))
         stretch = math.sqrt(runs / (runs - 1)) * few
 
         def drawn(values: Sequence[FloatArray], middle: FloatArray) -> FloatArray:

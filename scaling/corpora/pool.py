@@ -35,6 +35,10 @@ DIED = (
 AHEAD = 2  # chunks handed to each process, so that it need not wait for this one
 
 
+class WorkerDiedError(CorpusError):
+    """A worker process was killed; what is done can be gone on from."""
+
+
 def fill_all(
     todo: Mapping[int, Chunk], work: Work, workers: int, done: Callable[[int], None]
 ) -> list[str]:
@@ -98,7 +102,7 @@ def _fill_with(
                     problems[i] = future.result()
                     done(todo[i].size)
         except BrokenProcessPool:
-            raise CorpusError(f"preparing {work.spec.source}: {DIED}") from None
+            raise WorkerDiedError(f"preparing {work.spec.source}: {DIED}") from None
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
@@ -176,7 +180,7 @@ def in_order(
                 yield waiting.popleft().result()
                 hand_out()
         except BrokenProcessPool:
-            raise CorpusError(DIED) from None
+            raise WorkerDiedError(DIED) from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

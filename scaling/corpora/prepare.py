@@ -23,7 +23,12 @@ from scaling.corpora.corpus import Corpus
 from scaling.corpora.errors import CorpusError, shown
 from scaling.corpora.finish import finish
 from scaling.corpora.folds import write_fold
-from scaling.corpora.pool import available_cores, fill_all, refuse_while_importing
+from scaling.corpora.pool import (
+    WorkerDiedError,
+    available_cores,
+    fill_all,
+    refuse_while_importing,
+)
 from scaling.corpora.registry import open_resolved
 from scaling.corpora.signal import preset
 from scaling.corpora.sources.base import Chunk, Source
@@ -159,6 +164,8 @@ def _make(part: Path, work: Work, source: Source, progress: Progress, workers: i
     files.sync(work.folder)
     try:
         finish(part / "corpus", work, source, len(chunks), workers)
+    except WorkerDiedError:
+        raise
     except CorpusError:
         shutil.rmtree(part)  # going on from these chunks would end the same way
         raise

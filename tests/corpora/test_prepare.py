@@ -279,6 +279,20 @@ def test_a_worker_that_dies_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     make(root, tmp_path).verify()
 
 
+def test_a_worker_that_dies_at_the_end_loses_no_chunk(
+    fakes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: Any) -> None:
+        raise pool.WorkerDiedError(pool.DIED)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("scaling.corpora.prepare.finish", die)
+        with pytest.raises(CorpusError, match="what is done is kept"):
+            make(fakes, tmp_path)
+    assert list(tmp_path.rglob("*.part/chunks/*"))
+    make(fakes, tmp_path).verify()
+
+
 def test_a_script_without_a_guard_is_told_so_and_does_not_wait_for_ever(tmp_path: Path) -> None:
     root = fake_source.write(tmp_path / "fakes", fake_source.some(11))
     (tmp_path / "script.py").write_text(f"""
