@@ -14,7 +14,7 @@ from scaling.corpora.virtual.smooth import softplus
 from scaling.corpora.virtual.waves import Waves, in_chest, join, near_field, vector, waves_of
 
 # What V1 to V6 show beyond the dipole of the right atrium and of atrial repolarisation, mV.
-NEAR_P = (0.022, 0.0, 0.0, 0.0, 0.0, 0.0)
+NEAR_P = (0.007, 0.0, 0.0, 0.0, 0.0, 0.0)
 NEAR_TA = (-0.008, -0.012, -0.012, -0.010, -0.006, -0.003)
 
 
@@ -27,8 +27,8 @@ def atrial(x: Latents) -> tuple[Waves, Waves]:
     size = torch.exp(
         x["p_voltage"] + 0.3 * x["log_voltage"] + 0.30 * draws.one("p size") - 0.35 * high
     )
-    right = vector(span, 0.100, 0.056, -0.085) * (1 + 0.9 * x["right_atrium"])[:, None]
-    left = vector(span, 0.105, 0.024, 0.02) + x["left_atrium"][:, None] * vector(
+    right = vector(span, 0.096, 0.064, -0.078) * (1 + 0.9 * x["right_atrium"])[:, None]
+    left = vector(span, 0.100, 0.029, 0.02) + x["left_atrium"][:, None] * vector(
         span, 0.025, 0.01, 0.055
     )
     right = (right * torch.exp(0.25 * n[:, :1]) + 0.018 * n[:, 1:4]) * size[:, None]
@@ -37,7 +37,7 @@ def atrial(x: Latents) -> tuple[Waves, Waves]:
     # Repolarisation of the atria turns against P and outlasts it: the level before QRS is lower
     # than that before P (Ta: some -40 uV, 300 ms long; Jayaraman et al. 2015, Anatolian Journal
     # of Cardiology 15:605).
-    strength = 0.25 * torch.exp(0.4 * draws.one("ta size"))[:, None]
+    strength = 0.27 * torch.exp(0.4 * draws.one("ta size"))[:, None]
     late = (1.0 * span + 75.0, 80.0 + 0.0 * span, -strength * (right + left))
     sinus = waves_of([(*times[0], right), (*times[1], left), late])
     shown = size.new_tensor((NEAR_P, (0.0,) * 6, NEAR_TA))
@@ -67,9 +67,9 @@ def _detail(x: Latents, span: Tensor, size: Tensor) -> Waves:
 def p_duration_ms(x: Latents) -> Tensor:
     """Duration of the P wave, (B,)."""
     return (
-        108.0 + 8.0 * x.draws.one("p duration") + 22.0 * x["left_atrium"]
+        123.0 + 8.0 * x.draws.one("p duration") + 22.0 * x["left_atrium"]
         + 0.08 * (x["pr_ms"] - 160.0)
-    ).clamp(70.0, 160.0)  # fmt: skip
+    ).clamp(80.0, 180.0)  # fmt: skip
 
 
 def atrial_activity(

@@ -10,7 +10,7 @@ import math
 class Device:
     """The recorder and what it picks up; amplitudes in millivolts rms at an electrode.
 
-    Amplitudes are medians over records; ``spread`` is the standard deviation of their
+    Amplitudes are medians over records; a spread is the standard deviation of their
     logarithm. Noise is that of electrodes, so every lead identity holds in the noisy record.
 
     Attributes:
@@ -23,6 +23,7 @@ class Device:
         mains_mv: power-line residue and its third harmonic.
         mains_hz: power-line frequency, 50 or 60.
         spread: of the log amplitudes between records.
+        muscle_spread: that of muscle noise and tremor.
         pops_per_min: steps of a contact that decay within a second.
         loss: share of records in which one electrode loses contact for part of the time.
         motion_mv: motion artefact of a wearable, 0.5 to 8 Hz, in episodes.
@@ -46,6 +47,7 @@ class Device:
     mains_mv: float = 0.004
     mains_hz: float = 60.0
     spread: float = 0.6
+    muscle_spread: float = 0.6
     pops_per_min: float = 0.2
     loss: float = 0.0
     motion_mv: float = 0.0

@@ -79,9 +79,9 @@ def disorders(population: Population, draws: Draws, older: Tensor) -> dict[str, 
         if brings in population.prevalence:
             also = states[name] & (draws.uniform(f"{name} brings {brings}") < extra)
             states[brings] = states[brings] | also
-    ventricular = states["paced"] | states["vt"] | wide_escape(states, draws)
+    unseen = ventricular_rhythm(states, draws)
     for name in UNSEEN_IF_VENTRICULAR:
-        states[name] = states[name] & ~ventricular
+        states[name] = states[name] & ~unseen
     states["rbbb"] = states["rbbb"] & ~states["lbbb"]
     states["irbbb"] = states["irbbb"] & ~states["rbbb"] & ~states["lbbb"]
     states["ilbbb"] = states["ilbbb"] & ~states["rbbb"] & ~states["lbbb"] & ~states["irbbb"]
@@ -101,6 +101,11 @@ def disorders(population: Population, draws: Draws, older: Tensor) -> dict[str, 
 def wide_escape(states: Mapping[str, Tensor], draws: Draws) -> Tensor:
     """Complete block whose escape rhythm begins in the ventricles, (B,) bool."""
     return states["av_block3"] & (draws.uniform("wide escape") < 0.5)
+
+
+def ventricular_rhythm(states: Mapping[str, Tensor], draws: Draws) -> Tensor:
+    """Every beat begins in the ventricles, (B,) bool."""
+    return states["paced"] | states["vt"] | wide_escape(states, draws)
 
 
 def degree(

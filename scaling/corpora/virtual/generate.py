@@ -9,7 +9,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from scaling.corpora.virtual.depolarisation import ventricular_qrs_ms
 from scaling.corpora.virtual.device import Device
+from scaling.corpora.virtual.disorders import ventricular_rhythm
 from scaling.corpora.virtual.findings import FINDINGS
 from scaling.corpora.virtual.heart import Heart, heart, leads
 from scaling.corpora.virtual.latents import Draws, Latents, develop
@@ -137,6 +139,9 @@ def findings(x: Latents, h: Heart, e: Events, duration_s: float) -> dict[str, Te
     own = {
         "rate_bpm": rate,
         "axis_deg": h.axis_deg,
+        "qrs_ms": torch.where(
+            ventricular_rhythm(x.states, x.draws), ventricular_qrs_ms(x), x["qrs_ms"]
+        ),
         "qtc_ms": x["qtf_ms"] * power(e.mean_rr_s, 1.0 / 3.0 - 0.5),
         "pacs": ((e.premature == 1) & inside).sum(1).double(),
         "pvcs": ((e.premature == 2) & inside).sum(1).double(),

@@ -15,6 +15,7 @@ from torch import Tensor
 from scaling.corpora.virtual.atria import atrial, atrial_activity
 from scaling.corpora.virtual.canvas import Canvas, kinds
 from scaling.corpora.virtual.depolarisation import supraventricular, ventricular
+from scaling.corpora.virtual.disorders import ventricular_rhythm
 from scaling.corpora.virtual.latents import Latents
 from scaling.corpora.virtual.repolarisation import (
     Repolarisation,
@@ -34,13 +35,13 @@ DOWER = (
 )  # fmt: skip
 # Seconds from the onset of P or QRS in which waves are rendered. Fixed, since a window that
 # followed the batch would cut tails differently. What is cut off begins with less than a
-# microvolt in most records; the repolarisation of large atria with up to some 10 uV.
-P_WINDOW = (-0.04, 0.42)
+# microvolt in nearly all records.
+P_WINDOW = (-0.06, 0.48)
 QRS_WINDOW = (-0.03, 0.27)
 T_WINDOW = (0.05, 1.00)
 LONGEST_QT_S = 0.68
-# The atria lie behind the ventricles: P is smaller in V2 to V6 than the lead field has it.
-ATRIA_IN_CHEST = (1.0, 1.0, 1.0, 0.36, 0.30, 0.30, 0.36, 0.48)
+# The atria lie behind the ventricles: P is smaller in V1 to V6 than the lead field has it.
+ATRIA_IN_CHEST = (1.0, 1.0, 0.92, 0.27, 0.23, 0.26, 0.32, 0.47)
 # Of the mean lead field: torsos are wider than Dower's model, most in V3 to V6.
 CHEST = (1.0, 1.0, 0.80, 1.05, 0.92, 0.88, 0.90, 0.92)
 
@@ -54,7 +55,7 @@ class Heart:
         qrs: conducted and ventricular QRS; times in ms.
         after: what follows each.
         field: (B, 8, 3) lead field.
-        axis_deg: (B,) frontal axis of the conducted QRS, by area.
+        axis_deg: (B,) frontal axis of QRS, by area: of the ventricular one where every beat is.
     """
 
     atrial: tuple[Waves, Waves]
@@ -68,12 +69,8 @@ def heart(x: Latents) -> Heart:
     """Lay out the waves of each record."""
     conducted, ectopic = supraventricular(x), ventricular(x)
     field = lead_field(x)
-    area = (conducted.vector * conducted.left[..., None]).unbind(1)
-    total = torch.zeros_like(area[0])
-    for part in area:
-        total = total + part
-    one, two = dot(field[:, 0], total), dot(field[:, 1], total)
-    axis = angle_deg((two - 0.5 * one) * (2.0 / math.sqrt(3.0)), one)
+    alone = ventricular_rhythm(x.states, x.draws)
+    axis = torch.where(alone, _axis_deg(ectopic, field), _axis_deg(conducted, field))
     return Heart(
         atrial=atrial(x),
         qrs=(conducted, ectopic),
@@ -81,6 +78,16 @@ def heart(x: Latents) -> Heart:
         field=field,
         axis_deg=axis,
     )
+
+
+def _axis_deg(qrs: Waves, field: Tensor) -> Tensor:
+    """Frontal axis by area, (B,)."""
+    area = (qrs.vector * qrs.left[..., None]).unbind(1)
+    total = torch.zeros_like(area[0])
+    for part in area:
+        total = total + part
+    one, two = dot(field[:, 0], total), dot(field[:, 1], total)
+    return angle_deg((two - 0.5 * one) * (2.0 / math.sqrt(3.0)), one)
 
 
 def lead_field(x: Latents) -> Tensor:

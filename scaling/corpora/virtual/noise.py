@@ -41,7 +41,8 @@ def spectrum(device: Device, draws: Draws, fs_hz: float, samples: int) -> Array:
         every frequency.
     """
     white = float(recorder.white_mv(device, draws))
-    muscle = device.muscle_mv * math.exp(device.spread * float(draws.visit.normal("muscle", 1)))
+    size = math.exp(device.muscle_spread * float(draws.visit.normal("muscle", 1)))
+    muscle = device.muscle_mv * size
     slow, of_white, of_muscle, of_both = _templates(device, fs_hz, samples)
     # Both come from the same numbers, so their sum has a cross term.
     cross = 0.5 * (of_both - of_white - of_muscle)
@@ -60,8 +61,8 @@ def _templates(device: Device, fs_hz: float, samples: int) -> tuple[Array, Array
     )
     slow = dataclasses.replace(plain, white_mv=0.0, muscle_mv=0.0)
     none = dataclasses.replace(
-        plain, spread=0.0, wander_mv=0.0, respiration_mv=0.0, mains_mv=0.0, pops_per_min=0.0,
-        motion_mv=0.0,
+        plain, spread=0.0, muscle_spread=0.0, wander_mv=0.0, respiration_mv=0.0, mains_mv=0.0,
+        pops_per_min=0.0, motion_mv=0.0,
     )  # fmt: skip
     kinds = [
         dataclasses.replace(none, white_mv=white, muscle_mv=muscle)

@@ -105,7 +105,7 @@ def _fast(device: Device, draws: Draws, fs_hz: float, samples: int) -> Tensor:
         muscle += x[..., before - k : total - 2 * (len(taps) // 2) - k]
     for k in range(span):
         muscle -= x[..., before - lag - k : x.shape[-1] - lag - k]
-    size = device.muscle_mv * torch.exp(device.spread * draws.visit.normal("muscle", 1))
+    size = device.muscle_mv * torch.exp(device.muscle_spread * draws.visit.normal("muscle", 1))
     uneven = torch.exp(0.3 * draws.visit.normal("muscle electrodes", ELECTRODES))
     uneven = uneven * uneven.new_tensor([device.limbs] * 3 + [1.0] * 6)
     unit = 1.0 / math.sqrt(2.0 * span)
@@ -121,7 +121,7 @@ def _fast(device: Device, draws: Draws, fs_hz: float, samples: int) -> Tensor:
 
 def _tremor(device: Device, draws: Draws, unit: float) -> Tensor:
     """Amplitude of the noise between the arms, (B, 1)."""
-    size = torch.exp(device.spread * draws.visit.normal("tremor", 1))
+    size = torch.exp(device.muscle_spread * draws.visit.normal("tremor", 1))
     return (device.tremor_mv * unit * size).float()
 
 

@@ -76,8 +76,8 @@ def test_rendering_equals_the_sum_of_its_waves() -> None:
     found = visits(lone(pvcs=1.0, av_block2=0.5), 0, "train", 0, 3, 10.0)
     got = leads(found.latents, found.heart, found.events, FS, 2500, dtype=torch.float64).numpy()
     for row in range(3):
-        # Atrial repolarisation is broad: what is cut of it at either end is a microvolt or two.
-        assert np.abs(got[row] - _plainly(found, row)).max() < 2e-3
+        # What is cut of a wave at either end is a microvolt at most.
+        assert np.abs(got[row] - _plainly(found, row)).max() < 1e-3
 
 
 def _plainly(found: Visits, row: int) -> np.ndarray:
@@ -99,8 +99,8 @@ def _plainly(found: Visits, row: int) -> np.ndarray:
         p, qrs = float(e.p_s[row, slot]), float(e.qrs_s[row, slot])
         if np.isfinite(p):
             size = _beat(found, row, slot, "p beat", 0.10)
-            # The atria lie behind the ventricles: P is smaller in the chest, but not in V1.
-            behind = np.array([1.0, 1.0, 1.0, 0.36, 0.30, 0.30, 0.36, 0.48])
+            # The atria lie behind the ventricles: P is smaller in the chest, hardly so in V1.
+            behind = np.array([1.0, 1.0, 0.92, 0.27, 0.23, 0.26, 0.32, 0.47])
             add(h.atrial[int(e.p_ectopic[row, slot])], p, 1e-3, size, behind)
         if not np.isfinite(qrs):
             continue
@@ -331,8 +331,8 @@ def test_little_is_cut_off_where_waves_begin_and_end_to_be_painted() -> None:
     """Less than a microvolt in most records: they come in steps of 1 to 5."""
     found = visits(COHORTS["virtual/ptbxl"], 0, "train", 0, 400, 10.0).heart
     atria = torch.tensor(ATRIA_IN_CHEST, dtype=torch.float64)[:, None]
-    for both, window, share, most in (
-        (found.atrial, P_WINDOW, atria, 3.0), (found.qrs, QRS_WINDOW, 1.0 + 0.0 * atria, 1.0),
+    for both, window, share in (
+        (found.atrial, P_WINDOW, atria), (found.qrs, QRS_WINDOW, 1.0 + 0.0 * atria),
     ):  # fmt: skip
         for waves in both:
             for edge_ms in (1e3 * window[0], 1e3 * window[1]):
@@ -342,4 +342,4 @@ def test_little_is_cut_off_where_waves_begin_and_end_to_be_painted() -> None:
                 if waves.near is not None:
                     shown = shown + waves.near.transpose(1, 2)
                 step_uv = 1e3 * (shown * bell[:, None]).sum(-1).abs().amax(1)
-                assert step_uv.median() < 1.0 and step_uv.quantile(0.95) < most
+                assert step_uv.median() < 0.3 and step_uv.quantile(0.99) < 1.5

@@ -23,7 +23,8 @@ RECORDS = 8192
 ONE_OF: dict[str, tuple[str, ...]] = {
     "virtual/ptbxl": (
         "SR AFIB STACH SARRH SBRAD PACE SVARR AFLT SVTAC PSVT",
-        "AFIB BIGU TRIGU AFLT", "CRBBB IRBBB CLBBB", "CLBBB ILBBB CRBBB", "IVCD CRBBB CLBBB",
+        "AFIB BIGU TRIGU AFLT", "CRBBB IRBBB CLBBB", "CLBBB ILBBB CRBBB",
+        "IRBBB ILBBB", "LAO/LAE AFIB AFLT PACE", "RAO/RAE AFIB AFLT PACE", "IVCD CRBBB CLBBB",
         "LAFB LPFB", "LAFB CLBBB", "LVOLT HVOLT", "LVOLT VCLVH",
         "1AVB 2AVB 3AVB AFIB AFLT", "LPR 2AVB", "LPR 3AVB", "LPR AFIB",
         "IMI ILMI IPLMI IPMI", "ASMI AMI ALMI", "LMI IMI", "LMI ILMI", "LMI ALMI",
@@ -36,7 +37,7 @@ ONE_OF: dict[str, tuple[str, ...]] = {
     ),
     "virtual/csn": (
         "SR AFIB AF SVT AT ST SA 2AVB", "RBBB LBBB", "ALS ARS", "CR CCR", "1AVB 2AVB AFIB",
-        "PRIE 2AVB", "PRIE AFIB", "LBBB STTC", "APB AFIB", "2AVB1 1AVB", "VB AFIB",
+        "PRIE 2AVB", "PRIE AFIB", "LBBB STTC", "APB AFIB", "2AVB1 1AVB", "VB AFIB", "JEB VEB",
     ),
     "virtual/cpsc2018": (
         "AFIB 1AVB", "CRBBB CLBBB", "PAC AFIB", "STD CLBBB", "STE CLBBB",
@@ -83,6 +84,30 @@ def test_a_slow_rhythm_is_slow_but_for_slips(name: str, label: str, bpm: float) 
     sinus = np.max([findings[other] for other in others], axis=0) < 0.3
     assert slow[sinus & (rate < bpm - 5.0)].mean() > 0.85
     assert np.median(rate[slow]) < bpm
+
+
+@pytest.mark.parametrize(("label", "finding"), [("IRBBB", "rbbb"), ("ILBBB", "lbbb")])
+def test_an_incomplete_block_is_there(label: str, finding: str) -> None:
+    """Degrees are 0.32 to 0.5 of it, from 0.65 in complete block, and up to 0.15 in others."""
+    said, findings = reports("virtual/ptbxl")
+    degree, other = findings[finding], findings["rbbb" if label == "ILBBB" else "lbbb"]
+    there = (degree > 0.3) & (degree < 0.6)
+    assert there[said[label]].mean() > 0.85
+    assert said[label][there & (other < 0.2)].mean() > 0.8
+
+
+def test_an_escape_is_named_by_its_width() -> None:
+    """Complete block with a ventricular escape is VEB, with a narrow one JEB."""
+    said, findings = reports("virtual/csn")
+    escape = findings["av_block3"] > 0.5
+    narrow = escape & (findings["qrs_ms"] < 105.0)
+    wide = escape & (findings["qrs_ms"] > 135.0)
+    assert min(narrow.sum(), wide.sum()) >= 25
+    for chosen, label, other in ((narrow, "JEB", "VEB"), (wide, "VEB", "JEB")):
+        assert said[label][chosen].mean() > 0.5
+        assert said[other][chosen].mean() < 0.04
+    alone = findings["vt"] > 0.5
+    assert np.median(findings["qrs_ms"][alone]) > 135.0
 
 
 def test_reports_are_as_long_as_real_ones() -> None:

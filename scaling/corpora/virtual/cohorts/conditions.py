@@ -72,13 +72,16 @@ BIGEMINY = all_of(degree("bigeminy"), Not(degree("trigeminy")), SINUS)
 AVB1 = all_of(above("pr_ms", 203.0, 6.0), SINUS, _NO_AVB2)
 LONG_PR = all_of(above("pr_ms", 195.0, 6.0), SINUS, _NO_AVB2)
 CLBBB = degree("lbbb", 0.6)
-CRBBB = all_of(degree("rbbb", 0.6), Not(CLBBB))
-IRBBB = all_of(between("rbbb", 0.25, 0.6, 0.06), none_of(CLBBB))
-ILBBB = all_of(between("lbbb", 0.25, 0.6, 0.06), Not(degree("rbbb", 0.6)))
-BUNDLE_BLOCK = any_of(degree("rbbb", 0.6), CLBBB)
+_RIGHT = degree("rbbb", 0.6)
+CRBBB = all_of(_RIGHT, Not(CLBBB))
+# Incomplete: narrower than what divides it from complete, or people with none would have it.
+_RIGHT_DELAY, _LEFT_DELAY = degree("rbbb", 0.24, 0.02), degree("lbbb", 0.24, 0.02)
+IRBBB = all_of(_RIGHT_DELAY, none_of(_RIGHT, CLBBB))
+ILBBB = all_of(_LEFT_DELAY, none_of(CLBBB, _RIGHT, _RIGHT_DELAY))
+BUNDLE_BLOCK = any_of(_RIGHT, CLBBB)
 LAFB = all_of(degree("lafb"), Not(CLBBB))
 LPFB = all_of(degree("lpfb"), none_of(CLBBB, degree("lafb")))
-IVCD = all_of(degree("ivcd"), none_of(degree("rbbb", 0.6), CLBBB))
+IVCD = all_of(degree("ivcd"), none_of(_RIGHT, CLBBB))
 PREEXCITATION = degree("preexcitation")
 
 # Axis, voltage, chambers
@@ -89,8 +92,10 @@ LOW_VOLTAGE = below("log_voltage", -0.55, 0.06)
 # Voltage with mass: half-called at 125 g/m2 and average voltage, at 105 g/m2 if it is high.
 LVH = score(-11.9, lv_mass=0.09, log_voltage=4.5, lbbb=-1.5)
 RVH = degree("rv_load", 0.5, 0.07)
-LEFT_ATRIUM = degree("left_atrium", 0.5, 0.08)
-RIGHT_ATRIUM = degree("right_atrium", 0.5, 0.08)
+# Atria are judged by a P that comes from the sinus node.
+_SINUS_P = none_of(WANDERS, *(seen for name, seen in _SEEN.items() if name != "av_block3"))
+LEFT_ATRIUM = all_of(degree("left_atrium", 0.5, 0.08), _SINUS_P)
+RIGHT_ATRIUM = all_of(degree("right_atrium", 0.5, 0.08), _SINUS_P)
 POOR_PROGRESSION = degree("poor_progression", 0.5, 0.08)
 
 # ST and T; a bundle-branch block or pacing explains what else would be called

@@ -61,7 +61,7 @@ _CONDITIONS: dict[str, tuple[Condition, float]] = {
     "MI": (any_of(*(above(f"scar_{w}", 0.65, 0.07) for w in c.SCAR)), 0.7),
     "AFIB": (c.AF, 0.95),
     "TWC": (all_of(any_of(c.ANY_T_FLAT, c.ANY_T_INVERTED), none_of(c.SECONDARY)), 0.6),
-    "PWC": (all_of(any_of(c.LEFT_ATRIUM, c.RIGHT_ATRIUM, c.WANDERING), none_of(c.AF)), 0.5),
+    "PWC": (any_of(c.LEFT_ATRIUM, c.RIGHT_ATRIUM, c.WANDERING), 0.5),
     "ERV": (c.EARLY_REPOLARISATION, 0.8),
     "RVH": (c.RVH, 0.8),
     "LVH": (c.LVH, 0.85),
