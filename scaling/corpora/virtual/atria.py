@@ -66,10 +66,11 @@ def _detail(x: Latents, span: Tensor, size: Tensor) -> Waves:
 
 def p_duration_ms(x: Latents) -> Tensor:
     """Duration of the P wave, (B,)."""
-    return (
+    own = (
         123.0 + 8.0 * x.draws.one("p duration") + 22.0 * x["left_atrium"]
-        + 0.08 * (x["pr_ms"] - 160.0)
+        + 0.15 * (x["pr_ms"] - 165.0)
     ).clamp(80.0, 180.0)  # fmt: skip
+    return torch.minimum(own, x["pr_ms"] - 24.0)  # over before QRS or a delta wave
 
 
 def atrial_activity(

@@ -220,7 +220,7 @@ def _j_notch(x: Latents, shift: Tensor, span: Tensor) -> Waves:
 
 
 def ventricular(x: Latents) -> Waves:
-    """QRS of a beat that begins in the ventricles, spike first where paced: (B, 6), ms."""
+    """QRS of a beat that begins in the ventricles, the spike of pacing last: (B, 6), ms."""
     draws = x.draws
     paced = x.states["paced"]
     focus = torch.where(paced, 3, draws.patient.choice("focus", (0.3, 0.15, 0.15, 0.15, 0.15, 0.1)))
@@ -241,6 +241,11 @@ def ventricular(x: Latents) -> Waves:
     ))  # fmt: skip
     waves = waves_of(items)
     return Waves(waves.centre, waves.left, waves.right, _posture(x, waves.vector, 0.5))
+
+
+def without_spike(qrs: Waves) -> Waves:
+    """``ventricular`` without the spike of a pacemaker, (B, 5)."""
+    return Waves(qrs.centre[:, :-1], qrs.left[:, :-1], qrs.right[:, :-1], qrs.vector[:, :-1])
 
 
 def ventricular_qrs_ms(x: Latents) -> Tensor:

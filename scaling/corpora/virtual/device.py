@@ -22,8 +22,8 @@ class Device:
         respiration_mv: baseline wander at the respiratory rate.
         mains_mv: power-line residue and its third harmonic.
         mains_hz: power-line frequency, 50 or 60.
-        spread: of the log amplitudes between records.
-        muscle_spread: that of muscle noise and tremor.
+        spread: of the log amplitudes between records, but for muscle noise and tremor.
+        muscle_spread: of these two.
         pops_per_min: steps of a contact that decay within a second.
         loss: share of records in which one electrode loses contact for part of the time.
         motion_mv: motion artefact of a wearable, 0.5 to 8 Hz, in episodes.

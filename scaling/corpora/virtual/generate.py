@@ -13,7 +13,7 @@ from scaling.corpora.virtual.depolarisation import ventricular_qrs_ms
 from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.disorders import ventricular_rhythm
 from scaling.corpora.virtual.findings import FINDINGS
-from scaling.corpora.virtual.heart import Heart, heart, leads
+from scaling.corpora.virtual.heart import VENTRICULAR_QT_MS, Heart, heart, leads
 from scaling.corpora.virtual.latents import Draws, Latents, develop
 from scaling.corpora.virtual.population import SPLITS, Population, patient_of
 from scaling.corpora.virtual.recorder import record
@@ -128,7 +128,8 @@ def findings(x: Latents, h: Heart, e: Events, duration_s: float) -> dict[str, Te
     """Every name of ``findings.FINDINGS``: (B,) float64 each.
 
     Rate and counts of premature beats are those of the window; an interval-free window (one
-    beat or none) has the rate of the rhythm.
+    beat or none) has the rate of the rhythm. Width and axis of QRS, and QT, are those of the
+    ventricular beat where every beat is one.
     """
     inside = (e.qrs_s >= 0.0) & (e.qrs_s < duration_s)
     beats = inside.sum(1)
@@ -136,13 +137,13 @@ def findings(x: Latents, h: Heart, e: Events, duration_s: float) -> dict[str, Te
     last = torch.where(inside, e.qrs_s, -torch.inf).amax(1)
     measured = 60.0 * (beats - 1) / (last - first)
     rate = torch.where(beats > 1, measured, 60.0 / e.mean_rr_s)
+    alone = ventricular_rhythm(x.states, x.draws)
     own = {
         "rate_bpm": rate,
         "axis_deg": h.axis_deg,
-        "qrs_ms": torch.where(
-            ventricular_rhythm(x.states, x.draws), ventricular_qrs_ms(x), x["qrs_ms"]
-        ),
-        "qtc_ms": x["qtf_ms"] * power(e.mean_rr_s, 1.0 / 3.0 - 0.5),
+        "qrs_ms": torch.where(alone, ventricular_qrs_ms(x), x["conducted_qrs_ms"]),
+        "qtc_ms": x["qtf_ms"] * power(e.mean_rr_s, 1.0 / 3.0 - 0.5)
+        + VENTRICULAR_QT_MS * alone * power(e.mean_rr_s, -0.5),
         "pacs": ((e.premature == 1) & inside).sum(1).double(),
         "pvcs": ((e.premature == 2) & inside).sum(1).double(),
     }

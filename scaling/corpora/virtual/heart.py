@@ -14,7 +14,7 @@ from torch import Tensor
 
 from scaling.corpora.virtual.atria import atrial, atrial_activity
 from scaling.corpora.virtual.canvas import Canvas, kinds
-from scaling.corpora.virtual.depolarisation import supraventricular, ventricular
+from scaling.corpora.virtual.depolarisation import supraventricular, ventricular, without_spike
 from scaling.corpora.virtual.disorders import ventricular_rhythm
 from scaling.corpora.virtual.latents import Latents
 from scaling.corpora.virtual.repolarisation import (
@@ -40,6 +40,7 @@ P_WINDOW = (-0.06, 0.48)
 QRS_WINDOW = (-0.03, 0.27)
 T_WINDOW = (0.05, 1.00)
 LONGEST_QT_S = 0.68
+VENTRICULAR_QT_MS = 35.0  # what QT of a ventricular beat is longer
 # The atria lie behind the ventricles: P is smaller in V1 to V6 than the lead field has it.
 ATRIA_IN_CHEST = (1.0, 1.0, 0.92, 0.27, 0.23, 0.26, 0.32, 0.47)
 # Of the mean lead field: torsos are wider than Dower's model, most in V3 to V6.
@@ -70,7 +71,7 @@ def heart(x: Latents) -> Heart:
     conducted, ectopic = supraventricular(x), ventricular(x)
     field = lead_field(x)
     alone = ventricular_rhythm(x.states, x.draws)
-    axis = torch.where(alone, _axis_deg(ectopic, field), _axis_deg(conducted, field))
+    axis = torch.where(alone, _axis_deg(without_spike(ectopic), field), _axis_deg(conducted, field))
     return Heart(
         atrial=atrial(x),
         qrs=(conducted, ectopic),
@@ -149,7 +150,7 @@ def qt_s(x: Latents, e: Events) -> Tensor:
     qt = x["qtf_ms"][:, None] / 1e3 * power(rr.clamp(0.28, 2.2), 1.0 / 3.0)
     # From beat to beat QT varies by a few ms (Berger et al. 1997, Circulation 96:1557).
     qt = qt * (1.0 + 0.008 * x.draws.visit.normal("qt beat", qt.shape[1]).clamp(-2.5, 2.5))
-    return (qt + 0.035 * e.ventricular).clamp(max=LONGEST_QT_S)
+    return (qt + VENTRICULAR_QT_MS / 1e3 * e.ventricular).clamp(max=LONGEST_QT_S)
 
 
 def _beats(x: Latents, e: Events, name: str, spread: float) -> Tensor:

@@ -35,7 +35,8 @@ class Latents:
 
     Attributes:
         findings: those of ``findings.FINDINGS`` that need no window and no geometry, and a few
-            more: the mean rate ``base_rate_bpm``, ``variety``, ``p_voltage``; (B,) float64 each.
+            more: the mean rate ``base_rate_bpm``, ``conducted_qrs_ms`` of beats that come through
+            the atrioventricular node, ``variety``, ``p_voltage``; (B,) float64 each.
         states: discrete disorders, name -> (B,) bool, rhythms included.
         draws: where all further numbers come from.
     """
@@ -143,7 +144,7 @@ def _conduction(
         p.qrs_mean + p.qrs_sd * draws.one("qrs") + 5.0 * (f["male"] - 0.5)
         + 6.0 * _failure(f) + 7.0 * hypertrophy(f) + 26.0 * f["ivcd"] + 14.0 * excess
     ).clamp(66.0, 190.0)  # fmt: skip
-    f["qrs_ms"] = f["base_qrs_ms"] + (
+    f["conducted_qrs_ms"] = f["base_qrs_ms"] + (
         RIGHT_DELAY_MS * f["rbbb"] + LEFT_DELAY_MS * f["lbbb"] + ANTERIOR_DELAY_MS * f["lafb"]
         + POSTERIOR_DELAY_MS * f["lpfb"] + DELTA_MS * f["preexcitation"]
     )  # fmt: skip
@@ -187,7 +188,7 @@ def _repolarisation(
     f["qtf_ms"] = (
         p.qtc_mean + p.qtc_sd * draws.one("qtc") + 8.0 * (1.0 - f["male"]) + long
         - 70.0 * (f["calcium"] - 2.35) - 22.0 * f["digitalis"] + 14.0 * low + 6.0 * _failure(f)
-        + 0.45 * (f["qrs_ms"] - 80.0) + 5.0 * draws.at_visit("qtc", 1)[:, 0]
+        + 0.45 * (f["conducted_qrs_ms"] - 80.0) + 5.0 * draws.at_visit("qtc", 1)[:, 0]
     ).clamp(300.0, 640.0)  # fmt: skip
     f["u_wave"] = 0.15 * draws.share("u wave") + 0.55 * low.clamp(max=2.0)
     strain = (hypertrophy(f) - 0.5).clamp(min=0.0) * (0.4 + draws.share("strain"))
@@ -235,7 +236,7 @@ def _voltage(f: dict[str, Tensor], states: dict[str, Tensor], draws: Draws, p: P
     limb = torch.where(states["limb_low_voltage"], 0.6 + 0.3 * draws.share("low limb"), 0.0)
     f["limb_voltage"] = f["log_voltage"] + 0.12 * draws.one("limb voltage") - limb
     elderly = (f["age_years"] - 54.0) / 16.0
-    # Of the loop before fascicular blocks; the finding axis_deg is measured on the result.
+    # Of the conducted loop before fascicular blocks; axis_deg is measured on what is seen.
     f["base_axis_deg"] = (
         p.axis_mean - 9.0 * elderly + p.axis_sd * draws.one("axis")
         - 10.0 * hypertrophy(f) + 55.0 * f["rv_load"]

@@ -67,7 +67,7 @@ def repolarisation(x: Latents, qrs: Waves) -> Repolarisation:
     step = (0.040 + 0.03 * male)[:, None] * vector(male, -0.1, -0.2, -1.0)
     for region in REGIONS:
         step = step + x[f"st_{region}_mv"][:, None] * t.new_tensor(TOWARDS[region])
-    return Repolarisation(waves, step - 0.14 * against, x["qrs_ms"])
+    return Repolarisation(waves, step - 0.14 * against, x["conducted_qrs_ms"])
 
 
 def _in_time(x: Latents, vectors: Tensor, near: Tensor, peaked: Tensor) -> Waves:
@@ -128,7 +128,7 @@ def after_ventricular(x: Latents, qrs: Waves) -> Repolarisation:
     main = qrs.vector[:, 2]
     t = -main * (0.42 * torch.exp(0.25 * x.draws.one("ectopic t")))[:, None]
     zero = torch.zeros_like(t)
-    one = torch.ones_like(x["qrs_ms"])
+    one = torch.ones_like(x["conducted_qrs_ms"])
     waves = Waves(
         torch.stack([0.80 * one, 0.62 * one, 1.2 * one], 1),
         torch.stack([0.14 * one, 0.09 * one, 0.07 * one], 1),

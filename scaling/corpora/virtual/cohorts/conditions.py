@@ -81,29 +81,39 @@ ILBBB = all_of(_LEFT_DELAY, none_of(CLBBB, _RIGHT, _RIGHT_DELAY))
 BUNDLE_BLOCK = any_of(_RIGHT, CLBBB)
 LAFB = all_of(degree("lafb"), Not(CLBBB))
 LPFB = all_of(degree("lpfb"), none_of(CLBBB, degree("lafb")))
-IVCD = all_of(degree("ivcd"), none_of(_RIGHT, CLBBB))
+IVCD = all_of(degree("ivcd"), none_of(_RIGHT, CLBBB, _RIGHT_DELAY, _LEFT_DELAY))
 PREEXCITATION = degree("preexcitation")
 
-# Axis, voltage, chambers
-LEFT_AXIS = below("axis_deg", -28.0, 5.0)
-RIGHT_AXIS = above("axis_deg", 98.0, 5.0)
-HIGH_VOLTAGE = above("log_voltage", 0.45, 0.05)
-LOW_VOLTAGE = below("log_voltage", -0.55, 0.06)
+# Where beats begin in the ventricles: of pacing and a ventricular rhythm either will do, so of
+# the order of rhythms only what comes before the second counts, and nothing is judged twice.
+_WIDE = above("qrs_ms", 120.0, 6.0)
+WIDE_ESCAPE = all_of(AVB3, _WIDE, none_of(_RIGHT, CLBBB, degree("ivcd")))
+NARROW_ESCAPE = all_of(AVB3, Not(WIDE_ESCAPE))
+_VENTRICLES = any_of(
+    _SEEN["paced"],
+    all_of(
+        any_of(_SEEN["vt"], all_of(_SEEN["av_block3"], _WIDE)),
+        none_of(_SEEN["af"], _SEEN["flutter"], _SEEN["svt"]),
+    ),
+)
+CONDUCTED = Not(_VENTRICLES)
+
+# Axis, voltage, chambers: of conducted beats
+LEFT_AXIS = all_of(below("axis_deg", -28.0, 5.0), CONDUCTED)
+RIGHT_AXIS = all_of(above("axis_deg", 98.0, 5.0), CONDUCTED)
+HIGH_VOLTAGE = all_of(above("log_voltage", 0.45, 0.05), CONDUCTED)
+LOW_VOLTAGE = all_of(below("log_voltage", -0.55, 0.06), CONDUCTED)
 # Voltage with mass: half-called at 125 g/m2 and average voltage, at 105 g/m2 if it is high.
-LVH = score(-11.9, lv_mass=0.09, log_voltage=4.5, lbbb=-1.5)
-RVH = degree("rv_load", 0.5, 0.07)
-# Atria are judged by a P that comes from the sinus node.
+LVH = all_of(score(-11.9, lv_mass=0.09, log_voltage=4.5, lbbb=-1.5), CONDUCTED)
+RVH = all_of(degree("rv_load", 0.5, 0.07), CONDUCTED)
+# Atria are judged by a P of the sinus node, and not beside pacing.
 _SINUS_P = none_of(WANDERS, *(seen for name, seen in _SEEN.items() if name != "av_block3"))
 LEFT_ATRIUM = all_of(degree("left_atrium", 0.5, 0.08), _SINUS_P)
 RIGHT_ATRIUM = all_of(degree("right_atrium", 0.5, 0.08), _SINUS_P)
 POOR_PROGRESSION = degree("poor_progression", 0.5, 0.08)
 
-# ST and T; a bundle-branch block or pacing explains what else would be called
-# (of pacing and a ventricular rhythm either will do, so the order of rhythms does not matter).
-SECONDARY = any_of(
-    CLBBB, _SEEN["paced"], PREEXCITATION,
-    all_of(_SEEN["vt"], none_of(_SEEN["af"], _SEEN["flutter"], _SEEN["svt"])),
-)  # fmt: skip
+# ST and T; a bundle-branch block or a beat of the ventricles explains what else would be called.
+SECONDARY = any_of(CLBBB, PREEXCITATION, _VENTRICLES)
 WALLS = ("anterior", "inferior", "lateral")
 ST_DOWN = {wall: below(f"st_{wall}_mv", -0.07, 0.015) for wall in WALLS}
 ST_UP = {wall: above(f"st_{wall}_mv", 0.13, 0.02) for wall in WALLS}
@@ -115,8 +125,8 @@ ANY_T_FLAT = any_of(*T_FLAT.values())
 ANY_T_INVERTED = any_of(*T_INVERTED.values())
 ST_T_CHANGE = all_of(any_of(ANY_ST_DOWN, ANY_T_FLAT, ANY_T_INVERTED), none_of(SECONDARY))
 EARLY_REPOLARISATION = degree("early_repolarisation", 0.5, 0.08)
-LONG_QT = above("qtc_ms", 465.0, 6.0)
-U_WAVE = degree("u_wave", 0.5, 0.08)
+LONG_QT = all_of(above("qtc_ms", 465.0, 6.0), CONDUCTED)
+U_WAVE = all_of(degree("u_wave", 0.5, 0.08), CONDUCTED)
 DIGITALIS = degree("digitalis", 0.5, 0.08)
 ELECTROLYTES = any_of(
     above("potassium", 5.9, 0.2), below("potassium", 3.1, 0.15),

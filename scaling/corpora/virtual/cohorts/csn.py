@@ -47,13 +47,13 @@ _CONDITIONS: dict[str, tuple[Condition, float]] = {
     "APB": (all_of(c.PACS, c.SINUS), 0.9),
     "2AVB1": (all_of(c.AVB2, below("av_block2_type2", 0.5, 0.08)), 0.7),
     "PRIE": (c.LONG_PR, 0.4),
-    "CCR": (below("turn_deg", -25.0, 5.0), 0.8),
-    "CR": (above("turn_deg", 25.0, 5.0), 0.8),
+    "CCR": (all_of(below("turn_deg", -25.0, 5.0), c.CONDUCTED), 0.8),
+    "CR": (all_of(above("turn_deg", 25.0, 5.0), c.CONDUCTED), 0.8),
     "AF": (c.FLUTTER, 0.9),
     "AVB": (any_of(c.AVB1, c.AVB2, c.AVB3), 0.3),
     "QTIE": (c.LONG_QT, 0.8),
     "LBBB": (c.CLBBB, 0.95),
-    "VEB": (any_of(c.VENTRICULAR, all_of(c.AVB3, above("qrs_ms", 120.0, 6.0))), 0.7),
+    "VEB": (any_of(c.VENTRICULAR, c.WIDE_ESCAPE), 0.7),
     "SVT": (c.SVT, 0.9),
     "RBBB": (any_of(c.CRBBB, c.IRBBB), 0.9),
     "1AVB": (c.AVB1, 0.85),
@@ -66,7 +66,7 @@ _CONDITIONS: dict[str, tuple[Condition, float]] = {
     "RVH": (c.RVH, 0.8),
     "LVH": (c.LVH, 0.85),
     "ST": (c.FAST_SINUS, 0.95),
-    "JEB": (any_of(c.JUNCTIONAL, all_of(c.AVB3, below("qrs_ms", 120.0, 6.0))), 0.7),
+    "JEB": (any_of(c.JUNCTIONAL, c.NARROW_ESCAPE), 0.7),
 }
 READINGS = {
     name: Reading(written(name, condition, share))
