@@ -146,8 +146,8 @@ class Population:
     prevalence: Mapping[str, float] = dataclasses.field(default_factory=dict)
     rate_mean: float = 72.0
     rate_sd: float = 10.0
-    pr_mean: float = 165.0
-    pr_sd: float = 14.0
+    pr_mean: float = 163.0
+    pr_sd: float = 18.0
     qrs_mean: float = 80.0
     qrs_sd: float = 8.0
     qtc_mean: float = 392.0

@@ -166,7 +166,7 @@ PREVALENCE = {
     "af": 0.07, "flutter": 0.015, "svt": 0.03, "atrial_tachycardia": 0.01,
     "wandering": 0.01, "junctional": 0.01, "vt": 0.003, "av_block2": 0.013,
     "av_block3": 0.013, "paced": 0.016, "bradycardia": 0.03, "tachycardia": 0.05,
-    "sinus_arrhythmia": 0.05, "av_block1": 0.04, "pacs": 0.04, "pvcs": 0.06,
+    "sinus_arrhythmia": 0.05, "av_block1": 0.03, "pacs": 0.04, "pvcs": 0.06,
     "bigeminy": 0.015, "trigeminy": 0.015, "rbbb": 0.04, "irbbb": 0.06, "lbbb": 0.035,
     "ilbbb": 0.02, "lafb": 0.06, "lpfb": 0.015, "ivcd": 0.03, "preexcitation": 0.013,
     "lvh": 0.07, "rvh": 0.018, "left_atrium": 0.03, "right_atrium": 0.016,
