@@ -32,6 +32,20 @@ class Interval:
         """Whether ``value`` lies within, ends included."""
         return self.low <= value <= self.high
 
+    def agrees(self, point: float, value: float, se: float) -> bool:
+        """Whether the estimate it is of can equal a value that is itself uncertain.
+
+        The 95 % interval of their difference holds zero; half widths of either side add up in
+        squares (MOVER; Zou and Donner 2008, Statistics in Medicine 27:1693).
+
+        Args:
+            point: the estimate that this is the interval of.
+            value: an independent number.
+            se: its standard error; 0 where it is exact, and then this is ``covers``.
+        """
+        reach = point - self.low if value < point else self.high - point
+        return abs(value - point) <= math.hypot(reach, NORMAL * se)
+
     def union(self, other: Interval) -> Interval:
         """Smallest interval that holds both."""
         return Interval(low=min(self.low, other.low), high=max(self.high, other.high))

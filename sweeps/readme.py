@@ -201,7 +201,8 @@ def _checks(group: Numbers) -> Iterable[str]:
     if bayes := group["bayes"]:
         verdict = {True: "**covers**", False: "**does not cover**", None: "is unknown; it is not "
                    "compared with"}[bayes["covered"]]  # fmt: skip
-        yield f"E's 95 % interval {verdict} the Bayes loss, {number(bayes['value'])} nats."
+        se = f" +- {bayes['se']:.1g} (standard error)" if bayes.get("se") else ""
+        yield f"E's 95 % interval {verdict} the Bayes loss, {number(bayes['value'])}{se} nats."
     for name, exponent in (("n_law", "alpha"), ("d_law", "beta")):
         law = group["laws"].get(name)
         if law and law["params"]:

@@ -168,7 +168,7 @@ def _group(
     if holdout and holdout.covered is False:
         warnings.append("the largest cell, left out, lies outside its prediction interval")
     if bayes and bayes["covered"] is False:
-        warnings.append("E's interval does not cover the Bayes loss")
+        warnings.append("E's interval does not cover the Bayes loss, its standard error counted")
     if bayes and bayes["covered_test"] is False:
         warnings.append("E's interval does not cover the Bayes loss on the test labels drawn")
     return Group(
@@ -190,7 +190,11 @@ def _bayes(fit: Fit, corpus: Mapping[str, Any]) -> dict[str, Any] | None:
         **known,
         "E": plain(fit.params["E"]),
         "interval": [plain(interval.low), plain(interval.high)],
-        "covered": interval.covers(float(known["value"])) if finite else None,
+        "covered": interval.agrees(
+            fit.params["E"], float(known["value"]), float(known.get("se") or 0.0)
+        )
+        if finite
+        else None,
         "covered_test": interval.covers(float(test["value"])) if finite and test else None,
     }
 

@@ -193,7 +193,9 @@ def test_a_study_with_nothing_finished_still_gives_a_page(tmp_path: Path) -> Non
 def test_a_wrong_bayes_loss_is_called_out(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "wrong", Plan(bayes=0.34, noise=0.003))
     content = study_content(folder, n_boot=50)
-    assert "E's interval does not cover the Bayes loss" in content.warnings
+    assert (
+        "E's interval does not cover the Bayes loss, its standard error counted" in content.warnings
+    )
     write_report(content, folder / "report.html")
     assert "not covered" in (folder / "report.html").read_text()
 

@@ -49,6 +49,19 @@ def test_intervals_cover_their_ends_and_join() -> None:
     assert not Interval(low=np.nan, high=np.nan).covers(0.2)
 
 
+def test_two_uncertain_numbers_agree_where_their_difference_can_be_zero() -> None:
+    """Of normal estimates at a distance of 1.9 and 2.0 standard errors of their difference."""
+    se_of_one, se = 0.3, 0.4
+    for distance, agree in ((1.9, True), (2.0, False)):
+        for sign in (-1.0, 1.0):
+            point = 1.0 + sign * distance * 0.5
+            interval = Interval(low=point - 1.96 * se_of_one, high=point + 1.96 * se_of_one)
+            assert interval.agrees(point, 1.0, se) is agree
+    uneven = Interval(low=0.9, high=3.0)
+    for value, inside in ((0.89, False), (0.91, True), (2.99, True), (3.01, False)):
+        assert uneven.agrees(1.0, value, 0.0) is uneven.covers(value) is inside
+
+
 def test_the_quantile_is_students() -> None:
     assert t_quantile(15) == pytest.approx(2.13145, abs=1e-5)
 
