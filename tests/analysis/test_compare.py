@@ -309,14 +309,21 @@ def test_a_broken_published_comparison_names_its_file(
         compare_models(published)
 
 
+@pytest.mark.parametrize(
+    ("study", "line"),
+    [
+        ("ptbxl-cv", "resnet-SL on ptbxl:superclass (held-out): 0.9030 [0.8935, 0.9119]"),
+        ("ptbxl-frozen", "less 6 twins (0.8264, 0.8456, 0.8057, 0.8323, 0.8160, 0.8194): +0.0214"),
+    ],
+)
 def test_the_comparison_of_the_readme_is_read_from_a_clone(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    study: str, line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kept = ROOT / "results/ptbxl-cv"
+    kept = ROOT / "results" / study
     clone = shutil.copytree(kept, tmp_path / "clone", ignore=shutil.ignore_patterns(".runs"))
     assert main([str(clone)]) == 0
     text = capsys.readouterr().out
-    assert "resnet-SL on ptbxl:superclass (held-out): 0.9027 [0.8931, 0.9116]" in text
+    assert line in text
     assert (
         text.splitlines()[2:]
         == [line for line in _shown(kept / "README.md") if not line.startswith("as published")][1:]

@@ -350,7 +350,7 @@ stages:
     assert any("trained on records of ptbxl that they are tested on" in w for w in plan.warnings)
 
 
-@pytest.mark.parametrize("study", ["first-laws", "ptbxl", "ptbxl-cv"])
+@pytest.mark.parametrize("study", ["first-laws", "ptbxl", "ptbxl-cv", "ptbxl-frozen"])
 def test_published_ids_are_those_planned_now(
     study: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
