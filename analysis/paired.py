@@ -14,10 +14,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri, stdtrit
 
 from analysis.predictions import Predictions
-from analysis.uncertainty import LEVEL, holding
+from analysis.uncertainty import LEVEL, NORMAL, holding, t_quantile
 
 FloatArray = npt.NDArray[np.float64]
 _CHUNK = 4_000_000  # numbers in one block of weights x records
@@ -145,7 +144,7 @@ class Scores:
             return mean
         counts = rng.multinomial(runs, np.full(runs, 1.0 / runs), size=resamples) / runs
         counts[0] = 1.0 / runs  # the records as they are: the mean itself
-        few = float(stdtrit(runs - 1, 0.5 + LEVEL / 2) / ndtri(0.5 + LEVEL / 2))
+        few = t_quantile(runs - 1) / NORMAL
         stretch = math.sqrt(runs / (runs - 1)) * few
 
         def drawn(values: Sequence[FloatArray], middle: FloatArray) -> FloatArray:
