@@ -19,13 +19,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scaling.records.layout import COMPARISON, live_store
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from analysis.comparison import Chosen, Options, Pair
 
 SCHEMA = 1
-PUBLISHED = "comparison.json"
 _KEYS = ("study", "resamples", "seed", "chosen", "pairs", "notes")
 
 
@@ -39,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
         "folder",
         type=Path,
         help="results folder with predictions in its live store (.runs), or with a published "
-        f"{PUBLISHED}",
+        f"{COMPARISON}",
     )
     found.add_argument("--task", help="only this task, such as ptbxl:superclass (without a fold)")
     found.add_argument("--protocol", help="only this protocol, such as linear-probe")
@@ -78,13 +79,13 @@ def compare_models(
             comparison, they do not fit, or a published one has other resamples than asked for.
     """
     from analysis.comparison import Options, best
-    from analysis.records import ResultsError
     from analysis.records import study as read
+    from scaling.records.tables import ResultsError
 
     folder = Path(folder)
-    found, store = read(folder), folder / ".runs" / "predictions"
-    if not any(store.glob("*.npz")) and (folder / PUBLISHED).exists():
-        return _published(folder / PUBLISHED, found.name, task, protocol, resamples, seed)
+    found, store = read(folder), live_store(folder).predictions
+    if not any(store.glob("*.npz")) and (folder / COMPARISON).exists():
+        return _published(folder / COMPARISON, found.name, task, protocol, resamples, seed)
     options = Options(**_given(resamples=resamples, seed=seed))
     chosen: list[Chosen] = []
     pairs: list[Pair] = []
@@ -121,8 +122,8 @@ def _comparable(
     Raises:
         ResultsError: there are none.
     """
-    from analysis.records import ResultsError
     from analysis.tested import evaluations, folds_of
+    from scaling.records.tables import ResultsError
 
     rows = evaluations(frame)
     kept = {path.stem for path in store.glob("*.npz")}
@@ -157,7 +158,7 @@ def _published(
         ResultsError: it cannot be read, is of another study, or holds no such task, protocol or
             resamples.
     """
-    from analysis.records import ResultsError
+    from scaling.records.tables import ResultsError
 
     try:
         found = json.loads(path.read_bytes())
@@ -283,7 +284,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.bootstrap is not None and options.bootstrap < 1:
         parser().error("--bootstrap must be at least 1")
     from analysis.files import show
-    from analysis.records import ResultsError
+    from scaling.records.tables import ResultsError
 
     try:
         numbers = compare_models(

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.paired import Estimate, Scores, scores
+from analysis.paired import Scores, scores
 from analysis.predictions import Predictions, check_same_records
 from analysis.tested import MissingResultError, gather
+from scaling.records.patients import Estimate
 
 # Losses of different objectives are not ranked together: a focal loss is smaller than the binary
 # cross-entropy of the same model. By column of ``evaluations``, whether the smallest is best.

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from analysis.columns import ResultsError
+from scaling.records.tables import ResultsError
 
 _FOLD = re.compile(r"@fold(\d+)")
 # Not num_labels: a trial that failed early does not know it, and a fold may lack a class.

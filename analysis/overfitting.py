@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.folds import pooled
-from analysis.selection import GROUP, USED
+from analysis.selection import GROUP
+from scaling.records.names import USED
 
 _CELL = (*GROUP, "size", "N", "D")
 

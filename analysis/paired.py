@@ -16,93 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.predictions import Predictions
-from analysis.uncertainty import LEVEL, NORMAL, holding, t_quantile
+from analysis.uncertainty import NORMAL, t_quantile
+from scaling.records.patients import Resamples, macro_auroc
 
 FloatArray = npt.NDArray[np.float64]
-_CHUNK = 4_000_000  # numbers in one block of weights x records
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    """A value with its 95 % percentile interval over resamples.
-
-    Attributes:
-        value: on the records as they are.
-        low: 2.5 % quantile of the resamples.
-        high: 97.5 % quantile.
-    """
-
-    value: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: FloatArray) -> Estimate:
-        """From the value on the records as they are and on resamples, (1 + R,)."""
-        low, high = np.nanquantile(values[1:], [0.5 - LEVEL / 2, 0.5 + LEVEL / 2])
-        low, high = holding(values[0], low, high)
-        return cls(value=float(values[0]), low=float(low), high=float(high))
-
-
-def auroc(score: FloatArray, positive: npt.NDArray[np.bool_], weights: FloatArray) -> FloatArray:
-    """Area under the ROC curve for each row of weights; ties count half.
-
-    Args:
-        score: (n,), higher for more likely.
-        positive: true labels (n,).
-        weights: how often each record counts (R, n), not negative.
-
-    Returns:
-        (R,), in [0, 1]; NaN where positives or negatives have no weight.
-    """
-    order = np.argsort(score, kind="stable")
-    _, group = np.unique(score[order], return_inverse=True)
-    first = np.searchsorted(group, group, side="left")
-    after = np.searchsorted(group, group, side="right")
-    weights, positive = weights[:, order], positive[order]
-    negatives = np.cumsum(np.where(positive, 0.0, weights), axis=1)
-    negatives = np.concatenate([np.zeros((len(weights), 1)), negatives], axis=1)
-    below = 0.5 * (negatives[:, first[positive]] + negatives[:, after[positive]])
-    own = weights[:, positive]
-    total = own.sum(axis=1) * negatives[:, -1]
-    area: FloatArray = np.divide(
-        (own * below).sum(axis=1), total, out=np.full(len(weights), np.nan), where=total > 0
-    )
-    return area
-
-
-def macro_auroc(
-    found: Predictions, weights: FloatArray, rows: npt.NDArray[np.bool_] | None = None
-) -> FloatArray:
-    """Mean AUROC over the classes that have positives and negatives, for each row of weights.
-
-    Args:
-        found: predictions of n records.
-        weights: how often each record counts (R, n).
-        rows: records that count at all (n,); None for all.
-    """
-    keep = np.ones(len(found.record), dtype=bool) if rows is None else rows
-    columns = [
-        auroc(found.logits[keep, c], found.labels[keep, c], weights[:, keep])
-        for c in range(len(found.classes))
-    ]
-    areas = np.stack(columns)
-    used = np.isfinite(areas)
-    total = np.where(used, areas, 0.0).sum(axis=0)
-    mean: FloatArray = np.divide(
-        total, used.sum(axis=0), out=np.full(len(weights), np.nan), where=used.any(axis=0)
-    )
-    return mean
-
-
-def patient_weights(patient: npt.NDArray[np.int64], resamples: int, seed: int) -> FloatArray:
-    """Counts of the records (1 + R, n): ones, then patients drawn with replacement."""
-    _, index = np.unique(patient, return_inverse=True)
-    patients = int(index.max()) + 1
-    rng = np.random.default_rng(seed)
-    counts = rng.multinomial(patients, np.full(patients, 1.0 / patients), size=resamples)
-    drawn: FloatArray = np.concatenate([np.ones((1, patients)), counts])[:, index]
-    return drawn
+_BLOCK = 4_000_000  # numbers in one block of records x resamples
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,12 +84,11 @@ def scores(found: Predictions, resamples: int, seed: int) -> Scores:
 
     Two calls with the same patients, ``resamples`` and ``seed`` use the same resamples.
     """
-    weights = patient_weights(found.patient, resamples, seed)
-    size = max(1, _CHUNK // len(found.record))
+    weights = Resamples.draw(found.patient, seed, resamples)
     folds = [found.fold == f for f in np.unique(found.fold)]
     pooled, by_fold = [], []
-    for begin in range(0, len(weights), size):
-        part = weights[begin : begin + size]
-        pooled.append(macro_auroc(found, part))
-        by_fold.append(np.mean([macro_auroc(found, part, rows) for rows in folds], axis=0))
+    for part in weights.parts(_BLOCK):
+        pooled.append(macro_auroc(found.logits, found.labels, part))
+        within = [macro_auroc(found.logits[f], found.labels[f], part.of(f)) for f in folds]
+        by_fold.append(np.mean(within, axis=0))
     return Scores(pooled=np.concatenate(pooled), by_fold=np.concatenate(by_fold))

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis.records import ResultsError
+from scaling.records.schema import PREDICTED_SPLITS, PREDICTION_ARRAYS
+from scaling.records.tables import ResultsError
 
-ARRAYS = ("split", "row", "record", "patient", "labels", "logits", "classes")
-TEST = 1  # of the array ``split``; 0 is validation
+TEST = PREDICTED_SPLITS.index("test")  # in the array ``split``
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +83,9 @@ def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
         )
     try:
         with np.load(path, allow_pickle=False) as file:
-            if missing := [name for name in ARRAYS if name not in file.files]:
+            if missing := [name for name in PREDICTION_ARRAYS if name not in file.files]:
                 raise ResultsError(f"{path}: no array {', '.join(missing)}")
-            return {name: file[name] for name in ARRAYS}
+            return {name: file[name] for name in PREDICTION_ARRAYS}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, ResultsError):
             raise

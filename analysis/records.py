@@ -14,30 +14,22 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.columns import (
-    EVALUATION_COLUMNS,
-    OPTIONAL_COLUMNS,
-    OPTIONAL_TRIAL_COLUMNS,
-    TRIAL_COLUMNS,
-    ResultsError,
-    read_csv,
-    read_parquet,
-    typed,
+from scaling.records.layout import (
+    AGAIN,
+    CORPORA,
+    LADDER,
+    PROVENANCE,
+    RUNS,
+    STUDY,
+    LiveStore,
+    live_store,
 )
+from scaling.records.names import LOST, STATUSES
+from scaling.records.record import RecordError, evaluation_rows, read_plan, trial_row
+from scaling.records.schema import EVALUATIONS, SCHEMA, TABLES, TRIALS, Column, dtypes, names
+from scaling.records.tables import ResultsError, read_csv, read_parquet, typed
 
-__all__ = [
-    "EVALUATION_COLUMNS",
-    "STATUSES",
-    "TRIAL_COLUMNS",
-    "ResultsError",
-    "Study",
-    "load",
-    "study",
-]
-
-SCHEMA = 1
-AGAIN = "run python -m sweeps.run on the study's grid, which writes it anew"
-STATUSES = ("done", "budget_limited", "diverged", "failed")
+__all__ = ["ResultsError", "Study", "load", "study"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -120,12 +112,12 @@ def study(folder: str | Path) -> Study:
         )
     if not folder.is_dir():
         raise ResultsError(f"{folder}: no such results folder")
-    store = folder / ".runs"
-    live = store.is_dir() and (store / "study.json").exists()
+    store = live_store(folder)
+    live = store.study.exists()
     if not live and not (folder / "trials.csv").exists():
         raise ResultsError(f"{folder}: no records here (neither .runs/study.json nor trials.csv)")
-    base = store if live else folder
-    planned = _plan(base / "study.json")
+    base = store.store if live else folder
+    planned = _plan(base / STUDY)
     trials, evaluations, origin = _live(store, planned["study"]) if live else _published(folder)
     if trials.empty:
         raise ResultsError(f"{base}: the study has no records yet")
@@ -153,8 +145,8 @@ def study(folder: str | Path) -> Study:
         counts={s: int((kept["status"] == s).sum()) for s in STATUSES},
         ignored=len(trials) - len(kept),
         empty_evaluations=len(wanted - set(evaluations["evaluation"])),
-        corpora=_objects(base / "corpora.json", dict),
-        ladder=_objects(base / "ladder.json", list),
+        corpora=_objects(base / CORPORA, dict),
+        ladder=_objects(base / LADDER, list),
         errors=origin["errors"],
         provenance=origin["provenance"],
         commit=planned.get("commit", "unknown"),
@@ -165,7 +157,7 @@ def study(folder: str | Path) -> Study:
 def _joined(trials: pd.DataFrame, evaluations: pd.DataFrame) -> pd.DataFrame:
     """Every evaluation with its trial, in one order; a trial without any keeps one row."""
     frame = trials.rename(columns={"C": "C_total"}).merge(evaluations, on="trial", how="left")
-    texts = [c for c, kind in EVALUATION_COLUMNS.items() if kind == "string" and c in frame]
+    texts = [c.name for c in EVALUATIONS if c.kind == "text"]
     frame[texts] = frame[texts].fillna("")
     order = ["trial", "evaluation", "protocol", "split", "metric", "step"]
     return frame.sort_values(order, kind="stable").reset_index(drop=True)
@@ -183,17 +175,12 @@ def _codebooks(trials: pd.DataFrame) -> pd.Series[str]:
 
 def _plan(path: Path) -> dict[str, Any]:
     """What was planned: ``study.json``, checked."""
-    planned = _json(path, None)
-    if not isinstance(planned, dict) or not {"study", "stages"} <= set(planned):
-        raise ResultsError(f"{path}: needs keys study and stages{_mended(path)}")
-    if planned.get("schema") != SCHEMA:
-        raise ResultsError(f"{path}: schema {planned.get('schema')!r}, this version reads {SCHEMA}")
-    stages = planned["stages"]
-    for stage in stages if isinstance(stages, list) else [None]:
-        if not isinstance(stage, dict) or not {"stage", "trials", "evaluations"} <= set(stage):
-            message = f"{path}: a stage needs keys stage, trials and evaluations"
-            raise ResultsError(f"{message}{_mended(path)}")
-    return planned
+    try:
+        return read_plan(path)
+    except FileNotFoundError:
+        raise ResultsError(f"{path}: no such file") from None
+    except RecordError as error:
+        raise ResultsError(f"{error}{_mended(path)}") from None
 
 
 def _objects(path: Path, kind: type[dict[str, Any]] | type[list[Any]]) -> Any:
@@ -214,9 +201,9 @@ def _mended(path: Path) -> str:
     """How a broken file of a live store is mended; nothing is said of other files."""
     if path.parent.name == "records":
         return "; run python -m sweeps.run on the study's grid, which sets it aside"
-    if path.parent.name != ".runs":
+    if path.parent.name != RUNS:
         return ""
-    return f"; delete it and {AGAIN}" if path.name == "study.json" else f"; {AGAIN}"
+    return f"; delete it and {AGAIN}" if path.name == STUDY else f"; {AGAIN}"
 
 
 def _json(path: Path, default: Any) -> Any:
@@ -231,14 +218,14 @@ def _json(path: Path, default: Any) -> Any:
 
 
 def _published(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    trials = read_csv(folder / "trials.csv", TRIAL_COLUMNS, OPTIONAL_TRIAL_COLUMNS)
-    evaluations = read_csv(folder / "evaluations.csv", EVALUATION_COLUMNS, OPTIONAL_COLUMNS)
+    trials = read_csv(folder / "trials.csv", *_columns(TRIALS))
+    evaluations = read_csv(folder / "evaluations.csv", *_columns(EVALUATIONS))
     return trials, evaluations, {"errors": {}, "provenance": {"versions": _versions(folder)}}
 
 
 def _versions(folder: Path) -> dict[str, str]:
     """Library versions of ``provenance.json``; several of one library are joined by "and"."""
-    path = folder / "provenance.json"
+    path = folder / PROVENANCE
     try:
         pairs = [pair for entry in _json(path, []) for pair in entry["versions"].items()]
     except (KeyError, TypeError, AttributeError) as error:
@@ -249,21 +236,21 @@ def _versions(folder: Path) -> dict[str, str]:
     return found
 
 
-def _live(store: Path, name: str) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+def _live(store: LiveStore, name: str) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Compacted tables and the records that are not in them yet."""
-    trials, evaluations = [], []
-    compacted = _ids(_json(store / "compacted.json", []))
+    trials: list[pd.DataFrame] = []
+    evaluations: list[pd.DataFrame] = []
+    compacted = _ids(_json(store.compacted, []))
     if compacted:
-        try:
-            path = store / "trials.parquet"
-            trials.append(read_parquet(path, TRIAL_COLUMNS, OPTIONAL_TRIAL_COLUMNS))
-            path = store / "evaluations.parquet"
-            evaluations.append(read_parquet(path, EVALUATION_COLUMNS, OPTIONAL_COLUMNS))
-        except ResultsError as error:
-            raise ResultsError(f"{error}{_mended(path)}") from None
+        for parts, table in ((trials, "trials"), (evaluations, "evaluations")):
+            path = store.table(table)
+            try:
+                parts.append(read_parquet(path, *_columns(TABLES[table])))
+            except ResultsError as error:
+                raise ResultsError(f"{error}{_mended(path)}") from None
     rows: list[dict[str, Any]] = []
     values: list[dict[str, Any]] = []
-    paths = sorted((store / "records").glob("*.json"))
+    paths = sorted(store.records.glob("*.json"))
     for path in paths:
         if path.name.startswith(".") or path.stem in compacted:
             continue
@@ -271,13 +258,13 @@ def _live(store: Path, name: str) -> tuple[pd.DataFrame, pd.DataFrame, dict[str,
             _collect(_json(path, None), name, rows, values)
         except (KeyError, TypeError, AttributeError) as error:
             raise _broken(path, error) from None
-    own = pd.DataFrame(rows, columns=[*TRIAL_COLUMNS, *OPTIONAL_TRIAL_COLUMNS])
-    trials.append(typed(store / "records", own, TRIAL_COLUMNS, OPTIONAL_TRIAL_COLUMNS))
-    new = pd.DataFrame(values, columns=[*EVALUATION_COLUMNS, *OPTIONAL_COLUMNS])
-    evaluations.append(typed(store / "records", new, EVALUATION_COLUMNS, OPTIONAL_COLUMNS))
+    own = pd.DataFrame(rows, columns=names(TRIALS))
+    trials.append(typed(store.records, own, *_columns(TRIALS)))
+    new = pd.DataFrame(values, columns=names(EVALUATIONS))
+    evaluations.append(typed(store.records, new, *_columns(EVALUATIONS)))
     together = pd.concat(trials, ignore_index=True)
-    bad = together.loc[together["status"].isin(("failed", "diverged")), "trial"]
-    extra = _beside(bad.map(lambda trial: store / "records" / f"{trial}.json"), paths)
+    bad = together.loc[together["status"].isin(LOST), "trial"]
+    extra = _beside(bad.map(store.record), paths)
     return together, pd.concat(evaluations, ignore_index=True), extra
 
 
@@ -308,22 +295,21 @@ def _collect(
 ) -> None:
     if record["schema"] != SCHEMA:
         raise KeyError(f"schema {record['schema']!r}, this version reads {SCHEMA}")
-    if record["kind"] == "training":
-        own = {k: record["trial"][k] for k in [*TRIAL_COLUMNS][1:]}
-        beside = record["config"] | record["trial"]  # a label set is in the configuration alone
-        own |= {k: beside.get(k) for k in OPTIONAL_TRIAL_COLUMNS}
-        rows.append({"study": name, **own})
-        trial, found = record["id"], record["curve"]
-    elif record["kind"] == "evaluation":
-        trial, found = record["trial"], record["values"]
-    else:
+    if record["kind"] not in ("training", "evaluation"):
         raise KeyError(f"kind {record['kind']!r}")
-    keys = [*EVALUATION_COLUMNS][2:]
-    for row in found:
-        extra = {k: row.get(k) for k in OPTIONAL_COLUMNS}
-        values.append(
-            {"evaluation": record["id"], "trial": trial, **{k: row[k] for k in keys}, **extra}
-        )
+    if record["kind"] == "training":
+        rows.append(_whole(trial_row(record, name), TRIALS))
+    values.extend(_whole(row, EVALUATIONS) for row in evaluation_rows(record))
+
+
+def _whole(row: dict[str, Any], table: Sequence[Column]) -> dict[str, Any]:
+    """The columns of a row, all of which must be there."""
+    return {column.name: row[column.name] for column in table}
+
+
+def _columns(table: tuple[Column, ...]) -> tuple[dict[str, str], dict[str, str]]:
+    """Columns that a table must have, and those that older ones lack."""
+    return dtypes(table, always=True), dtypes(table, always=False)
 
 
 def _ids(value: object) -> set[str]:

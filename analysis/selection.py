@@ -7,14 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.columns import OPTIONAL_TRIAL_COLUMNS, TRIAL_COLUMNS
 from analysis.folds import pooled
+from scaling.records.names import USED
+from scaling.records.schema import TRIALS
 
 GROUP = (
     "stage", "family", "paradigm", "objective", "corpus", "preprocessing", "labels_fraction",
     "leads", "num_labels", "label_set", "codebook",
 )  # fmt: skip
-USED = ("done", "budget_limited")
 LAW_STAGE = "pretrain"
 _NAMED = {"labels_fraction": "labels", "num_labels": "classes", "label_set": "label set"}
 
@@ -139,7 +139,7 @@ def _trials(count: int) -> str:
 
 def trial_rows(frame: pd.DataFrame) -> pd.DataFrame:
     """The *trials* table of a frame of ``load``: one row per trial."""
-    columns = ["C_total" if c == "C" else c for c in (*TRIAL_COLUMNS, *OPTIONAL_TRIAL_COLUMNS)]
+    columns = ["C_total" if c.name == "C" else c.name for c in TRIALS]
     return frame.drop_duplicates("trial")[columns].reset_index(drop=True)
 
 

@@ -9,8 +9,8 @@ import pandas as pd
 
 from analysis.folds import pooled
 from analysis.predictions import Predictions, joined, read_test
-from analysis.records import ResultsError
-from analysis.selection import USED
+from scaling.records.names import USED
+from scaling.records.tables import ResultsError
 
 CONFIGURATION = (
     "stage", "family", "paradigm", "objective", "corpus", "preprocessing", "labels_fraction",

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from scaling.identity import Job
 from scaling.simulated import STEP_S
-from scaling.trial import Workspace
+from scaling.workspace import Workspace
 from sweeps.drive import run_plan
 from sweeps.executors import JobEvent, make_executor
 from sweeps.executors.base import Executor, OnEvent

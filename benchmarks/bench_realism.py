@@ -36,8 +36,8 @@ from numpy.typing import NDArray
 from scaling.corpora.corpus import Corpus
 from scaling.corpora.prepare import prepare
 from scaling.corpora.signal import MV_PER_LSB, quantise
-from scaling.evaluation.bootstrap import Estimate, Resamples
 from scaling.identity import CorpusSpec
+from scaling.records.patients import Estimate, Resamples
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also as a module
 

@@ -33,7 +33,8 @@ from scaling.training.data import Split, open_corpus, predict
 from scaling.training.device import bf16_note, device_name, pick_device
 from scaling.training.run import Run
 from scaling.training.trainer import initial_model
-from scaling.trial import Workspace, run_job, trainer_for
+from scaling.trial import run_job, trainer_for
+from scaling.workspace import Workspace
 from sweeps.grid import load_grid
 from sweeps.ladder import Speeds
 from sweeps.plan import make_plan

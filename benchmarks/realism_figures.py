@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from scaling.corpora.filters import resample
 from scaling.corpora.median_beat import AFTER, BEFORE, WORK_HZ, align, cut, dominant, work_signal
 from scaling.corpora.r_peaks import detect_r_peaks
-from scaling.evaluation.bootstrap import Estimate
 from scaling.identity import LEADS
+from scaling.records.patients import Estimate
 
 FS_HZ = 100
 INDEPENDENT = [LEADS.index(name) for name in ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")]

@@ -17,7 +17,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from scaling.record import PARAMETER_GROUPS
+from scaling.records.record import PARAMETER_GROUPS
 
 # Learned, though by averages and not by gradients, so they are no parameters to PyTorch.
 LEARNED_BUFFERS = ("codebook.codes",)

@@ -15,8 +15,6 @@ from typing import Any, Self
 
 from scaling.numerics import NUMERICS
 
-STAGES = ("codebook", "pretrain", "restore", "finetune", "distill", "compress")
-PARADIGMS = ("sl", "ssl", "random")  # random: weights as initialised, the baseline of probes
 PRECISIONS = ("float32", "bf16")
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 

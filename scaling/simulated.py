@@ -26,11 +26,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from scaling import cost
-from scaling.evaluation.protocols import HELD_OUT, TRAJECTORY, protocol_name
+from scaling.evaluation.protocols import protocol_name
 from scaling.identity import Evaluation, Training
-from scaling.provenance import corpus_name, run_columns
-from scaling.trial import Report, Workspace
-from scaling.trial_records import evaluation_record, training_record
+from scaling.provenance import corpus_name, evaluation_record, run_columns, training_record
+from scaling.records.names import HELD_OUT, TRAJECTORY
+from scaling.workspace import Report, Workspace
 
 TRUTH = {"E": 0.20, "A": 3.0, "alpha": 0.40, "B": 8.0, "beta": 0.50, "sigma": 0.01}
 """Parameters of the law, losses in nats; ``sigma`` is the standard deviation of log noise."""

@@ -8,94 +8,16 @@ it does not raise.
 
 from __future__ import annotations
 
-import dataclasses
-import errno
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from scaling.identity import Evaluation, Job, Training
-from scaling.record import FINISHED, RecordError, read_record, status_of, write_record
-from scaling.trial_records import failed_evaluation, failed_training
-
-# The disk cannot take more: the study must stop, and no trial is to blame.
-STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+from scaling.provenance import failed_evaluation, failed_training
+from scaling.records.files import reraise_storage
+from scaling.records.record import status_of, write_record
+from scaling.workspace import Report, Workspace
 
 Record = dict[str, Any]
-Report = Callable[[float], None]
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Workspace:
-    """Where a worker finds and leaves things. Never part of an id.
-
-    Attributes:
-        store: the study's live store; holds ``records``, ``spool`` and ``weights``.
-        cache: prepared corpora, shared by studies.
-        roots: source name -> folder of its files in the official layout.
-        threads: torch threads of this worker.
-        checkpoint_s: seconds between checkpoints of a training; they are written at evaluations.
-    """
-
-    store: Path
-    cache: Path
-    roots: tuple[tuple[str, str], ...] = ()
-    threads: int = 1
-    checkpoint_s: float = 60.0
-
-    @property
-    def spool(self) -> Path:
-        """Records written by workers and not yet ingested by the driver."""
-        return self.store / "spool"
-
-    @property
-    def records(self) -> Path:
-        """Finished records, one JSON file each; only the driver writes here."""
-        return self.store / "records"
-
-    @property
-    def weights(self) -> Path:
-        """Backbone weights by training id (safetensors + JSON sidecar)."""
-        return self.store / "weights"
-
-    def weights_of(self, training: str) -> Path:
-        """Where the weights of the training with that id are kept."""
-        return self.weights / f"{training}.safetensors"
-
-    def weights_at(self, training: str, step: int) -> Path:
-        """Where the weights of one evaluated step are kept, if they are."""
-        return self.weights / f"{training}-step{step}.safetensors"
-
-    def trajectory(self, training: str) -> dict[int, Path]:
-        """Weights of the evaluated steps that were kept, by step in ascending order."""
-        found = {
-            int(path.stem.rpartition("-step")[2]): path
-            for path in self.weights.glob(f"{training}-step*.safetensors")
-        }
-        return dict(sorted(found.items()))
-
-    def checkpoint_of(self, training: str) -> Path:
-        """What a training that was killed goes on from; gone once its record is written."""
-        return self.store / "checkpoints" / f"{training}.safetensors"
-
-    def finished(self, record_id: str) -> Record | None:
-        """The finished record of that id, in the store or still in the spool, or None.
-
-        A failed one is none: it stays in the store while the trial runs again, and until the
-        driver takes in what came of that. One that is broken is for the driver to set aside.
-        """
-        for folder in (self.records, self.spool):
-            try:
-                record = read_record(folder / f"{record_id}.json")
-            except (FileNotFoundError, RecordError):
-                continue
-            if status_of(record) in FINISHED:
-                return record
-        return None
-
-    def root(self, source: str) -> Path | None:
-        """Folder of a source's files, or None."""
-        return next((Path(p) for name, p in self.roots if name == source), None)
 
 
 class Trainer(Protocol):
@@ -197,9 +119,3 @@ def _evaluated(
             return
         del left[record["id"]]
         yield record
-
-
-def reraise_storage(error: Exception) -> None:
-    """Raise ``error`` again when it says that the disk can take no more."""
-    if isinstance(error, OSError) and error.errno in STORAGE:
-        raise error

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from scaling.records.names import suggest
 from sweeps.check_smoke import check_smoke
 from sweeps.check_stages import check_stage
-from sweeps.near import near
 from sweeps.plain import STAGE_NAMES, as_axis, as_dict, as_items, stages
 from sweeps.yaml_source import Loc, Problem
 
@@ -66,18 +66,18 @@ def _corpus(loc: Loc, value: Any) -> Iterator[Problem]:
     corpus = as_dict(value)
     name, preset = corpus.get("source"), corpus.get("preprocessing")
     if isinstance(preset, str) and preset not in PRESETS:
-        message = f"no preprocessing {preset!r}; {near(preset, PRESETS)}"
+        message = f"no preprocessing {preset!r}; {suggest(preset, PRESETS)}"
         yield Problem(loc=(*loc, "preprocessing"), message=message)
     if not isinstance(name, str):
         return
     if name not in SOURCES:
-        yield Problem(loc=(*loc, "source"), message=f"no source {name!r}; {near(name, SOURCES)}")
+        yield Problem(loc=(*loc, "source"), message=f"no source {name!r}; {suggest(name, SOURCES)}")
         return
     info = SOURCES[name]
     task = corpus.get("task")
     if isinstance(task, str) and task not in info.tasks:
         tasks = [known for known in info.tasks if known]
-        known = near(task, tasks) if tasks else "leave the task out"
+        known = suggest(task, tasks) if tasks else "leave the task out"
         message = f"source {name!r} has no task {task!r}; {known}"
         yield Problem(loc=(*loc, "task"), message=message)
     for key in ("records", "validation", "test"):

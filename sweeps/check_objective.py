@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from scaling.objectives.registry import OBJECTIVES, ObjectiveInfo
-from sweeps.near import near
+from scaling.records.names import suggest
 from sweeps.plain import as_axis, as_dict, as_items
 from sweeps.yaml_source import Loc, Problem
 
@@ -32,7 +32,7 @@ def check_objective(
         return
     where = (*here, "name") if mapping else here
     if word not in OBJECTIVES:
-        yield Problem(loc=where, message=f"no objective {word!r}; {near(word, OBJECTIVES)}")
+        yield Problem(loc=where, message=f"no objective {word!r}; {suggest(word, OBJECTIVES)}")
         return
     info = OBJECTIVES[word]
     if message := _unfit(info, name, stage, paradigms):
@@ -65,7 +65,7 @@ def _options(loc: Loc, info: ObjectiveInfo, given: dict[str, Any]) -> Iterator[P
             message = "the number of codes is that of the codebook; remove 'codes'"
             yield Problem(loc=(*loc, key), message=message, at_key=True)
         elif key not in known:
-            about = near(key, known) if known else "it has none"
+            about = suggest(key, known) if known else "it has none"
             message = f"objective {info.name!r} has no setting {key!r}; {about}"
             yield Problem(loc=(*loc, key), message=message, at_key=True)
         else:

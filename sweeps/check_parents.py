@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from scaling.identity import PARADIGMS
 from scaling.objectives.registry import OBJECTIVES
-from sweeps.near import near
+from scaling.records.names import PARADIGMS, suggest
 from sweeps.plain import as_axis, as_dict
 from sweeps.yaml_source import Loc, Problem
 
@@ -53,12 +52,12 @@ def _words(loc: Loc, parents: dict[str, Any]) -> Iterator[Problem]:
     for key, words in known.items():
         for i, word in enumerate(as_axis(parents.get(key))):
             if isinstance(word, str) and word not in words:
-                message = f"no {key[:-1].replace('ie', 'y')} {word!r}; {near(word, words)}"
+                message = f"no {key[:-1].replace('ie', 'y')} {word!r}; {suggest(word, words)}"
                 yield Problem(loc=(*loc, key, i), message=message)
     for i, size in enumerate(as_axis(parents.get("sizes"))):
         if isinstance(size, str) and not any(info.has(size) for info in FAMILIES.values()):
             every = [known for info in FAMILIES.values() for known in info.sizes]
-            message = f"no family has a size {size!r}; {near(size, every)}"
+            message = f"no family has a size {size!r}; {suggest(size, every)}"
             yield Problem(loc=(*loc, "sizes", i), message=message)
 
 
@@ -87,6 +86,8 @@ def check_codebook(
     elif isinstance(size := mapping.get("size"), str):
         sizes = as_axis(as_dict(before[-1].get("families")).get("vq-hbr")) if before else []
         if size not in sizes:
-            about = near(size, map(str, sizes)) if sizes else "there is no codebook stage before it"
+            about = (
+                suggest(size, map(str, sizes)) if sizes else "there is no codebook stage before it"
+            )
             message = f"no codebook of size {size!r} is trained before this stage; {about}"
             yield Problem(loc=(*loc, "codebook", "size"), message=message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sweeps.near import near
+from scaling.records.names import suggest
 from sweeps.plain import STAGE_NAMES, as_dict, as_items, stages
 from sweeps.yaml_source import Problem
 
@@ -37,5 +37,5 @@ def _families(name: str, part: dict[str, Any], here: list[dict[str, Any]]) -> It
     }
     for family in as_dict(part.get("families")):
         if known and family not in known:
-            message = f"no {name} stage has the family {family!r}; {near(str(family), known)}"
+            message = f"no {name} stage has the family {family!r}; {suggest(str(family), known)}"
             yield Problem(loc=("smoke", name, "families", family), message=message, at_key=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from scaling.identity import PARADIGMS
 from scaling.objectives.registry import OBJECTIVES, default_objective
+from scaling.records.names import PARADIGMS, suggest
 from sweeps.check_objective import check_objective
 from sweeps.check_parents import check_codebook, check_parents
 from sweeps.check_recipe import check_recipe
-from sweeps.near import near
 from sweeps.plain import as_axis, as_dict, as_items
 from sweeps.yaml_source import Loc, Problem
 
@@ -78,7 +77,7 @@ def _families(loc: Loc, name: str, stage: dict[str, Any]) -> Iterator[Problem]:
     for family, sizes in as_dict(stage.get("families")).items():
         here = (*loc, "families", family)
         if family not in FAMILIES:
-            message = f"no family {family!r}; {near(str(family), FAMILIES)}"
+            message = f"no family {family!r}; {suggest(str(family), FAMILIES)}"
             yield Problem(loc=here, message=message, at_key=True)
             continue
         if (family == "vq-hbr") != (name == "codebook"):
@@ -102,7 +101,7 @@ def _no_size(family: str, size: str) -> str | None:
     info = FAMILIES[family]
     if info.has(size):
         return None
-    known = near(size, info.sizes) if info.sizes else f"sizes look like {info.pattern}"
+    known = suggest(size, info.sizes) if info.sizes else f"sizes look like {info.pattern}"
     return f"family {family!r} has no size {size!r}; {known}"
 
 
@@ -110,7 +109,7 @@ def _no_paradigm(paradigm: str, families: Iterable[str]) -> str | None:
     from scaling.models.families import FAMILIES
 
     if paradigm not in PARADIGMS:
-        return f"no paradigm {paradigm!r}; {near(paradigm, PARADIGMS)}"
+        return f"no paradigm {paradigm!r}; {suggest(paradigm, PARADIGMS)}"
     for family in families:
         if family in FAMILIES and default_objective(paradigm, family) is None:
             return f"family {family!r} is not trained as {paradigm!r}"
@@ -131,7 +130,7 @@ def _cells(loc: Loc, stage: dict[str, Any]) -> Iterator[Problem]:
         here, cell = (*loc, "cells", i), as_dict(item)
         family, size, paradigm = (cell.get(key) for key in ("family", "size", "paradigm"))
         if isinstance(family, str) and family not in FAMILIES:
-            message = f"no family {family!r}; {near(family, FAMILIES)}"
+            message = f"no family {family!r}; {suggest(family, FAMILIES)}"
             yield Problem(loc=(*here, "family"), message=message)
         elif isinstance(family, str) and isinstance(size, str) and (bad := _no_size(family, size)):
             yield Problem(loc=(*here, "size"), message=bad)

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from scaling.models.vq_sizes import LADDER
-from scaling.trial import Workspace
+from scaling.workspace import Workspace
 from sweeps.errors import ConfigurationError
 from sweeps.targets import Released
 

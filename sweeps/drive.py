@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TextIO
 
 from scaling.identity import Job, Training
-from scaling.record import FINISHED, status_of
-from scaling.trial import Workspace
-from scaling.trial_records import failed_training
+from scaling.provenance import failed_training
+from scaling.records.names import FINISHED
+from scaling.records.record import status_of
+from scaling.workspace import Workspace
 from sweeps.errors import ConfigurationError, StorageError
 from sweeps.executors import Executor, JobEvent
 from sweeps.needs import why_not
@@ -201,7 +202,7 @@ class _Driver:
         there = known is not None and known.status in FINISHED
         lost = event.kind == "finished" and not there and not bad
         if lost:  # a training that is over, in a file that is broken
-            path = self.store.spool / f"{training.id}.json"
+            path = self.store.live.spool / f"{training.id}.json"
             self._complain_line(event.job, f"it left no record that can be read ({path})")
         if event.kind == "crashed" and not bad:
             self._complain_line(event.job, f"evaluating it: {event.error}")
@@ -214,14 +215,14 @@ class _Driver:
         """Whether the training was over before its worker died."""
         name = job.training.id
         known = self.store.known.get(name)
-        return (self.store.spool / f"{name}.json").exists() or (
+        return (self.store.live.spool / f"{name}.json").exists() or (
             known is not None and known.status != "failed"
         )
 
     def _complain(self, job: Job, record: Record) -> None:
         error = record["error"] or {}
         message = str(error.get("message") or "").strip().splitlines() or [""]
-        path = self.store.records / f"{record['id']}.json"
+        path = self.store.live.records / f"{record['id']}.json"
         self._complain_line(job, f"{error.get('type')}: {message[0]} (traceback in {path})")
 
     def _complain_line(self, job: Job, reason: str) -> None:

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling.identity import STAGES
+from scaling.records.names import STAGES, suggest
 from sweeps.check import check
 from sweeps.errors import ConfigurationError
-from sweeps.near import near
 from sweeps.plain import STAGE_NAMES
 from sweeps.yaml_source import Loc, Problem, YamlSource
 
@@ -152,7 +151,7 @@ def _unknown_key(loc: Loc, schema: dict[str, Any]) -> str:
         there = ", ".join(STAGE_NAMES)
         return f"stage {key!r} is not available yet in this version; {there} are"
     known = _keys_at(loc[:-1], schema)
-    return f"unknown key {key!r}; {near(key, known)}"
+    return f"unknown key {key!r}; {suggest(key, known)}"
 
 
 def _wrong_value(error: ErrorDetails) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from scaling.cost import Counts, count_training, training_flops
 from scaling.identity import Training
-from scaling.record import write_json
+from scaling.records.files import write_json
 
 # Where nothing has been measured: one core of a 2025 server CPU, and fixed costs a step.
 GUESSED_FLOPS_PER_S = {"float32": 8e10, "bf16": 1.8e11}

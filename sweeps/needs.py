@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from scaling.identity import Job
 from scaling.objectives.registry import OBJECTIVES
-from scaling.record import FINISHED
-from scaling.trial import Workspace
+from scaling.records.names import FINISHED
+from scaling.workspace import Workspace
 
 if TYPE_CHECKING:
     from sweeps.plan import Plan, PlannedStage
@@ -66,7 +66,7 @@ def lost_weights(plan: Plan, store: Store, workspace: Workspace) -> list[Path]:
             names.append(job.training.id)
         for name in names:
             if _is_finished(name, store) and not _weights_are_there(name, job, workspace):
-                lost[store.records / f"{name}.json"] = None
+                lost[store.live.records / f"{name}.json"] = None
     return list(lost)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from scaling.identity import CorpusSpec, Job, Training
 from scaling.models import transformer_sizes, vq_sizes
 from scaling.objectives.registry import OBJECTIVES
-from scaling.record import FINISHED
+from scaling.records.names import FINISHED
 
 if TYPE_CHECKING:
     from sweeps.schema import CodebookChoice, Parents

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from scaling.cost import Counts, training_flops
 from scaling.identity import Job, Training
 from scaling.provenance import commit
-from scaling.record import FINISHED
+from scaling.records.names import FINISHED
 from sweeps.expand import expand
 from sweeps.ladder import Ladder, Speeds
 from sweeps.parents import Done

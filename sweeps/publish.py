@@ -19,7 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling.record import write_atomically, write_json
+from scaling.records.files import write_json, write_whole
+from scaling.records.layout import AGAIN, CORPORA, LADDER, STUDY, live_store
 from sweeps import interrupts
 from sweeps.errors import ConfigurationError, StorageError
 from sweeps.readme import readme
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 CURVES_BELOW = 1_000_000  # bytes of evaluations.csv up to which training curves are kept
 SOMETIMES = ("findings.md", "findings.json", "comparison.json")
-COPIED = {"study.json": dict, "ladder.json": list, "corpora.json": dict}  # and what each holds
+COPIED = {STUDY: dict, LADDER: list, CORPORA: dict}  # and what each holds
 MAKING = ".publishing"  # in the study's folder, while the command runs
 
 
@@ -49,9 +50,9 @@ def publish(folder: Path) -> Path:
             driver is running. Here and below, what was published is left as it was.
         StorageError: a file could not be written.
     """
-    from sweeps.store import RUNS, Store
+    from sweeps.store import Store
 
-    study = _study(folder / RUNS / "study.json")
+    study = _study(live_store(folder).study)
     store = Store(folder, study["study"], choosable=False)
     making = folder / MAKING
     with store.locked() as messages:
@@ -107,9 +108,9 @@ def _make(making: Path, store: Store, study: dict[str, Any]) -> None:
     if tables["trials"].empty:
         raise ConfigurationError(f"{store.folder}: no trial of this study is finished yet")
     for name, table in tables.items():
-        write_atomically(making / f"{name}.csv", table.to_csv(index=False).encode())
+        write_whole(making / f"{name}.csv", table.to_csv(index=False).encode())
     for name, data in copied.items():
-        write_atomically(making / name, data)
+        write_whole(making / name, data)
     provenance = _provenance(store, study)
     write_json(making / "provenance.json", provenance)
     shown = making / "figures"
@@ -131,13 +132,11 @@ def _make(making: Path, store: Store, study: dict[str, Any]) -> None:
         provenance=provenance,
         corpora=json.loads(copied["corpora.json"]),
     )
-    write_atomically(making / "README.md", page.encode())
+    write_whole(making / "README.md", page.encode())
 
 
 def _copied(path: Path) -> bytes:
     """One of the live store's JSON files as it is, checked for its form."""
-    from sweeps.store import AGAIN
-
     try:
         data = path.read_bytes()
         found = json.loads(data)
@@ -182,8 +181,6 @@ def _tables(store: Store, study: dict[str, Any]) -> dict[str, pd.DataFrame]:
 def _table(path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    from sweeps.store import AGAIN
-
     try:
         return pd.read_parquet(path, dtype_backend="numpy_nullable")
     except (OSError, ValueError) as error:
@@ -212,9 +209,7 @@ def _configurations(trials: pd.DataFrame) -> int:
 
 def _comparison(folder: Path, numbers: Path) -> str:
     """Models on the same patients, or why they cannot be compared; empty without predictions."""
-    from sweeps.store import RUNS
-
-    if not any((folder / RUNS / "predictions").glob("*.npz")):
+    if not any(live_store(folder).predictions.glob("*.npz")):
         return ""
     try:
         return _analysis("compare", folder, unseen=("--out", str(numbers)))

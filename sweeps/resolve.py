@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.identity import CorpusSpec
+from scaling.records.names import suggest
 from sweeps.codebooks import read_released
 from sweeps.errors import ConfigurationError
-from sweeps.near import near
 from sweeps.targets import Case, Released, Target, Targets
 from sweeps.yaml_source import Loc, Problem
 
@@ -37,7 +37,7 @@ def parse_roots(words: Sequence[str]) -> dict[str, Path]:
         if not equals or not path:
             raise ConfigurationError(f"--root {word}: write it as SOURCE=PATH")
         if source not in SOURCES:
-            known = near(source, SOURCES)
+            known = suggest(source, SOURCES)
             raise ConfigurationError(f"--root {word}: no source {source!r}; {known}")
         roots[source] = Path(path).expanduser().resolve()
     return roots

@@ -16,7 +16,7 @@ from sweeps.terminal import say as _say
 from sweeps.terminal import tell as _tell
 
 if TYPE_CHECKING:
-    from scaling.trial import Workspace
+    from scaling.workspace import Workspace
     from sweeps.drive import Outcome
     from sweeps.grid import Study
     from sweeps.plan import Plan
@@ -148,7 +148,7 @@ def _plan(study: Study, targets: Targets, store: Store, cache: Path) -> Plan:
 def _weights_are_there(plan: Plan, store: Store) -> None:
     """A trained model whose weights were deleted can be neither measured nor started from."""
     from scaling.cache import cache_dir
-    from scaling.trial import Workspace
+    from scaling.workspace import Workspace
     from sweeps.needs import lost_weights
 
     if lost := lost_weights(plan, store, Workspace(store=store.runs, cache=cache_dir())):
@@ -171,7 +171,7 @@ def _execute(
     """Run the plan; whatever happens, the records that are there end up in the tables."""
     from scaling.cache import cache_dir
     from scaling.corpora.errors import CorpusError
-    from scaling.trial import Workspace
+    from scaling.workspace import Workspace
     from sweeps.drive import corpora_json, prepare_corpora, run_plan
     from sweeps.executors import make_executor
     from sweeps.look import look

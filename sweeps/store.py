@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import fcntl
 import json
 import os
@@ -13,20 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from scaling.identity import Job
-from scaling.record import (
-    FINISHED,
-    RecordError,
-    read_record,
-    status_of,
-    validate,
-    write_json,
-    write_record,
-)
+from scaling.records.files import FULL, why, write_json
+from scaling.records.layout import COMPACTED, STUDY, live_store
+from scaling.records.names import FINISHED
+from scaling.records.record import RecordError, read_record, status_of, validate, write_record
 from sweeps.errors import ConfigurationError, StorageError
-
-RUNS = ".runs"
-AGAIN = "run python -m sweeps.run on the study's grid, which writes it anew"
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Record = dict[str, Any]
 
@@ -61,18 +51,9 @@ class Store:
         self.folder = folder
         self.study = study
         self.choosable = choosable
-        self.runs = folder / RUNS
+        self.live = live_store(folder)
+        self.runs = self.live.store
         self.known: dict[str, Known] = {}
-
-    @property
-    def records(self) -> Path:
-        """Finished records."""
-        return self.runs / "records"
-
-    @property
-    def spool(self) -> Path:
-        """Records of workers that are not taken in yet."""
-        return self.runs / "spool"
 
     def read(self) -> None:
         """Learn what is on disk, spooled records included, without changing anything.
@@ -82,7 +63,7 @@ class Store:
         """
         self._check_study()
         self.known = {}
-        for folder in (self.records, self.spool):
+        for folder in (self.live.records, self.live.spool):
             for path in sorted(folder.glob("*.json")):
                 try:
                     self._learn(read_record(path))
@@ -93,7 +74,7 @@ class Store:
                     raise ConfigurationError(message) from None
 
     def _check_study(self) -> None:
-        for path in (self.runs / "study.json", self.folder / "study.json"):
+        for path in (self.live.study, self.folder / STUDY):
             try:
                 found = json.loads(path.read_bytes())
             except (FileNotFoundError, NotADirectoryError):
@@ -154,7 +135,7 @@ class Store:
 
     def _open_lock(self) -> int:
         try:
-            for folder in (self.records, self.spool, self.runs / "weights"):
+            for folder in (self.live.records, self.live.spool, self.live.weights):
                 folder.mkdir(parents=True, exist_ok=True)
             file = os.open(self.runs / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
@@ -189,10 +170,12 @@ class Store:
         """
         messages = []
         self.known = {}
-        for name in ("records", "spool", "weights", "checkpoints", "predictions"):
-            for part in (self.runs / name).glob(".*.part"):
+        live = self.live
+        folders = (live.records, live.spool, live.weights, live.checkpoints, live.predictions)
+        for folder in folders:
+            for part in folder.glob(".*.part"):
                 part.unlink(missing_ok=True)  # a writer that was killed
-        for folder in (self.records, self.spool):
+        for folder in (self.live.records, self.live.spool):
             for path in sorted(folder.glob("*.json")):
                 try:
                     record = read_record(path)
@@ -201,7 +184,7 @@ class Store:
                     continue
                 except OSError as error:
                     raise self._failure(path, error) from None
-                if folder == self.records:
+                if folder == self.live.records:
                     self._learn(record)
                 else:
                     self.ingest(record)
@@ -209,7 +192,7 @@ class Store:
         return messages
 
     def _set_aside(self, path: Path, error: RecordError) -> str:
-        rejected = self.spool / "rejected"
+        rejected = self.live.spool / "rejected"
         try:
             rejected.mkdir(exist_ok=True)
             to, count = rejected / path.name, 1
@@ -223,10 +206,10 @@ class Store:
 
     def _forget_tables(self) -> None:
         """Tables that hold a record which is gone must not be believed once it is run again."""
-        held = self.read_json("compacted.json")
+        held = self.read_json(COMPACTED)
         ids = held.get("ids") if isinstance(held, dict) else None
         if not isinstance(ids, list) or not all(name in self.known for name in map(str, ids)):
-            self._unlink(self.runs / "compacted.json")
+            self._unlink(self.live.compacted)
 
     def _unlink(self, path: Path) -> None:
         try:
@@ -243,17 +226,17 @@ class Store:
                 in the spool.
         """
         validate(record)
-        spooled = self.spool / f"{record['id']}.json"
+        spooled = self.live.spool / f"{record['id']}.json"
         old = self.known.get(record["id"])
         try:
             if old is None or old.status not in FINISHED:
                 if old is not None:
                     self._forget_table_rows(record["id"])
-                write_record(self.records, record)
+                write_record(self.live.records, record)
                 self._learn(record)
             spooled.unlink(missing_ok=True)
         except OSError as error:
-            raise self._failure(self.records / spooled.name, error) from None
+            raise self._failure(self.live.records / spooled.name, error) from None
 
     def ingest_job(self, job: Job, records: Sequence[Record]) -> list[Record]:
         """Keep the records of a job: those handed over, and those it left in the spool.
@@ -264,7 +247,7 @@ class Store:
         """
         handed = {record["id"]: record for record in records}
         for name in (job.training.id, *(e.id for e in job.evaluations)):
-            path = self.spool / f"{name}.json"
+            path = self.live.spool / f"{name}.json"
             if name not in handed and path.exists():
                 with contextlib.suppress(RecordError):  # set aside when the store is taken in
                     handed[name] = read_record(path)
@@ -274,17 +257,16 @@ class Store:
 
     def _forget_table_rows(self, record_id: str) -> None:
         """A table that holds an old version of this record must not be believed."""
-        path = self.runs / "compacted.json"
+        path = self.live.compacted
         if path.exists() and record_id.encode() in path.read_bytes():
             path.unlink()
 
     def _failure(self, path: Path, error: OSError) -> StorageError:
         """What could not be done; the error names the file, else it is ``path``."""
-        full = error.errno in FULL
-        why = "the disk is full" if full else (error.strerror or str(error))
+        full, name = error.errno in FULL, error.filename2 or error.filename or path
         return StorageError(
             error.errno,
-            f"{error.filename2 or error.filename or path}: {why}. Nothing half-written is left "
+            f"{name}: {why(error)}. Nothing half-written is left "
             f"and finished records are safe; {'make room' if full else 'mend that'} and run the "
             "same command again",
         )
@@ -322,7 +304,7 @@ class Store:
 
     def drop_checkpoints(self) -> None:
         """Delete the checkpoints of trainings that are finished: nothing goes on from them."""
-        for path in (self.runs / "checkpoints").glob("*"):
+        for path in self.live.checkpoints.glob("*"):
             name = path.name.lstrip(".").split(".")[0]
             if name in self.known and self.known[name].status in FINISHED:
                 path.unlink(missing_ok=True)
@@ -335,13 +317,13 @@ class Store:
         Raises:
             StorageError: a table could not be written; the old ones are left.
         """
-        from sweeps.tables import tables_hold, write_tables
+        from scaling.records.tables import tables_hold, write_tables
 
         ids = sorted(self.known)
-        if tables_hold(self.runs, self.study, ids):
+        if tables_hold(self.live, self.study, ids):
             return
         try:
-            write_tables(self.runs, self.study, ids)
+            write_tables(self.live, self.study, ids)
         except OSError as error:
             raise self._failure(self.runs, error) from None
 

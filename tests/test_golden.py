@@ -23,7 +23,6 @@ from scaling.corpora.sources.base import Recording
 from scaling.corpora.sources.ptbxl import open_source
 from scaling.corpora.splits import nested_subset
 from scaling.corpora.virtual.cohorts import COHORTS, make_records
-from scaling.evaluation.bootstrap import Resamples
 from scaling.evaluation.held_out import mean_and_se
 from scaling.evaluation.linear_probe import Features, fit_probe
 from scaling.evaluation.metrics import f1_thresholds, label_metrics, macro_auroc, macro_auroc_se
@@ -35,6 +34,7 @@ from scaling.models.vq_hbr import VqHbr
 from scaling.numerics import NUMERICS
 from scaling.objectives.base import Context
 from scaling.objectives.supervised import OBJECTIVE, loss, loss_per_record
+from scaling.records.patients import Resamples
 from scaling.simulated import expected_loss, expected_shifted_loss, noise
 from scaling.training.trainer import initial_model
 from tests.corpora.beats import ecg

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from scaling.identity import CorpusSpec, Evaluation, Job, Recipe, Training
-from scaling.record import validate, write_record
+from scaling.records.record import validate, write_record
 from scaling.simulated import (
     FEW_SHOT,
     GUESSING,
@@ -23,7 +23,8 @@ from scaling.simulated import (
     noise,
     selected,
 )
-from scaling.trial import Workspace, run_job
+from scaling.trial import run_job
+from scaling.workspace import Workspace
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ import pytest
 
 from scaling import trial
 from scaling.identity import Evaluation, Job, Training
-from scaling.record import read_record, validate, write_record
-from scaling.trial import Record, Report, Workspace, run_job
-from scaling.trial_records import evaluation_record, failed_training, training_record
+from scaling.provenance import evaluation_record, failed_training, training_record
+from scaling.records.record import read_record, validate, write_record
+from scaling.trial import Record, run_job
+from scaling.workspace import Report, Workspace
 from tests.test_identity import TRAINING
 
 

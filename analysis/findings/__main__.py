@@ -39,11 +39,12 @@ def main(arguments: list[str] | None = None) -> int:
     if options.bootstrap < 0:
         parser().error("--bootstrap must not be negative")
     from analysis import figures
-    from analysis.files import show, write_whole
+    from analysis.files import show
     from analysis.findings.content import study_findings
     from analysis.findings.page import markdown
     from analysis.findings.pictures import CAPTIONS, pictures
-    from analysis.records import ResultsError
+    from scaling.records.files import write_whole
+    from scaling.records.tables import ResultsError
 
     folder: Path = options.folder
     try:

@@ -8,8 +8,8 @@ import math
 import numpy as np
 import pandas as pd
 
-from analysis.selection import USED
 from analysis.tables import number
+from scaling.records.names import USED
 
 _SIZES = 3  # from which an exponent of the MACs is estimated
 _GROWS = 0.05  # exponent of C in D at fixed N below which C is a function of N alone

@@ -16,11 +16,11 @@ from analysis.findings.trust import law_doubt, transfer_doubt
 from analysis.fit import fit_law
 from analysis.laws import FloatArray
 from analysis.result import Fit
-from analysis.selection import USED, check_study
+from analysis.selection import check_study
 from analysis.transfer import Transfer, fit_transfer
+from scaling.records.names import STATUSES, USED
 
 PROBE = "linear-probe"
-_STATUSES = ("done", "budget_limited", "diverged", "failed")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +164,7 @@ def _configuration(group: Group, n_boot: int, seed: int, notes: list[str]) -> Co
     return Configuration(
         key=group.key, title=group.title, fit=fit, tasks=tuple(tasks),
         compute=compute_of(trials), alike=group.alike,
-        statuses={s: int(counts.get(s, 0)) for s in _STATUSES if counts.get(s, 0)},
+        statuses={s: int(counts.get(s, 0)) for s in STATUSES if counts.get(s, 0)},
     )  # fmt: skip
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.columns import typed
 from analysis.published.registry import TABLES, Table
+from scaling.records.tables import typed
 
 __all__ = ["TABLES", "Table", "names", "printed_aggregates", "suspected_bounds", "table"]
 

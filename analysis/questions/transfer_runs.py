@@ -15,7 +15,8 @@ from analysis.questions.additive import Additive, doubt
 from analysis.questions.answer import beyond
 from analysis.questions.quantity import Quantity, combined
 from analysis.result import Fit
-from analysis.selection import USED, mean_over_folds
+from analysis.selection import mean_over_folds
+from scaling.records.names import USED
 
 STAGE = "finetune"
 SCRATCH, TUNED = "scratch", "fine-tuned"

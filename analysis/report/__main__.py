@@ -35,9 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.bootstrap < 0:
         parser().error("--bootstrap must not be negative")
     from analysis.files import show
-    from analysis.records import ResultsError
     from analysis.report.content import study_content
     from analysis.report.page import write_figures, write_report
+    from scaling.records.tables import ResultsError
 
     folder: Path = options.folder
     try:

@@ -9,10 +9,10 @@ from typing import Any
 import jinja2
 
 from analysis import figures
-from analysis.files import write_whole
 from analysis.run_answers import Answer, held_text, optimum_texts, prediction_texts
 from analysis.runs import Runs
 from analysis.tables import certificate, estimates, number
+from scaling.records.files import write_whole
 
 _LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",

@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.selection import LAW_STAGE, USED
+from analysis.selection import LAW_STAGE
+from scaling.records.names import USED
 
 SCRATCH = "scratch"
 _CELL = ["family", "paradigm", "origin", "corpus", "labels_fraction", "size", "N", "D"]

@@ -10,7 +10,6 @@ import jinja2
 import pandas as pd
 
 from analysis import figures
-from analysis.files import write_whole
 from analysis.report.content import Content, Group
 from analysis.report.labels import CAPTIONS, label_pictures
 from analysis.report.plan import plan_numbers, provenance
@@ -18,6 +17,7 @@ from analysis.report.tasks import METRICS, probe_tables
 from analysis.report.transfer import transfer_picture
 from analysis.selection import trial_rows
 from analysis.tables import LOSSES, certificate, count, estimates, interval, number
+from scaling.records.files import write_whole
 
 PROBE_PICTURES = 4  # families, paradigms and tasks that get figures; more get tables
 DRAWN_CELLS = 3  # fewer model and data sizes together make no curve: they are in the tables

@@ -7,9 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.selection import GROUP, USED, with_names
+from analysis.selection import GROUP, with_names
 from analysis.tables import count, plain
 from analysis.uncertainty import NORMAL, t_quantile
+from scaling.records.names import USED
 
 CONFIGURATION = (*GROUP, "size", "N", "D", "lr", "recipe")
 SCORE = "macro_auroc"

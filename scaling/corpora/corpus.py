@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from scaling.corpora.records import read_columns, read_splits
 from scaling.corpora.signal import lead_order
 from scaling.corpora.splits import SPLITS, check_disjoint, check_size, nested_subset
 from scaling.identity import CorpusSpec
+from scaling.records.names import nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -272,9 +272,9 @@ class Corpus:
                 if drop.record == record:
                     message = f"{self.path}: record {record} was left out: {drop.reason}"
                     raise CorpusError(message) from None
-            near = difflib.get_close_matches(record, self.record_ids[:_BLOCK], 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise CorpusError(f"{self.path}: no record {record!r}{hint}") from None
+            hint = nearest(record, self.record_ids[:_BLOCK])
+            message = f"{self.path}: no record {record!r}" + (f"; {hint}" if hint else "")
+            raise CorpusError(message) from None
 
     def verify(self) -> None:
         """Hash every file and compare with ``corpus.json``.

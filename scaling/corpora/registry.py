@@ -6,7 +6,6 @@ Importing this module needs only the standard library; the sources are in ``cata
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import importlib
 import math
 import os
@@ -18,6 +17,7 @@ from scaling.corpora.errors import CorpusError
 from scaling.corpora.signal import preset
 from scaling.corpora.sources.base import Source, Summary
 from scaling.identity import CorpusSpec
+from scaling.records.names import nearest
 
 SIMULATED_CLASSES = tuple(f"class{i}" for i in range(6))
 _SPLIT_FIELDS = ("records", "validation", "test")
@@ -145,9 +145,8 @@ def check_task(info: SourceInfo, task: str) -> None:
 
 
 def _nearest(word: str, words: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(word, words, n=1)
-    suggestion = f"; did you mean {close[0]!r}?" if close else ""
-    return f"; there is {', '.join(words)}{suggestion}"
+    hint = nearest(word, words)
+    return f"; there is {', '.join(words)}" + (f"; {hint}" if hint else "")
 
 
 def summarise(spec: CorpusSpec, task: str, root: Path | None) -> Summary:

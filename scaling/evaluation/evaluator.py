@@ -14,19 +14,20 @@ import torch
 
 from scaling.evaluation.measure import Row, thresholds_of
 from scaling.evaluation.own_head import measure_own_head
-from scaling.evaluation.predictions import predictions_of, save_predictions
+from scaling.evaluation.predictions import save_predictions
 from scaling.evaluation.probe import FeatureStore, Probe, measure_probe, prepare_probe
-from scaling.evaluation.protocols import HELD_OUT, TRAJECTORY, protocol_name
+from scaling.evaluation.protocols import protocol_name
 from scaling.evaluation.trained import Trained, load_trained, training_record
 from scaling.identity import Evaluation, Training
-from scaling.provenance import corpus_name
+from scaling.provenance import corpus_name, evaluation_record, failed_evaluation
+from scaling.records.files import reraise_storage
+from scaling.records.names import HELD_OUT, TRAJECTORY
 from scaling.training import memory
 from scaling.training.data import open_corpus
 from scaling.training.device import device_name, pick_device
 from scaling.training.run import evaluated_steps
 from scaling.training.weights import WeightsError
-from scaling.trial import Workspace, reraise_storage
-from scaling.trial_records import evaluation_record, failed_evaluation
+from scaling.workspace import Workspace
 
 Record = dict[str, Any]
 
@@ -102,7 +103,7 @@ class _Pass:
             if not scored:
                 name = trained.training.objective
                 raise ValueError(f"{evaluation.id}: objective {name} predicts no labels to keep")
-            path = predictions_of(self.workspace, evaluation.id)
+            path = self.workspace.predictions_of(evaluation.id)
             save_predictions(path, corpus, scored, trained.classes)
         if scored:
             self.thresholds[evaluation.id] = thresholds_of(scored, trained.classes)
@@ -153,7 +154,7 @@ class _Pass:
         try:
             rows, scored = measure_probe(probe, store, trained.training.seed)
             if evaluation.predictions:
-                path = predictions_of(self.workspace, evaluation.id)
+                path = self.workspace.predictions_of(evaluation.id)
                 classes = probe.corpus.classes(evaluation.task)
                 save_predictions(path, probe.corpus, scored, classes)
             self._add(evaluation, trained, rows)

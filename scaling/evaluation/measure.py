@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scaling.corpora.corpus import Corpus
-from scaling.evaluation.bootstrap import Estimate, Resamples
 from scaling.evaluation.held_out import mean_and_se
 from scaling.evaluation.metrics import f1_thresholds, is_single_label, label_metrics, macro_auroc_of
+from scaling.records.patients import Estimate, Resamples
+from scaling.records.schema import PREDICTED_SPLITS
 
 Row = dict[str, Any]
 
-MEASURED = ("validation", "test")
+MEASURED = PREDICTED_SPLITS
 LARGEST_ODDS = 1e-12  # a probability is kept so far from 0 and 1, that its log-odds are finite
 
 

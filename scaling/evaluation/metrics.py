@@ -16,7 +16,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.evaluation.bootstrap import BOOTSTRAPS, Estimate, Resamples, divide, mean_known
+from scaling.records import patients
+from scaling.records.patients import BOOTSTRAPS, Estimate, Resamples, divide, mean_known
 
 __all__ = [
     "BOOTSTRAPS",
@@ -65,12 +66,7 @@ def macro_auroc_of(
         labels_NC: (N, C).
         resamples: of these N records.
     """
-    columns = [
-        resamples.auroc(scores, labels)
-        for scores, labels in zip(scores_NC.T, labels_NC.T, strict=True)
-    ]
-    areas_RC = np.stack(columns, axis=1)
-    return Estimate.of(mean_known(areas_RC, ~np.isnan(areas_RC)))
+    return Estimate.of(patients.macro_auroc(scores_NC, labels_NC, resamples))
 
 
 def label_metrics(

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from scaling.corpora.corpus import Corpus
 from scaling.corpora.label_sets import columns
-from scaling.evaluation.bootstrap import Estimate, Resamples
 from scaling.evaluation.measure import (
     MEASURED,
     Row,
@@ -25,6 +24,7 @@ from scaling.identity import Evaluation
 from scaling.objectives.base import Objective
 from scaling.objectives.labels import LabelObjective
 from scaling.objectives.supervised import loss_per_record
+from scaling.records.patients import Estimate, Resamples
 from scaling.training.data import Split, predict, split_of
 from scaling.training.selection import training_rows
 

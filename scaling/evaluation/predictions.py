@@ -15,13 +15,7 @@ import numpy as np
 
 from scaling.corpora.corpus import Corpus
 from scaling.evaluation.measure import MEASURED, Scored
-from scaling.record import write_atomically
-from scaling.trial import Workspace
-
-
-def predictions_of(workspace: Workspace, evaluation: str) -> Path:
-    """Where the predictions of the evaluation with that id are kept."""
-    return workspace.store / "predictions" / f"{evaluation}.npz"
+from scaling.records.files import write_whole
 
 
 def save_predictions(
@@ -30,7 +24,7 @@ def save_predictions(
     """Write the predictions of ``scored``, atomically.
 
     Args:
-        path: see ``predictions_of``.
+        path: see ``LiveStore.predictions_of``.
         corpus: where the records are.
         scored: ``validation`` and ``test``.
         classes: names of the columns.
@@ -52,4 +46,4 @@ def save_predictions(
         logits=np.concatenate([part.scores_NC for part in parts]).astype(np.float32),
         classes=np.array(classes, dtype=np.str_),
     )
-    write_atomically(path, buffer.getvalue())
+    write_whole(path, buffer.getvalue())

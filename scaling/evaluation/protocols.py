@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from scaling.identity import Evaluation
-
-HELD_OUT, LINEAR_PROBE = "held-out", "linear-probe"
-BEST, TRAJECTORY = "best-validation", "trajectory"
+from scaling.records.names import BEST, HELD_OUT, LINEAR_PROBE, TRAJECTORY
 
 
 def protocol_name(evaluation: Evaluation) -> str:

@@ -18,7 +18,7 @@ from scaling.objectives.registry import objective_of
 from scaling.provenance import corpus_name
 from scaling.training.parents import BACKBONE, frozen_parents
 from scaling.training.weights import WeightsError, load_weights
-from scaling.trial import Workspace
+from scaling.workspace import Workspace
 
 Record = dict[str, Any]
 

@@ -38,7 +38,7 @@ class Objective(Protocol):
     """What is minimised, as a stateless object named ``OBJECTIVE`` in its module.
 
     The model's top-level modules are named after parameter groups
-    (``scaling.record.PARAMETER_GROUPS``), so that parameters can be counted by group.
+    (``scaling.records.record.PARAMETER_GROUPS``), so that parameters can be counted by group.
     """
 
     def build(self, context: Context) -> nn.Module:

@@ -18,7 +18,7 @@ from scaling.cost import count_training
 from scaling.identity import Training
 from scaling.objectives.base import Context, Objective
 from scaling.objectives.registry import OBJECTIVES, default_objective, objective_of
-from scaling.record import PARAMETER_GROUPS
+from scaling.records.record import PARAMETER_GROUPS
 from scaling.training.data import Batch, Split
 from scaling.training.order import Order
 

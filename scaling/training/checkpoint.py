@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from scaling.record import write_atomically
+from scaling.records.files import write_whole
 
 FORMAT = 1
 
@@ -128,7 +128,7 @@ class Checkpoint:
             "spent_s": repr(self.seconds()),
             "sha256": _digest(tensors, made_for + values),
         }
-        write_atomically(self.path, save(tensors, about))
+        write_whole(self.path, save(tensors, about))
         self.last = self.clock()
 
     def seconds(self) -> float:

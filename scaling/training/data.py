@@ -19,7 +19,7 @@ from scaling.corpora.prepare import prepare
 from scaling.corpora.signal import lead_order
 from scaling.identity import CorpusSpec
 from scaling.training import memory
-from scaling.trial import Workspace
+from scaling.workspace import Workspace
 
 # Records measured at once. On a CPU, what 256 need is given back to the system and faulted in again
 # at every batch, which costs half as much again.

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from scaling.alike import SAME_MODEL, differences
 from scaling.identity import Training
 from scaling.training.weights import WeightsError, load_weights
-from scaling.trial import Workspace
+from scaling.workspace import Workspace
 
 CODEBOOK, BACKBONE = "codebook", "backbone"
 

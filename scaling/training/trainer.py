@@ -14,7 +14,7 @@ from scaling.cost import Counts, count_training, training_flops
 from scaling.identity import Evaluation, Training
 from scaling.objectives.base import Context, Objective
 from scaling.objectives.registry import OBJECTIVES, objective_of
-from scaling.provenance import corpus_name, run_columns
+from scaling.provenance import corpus_name, run_columns, training_record
 from scaling.training import memory
 from scaling.training.checkpoint import Checkpoint, State
 from scaling.training.data import EVAL_BATCH, Split, open_corpus
@@ -24,8 +24,7 @@ from scaling.training.parents import BACKBONE, frozen, parents_of, start_from
 from scaling.training.run import Outcome, Run, Weights, evaluated_steps
 from scaling.training.selection import Selection, select
 from scaling.training.weights import save_weights
-from scaling.trial import Workspace
-from scaling.trial_records import training_record
+from scaling.workspace import Workspace
 
 Record = dict[str, Any]
 Report = Callable[[float], None]

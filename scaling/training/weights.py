@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from scaling.record import write_atomically, write_json
+from scaling.records.files import write_json, write_whole
 
 
 class WeightsError(ValueError):
@@ -23,7 +23,7 @@ def save_weights(path: Path, state: dict[str, Tensor], about: dict[str, Any]) ->
     The sidecar (classes, preprocessing, training configuration) is written last: weights
     without one are incomplete.
     """
-    write_atomically(path, save({k: v.contiguous().cpu() for k, v in state.items()}))
+    write_whole(path, save({k: v.contiguous().cpu() for k, v in state.items()}))
     write_json(path.with_suffix(".json"), about)
 
 

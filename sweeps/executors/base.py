@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
 from scaling.identity import Job
-from scaling.trial import STORAGE, Report, Workspace, run_job
+from scaling.records.files import why
+from scaling.trial import run_job
+from scaling.workspace import Report, Workspace
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,4 @@ def run_to_event(job: Job, workspace: Workspace, report: Report) -> JobEvent:
 
 def storage_message(error: OSError) -> str:
     """An operating system error in words a user can act on."""
-    where = f"{error.filename}: " if error.filename else ""
-    if error.errno in STORAGE:
-        return f"{where}the disk is full"
-    return f"{where}{error.strerror or error}"
+    return f"{error.filename}: {why(error)}" if error.filename else why(error)

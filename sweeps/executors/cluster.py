@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.identity import Job
-from scaling.trial import Workspace
+from scaling.workspace import Workspace
 from sweeps import interrupts
 from sweeps.errors import ClusterError, StorageError
 from sweeps.executors.base import ENDED, JobEvent, OnEvent

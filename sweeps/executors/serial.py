@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from scaling.identity import Job
-from scaling.trial import Workspace
+from scaling.workspace import Workspace
 from sweeps import interrupts
 from sweeps.executors.base import JobEvent, OnEvent, run_to_event
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from analysis.compare import main
-from analysis.records import EVALUATION_COLUMNS, TRIAL_COLUMNS
+from scaling.records.schema import EVALUATIONS, TRIALS, names
 
 FOLDS, PER_FOLD, TASK = 3, 60, "ptbxl:superclass"
 CLASSES = np.array(["NORM", "MI"])
@@ -34,7 +34,7 @@ def made(quality: float, fold: int, seed: int) -> dict[str, np.ndarray]:
 
 
 def row(name: str, paradigm: str, fold: int, size: str, seed: int) -> dict[str, Any]:
-    trial: dict[str, Any] = dict.fromkeys(TRIAL_COLUMNS)
+    trial: dict[str, Any] = dict.fromkeys(names(TRIALS, "id", "row"))
     return trial | {
         "study": "cv", "stage": "pretrain", "trial": f"t{name}", "family": "resnet", "size": size,
         "paradigm": paradigm, "objective": "supervised", "corpus": f"{TASK}@fold{fold}",
@@ -66,8 +66,10 @@ def write_cv(folder: Path) -> Path:
                     "value": value, "value_se": 0.01,
                 })  # fmt: skip
             np.savez(store / "predictions" / f"e{name}.npz", **made(quality, fold, 7 * i))  # type: ignore[arg-type]
-    pd.DataFrame(trials)[[*TRIAL_COLUMNS]].to_parquet(store / "trials.parquet")
-    pd.DataFrame(values)[[*EVALUATION_COLUMNS]].to_parquet(store / "evaluations.parquet")
+    pd.DataFrame(trials)[[*names(TRIALS, "id", "row")]].to_parquet(store / "trials.parquet")
+    pd.DataFrame(values)[[*names(EVALUATIONS, "id", "row")]].to_parquet(
+        store / "evaluations.parquet"
+    )
     ids = [t["trial"] for t in trials]
     (store / "compacted.json").write_text(json.dumps([*ids, *(v["evaluation"] for v in values)]))
     stage = {"stage": "pretrain", "trials": ids, "evaluations": [v["evaluation"] for v in values]}

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.laws import get
-from analysis.records import EVALUATION_COLUMNS, TRIAL_COLUMNS, load
+from analysis.records import load
+from scaling.records.schema import EVALUATIONS, TRIALS, names
 
 THETA = np.array([0.25, 1.2, 0.35, 2.0, 0.4])
 SIZES = {"d1w8": 1_800, "d2w8": 5_600, "d2w16": 21_000, "d3w24": 95_000}
@@ -161,7 +162,7 @@ def tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     frame = load(folder)
     trials = frame.drop_duplicates("trial").drop(columns="C").rename(columns={"C_total": "C"})
     evaluations = frame[frame["metric"] != ""]
-    return trials[[*TRIAL_COLUMNS]], evaluations[[*EVALUATION_COLUMNS]]
+    return trials[[*names(TRIALS, "id", "row")]], evaluations[[*names(EVALUATIONS, "id", "row")]]
 
 
 def publish(folder: Path) -> Path:

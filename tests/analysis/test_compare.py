@@ -17,31 +17,12 @@ import pytest
 from analysis import compare_models
 from analysis.compare import as_text, main
 from analysis.overfitting import gap_cells
-from analysis.paired import Estimate, Scores, auroc, macro_auroc, patient_weights, scores
+from analysis.paired import Scores, scores
 from analysis.predictions import Predictions, read_test
 from analysis.records import ResultsError, load
+from scaling.records.patients import Estimate, Resamples, macro_auroc
 from tests.analysis.compared import PER_FOLD, TASK, made, run
 from tests.analysis.worlds import HOLDS, write_world
-
-
-def counted(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> float:
-    """AUROC by comparing every positive with every negative."""
-    more = (score[positive][:, None] > score[~positive]) + 0.5 * (
-        score[positive][:, None] == score[~positive]
-    )
-    both = weights[positive][:, None] * weights[~positive]
-    return float((more * both).sum() / both.sum())
-
-
-def test_auroc_agrees_with_counting_pairs() -> None:
-    rng = np.random.default_rng(0)
-    score = rng.integers(0, 6, 40).astype(float)  # many ties
-    positive = rng.random(40) < 0.3
-    weights = rng.integers(0, 3, (4, 40)).astype(float)
-    expected = [counted(score, positive, w) for w in weights]
-    np.testing.assert_allclose(auroc(score, positive, weights), expected, rtol=1e-12)
-    none = np.zeros(40, dtype=bool)
-    assert np.isnan(auroc(score, none, weights)).all()
 
 
 def predictions(quality: float = 1.0) -> Predictions:
@@ -57,9 +38,6 @@ def predictions(quality: float = 1.0) -> Predictions:
 
 def test_resamples_are_of_patients_and_shared_between_models() -> None:
     found = predictions()
-    weights = patient_weights(found.patient, 50, seed=3)
-    assert (weights[0] == 1).all() and weights.shape == (51, 120)
-    assert (weights[:, 0::2] == weights[:, 1::2]).all()
     same = scores(found, 50, 3).less(scores(found, 50, 3))
     np.testing.assert_array_equal(same.pooled, 0.0)
     estimate = Estimate.of(scores(found, 200, 3).pooled)
@@ -92,11 +70,12 @@ def test_patients_and_seeds_are_drawn_apart_and_one_seed_draws_none() -> None:
 
 def test_folds_are_averaged_or_put_together() -> None:
     found = predictions()
-    one = np.ones((1, 120))
-    folds = [float(macro_auroc(found, one, found.fold == f)[0]) for f in (1, 2)]
+    once = Resamples(np.ones((120, 1), np.float32))
+    parts = [found.fold == f for f in (1, 2)]
+    folds = [macro_auroc(found.logits[f], found.labels[f], once.of(f))[0] for f in parts]
     score = scores(found, 5, 0)
     assert score.by_fold[0] == pytest.approx(np.mean(folds))
-    assert score.pooled[0] == pytest.approx(macro_auroc(found, one)[0])
+    assert score.pooled[0] == pytest.approx(macro_auroc(found.logits, found.labels, once)[0])
     shifted = found.logits + 100 * (found.fold == 2)[:, None]
     moved = Predictions(
         record=found.record, patient=found.patient, fold=found.fold, labels=found.labels,

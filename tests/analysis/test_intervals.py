@@ -18,7 +18,6 @@ from analysis.isoflop import isoflop
 from analysis.laws import FloatArray
 from analysis.learning_curve import extrapolate
 from analysis.loglog import fit_line
-from analysis.paired import Estimate
 from analysis.porian import porian
 from analysis.questions import collapse, data_needed, extent, reduction
 from analysis.questions.answer import Question
@@ -26,7 +25,7 @@ from analysis.questions.quantity import Quantity
 from analysis.questions.ratio import Ratio
 from analysis.result import Fit
 from analysis.uncertainty import Interval, holding
-from scaling.evaluation.bootstrap import Estimate as PatientEstimate
+from scaling.records.patients import Estimate
 from tests.analysis.asked import GRID, made
 from tests.analysis.frontiers import EPOCH, STANDARD, fitted, isoflop_runs
 
@@ -143,6 +142,6 @@ def test_scores_lie_in_their_intervals(resamples: list[float]) -> None:
     """A perfect score on few records: no resample reaches it, or all but a rounding."""
     value = SMALL if resamples[0] == 1.0 else 1.0
     values: FloatArray = np.array([value, *resamples])
-    for one in (PatientEstimate.of(values), Estimate.of(values)):
-        assert holds(one.value, one.low, one.high)
-        assert one.low >= min(resamples)
+    one = Estimate.of(values)
+    assert holds(one.value, one.low, one.high)
+    assert one.low >= min(resamples)

@@ -11,11 +11,9 @@ import pandas as pd
 import pytest
 
 from analysis import fit_law, law_rows, load, study
-from analysis.records import EVALUATION_COLUMNS, TRIAL_COLUMNS, ResultsError, Study
+from analysis.records import ResultsError, Study
 from analysis.selection import groups, remarks, trial_rows
-from scaling.record import EVALUATION_COLUMNS as SCHEMA_EVALUATIONS
-from scaling.record import TRIAL_COLUMNS as SCHEMA_TRIALS
-from scaling.record import validate
+from scaling.records.record import validate
 from tests.analysis.synthetic import (
     CORPUS,
     SHIFTED,
@@ -40,11 +38,6 @@ def test_the_made_up_records_obey_the_schema() -> None:
     statuses = {("d1w8", 256): "failed", ("d2w8", 256): "diverged"}
     for record in records(Plan(statuses=statuses)):
         validate(record)
-
-
-def test_columns_are_those_of_the_schema() -> None:
-    assert tuple(TRIAL_COLUMNS) == SCHEMA_TRIALS
-    assert tuple(EVALUATION_COLUMNS) == SCHEMA_EVALUATIONS
 
 
 def test_live_compacted_and_published_give_the_same_frame(copy: Path) -> None:

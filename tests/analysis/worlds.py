@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.laws import FloatArray, get
-from analysis.records import EVALUATION_COLUMNS, TRIAL_COLUMNS
+from scaling.records.schema import EVALUATIONS, TRIALS, names
 
 Kind = tuple[str, str]
 SIZES = (2_000, 6_000, 18_000, 54_000, 150_000)
@@ -136,8 +136,10 @@ def write_world(
                     values["linear-probe", task, "test"] = away
                 rows += _values(trial, values)
     folder.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(trials)[[*TRIAL_COLUMNS]].to_csv(folder / "trials.csv", index=False)
-    pd.DataFrame(rows)[[*EVALUATION_COLUMNS]].to_csv(folder / "evaluations.csv", index=False)
+    pd.DataFrame(trials)[[*names(TRIALS, "id", "row")]].to_csv(folder / "trials.csv", index=False)
+    pd.DataFrame(rows)[[*names(EVALUATIONS, "id", "row")]].to_csv(
+        folder / "evaluations.csv", index=False
+    )
     plan: dict[str, list[str]] = {}
     for trial in trials:
         plan.setdefault(trial["stage"], []).append(trial["trial"])

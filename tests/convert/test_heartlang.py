@@ -24,7 +24,7 @@ from scaling.models.vq_hbr import VqHbr
 from scaling.models.vq_sizes import VqShape
 from scaling.training.parents import CODEBOOK, ParentError, frozen_parents
 from scaling.training.weights import load_weights
-from scaling.trial import Workspace
+from scaling.workspace import Workspace
 from tests.objectives.data import tiny_training
 
 State = dict[str, Tensor]

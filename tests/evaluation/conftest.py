@@ -9,7 +9,8 @@ import pytest
 
 from scaling.identity import Evaluation, Job
 from scaling.training.data import open_corpus
-from scaling.trial import Workspace, run_job
+from scaling.trial import run_job
+from scaling.workspace import Workspace
 from tests.evaluation.pieces import OTHER
 from tests.training.trials import BASIC, SUPERVISED, coarse_bayes, workspace
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from scaling.evaluation.evaluator import evaluate_all
 from scaling.identity import CorpusSpec, Evaluation, Training
-from scaling.record import validate
-from scaling.trial import Workspace
+from scaling.records.record import validate
+from scaling.workspace import Workspace
 from tests.training.trials import BASIC, SUPERVISED
 
 # Of the classes of ``flags`` one has no positive record.

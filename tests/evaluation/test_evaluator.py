@@ -26,7 +26,8 @@ from scaling.models.families import build
 from scaling.objectives.supervised import loss
 from scaling.training.data import open_corpus, predict, split_of
 from scaling.training.weights import WeightsError, load_weights
-from scaling.trial import Workspace, run_job
+from scaling.trial import run_job
+from scaling.workspace import Workspace
 from tests.evaluation.pieces import OTHER, evaluate, held_out, measured, probe, value
 from tests.training.trials import BASIC, SUPERVISED, of_objective
 

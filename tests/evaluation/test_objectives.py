@@ -13,7 +13,8 @@ from scaling.evaluation.trained import load_trained, training_record
 from scaling.identity import Evaluation, Job, Training
 from scaling.training import data, selection
 from scaling.training.data import Split
-from scaling.trial import Workspace, run_job
+from scaling.trial import run_job
+from scaling.workspace import Workspace
 from tests.evaluation.pieces import OTHER, Record, held_out, measured, probe, value
 from tests.training.trials import CODEBOOK, SUPERVISED, TRAINED, of_objective
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from scaling.identity import Job
-from scaling.record import read_record
-from scaling.trial import Workspace
+from scaling.records.record import read_record
+from scaling.workspace import Workspace
 from sweeps.executors import Executor, JobEvent
 from tests.sweeps.conftest import GRID, WriteGrid
 from tests.sweeps.study import plan_of

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.cache import cache_dir
-from scaling.record import read_record
+from scaling.records.record import read_record
 from sweeps.grid import load_grid
 from sweeps.ladder import Speeds
 from sweeps.plan import Plan, make_plan
@@ -66,7 +66,7 @@ def store_of(grid: Path) -> Store:
 
 
 def records_of(grid: Path) -> dict[str, dict[str, Any]]:
-    paths = store_of(grid).records.glob("*.json")
+    paths = store_of(grid).live.records.glob("*.json")
     return {path.stem: json.loads(path.read_text()) for path in paths}
 
 
@@ -134,7 +134,7 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 
 def finished(grid: Path) -> set[str]:
-    return {path.stem for path in store_of(grid).records.glob("t*.json")}
+    return {path.stem for path in store_of(grid).live.records.glob("t*.json")}
 
 
 def interrupt(grid: Path, executor: str, times: int) -> None:
@@ -150,9 +150,9 @@ def interrupt(grid: Path, executor: str, times: int) -> None:
     assert "Traceback" not in output
     store = store_of(grid)
     assert 0 < len(finished(grid)) < TRIALS
-    for path in store.records.iterdir():
+    for path in store.live.records.iterdir():
         read_record(path)
     assert not (store.runs / "ray").exists()
     if times == 1:  # there was time for the tables
-        assert list(store.spool.glob("*.json")) == []
+        assert list(store.live.spool.glob("*.json")) == []
         assert (store.runs / "compacted.json").exists()

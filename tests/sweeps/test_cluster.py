@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from scaling.identity import Job
-from scaling.trial import Workspace
+from scaling.workspace import Workspace
 from sweeps.errors import ClusterError, StorageError
 from sweeps.executors import JobEvent, cluster, processes
 from sweeps.executors.cluster import TuneExecutor
@@ -326,7 +326,9 @@ def test_ray_dies_and_starts_again(who: str, write_grid: WriteGrid) -> None:
     grid = write_grid(SLOW)
     process = start(grid, "tune")
     wait_for(lambda: processes_of(process.pid, RUNNING) and finished(grid))
-    kept = {name: (store_of(grid).records / f"{name}.json").read_bytes() for name in finished(grid)}
+    kept = {
+        name: (store_of(grid).live.records / f"{name}.json").read_bytes() for name in finished(grid)
+    }
     family = [pid for pid in descendants(process.pid) if pid != process.pid]
     os.kill(processes_of(process.pid, who)[0], signal.SIGKILL)
     wait_for(lambda: not alive(family))
@@ -339,7 +341,7 @@ def test_ray_dies_and_starts_again(who: str, write_grid: WriteGrid) -> None:
     assert "\x1b" not in output
     assert len(finished(grid)) == TRIALS
     for name, content in kept.items():
-        assert (store_of(grid).records / f"{name}.json").read_bytes() == content
+        assert (store_of(grid).live.records / f"{name}.json").read_bytes() == content
 
 
 @pytest.mark.ray

@@ -15,8 +15,9 @@ import pytest
 
 from scaling.corpora.errors import CorpusError
 from scaling.identity import Job
-from scaling.record import write_record
-from scaling.trial import Workspace, run_job
+from scaling.records.record import write_record
+from scaling.trial import run_job
+from scaling.workspace import Workspace
 from sweeps.drive import Outcome, prepare_corpora, run_plan
 from sweeps.errors import ConfigurationError, StorageError
 from sweeps.executors import JobEvent
@@ -115,7 +116,7 @@ def test_a_training_whose_record_cannot_be_read_has_failed(plan: Plan, store: St
     outcome, shown, _ = drive(plan, store, act)
     assert len(outcome.failures) == 1
     assert f"failed: trial {first}" in outcome.failures[0]
-    assert f"no record that can be read ({store.spool / first}.json)" in outcome.failures[0]
+    assert f"no record that can be read ({store.live.spool / first}.json)" in outcome.failures[0]
     assert outcome.failures[0] in shown
     assert outcome.trained == len(plan.trials) - 1
 
@@ -148,7 +149,7 @@ def test_a_worker_that_cannot_write_ends_the_run(plan: Plan, store: Store) -> No
     with pytest.raises(StorageError, match=r"could not be written: the disk is full\. Finished"):
         drive(plan, store, act)
     assert len(store.known) == 1  # what it had written is kept
-    assert not list(store.spool.glob("*.json"))
+    assert not list(store.live.spool.glob("*.json"))
 
 
 @pytest.fixture

@@ -246,7 +246,7 @@ def interrupt_training(
     process = start(grid, executor, "--threads", "1")
     store = store_of(grid)
     # The first record is of an evaluation of one training; the second training has begun.
-    wait_for(lambda: process.poll() is not None or list(store.records.glob("e*.json")))
+    wait_for(lambda: process.poll() is not None or list(store.live.records.glob("e*.json")))
     family = list(descendants(process.pid))
     send(process.pid, number)
     output = finish(process)

@@ -106,7 +106,7 @@ class Harness:
 
     def done(self) -> int:
         """Trials that are finished; what was finished before must be what it was."""
-        folder = store_of(self.grid).records
+        folder = store_of(self.grid).live.records
         for name, content in self.kept.items():
             assert (folder / f"{name}.json").read_bytes() == content, f"{name} was lost or changed"
         for name in finished(self.grid) - set(self.kept):

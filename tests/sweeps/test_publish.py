@@ -156,7 +156,7 @@ def test_trials_that_are_no_longer_planned_are_not_published(
 def test_library_versions_are_published(grid: Path) -> None:
     assert run(grid) == 0
     folder = grid.parent / "results" / "small"
-    trials = sorted(store_of(grid).records.glob("t*.json"))
+    trials = sorted(store_of(grid).live.records.glob("t*.json"))
     for path in trials[:2]:  # as if trained elsewhere, earlier
         record = json.loads(path.read_text())
         record["trial"]["commit"] = "0123456789ab"

@@ -120,7 +120,7 @@ def test_failed_trials_are_named_and_run_again(
     output = capsys.readouterr().err
     for record in failed:
         assert f"failed: trial {record['id']} (simulated/" in output
-        assert f"{store_of(grid).records / record['id']}.json" in output
+        assert f"{store_of(grid).live.records / record['id']}.json" in output
     assert "RuntimeError: simulated failure" in output
     done = {name: r for name, r in records_of(grid).items() if r["error"] is None}
     assert run(grid) == 0

@@ -6,7 +6,7 @@ import pytest
 
 from scaling.identity import Job
 from scaling.simulated import selected
-from scaling.trial import Workspace
+from scaling.workspace import Workspace
 from sweeps.executors import Executor, JobEvent, make_executor
 from tests.sweeps.executor_contract import ExecutorContract
 
@@ -32,7 +32,7 @@ class TestSerial(ExecutorContract):
         workspace: Workspace,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("scaling.trial_records.SCHEMA", 99)
+        monkeypatch.setattr("scaling.provenance.SCHEMA", 99)
         events: list[JobEvent] = []
         steady = [job for job in jobs if not selected(job.training)][:2]
         executor.run(steady, workspace, events.append)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scaling.identity import LEADS
-from scaling.trial import Workspace
+from scaling.workspace import Workspace
 from sweeps.codebooks import keep_released, read_released
 from sweeps.errors import ConfigurationError
 from sweeps.grid import load_grid

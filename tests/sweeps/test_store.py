@@ -17,15 +17,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from scaling.identity import Job
-from scaling.record import (
-    EVALUATION_COLUMNS,
-    INTERVAL_COLUMNS,
-    TRIAL_COLUMNS,
-    read_record,
-    write_record,
-)
-from scaling.trial import Workspace, run_job
-from scaling.trial_records import failed_training
+from scaling.provenance import failed_training
+from scaling.records.record import read_record, write_record
+from scaling.records.schema import EVALUATIONS, TRIALS, names
+from scaling.trial import run_job
+from scaling.workspace import Workspace
 from sweeps.errors import ConfigurationError, StorageError
 from sweeps.store import Store
 from tests.sweeps.study import plan_of, run, store_of
@@ -63,8 +59,8 @@ def file_limit(size: int) -> Iterator[None]:
 def test_spooled_records_are_taken_in(store: Store, spooled: list[Record]) -> None:
     with store.locked() as messages:
         assert messages == []
-    assert {path.stem for path in store.records.iterdir()} == {r["id"] for r in spooled}
-    assert list(store.spool.glob("*.json")) == []
+    assert {path.stem for path in store.live.records.iterdir()} == {r["id"] for r in spooled}
+    assert list(store.live.spool.glob("*.json")) == []
     assert set(store.known) == {r["id"] for r in spooled}
 
 
@@ -83,7 +79,7 @@ def test_what_writers_left_that_were_killed_is_removed(store: Store) -> None:
 def test_a_broken_record_of_a_worker_that_was_killed_ends_no_run(
     job: Job, store: Store, spooled: list[Record]
 ) -> None:
-    broken = store.spool / f"{spooled[0]['id']}.json"
+    broken = store.live.spool / f"{spooled[0]['id']}.json"
     broken.write_text("{")
     kept = store.ingest_job(job, [])
     assert {record["id"] for record in kept} == {record["id"] for record in spooled[1:]}
@@ -93,11 +89,11 @@ def test_a_broken_record_of_a_worker_that_was_killed_ends_no_run(
 def test_reading_changes_nothing_and_sees_the_spool(store: Store, spooled: list[Record]) -> None:
     store.read()
     assert set(store.known) == {r["id"] for r in spooled}
-    assert not store.records.exists()
+    assert not store.live.records.exists()
 
 
 def test_a_broken_spool_file_is_set_aside(store: Store, spooled: list[Record]) -> None:
-    broken = store.spool / f"{spooled[0]['id']}.json"
+    broken = store.live.spool / f"{spooled[0]['id']}.json"
     text = broken.read_text()
     broken.write_text(text[:100])
     with store.locked() as messages:
@@ -105,17 +101,17 @@ def test_a_broken_spool_file_is_set_aside(store: Store, spooled: list[Record]) -
     assert len(messages) == 1
     assert str(broken) in messages[0]
     assert "run again" in messages[0]
-    assert (store.spool / "rejected" / broken.name).read_text() == text[:100]
+    assert (store.live.spool / "rejected" / broken.name).read_text() == text[:100]
     assert spooled[0]["id"] not in store.known
 
 
 def test_records_that_are_set_aside_replace_none(store: Store, spooled: list[Record]) -> None:
     name = f"{spooled[0]['id']}.json"
     for content in ("first", "second"):
-        (store.spool / name).write_text(content)
+        (store.live.spool / name).write_text(content)
         with store.locked():
             pass
-    kept = sorted((store.spool / "rejected").iterdir())
+    kept = sorted((store.live.spool / "rejected").iterdir())
     assert {path.read_text() for path in kept} == {"first", "second"}
 
 
@@ -125,7 +121,7 @@ def test_a_record_under_another_name_is_set_aside_and_run_again(
 ) -> None:
     assert run(grid) == 0
     store = store_of(grid)
-    path = next(store.records.glob("t*.json"))
+    path = next(store.live.records.glob("t*.json"))
     other = path.rename(path.with_name(f"old-{path.name}"))
     (store.runs / damaged).write_bytes(b"\xff")
     capsys.readouterr()
@@ -133,7 +129,7 @@ def test_a_record_under_another_name_is_set_aside_and_run_again(
     said = capsys.readouterr().err
     assert f"warning: {other}: its id is {path.stem!r}, which is not its name; moved to " in said
     assert not other.exists()
-    assert (store.spool / "rejected" / other.name).exists()
+    assert (store.live.spool / "rejected" / other.name).exists()
     assert path.exists()
     assert pq.read_table(store.runs / "trials.parquet").num_rows == 9
 
@@ -141,10 +137,10 @@ def test_a_record_under_another_name_is_set_aside_and_run_again(
 def test_a_record_that_was_deleted_is_not_believed_to_be_in_the_tables(grid: Path) -> None:
     assert run(grid) == 0
     store = store_of(grid)
-    path = next(store.records.glob("t*.json"))
+    path = next(store.live.records.glob("t*.json"))
     record = read_record(path)
     record["trial"]["device"] = "another machine"
-    write_record(store.records, record)
+    write_record(store.live.records, record)
     (store.runs / "compacted.json").unlink()
     assert run(grid) == 0  # the tables hold it
     path.unlink()
@@ -157,7 +153,7 @@ def test_a_record_that_was_deleted_is_not_believed_to_be_in_the_tables(grid: Pat
 def test_a_folder_in_the_place_of_a_record_is_set_aside(
     store: Store, spooled: list[Record]
 ) -> None:
-    folder = store.records / "t0.json"
+    folder = store.live.records / "t0.json"
     folder.mkdir(parents=True)
     (folder / "kept").touch()
     store.read()
@@ -166,7 +162,7 @@ def test_a_folder_in_the_place_of_a_record_is_set_aside(
         assert set(store.known) == {r["id"] for r in spooled}
     (message,) = messages
     assert message.startswith(f"{folder}: a folder, not a record; moved to ")
-    assert (store.spool / "rejected" / "t0.json" / "kept").exists()
+    assert (store.live.spool / "rejected" / "t0.json" / "kept").exists()
 
 
 def test_a_file_that_cannot_be_written_is_named(store: Store, spooled: list[Record]) -> None:
@@ -181,17 +177,17 @@ def test_a_file_that_cannot_be_written_is_named(store: Store, spooled: list[Reco
 
 def test_a_finished_record_is_never_replaced(store: Store, spooled: list[Record]) -> None:
     with store.locked():
-        first = read_record(store.records / f"{spooled[0]['id']}.json")
+        first = read_record(store.live.records / f"{spooled[0]['id']}.json")
         other = spooled[0] | {"trial": spooled[0]["trial"] | {"lr": 123.0}}
         store.ingest(other)
-    assert read_record(store.records / f"{spooled[0]['id']}.json") == first
+    assert read_record(store.live.records / f"{spooled[0]['id']}.json") == first
 
 
 def test_a_failed_record_is_replaced_and_its_tables_are_not_believed(
     job: Job, store: Store, spooled: list[Record]
 ) -> None:
     for record in spooled:
-        (store.spool / f"{record['id']}.json").unlink()
+        (store.live.spool / f"{record['id']}.json").unlink()
     with store.locked():
         store.ingest(failed_training(job.training, ValueError("no")))
         store.compact()
@@ -207,12 +203,12 @@ def test_a_worker_started_again_leaves_nothing_behind(
 ) -> None:
     with store.locked():
         for record in spooled:
-            write_record(store.spool, record)
-        (store.records / f"{spooled[0]['id']}.json").unlink()
+            write_record(store.live.spool, record)
+        (store.live.records / f"{spooled[0]['id']}.json").unlink()
         store.known.pop(spooled[0]["id"])
         kept = store.ingest_job(job, spooled[1:])
     assert {record["id"] for record in kept} == {record["id"] for record in spooled}
-    assert list(store.spool.glob("*.json")) == []
+    assert list(store.live.spool.glob("*.json")) == []
 
 
 def test_tables_hold_every_column(store: Store, spooled: list[Record]) -> None:
@@ -220,10 +216,10 @@ def test_tables_hold_every_column(store: Store, spooled: list[Record]) -> None:
         store.compact()
     trials = pq.read_table(store.runs / "trials.parquet")
     evaluations = pq.read_table(store.runs / "evaluations.parquet")
-    assert tuple(trials.column_names) == (*TRIAL_COLUMNS, "label_set", "macs_full", "C_full")
+    assert tuple(trials.column_names) == names(TRIALS)
     assert trials["label_set"].to_pylist() == [""]
     assert trials["C_full"].to_pylist() == trials["C"].to_pylist()
-    assert tuple(evaluations.column_names) == EVALUATION_COLUMNS + INTERVAL_COLUMNS
+    assert tuple(evaluations.column_names) == names(EVALUATIONS)
     assert trials["study"].to_pylist() == ["small"]
     rows = sum(len(r["curve"] if r["kind"] == "training" else r["values"]) for r in spooled)
     assert evaluations.num_rows == rows
@@ -233,7 +229,7 @@ def test_tables_hold_every_column(store: Store, spooled: list[Record]) -> None:
 def test_records_of_before_both_counts_have_empty_cells(
     store: Store, spooled: list[Record]
 ) -> None:
-    path = store.records / f"{spooled[0]['id']}.json"
+    path = store.live.records / f"{spooled[0]['id']}.json"
     del spooled[0]["trial"]["macs_full"], spooled[0]["trial"]["C_full"]
     write_record(path.parent, spooled[0])
     with store.locked():
@@ -248,7 +244,7 @@ def test_compacting_again_writes_nothing(
     assert spooled
     with store.locked():
         store.compact()
-        monkeypatch.setattr("sweeps.tables.write_tables", lambda *a: pytest.fail("written again"))
+        monkeypatch.setattr("scaling.records.tables.write_tables", lambda *a: pytest.fail("written again"))
         store.compact()
 
 
@@ -342,16 +338,16 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 def test_a_full_disk_while_a_record_is_taken_in(store: Store, spooled: list[Record]) -> None:
     with store.locked():
         pass
-    missing = store.records / f"{spooled[0]['id']}.json"
+    missing = store.live.records / f"{spooled[0]['id']}.json"
     missing.unlink()
-    write_record(store.spool, spooled[0])
+    write_record(store.live.spool, spooled[0])
     store.known.clear()
     with file_limit(512), pytest.raises(StorageError) as caught, store.locked():
         pass
     assert str(caught.value.strerror).startswith(f"{missing}: File too large. ")
     assert "make room" not in str(caught.value)
     assert not missing.exists()
-    assert not list(store.records.glob(".*"))
+    assert not list(store.live.records.glob(".*"))
     with store.locked():
         assert read_record(missing) == json.loads(json.dumps(spooled[0]))
 
@@ -368,7 +364,7 @@ def test_a_full_disk_while_tables_are_written(
         def full(*words: Any) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr("sweeps.tables.write_atomically", full)
+        monkeypatch.setattr("scaling.records.tables.write_whole", full)
         with pytest.raises(StorageError, match=r"the disk is full.*make room"):
             store.compact()
     assert (store.runs / "trials.parquet").read_bytes() == before
@@ -388,12 +384,12 @@ def test_a_full_disk_ends_a_run_and_the_next_one_completes_it(
         real(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr("scaling.record.os.replace", replace)
+        patch.setattr("scaling.records.files.os.replace", replace)
         assert run(grid) == 1
     assert "the disk is full" in capsys.readouterr().err
     store = store_of(grid)
-    assert all(read_record(path) for path in store.records.glob("*.json"))
-    assert len(list(store.records.glob("*.json"))) == 5
-    assert len(list(store.spool.glob("*.json"))) == 1
+    assert all(read_record(path) for path in store.live.records.glob("*.json"))
+    assert len(list(store.live.records.glob("*.json"))) == 5
+    assert len(list(store.live.spool.glob("*.json"))) == 1
     assert run(grid) == 0
     assert len(store_of(grid).known) == 27

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from scaling.identity import Job
-from scaling.trial import Workspace
+from scaling.workspace import Workspace
 from sweeps.executors import Executor, JobEvent, make_executor
 from sweeps.executors.cluster import environment
 from tests.sweeps.conftest import WriteGrid
@@ -186,7 +186,9 @@ def test_after_a_killed_driver_only_what_is_missing_runs(write_grid: WriteGrid) 
     process.wait()
     assert process.stdout is not None
     process.stdout.close()  # what is left of Ray holds the other end for a while
-    kept = {name: (store_of(grid).records / f"{name}.json").read_bytes() for name in finished(grid)}
+    kept = {
+        name: (store_of(grid).live.records / f"{name}.json").read_bytes() for name in finished(grid)
+    }
     assert 0 < len(kept) < TRIALS
     process = start(grid, "tune")
     output = finish(process)
@@ -194,7 +196,7 @@ def test_after_a_killed_driver_only_what_is_missing_runs(write_grid: WriteGrid) 
     assert f"to run: {TRIALS} trials" not in output
     assert len(finished(grid)) == TRIALS
     for name, content in kept.items():
-        assert (store_of(grid).records / f"{name}.json").read_bytes() == content
+        assert (store_of(grid).live.records / f"{name}.json").read_bytes() == content
     assert not (store_of(grid).runs / "ray").exists()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scaling.trial import Workspace
+from scaling.workspace import Workspace
 from tests.training.trials import workspace
 
 

@@ -22,7 +22,7 @@ from scaling.training.data import (
     padded_r_peaks,
     split_of,
 )
-from scaling.trial import Workspace
+from scaling.workspace import Workspace
 from tests.training.trials import BASIC
 
 CPU = torch.device("cpu")

@@ -22,7 +22,8 @@ from scaling.objectives.masked import Masked
 from scaling.objectives.supervised import Supervised
 from scaling.training import memory
 from scaling.training.data import Batch
-from scaling.trial import Workspace, run_job
+from scaling.trial import run_job
+from scaling.workspace import Workspace
 from tests.evaluation.pieces import evaluate, held_out, probe
 from tests.training.trials import BASIC, SUPERVISED, of_objective
 

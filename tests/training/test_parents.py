@@ -14,7 +14,8 @@ from scaling.identity import LEADS, Job, Training
 from scaling.models.vq_hbr import VqHbr
 from scaling.training.parents import ParentError, frozen_parents, parents_of
 from scaling.training.weights import WeightsError, load_weights
-from scaling.trial import Workspace, run_job
+from scaling.trial import run_job
+from scaling.workspace import Workspace
 from tests.training.trials import CODEBOOK, SUPERVISED, of_objective
 
 CPU = torch.device("cpu")

@@ -13,12 +13,13 @@ import pytest
 import torch
 
 from scaling.identity import Evaluation, Job, Training
-from scaling.record import read_record, write_record
+from scaling.provenance import failed_training
+from scaling.records.record import read_record, write_record
 from scaling.training import data
 from scaling.training.data import Split
 from scaling.training.trainer import TorchTrainer
-from scaling.trial import Workspace, run_job
-from scaling.trial_records import failed_training
+from scaling.trial import run_job
+from scaling.workspace import Workspace
 from tests.training.trials import SUPERVISED, TRAINED, of_objective, workspace
 
 
@@ -116,7 +117,8 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 from scaling.identity import Job
-from scaling.trial import Workspace, run_job
+from scaling.workspace import Workspace
+from scaling.trial import run_job
 from tests.training.trials import SUPERVISED
 
 def report(share):

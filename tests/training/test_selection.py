@@ -18,7 +18,8 @@ from scaling.training.data import open_corpus
 from scaling.training.device import bf16_note
 from scaling.training.selection import select, training_classes, training_rows
 from scaling.training.weights import load_weights
-from scaling.trial import Workspace, run_job
+from scaling.trial import run_job
+from scaling.workspace import Workspace
 from tests.training.trials import BASIC, SUPERVISED, of_objective
 
 CPU = torch.device("cpu")

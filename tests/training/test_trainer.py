@@ -12,9 +12,11 @@ import torch
 
 from scaling.identity import CorpusSpec, Evaluation, Job, Recipe, Training
 from scaling.models.families import build
-from scaling.record import FINISHED, read_record, validate, write_record
+from scaling.records.names import FINISHED
+from scaling.records.record import read_record, validate, write_record
 from scaling.training.weights import WeightsError, load_weights, save_weights
-from scaling.trial import Workspace, run_job
+from scaling.trial import run_job
+from scaling.workspace import Workspace
 from tests.training.trials import coarse_bayes
 
 CODE = CorpusSpec(source="virtual/code", window_s=2.5, records=48, validation=24, test=24)

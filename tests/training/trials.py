@@ -12,7 +12,8 @@ import pytest
 
 from scaling.identity import CorpusSpec, Job, Recipe, Training
 from scaling.objectives.registry import OBJECTIVES
-from scaling.trial import Workspace, run_job
+from scaling.trial import run_job
+from scaling.workspace import Workspace
 
 BASIC = CorpusSpec(source="virtual/basic", window_s=2.5, records=32, validation=16, test=16)
 RECIPE = Recipe(max_steps=9, batch=8, eval_every=3, warmup_steps=2, dropout=0.2, patience=9)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from scaling.corpora.errors import CorpusError
+from scaling.records.names import nearest
 
 
 def check_keys(file: Path, prefix: str, value: Mapping[str, Any], known: Sequence[str]) -> None:
     """Raise CorpusError for a key that nobody reads; the message suggests the nearest."""
     for key in value:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise CorpusError(
-                f"{file}: unknown key {prefix + key!r}; there is {', '.join(known)}{hint}"
-            )
+            hint = "; ".join(filter(None, (", ".join(known), nearest(key, known))))
+            raise CorpusError(f"{file}: unknown key {prefix + key!r}; there is {hint}")
 
 
 def text_of(file: Path, key: str, value: object) -> str:

@@ -27,7 +27,7 @@ from scaling.training.data import predict, split_of
 from scaling.training.device import cpu_has_bf16
 from scaling.training.trainer import TorchTrainer
 from scaling.training.weights import load_weights
-from scaling.trial import Workspace
+from scaling.workspace import Workspace
 from tests.training.trials import coarse_bayes
 
 CODE = COHORTS["virtual/code"]

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from scaling.corpora.median_beat import AFTER, BEFORE
-from scaling.evaluation.bootstrap import Estimate, Resamples
 from scaling.identity import LEADS
+from scaling.records.patients import Estimate, Resamples
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "benchmarks"))
 

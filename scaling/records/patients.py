@@ -1,4 +1,4 @@
-"""Patient bootstrap: all metrics of a split on the same resamples of its patients.
+"""Patient bootstrap: metrics of models on the same resamples of the patients tested on.
 
 A resample is kept as the number of times each record is in it, so that a metric on all
 resamples is a weighted sum: records are sorted once a class and not once a resample.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from typing import Self
 
 import numpy as np
@@ -69,6 +70,16 @@ class Resamples:
             columns.append(np.bincount(rng.integers(people, size=people), minlength=people))
         return cls(np.stack(columns, axis=1).astype(np.float32)[group])
 
+    def of(self, rows: NDArray[np.bool_]) -> Resamples:
+        """The same resamples of these records alone, (N,) of true or false."""
+        return Resamples(self.weights_NR[rows])
+
+    def parts(self, numbers: int) -> Iterator[Resamples]:
+        """All columns in order, in blocks of about so many numbers: less memory at a time."""
+        size = max(1, numbers // max(1, len(self.weights_NR)))
+        for begin in range(0, self.weights_NR.shape[1], size):
+            yield Resamples(self.weights_NR[:, begin : begin + size])
+
     def sums(self, values_NC: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Count records of each column that are true, (R, C)."""
         # Whole numbers below 2^24 are exact in float32.
@@ -109,3 +120,21 @@ def mean_known(values_RC: NDArray[np.float64], known_RC: NDArray[np.bool_]) -> N
     """Mean over the columns that are known, (R,); NaN where none is."""
     kept = np.where(known_RC, values_RC, 0.0)
     return divide(kept.sum(axis=1), known_RC.sum(axis=1).astype(np.float64))
+
+
+def macro_auroc(
+    scores_NC: NDArray[np.float64], labels_NC: NDArray[np.bool_], resamples: Resamples
+) -> NDArray[np.float64]:
+    """Mean AUROC over the classes that have positives and negatives, (R,); NaN where none has.
+
+    Args:
+        scores_NC: (N, C), higher for positives, comparable between records.
+        labels_NC: (N, C).
+        resamples: of these N records.
+    """
+    columns = [
+        resamples.auroc(scores, labels)
+        for scores, labels in zip(scores_NC.T, labels_NC.T, strict=True)
+    ]
+    areas_RC = np.stack(columns, axis=1)
+    return mean_known(areas_RC, ~np.isnan(areas_RC))

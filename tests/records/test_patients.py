@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from scaling.evaluation.bootstrap import Estimate, Resamples, divide, mean_known
+from scaling.records.patients import Estimate, Resamples, divide, macro_auroc, mean_known
 
 
 def repeated(weights_N: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -34,6 +34,16 @@ def test_records_of_a_patient_stay_together() -> None:
     # Three patients are drawn three times, however many records they have.
     firsts = weights[[0, 1, 3]]
     assert (firsts[:, 1:].sum(axis=0) == 3).all()
+
+
+def test_blocks_of_resamples_are_the_resamples() -> None:
+    rng = np.random.default_rng(1)
+    scores, labels = rng.normal(size=(30, 2)), rng.random((30, 2)) < 0.4
+    whole = Resamples.draw(rng.integers(0, 12, 30), count=9)
+    blocks = list(whole.parts(60))
+    assert [b.weights_NR.shape[1] for b in blocks] == [2, 2, 2, 2, 2]
+    found = np.concatenate([macro_auroc(scores, labels, block) for block in blocks])
+    np.testing.assert_array_equal(found, macro_auroc(scores, labels, whole))
 
 
 @settings(max_examples=40, deadline=None)

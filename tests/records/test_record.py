@@ -11,16 +11,10 @@ from typing import Any
 
 import pytest
 
-from scaling.record import (
-    VALUE_KEYS,
-    RecordError,
-    read_record,
-    validate,
-    write_atomically,
-    write_json,
-    write_record,
-)
-from scaling.trial_records import failed_evaluation, failed_training
+from scaling.provenance import failed_evaluation, failed_training
+from scaling.records.files import write_json, write_whole
+from scaling.records.record import RecordError, read_record, validate, write_record
+from scaling.records.schema import EVALUATIONS, names
 from tests.test_identity import TRAINING
 
 
@@ -131,14 +125,14 @@ def test_disk_full_leaves_the_old_file_and_nothing_half_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "r.json"
-    write_atomically(target, b"old")
+    write_whole(target, b"old")
 
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        write_atomically(target, b"new")
+        write_whole(target, b"new")
     assert target.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["r.json"]
 
@@ -146,7 +140,7 @@ def test_disk_full_leaves_the_old_file_and_nothing_half_written(
 def test_a_file_that_cannot_be_written_is_named_and_not_its_temporary_one() -> None:
     path = Path("/proc/record.json")  # where nobody makes files
     with pytest.raises(FileNotFoundError) as caught:
-        write_atomically(path, b"{}")
+        write_whole(path, b"{}")
     assert caught.value.filename == str(path)
 
 
@@ -166,10 +160,10 @@ def test_a_failed_evaluation_is_a_valid_record() -> None:
 
 def measured(**row: Any) -> dict[str, Any]:
     from scaling.identity import Evaluation
-    from scaling.trial_records import evaluation_record
+    from scaling.provenance import evaluation_record
 
     evaluation = Evaluation(training="t0", corpus=TRAINING.corpus, task="", protocol="held-out")
-    fixed = dict.fromkeys(VALUE_KEYS)
+    fixed = dict.fromkeys(names(EVALUATIONS, "row"))
     return evaluation_record(evaluation, "done", [fixed | row])
 
 
@@ -182,6 +176,6 @@ def test_a_value_may_have_an_interval(tmp_path: Path) -> None:
 
 
 def test_a_training_curve_has_no_interval() -> None:
-    row = dict.fromkeys(VALUE_KEYS) | {"low": 0.1, "high": 0.2}
+    row = dict.fromkeys(names(EVALUATIONS, "row")) | {"low": 0.1, "high": 0.2}
     with pytest.raises(RecordError, match="unknown high, low"):
         validate(failed() | {"curve": [row]})

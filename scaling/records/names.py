@@ -1,0 +1,30 @@
+"""Words that records, grids and laws share, and the nearest of them to one that is not known."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+STAGES = ("codebook", "pretrain", "restore", "finetune", "distill", "compress")
+PARADIGMS = ("sl", "ssl", "random")  # random: weights as initialised, the baseline of probes
+SPLITS = ("train", "validation", "test")
+
+STATUSES = ("done", "budget_limited", "diverged", "failed")
+FINISHED = ("done", "budget_limited", "diverged")  # a failed trial is run again
+USED = ("done", "budget_limited")  # trials whose values laws are fitted to
+LOST = ("diverged", "failed")  # trials without a value
+
+HELD_OUT, LINEAR_PROBE = "held-out", "linear-probe"  # protocols
+BEST, TRAJECTORY = "best-validation", "trajectory"  # which weights of a training are measured
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """``did you mean 'x'?`` when a known word is near, else nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.55)
+    return f"did you mean {close[0]!r}?" if close else ""
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """``did you mean 'x'?`` when a known word is near, else the list of known words."""
+    words = list(known)
+    return nearest(word, words) or f"known here: {', '.join(words)}"

@@ -1,0 +1,176 @@
+"""The tables of a study: every column once, with its type, unit and meaning.
+
+What pandas and Parquet hold, what a record is checked against and the tables of
+``docs/records.md`` are made from it. ``python -m scaling.records`` prints the latter.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Literal
+
+SCHEMA = 1  # of records and of ``study.json``
+
+Kind = Literal["text", "integer", "count", "number", "flag"]
+Place = Literal["id", "row", "optional", "config"]
+
+PANDAS: Mapping[Kind, str] = {
+    "text": "string",
+    "integer": "Int64",
+    "count": "float64",
+    "number": "float64",
+    "flag": "boolean",
+}
+ARROW: Mapping[Kind, str] = {
+    "text": "string",
+    "integer": "int64",
+    "count": "int64",
+    "number": "double",
+    "flag": "bool",
+}
+WORDS: Mapping[Kind, str] = {
+    "text": "text",
+    "integer": "a whole number",
+    "count": "a whole number",
+    "number": "a number",
+    "flag": "true or false",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        name: its name.
+        meaning: what it holds, in Markdown.
+        kind: ``text``, ``integer``, ``count`` (a whole number that analysis reads as a float),
+            ``number`` or ``flag``. Any may be empty, but for ids.
+        unit: of its values; empty for none.
+        place: where a record has it: ``row`` (always in its row), ``optional`` (in its row, not
+            in older ones), ``config`` (in its configuration), ``id`` (known from elsewhere).
+    """
+
+    name: str
+    meaning: str
+    kind: Kind = "text"
+    unit: str = ""
+    place: Place = "row"
+
+    @property
+    def always(self) -> bool:
+        """Whether the oldest tables have it."""
+        return self.place in ("id", "row")
+
+
+TRIALS = (
+    Column("study", "name of the study", place="id"),
+    Column("stage", "`codebook`, `pretrain`, `finetune`, ..."),
+    Column("trial", "training id; joins the tables"),
+    Column("parents", "training ids that it starts from, joined by `;`"),
+    Column("family", "architecture"),
+    Column("size", "point on the family's ladder"),
+    Column("paradigm", "`sl`, `ssl`, or `random` for weights as initialised"),
+    Column("objective", "what was minimised"),
+    Column("corpus", "corpus and task, `virtual/code` or `ptbxl:superclass`"),
+    Column("preprocessing", "name of the preset"),
+    Column("recipe", "compact JSON of the recipe"),
+    Column("labels_fraction", "share of the training records whose labels were used", "number"),
+    Column("num_labels", "classes of the head", "integer"),
+    Column("leads", "number of leads", "integer"),
+    Column("N", "backbone parameters (head, embedding and codebook are counted apart)", "integer"),
+    Column("params_total", "parameters of all groups", "integer"),
+    Column("D", "unique training records", "integer", "records"),
+    Column("patients", "how many patients they come from", "integer"),
+    Column("lr", "peak learning rate", "number"),
+    Column("batch", "records a step", "integer", "records"),
+    Column("seed", "of initial weights and batch order", "integer"),
+    Column("status", "`done`, `failed`, `diverged`, `budget_limited`"),
+    Column("steps", "optimiser steps run", "integer"),
+    Column("C", "training FLOPs spent in all: 6 x MACs x batch x steps", "number", "FLOP"),
+    Column(
+        "macs",
+        "multiply-accumulates of one forward pass on one record, of what is computed with all "
+        "slots of a Transformer filled",
+        "count",
+    ),
+    Column("started", "ISO 8601, UTC"),
+    Column("duration_s", "of the training", "number", "s"),
+    Column("device", "what it ran on"),
+    Column("commit", "git commit of the code"),
+    Column("dirty", "whether the work tree differed from it", "flag"),
+    Column(
+        "label_set",
+        "which classes of the task were trained on (`tail-0.1`), empty for all; tables older "
+        "than it lack the column and are read as empty",
+        place="config",
+    ),
+    Column(
+        "macs_full",
+        "`macs` with every token in every block, as the field counts ([models](models.md)); empty "
+        "in older records and tables, whose `C` and `macs` were counted so",
+        "count",
+        place="optional",
+    ),
+    Column("C_full", "`C` counted with `macs_full`; laws use `C`", "number", "FLOP", "optional"),
+)
+EVALUATIONS = (
+    Column("evaluation", "evaluation id; of a training curve, the training id", place="id"),
+    Column("trial", "training id of the model", place="id"),
+    Column("step", "optimiser step of the weights", "integer"),
+    Column("C", "training FLOPs spent by `step`", "number", "FLOP"),
+    Column("task", "corpus and task measured on, as `corpus` above"),
+    Column("split", "`train`, `validation` or `test`"),
+    Column("metric", "see below"),
+    Column("protocol", "see below"),
+    Column("value", "of the metric", "number"),
+    Column("n", "records measured on", "integer", "records"),
+    Column(
+        "value_se",
+        "standard error over patients (clustered for losses, bootstrap for the others)",
+        "number",
+    ),
+    Column("low", "2.5 % percentile of the patient bootstrap", "number", place="optional"),
+    Column("high", "97.5 % percentile of it", "number", place="optional"),
+)
+ARTEFACTS = (
+    Column("artefact", "artefact id", place="id"),
+    Column("trial", "training id of the model", place="id"),
+    Column("bits", "of a weight", "number", "bit"),
+    Column("sparsity", "share of weights that are zero", "number"),
+    Column("bytes", "of the file", "integer", "byte"),
+    Column("cr_formula", "compression ratio by the paper's formula", "number"),
+    Column("latency_ms", "of one record", "number", "ms"),
+    Column("latency_device", "what it was measured on"),
+    Column("peak_mb", "largest memory", "number", "MB"),
+    Column("value", "of the metric", "number"),
+)
+TABLES: Mapping[str, tuple[Column, ...]] = {"trials": TRIALS, "evaluations": EVALUATIONS}
+
+INTERVAL = ("low", "high")  # a row has both or none
+
+# Arrays of a file of predictions, over validation and test records.
+PREDICTION_ARRAYS = ("split", "row", "record", "patient", "labels", "logits", "classes")
+PREDICTED_SPLITS = ("validation", "test")  # and their numbers in the array ``split``
+
+
+def names(table: tuple[Column, ...], *places: Place) -> tuple[str, ...]:
+    """Names of the columns of a table in these places; of all without any."""
+    return tuple(c.name for c in table if not places or c.place in places)
+
+
+def dtypes(table: tuple[Column, ...], *, always: bool | None = None) -> dict[str, str]:
+    """Pandas' dtype of each column of a table, in order.
+
+    Args:
+        table: its columns.
+        always: True for columns that the oldest tables have, False for the others, None for all.
+    """
+    return {c.name: PANDAS[c.kind] for c in table if always is None or c.always == always}
+
+
+def as_markdown(table: tuple[Column, ...]) -> str:
+    """A table of the columns, as ``docs/records.md`` shows it."""
+    rows = [f"| `{c.name}` | {c.kind} | {c.unit} | {c.meaning} |" for c in table]
+    return "\n".join(["| column | type | unit | meaning |", "|---|---|---|---|", *rows])
