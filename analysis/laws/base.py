@@ -285,14 +285,13 @@ class Uncentred(Law):
         """Derivative by the own free parameters from that by those of the base (R, P, n)."""
         total = jac.copy()
         total[:, self.places] = 0.0
-        for i in range(free.shape[1]):
-            step = np.zeros_like(free)
-            step[:, i] = _STEP * (1.0 + np.abs(free[:, i]))
-            moved = sum(
-                w * self._centred(free + k * step, centre)[:, self.places]
-                for k, w in zip(_OFFSETS, _WEIGHTS, strict=True)
-            ) / (12.0 * step[:, i, None])
-            total[:, i] += np.einsum("ra,ran->rn", moved, jac[:, self.places])
+        width = _STEP * (1.0 + np.abs(free))
+        step = width[:, None, :] * np.eye(free.shape[1])  # one parameter at a time (R, P, P)
+        moved = sum(
+            w * self._centred(free[:, None, :] + k * step, centre)[..., self.places]
+            for k, w in zip(_OFFSETS, _WEIGHTS, strict=True)
+        ) / (12.0 * width[:, :, None])
+        total += np.einsum("rpa,ran->rpn", moved, jac[:, self.places])
         return total
 
     def log_value(self, free: FloatArray, x: FloatArray, centre: FloatArray) -> WithJacobian:
