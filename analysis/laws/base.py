@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import combinations
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from analysis.laws.parameters import Parameter
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+Formula = Callable[[npt.NDArray[Any], FloatArray], npt.NDArray[Any]]  # (..., P), (n, K) -> (..., n)
 WithJacobian = tuple[FloatArray, FloatArray]  # response (R, n), by the free parameters (R, P, n)
 
 SCALES_NEEDED = 3

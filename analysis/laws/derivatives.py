@@ -19,11 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis.laws.base import FloatArray
+from analysis.laws.base import FloatArray, Formula
 
 Array = npt.NDArray[Any]
 Parts = dict[int, Any]
-Formula = Callable[[Array, FloatArray], Array]
 
 # derivative of each function of one argument, from the argument and the value
 _SLOPES: dict[str, Callable[[Any, Any], Any]] = {

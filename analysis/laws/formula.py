@@ -11,11 +11,18 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from analysis.laws.base import UNKNOWN, FloatArray, Law, WithJacobian, log_response, log_size
+from analysis.laws.base import (
+    UNKNOWN,
+    FloatArray,
+    Formula,
+    Law,
+    WithJacobian,
+    log_response,
+    log_size,
+)
 from analysis.laws.derivatives import (
     Dual,
     Exponential,
-    Formula,
     Parts,
     complex_step,
     differences,

@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis.laws.base import FloatArray
+from analysis.laws.base import FloatArray, Formula
 
-Formula = Callable[[FloatArray, FloatArray], FloatArray]  # (..., P), (n, K) -> (..., n)
 Misfit = Callable[[FloatArray], FloatArray]
 
 _SAME = 1e-9
@@ -127,7 +126,7 @@ def _affine(formula: Formula, draw: FloatArray, x: FloatArray, places: list[int]
 
 
 def unit_terms(
-    formula: Callable[..., npt.NDArray[Any]],
+    formula: Formula,
     theta: npt.NDArray[Any],
     x: FloatArray,
     linear: Sequence[int],
