@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from analysis.laws import FloatArray
-from analysis.laws.power import EXPONENT
+from analysis.laws.parameters import EXPONENT
 from analysis.problem import DEVIANCE, REFIT_STEPS
 from analysis.solution import huber
 from analysis.solver import REFIT, IndexArray, Solution, minimise

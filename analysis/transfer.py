@@ -26,7 +26,7 @@ from analysis.certificate import r_squared
 from analysis.clusters import joined
 from analysis.fit import refit
 from analysis.laws import FloatArray
-from analysis.laws.power import EXPONENT
+from analysis.laws.parameters import EXPONENT
 from analysis.loss_pairs import LossPairs
 from analysis.resampling import corrected, resamples
 from analysis.result import Fit

@@ -16,7 +16,7 @@ from analysis.findings.configurations import (
 )
 from analysis.findings.limits import FAMILIES
 from analysis.findings.trust import left_out, tasks, tasks_doubt
-from analysis.laws.power import EXPONENT
+from analysis.laws.parameters import EXPONENT
 from analysis.published import s1
 from analysis.tables import number
 

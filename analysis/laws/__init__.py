@@ -4,28 +4,16 @@ from __future__ import annotations
 
 import difflib
 
-from analysis.laws.base import FloatArray, Law, Parameter
-from analysis.laws.bnsl import BrokenPowerLaw
-from analysis.laws.chinchilla import Chinchilla
-from analysis.laws.d_law import DLaw
-from analysis.laws.data_constrained import DataConstrained
-from analysis.laws.effective_data import EffectiveData
-from analysis.laws.error_law import ErrorLaw
-from analysis.laws.farseer import Farseer
-from analysis.laws.frontier import Frontier
-from analysis.laws.gamma_law import GammaLaw
-from analysis.laws.kaplan import Kaplan
+from analysis.laws.additive import Chinchilla, DLaw, NLaw, Tied
+from analysis.laws.base import FloatArray, Law
+from analysis.laws.curves import M3, M4, BrokenPowerLaw, Frontier, PowerLaw
 from analysis.laws.loss_to_loss import LossToLoss
-from analysis.laws.m3 import M3
-from analysis.laws.m4 import M4
-from analysis.laws.n_law import NLaw
-from analysis.laws.overfitting import Overfitting
-from analysis.laws.plain import plain_law
-from analysis.laws.power_law import PowerLaw
-from analysis.laws.samples import Samples
-from analysis.laws.saturating import Saturating
-from analysis.laws.sigmoid import Sigmoid
-from analysis.laws.tied import Tied
+from analysis.laws.metric import ErrorLaw, Sigmoid
+from analysis.laws.nonadditive import Farseer, GammaLaw, Kaplan
+from analysis.laws.own import plain_law
+from analysis.laws.parameters import Parameter
+from analysis.laws.products import EffectiveData, Overfitting
+from analysis.laws.repeated import DataConstrained, Samples, Saturating
 
 __all__ = ["LAWS", "FloatArray", "Law", "Parameter", "get", "plain_law", "register"]
 
@@ -57,11 +45,12 @@ def get(name: str) -> Law:
     """
     if name in LAWS:
         return LAWS[name]
-    near = difflib.get_close_matches(name, LAWS, n=1)
-    hint = f", did you mean {near[0]!r}?" if near else ""
+    close = difflib.get_close_matches(name, LAWS, n=1)
+    hint = f", did you mean {close[0]!r}?" if close else ""
     raise ValueError(f"no law called {name!r}{hint} (known: {', '.join(sorted(LAWS))})")
 
 
+# A row for each law of the package.
 _REGISTERED: tuple[type[Law], ...] = (
     Chinchilla, NLaw, DLaw, Kaplan, Tied, GammaLaw, Farseer, Samples, DataConstrained, Saturating,
     PowerLaw, M3, M4, BrokenPowerLaw, Frontier,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from analysis.laws.base import BoolArray, FloatArray, Law, Parameter
+from analysis.laws.base import BoolArray, FloatArray, Law, WithJacobian
+from analysis.laws.parameters import Parameter
 
 IndexArray = npt.NDArray[np.intp]
+Shared = Mapping[str, Mapping[str, str]]  # name of a shared parameter -> part -> its name there
 
 PART = "part"
 
@@ -23,13 +25,13 @@ class Member:
         name: of the part.
         law: its law.
         columns: where its axes stand in the scales of the composite.
-        places: where its parameters stand among those of the composite (P,).
+        places: where its parameters stand among those of the composite.
     """
 
     name: str
     law: Law
     columns: tuple[int, ...]
-    places: tuple[int, ...]
+    places: list[int]
 
 
 class Composite(Law):
@@ -46,7 +48,7 @@ class Composite(Law):
     floor = None
     labels = (PART,)
 
-    def __init__(self, laws: Mapping[str, Law], shared: Mapping[str, Mapping[str, str]]) -> None:
+    def __init__(self, laws: Mapping[str, Law], shared: Shared) -> None:
         """Name the laws of the parts, and for each shared parameter its name in each part.
 
         Raises:
@@ -62,7 +64,7 @@ class Composite(Law):
         common = {
             (part, own): name for name, parts in shared.items() for part, own in parts.items()
         }
-        _check(laws, shared, common)
+        _check_shared(laws, shared, common)
         parameters: list[Parameter] = []
         names: dict[str, int] = {}
         members = []
@@ -75,87 +77,79 @@ class Composite(Law):
                     parameters.append(dataclasses.replace(p, name=key))
                 places.append(names[key])
             columns = tuple(axes.index(a) for a in law.axes)
-            members.append(Member(name=part, law=law, columns=columns, places=tuple(places)))
+            members.append(Member(name=part, law=law, columns=columns, places=places))
         self.parameters = tuple(parameters)  # type: ignore[misc]
         self.members: Sequence[Member] = members
 
-    def _rows(self, x: FloatArray, number: int) -> tuple[IndexArray, FloatArray]:
-        """Which points belong to a part, and their scales."""
-        rows = np.flatnonzero(x[:, -1] == number + 1)
-        return rows, x[rows][:, self.members[number].columns]
+    def _each(self, x: FloatArray) -> Iterator[tuple[Member, IndexArray, FloatArray]]:
+        """Each part with the points that belong to it and their scales."""
+        for number, member in enumerate(self.members, start=1):
+            rows = np.flatnonzero(x[:, -1] == number)
+            yield member, rows, x[rows][:, member.columns]
 
     def _centres(self, centre: FloatArray) -> list[FloatArray]:
         """The centre of each part; its first number says how many the part has."""
-        found, at = [], 0
+        centres, at = [], 0
         for _ in self.members:
             size = int(centre[at])
-            found.append(centre[at + 1 : at + 1 + size])
+            centres.append(centre[at + 1 : at + 1 + size])
             at += 1 + size
-        return found
+        return centres
 
     def value(self, theta: FloatArray, x: FloatArray) -> FloatArray:
         """Response; see ``Law.value``."""
         theta = np.asarray(theta, dtype=np.float64)
-        found = np.empty((*theta.shape[:-1], len(x)))
-        for i, member in enumerate(self.members):
-            rows, own = self._rows(x, i)
-            found[..., rows] = member.law.value(theta[..., list(member.places)], own)
-        return found
+        response = np.empty((*theta.shape[:-1], len(x)))
+        for member, rows, scales in self._each(x):
+            response[..., rows] = member.law.value(theta[..., member.places], scales)
+        return response
 
     def centre(self, x: FloatArray) -> FloatArray:
         """Centres of the parts, each after its length."""
-        centres = [m.law.centre(self._rows(x, i)[1]) for i, m in enumerate(self.members)]
+        centres = [member.law.centre(scales) for member, _, scales in self._each(x)]
         return np.concatenate([np.append(len(c), c) for c in centres])
 
     def to_free(self, theta: FloatArray, centre: FloatArray) -> FloatArray:
         """Free parameters, part by part."""
-        free = np.array(theta, dtype=np.float64)
-        for member, own in zip(self.members, self._centres(centre), strict=True):
-            places = list(member.places)
-            free[..., places] = member.law.to_free(np.asarray(theta)[..., places], own)
+        theta = np.asarray(theta, dtype=np.float64)
+        free = theta.copy()
+        for m, own in zip(self.members, self._centres(centre), strict=True):
+            free[..., m.places] = m.law.to_free(theta[..., m.places], own)
         return free
 
     def to_natural(self, free: FloatArray, centre: FloatArray) -> FloatArray:
         """Inverse of ``to_free``."""
-        theta = np.array(free, dtype=np.float64)
-        for member, own in zip(self.members, self._centres(centre), strict=True):
-            places = list(member.places)
-            theta[..., places] = member.law.to_natural(np.asarray(free)[..., places], own)
+        free = np.asarray(free, dtype=np.float64)
+        theta = free.copy()
+        for m, own in zip(self.members, self._centres(centre), strict=True):
+            theta[..., m.places] = m.law.to_natural(free[..., m.places], own)
         return theta
 
-    def log_value(
-        self, free: FloatArray, x: FloatArray, centre: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
+    def log_value(self, free: FloatArray, x: FloatArray, centre: FloatArray) -> WithJacobian:
         """Log response and its derivative; see ``Law.log_value``."""
         return self._parts("log_value", free, x, centre)
 
-    def linear_value(
-        self, free: FloatArray, x: FloatArray, centre: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
+    def linear_value(self, free: FloatArray, x: FloatArray, centre: FloatArray) -> WithJacobian:
         """Response and its derivative; see ``Law.linear_value``."""
         return self._parts("linear_value", free, x, centre)
 
     def _parts(
         self, kind: str, free: FloatArray, x: FloatArray, centre: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
+    ) -> WithJacobian:
         """What the method ``kind`` of each part gives, side by side."""
         value = np.empty((len(free), len(x)))
         jac = np.zeros((*free.shape, len(x)))
-        centres = self._centres(centre)
-        for i, member in enumerate(self.members):
-            rows, own = self._rows(x, i)
-            places = list(member.places)
-            value[:, rows], part = getattr(member.law, kind)(free[:, places], own, centres[i])
-            jac[np.ix_(np.arange(len(free)), np.array(places), rows)] = part
+        for (m, rows, scales), own in zip(self._each(x), self._centres(centre), strict=True):
+            value[:, rows], part = getattr(m.law, kind)(free[:, m.places], scales, own)
+            jac[np.ix_(np.arange(len(free)), np.array(m.places), rows)] = part
         return value, jac
 
     def bounds(self, x: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The narrowest bounds of each parameter over the parts that have it."""
         shape = (*loss.shape[:-1], len(self.parameters))
         lower, upper = np.full(shape, -np.inf), np.full(shape, np.inf)
-        for i, member in enumerate(self.members):
-            rows, own = self._rows(x, i)
-            low, high = member.law.bounds(own, loss[..., rows])
+        for member, rows, scales in self._each(x):
+            low, high = member.law.bounds(scales, loss[..., rows])
             for k, place in enumerate(member.places):
                 lower[..., place] = np.maximum(lower[..., place], low[..., k])
                 upper[..., place] = np.minimum(upper[..., place], high[..., k])
@@ -163,55 +157,45 @@ class Composite(Law):
 
     def guess(self, x: FloatArray, loss: FloatArray) -> FloatArray:
         """The starts of the parts side by side; a shared parameter takes their smallest value."""
-        starts = [
-            m.law.guess(own, loss[rows])
-            for i, m in enumerate(self.members)
-            for rows, own in [self._rows(x, i)]
-        ]
+        starts = [m.law.guess(scales, loss[rows]) for m, rows, scales in self._each(x)]
         count = max(len(s) for s in starts)
         theta = np.full((count, len(self.parameters)), np.inf)
         for member, start in zip(self.members, starts, strict=True):
-            places = list(member.places)
-            theta[:, places] = np.minimum(theta[:, places], start[np.arange(count) % len(start)])
-        centre = self.centre(x)
-        free = np.clip(self.to_free(theta, centre), *self.bounds(x, loss))
-        return self.to_natural(free, centre)
+            repeated = start[np.arange(count) % len(start)]
+            theta[:, member.places] = np.minimum(theta[:, member.places], repeated)
+        return self._inside(self.to_free(theta, self.centre(x)), x, loss)
 
     def valueless(self, theta: FloatArray, x: FloatArray) -> tuple[BoolArray, str]:
         """Points at which the law of their part has no value; see ``Law.valueless``."""
         none, reasons = np.zeros(len(x), dtype=bool), []
-        for i, member in enumerate(self.members):
-            rows, own = self._rows(x, i)
-            none[rows], why = member.law.valueless(theta[list(member.places)], own)
+        for member, rows, scales in self._each(x):
+            none[rows], why = member.law.valueless(theta[member.places], scales)
             if none[rows].any():
                 reasons.append(f"{member.name}: {why}")
         return none, "; ".join(reasons)
 
     def problems(self, x: FloatArray) -> list[str]:
         """Those of each part; a shared parameter counts once."""
-        found = []
-        for i, member in enumerate(self.members):
-            _, own = self._rows(x, i)
-            if not len(own):
-                found.append(f"{member.name}: no points")
+        reasons = []
+        for member, _, scales in self._each(x):
+            if not len(scales):
+                reasons.append(f"{member.name}: no points")
                 continue
-            found += [f"{member.name}: {p}" for p in member.law.problems(own)]
-        return found
+            reasons += [f"{member.name}: {p}" for p in member.law.problems(scales)]
+        return reasons
 
     def identifiable(self, x: FloatArray, counts: FloatArray) -> BoolArray:
         """Which resamples still determine every part (R,)."""
-        found = np.ones(len(counts), dtype=bool)
-        for i, member in enumerate(self.members):
-            rows, own = self._rows(x, i)
-            found &= member.law.identifiable(own, counts[:, rows])
-        return found
+        determined = np.ones(len(counts), dtype=bool)
+        for member, rows, scales in self._each(x):
+            determined &= member.law.identifiable(scales, counts[:, rows])
+        return determined
 
 
-def _check(
-    laws: Mapping[str, Law],
-    shared: Mapping[str, Mapping[str, str]],
-    common: Mapping[tuple[str, str], str],
+def _check_shared(
+    laws: Mapping[str, Law], shared: Shared, common: Mapping[tuple[str, str], str]
 ) -> None:
+    """Refuse parts and parameters that do not exist or cannot be shared."""
     if len(common) < sum(len(parts) for parts in shared.values()):
         raise ValueError("a parameter of one part is shared under two names")
     for name, parts in shared.items():

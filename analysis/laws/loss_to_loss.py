@@ -1,14 +1,16 @@
-"""What a loss on the task trained on is worth on another."""
+"""Loss-to-loss prediction: what a loss on the task trained on is worth on another."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import ClassVar, final
 
 import numpy as np
 
-from analysis.laws.base import BoolArray, FloatArray, Law, Parameter
-from analysis.laws.power import EXPONENT
+from analysis.laws.base import BoolArray, FloatArray, Law, WithJacobian, bounds_from, unpack
+from analysis.laws.parameters import EXPONENT, bounded, irreducible, positive
+from analysis.laws.variable_projection import best_and_spread, floor_and_amplitude
 
 _VANISHED = 1e-9
 _EXPONENTS = np.geomspace(0.05, 3.0, 10)
@@ -40,31 +42,20 @@ class LossToLoss(Law):
     borrowed = ("E_id", "E_ood")
     needed: ClassVar[Mapping[str, int]] = {"L_id": 4}
     parameters = (
-        Parameter(
-            name="E_ood", lower=0.0, upper=np.inf, unit="nats",
-            meaning="loss on the other task that no scale removes",
+        irreducible("loss on the other task that no scale removes", "E_ood"),
+        positive(
+            "K", "excess loss on the other task at an excess of 1 nat", "nats", form="centred"
         ),
-        Parameter(
-            name="K", lower=0.0, upper=np.inf, unit="nats", positive=True, form="centred",
-            meaning="excess loss on the other task at an excess of 1 nat",
-        ),
-        Parameter(
-            name="kappa", lower=EXPONENT[0], upper=EXPONENT[1], unit="",
-            meaning="transfer exponent",
-        ),
-        Parameter(
-            name="E_id", lower=0.0, upper=np.inf, unit="nats",
-            meaning="loss on the task trained on that no scale removes",
-        ),
-    )  # fmt: skip
+        bounded("kappa", "transfer exponent", EXPONENT),
+        irreducible("loss on the task trained on that no scale removes", "E_id"),
+    )
 
     def value(self, theta: FloatArray, x: FloatArray) -> FloatArray:
         """Loss on the other task in nats; E_ood, its limit, at losses at or below E_id."""
-        theta = np.asarray(theta, dtype=np.float64)
-        floor, size, kappa, below = (theta[..., i, None] for i in range(4))
+        floor, size, kappa, below = unpack(theta)
         excess = np.maximum(x[:, 0] - below, 0.0)
-        found: FloatArray = floor + size * excess**kappa
-        return found
+        loss: FloatArray = floor + size * excess**kappa
+        return loss
 
     def valueless(self, theta: FloatArray, x: FloatArray) -> tuple[BoolArray, str]:
         """Losses at or below E_id; see ``Law.valueless``."""
@@ -76,26 +67,13 @@ class LossToLoss(Law):
         """Geometric mean of the loss trained on (1,), in nats."""
         return np.array([np.exp(np.log(x[:, 0]).mean())])
 
-    def to_free(self, theta: FloatArray, centre: FloatArray) -> FloatArray:
-        """E_ood, log term at the centre, kappa, E_id."""
-        free = np.array(theta, dtype=np.float64)
-        size = np.log(np.maximum(free[..., 1], np.finfo(float).tiny))
-        free[..., 1] = size + free[..., 2] * _log_excess(centre[0], free[..., 3])
-        return free
+    def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray:
+        """See ``Law._carried``."""
+        return free[..., 2:3] * _log_excess(centre[0], free[..., 3:])
 
-    def to_natural(self, free: FloatArray, centre: FloatArray) -> FloatArray:
-        """Inverse of ``to_free``."""
-        theta = np.array(free, dtype=np.float64)
-        theta[..., 1] = np.exp(
-            theta[..., 1] - theta[..., 2] * _log_excess(centre[0], theta[..., 3])
-        )
-        return theta
-
-    def linear_value(
-        self, free: FloatArray, x: FloatArray, centre: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
+    def linear_value(self, free: FloatArray, x: FloatArray, centre: FloatArray) -> WithJacobian:
         """Loss, of any sign, and its derivative; see ``Law.linear_value``."""
-        floor, size, kappa, below = (free[:, i, None] for i in range(4))
+        floor, size, kappa, below = unpack(free)
         excess = np.maximum(x[:, 0] - below, 1e-12 * x[:, 0])
         middle = np.maximum(centre[0] - below, 1e-12 * centre[0])
         offset = np.log(excess / middle)
@@ -108,33 +86,28 @@ class LossToLoss(Law):
     def bounds(self, x: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Floors in [0, smallest loss), terms from vanishing to 1,000 times the largest."""
         smallest, largest = loss.min(axis=-1), loss.max(axis=-1)
-        shape = (*smallest.shape, 4)
-        lower, upper = np.empty(shape), np.empty(shape)
-        lower[..., 0], upper[..., 0] = 0.0, smallest * (1 - 1e-9)
-        lower[..., 1], upper[..., 1] = np.log(_VANISHED * smallest), np.log(1e3 * largest)
-        lower[..., 2], upper[..., 2] = EXPONENT
-        lower[..., 3], upper[..., 3] = 0.0, x[:, 0].min() * (1 - 1e-9)
-        return lower, upper
+        return bounds_from(
+            loss,
+            (0.0, smallest * (1 - 1e-9)),
+            (np.log(_VANISHED * smallest), np.log(1e3 * largest)),
+            EXPONENT,
+            (0.0, x[:, 0].min() * (1 - 1e-9)),
+        )
 
     def guess(self, x: FloatArray, loss: FloatArray) -> FloatArray:
         """E_ood and the term by least squares for kappa and E_id on a grid."""
-        centre, found = self.centre(x), []
-        for below in x[:, 0].min() * np.array(_FLOORS):
-            offset = _log_excess(x[:, 0], below) - _log_excess(centre[0], below)
-            for kappa in _EXPONENTS:
-                term = np.exp(kappa * offset)
-                columns = np.column_stack([np.ones(len(x)), term]) / loss[:, None]
-                floor, size = np.linalg.lstsq(columns, np.ones(len(x)), rcond=None)[0]
-                if floor <= 0 or size <= 0:
-                    floor, size = 0.0, float((term / loss).sum() / ((term / loss) ** 2).sum())
-                misfit = float(((columns @ [floor, size] - 1.0) ** 2).sum())
-                found.append((misfit, (floor, np.log(size), kappa, below)))
-        found.sort(key=lambda pair: pair[0])
-        chosen = [*range(12), *np.linspace(12, len(found) - 1, 8).astype(int)]
-        starts = np.array([found[i][1] for i in chosen])
-        return self.to_natural(np.clip(starts, *self.bounds(x, loss)), centre)
+        centre, free, misfit = self.centre(x)[0], [], []
+        for below, kappa in itertools.product(x[:, 0].min() * np.array(_FLOORS), _EXPONENTS):
+            offset = _log_excess(x[:, 0], below) - _log_excess(centre, below)
+            term = np.exp(kappa * offset)
+            floor, size = floor_and_amplitude(term, loss)
+            columns = np.column_stack([np.ones(len(x)), term]) / loss[:, None]
+            misfit.append(((columns @ [floor, size] - 1.0) ** 2).sum())
+            free.append([floor, np.log(size), kappa, below])
+        return self._inside(np.array(free)[best_and_spread(misfit, 12, 8)], x, loss)
 
 
 def _log_excess(loss: FloatArray | float, floor: FloatArray | float) -> FloatArray:
-    found: FloatArray = np.log(np.maximum(loss - floor, 1e-12 * np.asarray(loss)))
-    return found
+    """Log of loss less floor; of a trifle of the loss where it is at or below the floor."""
+    log: FloatArray = np.log(np.maximum(loss - floor, 1e-12 * np.asarray(loss)))
+    return log

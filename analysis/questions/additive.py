@@ -15,7 +15,7 @@ import numpy as np
 
 from analysis.findings.trust import law_doubt
 from analysis.laws import FloatArray
-from analysis.laws.power import EXPONENT
+from analysis.laws.parameters import EXPONENT
 from analysis.questions.quantity import Quantity, aligned, source_of
 from analysis.result import Fit
 from analysis.status import Status

@@ -16,7 +16,7 @@ from typing import final
 
 import numpy as np
 
-from analysis.laws.power import EXPONENT
+from analysis.laws.parameters import EXPONENT
 from analysis.questions.additive import Additive, Axis, doubt
 from analysis.questions.answer import Line, Question
 from analysis.questions.quantity import Quantity, combined, mean

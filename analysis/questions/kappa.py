@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.certificate import r_squared
 from analysis.findings.trust import R2_SMALLEST, transfer_doubt
 from analysis.laws.composite import PART
-from analysis.laws.power import EXPONENT
+from analysis.laws.parameters import EXPONENT
 from analysis.published import s1
 from analysis.questions.quantity import Quantity, source_of
 from analysis.result import Fit

@@ -10,9 +10,8 @@ import pytest
 from scipy.special import expit
 
 from analysis.laws import FloatArray
-from analysis.laws.derivatives import is_analytic
-from analysis.laws.dual import Dual, Exponential
-from analysis.laws.separable import linear_parameters, projected
+from analysis.laws.derivatives import Dual, Exponential, is_analytic
+from analysis.laws.variable_projection import linear_parameters, projected
 
 X = np.array([0.5, 1.7, 3.0])
 Formula = Callable[[FloatArray, Any, Any], Any]

@@ -1,4 +1,4 @@
-"""Your own law in a few lines: a formula in numpy and the bounds of its parameters.
+"""A law of one's own in a few lines: a formula in numpy and the bounds of its parameters.
 
     from analysis import fit_law
     from analysis.laws import plain_law
@@ -10,10 +10,11 @@
     )
     fit_law(data, m3)
 
-The Jacobian comes from dual numbers, exact to rounding and about as fast as one written by hand; a
-formula with functions they do not know gets complex steps (Squire & Trapp 1998), or differences of
-fourth order where it is not analytic. What the formula is linear in is found out by trying: only
-the rest is searched, and amplitudes move as the logarithm of their term at the centre of the data.
+The Jacobian comes from forward differentiation, exact to rounding and about as fast as one written
+by hand; a formula with functions that dual numbers do not know gets complex steps (Squire & Trapp
+1998), or differences of fourth order where it is not analytic. What the formula is linear in is
+found out by trying: only the rest is searched, and amplitudes move as the logarithm of their term
+at the centre of the data.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from typing import Literal
 
 import numpy as np
 
-from analysis.laws.base import SCALES_NEEDED, Law, Parameter
+from analysis.laws.base import SCALES_NEEDED, Law
 from analysis.laws.formula import FormulaLaw, Function, Guess
+from analysis.laws.parameters import Parameter, bounded, positive
 
 
 def plain_law(
@@ -79,61 +81,67 @@ def plain_law(
             out of order or missing, a floor or typical size of no parameter; a formula that asks
             for another axis, gives no number for each row, or looks at other rows.
     """
-    listed = (
-        [_bounded(name, ends, floor) for name, ends in parameters.items()]
+    described = (
+        [_parameter(name, ends, floor) for name, ends in parameters.items()]
         if isinstance(parameters, Mapping)
         else parameters
     )
-    given = tuple(_formed(p, amplitude) for p in listed)
+    formed = tuple(_with_form(p, amplitude) for p in described)
     sizes = dict(typical or {})
-    _check(name, function, axes, given, [v for v in (floor, amplitude) if v], sizes)
-    _tried(name, function, axes, given, sizes)
+    _check_arguments(name, function, axes, formed, [v for v in (floor, amplitude) if v], sizes)
+    _check_row_by_row(name, function, axes, formed, sizes)
     body = {
         "__doc__": f"{formula}.\n\nSource: {source}.",
         "__module__": __name__,
         "name": name, "formula": formula, "source": source, "axes": tuple(axes),
-        "parameters": given, "response": response, "unit": unit, "held": tuple(held),
+        "parameters": formed, "response": response, "unit": unit, "held": tuple(held),
         "rises": tuple(rises), "floor": floor, "residual": residual, "typical": sizes,
         "function": staticmethod(function),
-        "guessed": None if guess is None else staticmethod(guess),
+        "own_guess": None if guess is None else staticmethod(guess),
         # A curve of one scale is told by as many scales as it has parameters.
-        "needed": {axes[0]: max(SCALES_NEEDED, len(given))} if len(axes) == 1 else {},
+        "needed": {axes[0]: max(SCALES_NEEDED, len(formed))} if len(axes) == 1 else {},
     }  # fmt: skip
     kind: type[FormulaLaw] = type(name, (FormulaLaw,), body)
     return kind()
 
 
-def _bounded(name: str, ends: tuple[float, float], floor: str | None) -> Parameter:
+def _parameter(name: str, ends: tuple[float, float], floor: str | None) -> Parameter:
+    """Described by its bounds alone: positive where they are 0 or more and infinity."""
     low, high = (float(v) for v in ends)
-    positive = low >= 0 and math.isinf(high) and name != floor
-    return Parameter(
-        name=name, lower=low, upper=high, unit="", meaning=f"{name} of the formula",
-        positive=positive,
-    )  # fmt: skip
+    meaning = f"{name} of the formula"
+    kind = positive if low >= 0 and math.isinf(high) and name != floor else bounded
+    return kind(name, meaning, within=(low, high))
 
 
-def _formed(given: Parameter, amplitude: str | None) -> Parameter:
+def _with_form(parameter: Parameter, amplitude: str | None) -> Parameter:
     """With the form that its sign allows.
 
     Raises:
         ValueError: a positive parameter that may be negative, or an amplitude with a bound.
     """
-    if given.name == amplitude:
-        if given.lower != 0 or math.isfinite(given.upper):
+    if parameter.name == amplitude:
+        if parameter.lower != 0 or math.isfinite(parameter.upper):
             raise ValueError(f"amplitude {amplitude} must be allowed 0 to infinity")
-        return dataclasses.replace(given, positive=True, form="centred")
-    if given.form == "centred":
-        raise ValueError(f"{given.name}: only an amplitude has the form 'centred'")
-    positive = given.positive or given.form == "log"
-    if positive and given.lower < 0:
-        raise ValueError(f"{given.name} is positive but may be {given.lower}")
-    return dataclasses.replace(given, positive=positive, form="log" if positive else "same")
+        return dataclasses.replace(parameter, positive=True, form="centred")
+    if parameter.form == "centred":
+        raise ValueError(f"{parameter.name}: only an amplitude has the form 'centred'")
+    is_positive = parameter.positive or parameter.form == "log"
+    if is_positive and parameter.lower < 0:
+        raise ValueError(f"{parameter.name} is positive but may be {parameter.lower}")
+    return dataclasses.replace(
+        parameter, positive=is_positive, form="log" if is_positive else "same"
+    )
 
 
-def _check(
-    name: str, function: Function, axes: Sequence[str], parameters: Sequence[Parameter],
-    special: Sequence[str], typical: Mapping[str, float],
-) -> None:  # fmt: skip
+def _check_arguments(
+    name: str,
+    function: Function,
+    axes: Sequence[str],
+    parameters: Sequence[Parameter],
+    special: Sequence[str],
+    typical: Mapping[str, float],
+) -> None:
+    """Refuse what makes no sense before the formula is called."""
     names = [p.name for p in parameters]
     if not axes or not names:
         raise ValueError(f"{name} needs at least one axis and one parameter")
@@ -158,13 +166,16 @@ def _check(
         raise ValueError(f"{name}: function(x, {', '.join(names)}) does not fit: {error}") from None
 
 
-def _tried(
-    name: str, function: Function, axes: Sequence[str], parameters: Sequence[Parameter],
+def _check_row_by_row(
+    name: str,
+    function: Function,
+    axes: Sequence[str],
+    parameters: Sequence[Parameter],
     typical: Mapping[str, float],
-) -> None:  # fmt: skip
+) -> None:
     """Refuse a formula that does not give one number for each row, from that row alone."""
     rows = {axis: np.geomspace(2.0, 50.0 + k, 6) for k, axis in enumerate(axes)}
-    at = {p.name: typical.get(p.name, _middle(p)) for p in parameters}
+    at = {p.name: typical.get(p.name, _value_within(p)) for p in parameters}
     try:
         with np.errstate(all="ignore"):
             whole = np.asarray(function(rows, **at))
@@ -173,7 +184,7 @@ def _tried(
         raise ValueError(
             f"{name}: the formula asks for x[{error}]; the axes are {', '.join(axes)}"
         ) from None
-    except Exception:  # such numbers may be none of its own: data will show
+    except Exception:  # values from within the bounds may suit no formula: data will show
         return
     if whole.dtype.kind not in "biuf" or whole.shape not in {(), (6,)}:
         what = f"{whole.dtype} of shape {whole.shape}" if whole.dtype.kind != "O" else "no numbers"
@@ -186,7 +197,7 @@ def _tried(
         )
 
 
-def _middle(parameter: Parameter) -> float:
+def _value_within(parameter: Parameter) -> float:
     """A value within the bounds."""
     low, high = parameter.lower, parameter.upper
     if math.isfinite(low) and math.isfinite(high):

@@ -1,0 +1,242 @@
+"""Sums of power laws, L = E + sum of A_k / x_k^a_k: the joint law of N and D, its marginals, tied.
+
+The free parameters are E, and for each term c_k = log A_k - a_k m_k with m_k the mean of log x_k
+over the data, then a_k. Starting points come from variable projection: for fixed exponents the law
+is linear in E and the amplitudes, which non-negative least squares gives exactly, so that only the
+exponents are searched, on a grid.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import ClassVar, final
+
+import numpy as np
+
+from analysis.laws.base import FloatArray, Law, WithJacobian, bounds_from
+from analysis.laws.parameters import EXPONENT, amplitude, exponent, irreducible
+from analysis.laws.variable_projection import best_and_spread, non_negative_least_squares
+
+_GRID = np.geomspace(0.03, 3.0, 14)
+_BEST, _SPREAD = 16, 16
+_VANISHED = 1e-9  # a term this small, relative to the loss, has vanished
+
+
+class AdditivePowerLaw(Law):
+    """L(x) = E + sum over axes k of A_k / x_k^a_k.
+
+    Subclasses name the axes and the parameters, in the order E, A_1, a_1, A_2, a_2, ...
+    Residuals are of log loss, so every free bound is finite.
+    """
+
+    additive_floor = True
+
+    def value(self, theta: FloatArray, x: FloatArray) -> FloatArray:
+        """Loss in nats; see ``Law.value``."""
+        theta = np.asarray(theta, dtype=np.float64)
+        terms = theta[..., None, 1::2] * np.exp(-theta[..., None, 2::2] * np.log(x))
+        total: FloatArray = theta[..., :1] + terms.sum(axis=-1)
+        return total
+
+    def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray:
+        """See ``Law._carried``; of a term A / x^a it is -a log x."""
+        carried: FloatArray = -free[..., 2::2] * centre
+        return carried
+
+    def log_value(self, free: FloatArray, x: FloatArray, centre: FloatArray) -> WithJacobian:
+        """Log loss and its derivative; see ``Law.log_value``."""
+        offset = np.log(x) - centre
+        loss, jac = self._terms(free, offset)
+        inverse = np.divide(1.0, loss, out=jac[:, 0])
+        for k in range(len(self.axes)):
+            jac[:, 1 + 2 * k] *= inverse
+            np.multiply(jac[:, 1 + 2 * k], -offset[:, k], out=jac[:, 2 + 2 * k])
+        return np.log(loss), jac
+
+    def linear_value(self, free: FloatArray, x: FloatArray, centre: FloatArray) -> WithJacobian:
+        """Loss, of any sign, and its derivative; see ``Law.linear_value``."""
+        offset = np.log(x) - centre
+        loss, jac = self._terms(free, offset)
+        jac[:, 0] = 1.0
+        for k in range(len(self.axes)):
+            np.multiply(jac[:, 1 + 2 * k], -offset[:, k], out=jac[:, 2 + 2 * k])
+        return loss, jac
+
+    def _terms(self, free: FloatArray, offset: FloatArray) -> WithJacobian:
+        """Loss, and room for its derivative that holds the terms in their amplitudes' places."""
+        jac = np.empty((*free.shape, len(offset)))
+        loss = np.repeat(free[:, :1], len(offset), axis=1)
+        for k in range(len(self.axes)):
+            term, slope = jac[:, 1 + 2 * k], free[:, 2 + 2 * k, None]
+            np.exp(free[:, 1 + 2 * k, None] - slope * offset[:, k], out=term)
+            loss += term
+        return loss, jac
+
+    def bounds(self, x: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """E in [0, smallest loss), terms from vanishing to 1,000 times the largest loss."""
+        smallest, largest = loss.min(axis=-1), loss.max(axis=-1)
+        term = (np.log(_VANISHED * smallest), np.log(1e3 * largest))
+        terms = (term, EXPONENT) * len(self.axes)
+        return bounds_from(loss, (0.0, smallest * (1 - 1e-9)), *terms)
+
+    def guess(self, x: FloatArray, loss: FloatArray) -> FloatArray:
+        """Variable projection over a grid of exponents: the best points and a spread of others."""
+        misfit, free = _on_grid(np.log(x) - self.centre(x), loss)
+        return self._inside(free[best_and_spread(misfit, _BEST, _SPREAD)], x, loss)
+
+
+def _on_grid(offset: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Best E and amplitudes for every combination of exponents on a grid.
+
+    Relative errors are minimised under non-negativity. All combinations share the inner
+    products of a few columns, and with so few unknowns the supports are simply tried in turn.
+
+    Args:
+        offset: log scales less their centre (n, K).
+        loss: (n,).
+
+    Returns:
+        Misfit (S,) and free parameters (S, 1 + 2 K).
+    """
+    axes = offset.shape[1]
+    columns = [1.0 / loss]
+    columns += [np.exp(-a * offset[:, k]) / loss for k in range(axes) for a in _GRID]
+    table = np.array(columns)
+    gram, right = table @ table.T, table.sum(axis=1)
+    exponent = np.array(list(itertools.product(range(len(_GRID)), repeat=axes)))
+    index = np.column_stack(
+        [np.zeros(len(exponent), dtype=int), exponent + 1 + len(_GRID) * np.arange(axes)]
+    )
+    linear, misfit = non_negative_least_squares(
+        gram[index[:, :, None], index[:, None, :]], right[index], float(len(loss))
+    )
+    free = np.empty((len(index), 1 + 2 * axes))
+    free[:, 0], free[:, 2::2] = linear[:, 0], _GRID[exponent]
+    free[:, 1::2] = np.log(np.maximum(linear[:, 1:], 1e-4 * loss.min()))
+    return misfit, free
+
+
+@final
+class Chinchilla(AdditivePowerLaw):
+    """L(N, D) = E + A / N^alpha + B / D^beta.
+
+    N is the number of backbone parameters, D of unique training records, L in nats.
+    Source: Hoffmann et al. 2022 (arXiv 2203.15556), Eq. 2.
+    """
+
+    name = "chinchilla"
+    formula = "L(N, D) = E + A / N^alpha + B / D^beta"
+    source = "Hoffmann et al. 2022 (arXiv 2203.15556), Eq. 2"
+    axes = ("N", "D")
+    parameters = (
+        irreducible(),
+        amplitude("A", "N"),
+        exponent("alpha", "N"),
+        amplitude("B", "D"),
+        exponent("beta", "D"),
+    )
+
+
+@final
+class NLaw(AdditivePowerLaw):
+    """L(N) = E + A / N^alpha, at one data size.
+
+    N is the number of backbone parameters, L in nats. E here holds what the finite data
+    costs as well. Source: the marginal of Hoffmann et al. 2022 (arXiv 2203.15556), Eq. 2.
+    """
+
+    name = "n_law"
+    formula = "L(N) = E + A / N^alpha"
+    source = "marginal of Hoffmann et al. 2022 (arXiv 2203.15556), Eq. 2"
+    axes = ("N",)
+    held = ("D",)
+    parameters = (
+        irreducible("loss left at unlimited N, with this D"),
+        amplitude("A", "N"),
+        exponent("alpha", "N"),
+    )
+
+
+@final
+class DLaw(AdditivePowerLaw):
+    """L(D) = E + B / D^beta, at one model size.
+
+    D is the number of unique training records, L in nats. E here holds what the finite
+    model costs as well. Source: the marginal of Hoffmann et al. 2022 (arXiv 2203.15556), Eq. 2.
+    """
+
+    name = "d_law"
+    formula = "L(D) = E + B / D^beta"
+    source = "marginal of Hoffmann et al. 2022 (arXiv 2203.15556), Eq. 2"
+    axes = ("D",)
+    held = ("N",)
+    parameters = (
+        irreducible("loss left at unlimited D, with this N"),
+        amplitude("B", "D"),
+        exponent("beta", "D"),
+    )
+
+
+_JOINT = Chinchilla()
+_TIED = [0, 1, 3, 4]  # E, A, B, alpha among E, A, alpha, B, beta of the joint law
+
+
+@final
+class Tied(Law):
+    """L(N, D) = E + A / N^alpha + B / D^alpha.
+
+    With M = D / N this is a power law in compute at every M, which lets few runs extrapolate.
+    Source: Gadre et al. 2024 (arXiv 2403.08540), Eq. 4.
+    """
+
+    name = "tied"
+    formula = "L(N, D) = E + A / N^alpha + B / D^alpha"
+    source = "Gadre et al. 2024 (arXiv 2403.08540), Eq. 4"
+    axes = ("N", "D")
+    additive_floor = True
+    needed: ClassVar[Mapping[str, int]] = {"N": 2, "D": 2}
+    parameters = (
+        irreducible(),
+        amplitude("A", "N"),
+        amplitude("B", "D"),
+        exponent("alpha", "N and of D"),
+    )
+
+    def value(self, theta: FloatArray, x: FloatArray) -> FloatArray:
+        """Loss in nats; see ``Law.value``."""
+        return _JOINT.value(_untied(theta), x)
+
+    def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray:
+        """See ``Law._carried``."""
+        carried: FloatArray = -free[..., 3:] * centre
+        return carried
+
+    def log_value(self, free: FloatArray, x: FloatArray, centre: FloatArray) -> WithJacobian:
+        """Log loss and its derivative; see ``Law.log_value``."""
+        return _tied(*_JOINT.log_value(_untied(free), x, centre))
+
+    def linear_value(self, free: FloatArray, x: FloatArray, centre: FloatArray) -> WithJacobian:
+        """Loss, of any sign, and its derivative; see ``Law.linear_value``."""
+        return _tied(*_JOINT.linear_value(_untied(free), x, centre))
+
+    def bounds(self, x: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Those of the joint law."""
+        lower, upper = _JOINT.bounds(x, loss)
+        return lower[..., _TIED], upper[..., _TIED]
+
+    def guess(self, x: FloatArray, loss: FloatArray) -> FloatArray:
+        """The starts of the joint law, with the geometric mean of their exponents."""
+        starts = _JOINT.to_free(_JOINT.guess(x, loss), self.centre(x))
+        starts[:, 4] = np.sqrt(starts[:, 2] * starts[:, 4])
+        return self.to_natural(starts[:, _TIED], self.centre(x))
+
+
+def _untied(parameters: FloatArray) -> FloatArray:
+    """E, A, alpha, B, alpha of E, A, B, alpha (..., 4)."""
+    return np.asarray(parameters, dtype=np.float64)[..., [0, 1, 3, 2, 3]]
+
+
+def _tied(value: FloatArray, jac: FloatArray) -> WithJacobian:
+    """With the derivatives by both exponents added up."""
+    return value, np.stack([jac[:, 0], jac[:, 1], jac[:, 3], jac[:, 2] + jac[:, 4]], axis=1)
