@@ -32,13 +32,13 @@ test: env
 
 # What is computed must hold whatever kernels BLAS and torch choose: here those of a Haswell.
 KERNELS ?= OPENBLAS_CORETYPE=Haswell ATEN_CPU_CAPABILITY=avx2
-NUMERICAL ?= tests/analysis tests/models tests/objectives tests/test_golden.py
+NUMERICAL ?= tests/analysis tests/scaling/models tests/scaling/objectives tests/test_golden.py
 # Pages, commands and errors for bad input read the same numbers.
 WORDS = report findings figures notebook fit_command runs bad_input compare records published readme
 
 test-kernels: env
 	$(KERNELS) $(PYTEST) -m "not accept and not slow" $(NUMERICAL) \
-		$(foreach word,$(WORDS),--ignore-glob='tests/analysis/test_$(word)*')
+		$(foreach word,$(WORDS),--ignore-glob='tests/analysis/*test_$(word)*')
 
 # Long measurements, run before an issue is called done and quoted in its note: -rP prints them.
 accept: env

@@ -19,16 +19,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from analysis.allocation import allocate
-    from analysis.compare import compare_models
-    from analysis.fit import fit_law
-    from analysis.law_choice import choose_law
+    from analysis.checks.choice import choose_law
+    from analysis.checks.learning_curve import extrapolate
+    from analysis.compare.command import compare_models
+    from analysis.compute.allocation import allocate
+    from analysis.fit.fit import fit_law
+    from analysis.fit.together import fit_together
     from analysis.laws import plain_law, register
-    from analysis.learning_curve import extrapolate
     from analysis.questions import ask
-    from analysis.records import load, study
-    from analysis.selection import law_rows
-    from analysis.together import fit_together
+    from analysis.studies.load import load, study
+    from analysis.studies.rows import law_rows
 
 __all__ = [
     "allocate",
@@ -45,18 +45,18 @@ __all__ = [
     "study",
 ]
 _PLACES = {  # a public name and the module that holds it; no name may be one of a module
-    "allocate": "allocation",
+    "allocate": "compute.allocation",
     "ask": "questions",
-    "choose_law": "law_choice",
-    "compare_models": "compare",
-    "extrapolate": "learning_curve",
-    "fit_law": "fit",
-    "fit_together": "together",
-    "law_rows": "selection",
-    "load": "records",
+    "choose_law": "checks.choice",
+    "compare_models": "compare.command",
+    "extrapolate": "checks.learning_curve",
+    "fit_law": "fit.fit",
+    "fit_together": "fit.together",
+    "law_rows": "studies.rows",
+    "load": "studies.load",
     "plain_law": "laws",
     "register": "laws",
-    "study": "records",
+    "study": "studies.load",
 }
 
 

@@ -8,11 +8,11 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from analysis.fit import fit_law
+from analysis.fit.fit import fit_law
+from analysis.fit.result import Fit
+from analysis.fit.status import Status
 from analysis.laws import LAWS, FloatArray, Law
 from analysis.laws.base import SCALES_NEEDED
-from analysis.result import Fit
-from analysis.status import Status
 
 SCALES: dict[str, FloatArray] = {
     "N": np.array([2e3, 8e3, 3e4, 1e5]),

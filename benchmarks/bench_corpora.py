@@ -34,11 +34,11 @@ from unittest import mock
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.corpora.convert import Converted
-from scaling.corpora.corpus import Corpus
-from scaling.corpora.pool import available_cores
-from scaling.corpora.prepare import prepare
-from scaling.corpora.sources.base import Order, Recording, Rows, Summary
+from scaling.corpora.format.corpus import Corpus
+from scaling.corpora.prepare.convert import Converted
+from scaling.corpora.prepare.pool import available_cores
+from scaling.corpora.prepare.prepare import prepare
+from scaling.corpora.sources.read.base import Order, Recording, Rows, Summary
 from scaling.identity import LEADS, CorpusSpec
 
 SPEEDUP, OPEN_S, SHARE, RSS_GB = 5.0, 1.0, 0.5, 1.5
@@ -257,8 +257,10 @@ def prepare_many(records: int, folder: Path) -> int:
     """Prepare made-up records of one sample; leave the peak of resident memory in ``peak``."""
     spec = CorpusSpec(source="ptbxl", fs_hz=1, window_s=1)
     with (
-        mock.patch("scaling.corpora.chunks.convert", made_up),
-        mock.patch("scaling.corpora.prepare.open_resolved", lambda *_: (spec, Many(records))),
+        mock.patch("scaling.corpora.prepare.chunks.convert", made_up),
+        mock.patch(
+            "scaling.corpora.prepare.prepare.open_resolved", lambda *_: (spec, Many(records))
+        ),
     ):
         prepare(spec, folder, None, quiet, workers=1)
     # Not ru_maxrss, which starts with the memory of the process that started this one.

@@ -20,13 +20,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from scaling.data import memory
+from scaling.data.batches import Split
+from scaling.data.device import device_name, pick_device
 from scaling.identity import CorpusSpec, Recipe, Training
 from scaling.models import resnet_sizes, transformer_sizes
 from scaling.objectives.base import Context
 from scaling.objectives.registry import objective_of
-from scaling.training import memory
-from scaling.training.data import Split
-from scaling.training.device import device_name, pick_device
 from scaling.training.run import Run
 from scaling.training.trainer import initial_model
 

@@ -23,10 +23,10 @@ import pandas as pd
 from scipy.optimize import curve_fit
 
 from analysis import fit_law, load
-from analysis.findings.content import study_findings
+from analysis.fit.bootstrap import resamples
+from analysis.fit.result import Fit
 from analysis.laws import FloatArray, Law, get, plain_law
-from analysis.resampling import resamples
-from analysis.result import Fit
+from analysis.report.findings.content import study_findings
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

@@ -19,15 +19,15 @@ from pathlib import Path
 from scaling.identity import Job
 from scaling.simulated import STEP_S
 from scaling.workspace import Workspace
-from sweeps.drive import run_plan
-from sweeps.executors import JobEvent, make_executor
-from sweeps.executors.base import Executor, OnEvent
-from sweeps.grid import load_grid
-from sweeps.ladder import Speeds
-from sweeps.plan import make_plan
-from sweeps.resolve import resolve
-from sweeps.schedule import makespan
-from sweeps.store import Store
+from sweeps.drive.driver import run_plan
+from sweeps.drive.executors import JobEvent, make_executor
+from sweeps.drive.executors.base import Executor, OnEvent
+from sweeps.grid.load import load_grid
+from sweeps.plan.corpora import resolve
+from sweeps.plan.ladder import Speeds
+from sweeps.plan.plan import make_plan
+from sweeps.plan.schedule import makespan
+from sweeps.store.store import Store
 
 LIMIT = 1.15
 GRID = """

@@ -33,9 +33,9 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from scaling.corpora.corpus import Corpus
-from scaling.corpora.prepare import prepare
-from scaling.corpora.signal import MV_PER_LSB, quantise
+from scaling.corpora.format.corpus import Corpus
+from scaling.corpora.prepare.prepare import prepare
+from scaling.corpora.signals.presets import MV_PER_LSB, quantise
 from scaling.identity import CorpusSpec
 from scaling.records.patients import Estimate, Resamples
 

@@ -3,8 +3,8 @@
 ``python -m benchmarks.bench_training`` takes about two minutes on one core. A step of our loop
 (``scaling.training.run.Run.step``) is timed against a minimal loop: the same model, batch,
 records, precision, optimiser and clipping, and nothing else. ResNets are timed against the plain
-loop, which has their one-dimensional form (``tests/models/plain_resnet.py``) and PyTorch's own
-AdamW instead; so is measuring 1,024 records. Both sides run in this process, a few steps of one
+loop, which has their one-dimensional form (``tests/scaling/models/plain_resnet.py``) and PyTorch's
+own AdamW instead; so is measuring 1,024 records. Both sides run in this process, a few steps of one
 and a few of the other by turns, so that neither has the quieter machine; medians of the rounds
 are compared. Then the middle cell of ``grid.yaml`` is trained and evaluated, and the time of its
 probes is put beside that of the trial.
@@ -26,26 +26,26 @@ import torch
 from torch import nn
 
 from scaling.cache import cache_dir
+from scaling.data.batches import Split, open_corpus, predict
+from scaling.data.device import bf16_note, device_name, pick_device
 from scaling.identity import CorpusSpec, Job, Recipe, Training
 from scaling.objectives.base import Context
 from scaling.objectives.registry import objective_of
-from scaling.training.data import Split, open_corpus, predict
-from scaling.training.device import bf16_note, device_name, pick_device
 from scaling.training.run import Run
 from scaling.training.trainer import initial_model
 from scaling.trial import run_job, trainer_for
 from scaling.workspace import Workspace
-from sweeps.grid import load_grid
-from sweeps.ladder import Speeds
-from sweeps.plan import make_plan
-from sweeps.resolve import resolve
+from sweeps.grid.load import load_grid
+from sweeps.plan.corpora import resolve
+from sweeps.plan.ladder import Speeds
+from sweeps.plan.plan import make_plan
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from plain_loop import by_hand
 
-from tests.models.plain_resnet import PlainResnet
+from tests.scaling.models.plain_resnet import PlainResnet
 
 LOOP_LIMIT = 0.97  # least throughput of ours over that of the minimal loop
 PLAIN_LIMIT = 1.5  # least throughput of our ResNets over that of the plain loop, on a CPU in bf16

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from scipy.optimize import least_squares
 
+from analysis.fit.rolling import windows
+from analysis.fit.solve.problem import Problem
+from analysis.fit.solve.solver import huber
 from analysis.laws import FloatArray
-from analysis.problem import Problem
-from analysis.rolling import windows
-from analysis.solver import huber
 
 OWN, CONVERGED = 1e-8, 1e-10  # tolerances: SciPy's own, and one that leaves no 1e-9 to gain
 TRIED = 4  # starts of each window of a rolling origin, as many as ours

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from scaling.data.batches import Split
 from scaling.identity import Recipe
-from scaling.training.data import Split
 
 
 def by_hand(

@@ -15,9 +15,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scaling.corpora.filters import resample
-from scaling.corpora.median_beat import AFTER, BEFORE, WORK_HZ, align, cut, dominant, work_signal
-from scaling.corpora.r_peaks import detect_r_peaks
+from scaling.corpora.signals.filters import resample
+from scaling.corpora.signals.median_beat import (
+    AFTER,
+    BEFORE,
+    WORK_HZ,
+    align,
+    cut,
+    dominant,
+    work_signal,
+)
+from scaling.corpora.signals.r_peaks import detect_r_peaks
 from scaling.identity import LEADS
 from scaling.records.patients import Estimate
 

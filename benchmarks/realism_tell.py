@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from realism_figures import FS_HZ, INDEPENDENT, beat_centres
 from torch import nn
 
-from scaling.corpora.filters import resample
-from scaling.corpora.median_beat import WORK_HZ, cut
-from scaling.corpora.signal import MV_PER_LSB, preset, quantise
+from scaling.corpora.signals.filters import resample
+from scaling.corpora.signals.median_beat import WORK_HZ, cut
+from scaling.corpora.signals.presets import MV_PER_LSB, preset, quantise
 from scaling.evaluation.metrics import auroc
 
 BEAT_MS = (320, 500)  # before and after R

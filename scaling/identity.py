@@ -61,7 +61,7 @@ class CorpusSpec:
             prepared, the first by patient, and None takes all.
         validation: the same for validation records.
         test: the same for test records.
-        preprocessing: name of a preset of ``scaling.corpora.signal``.
+        preprocessing: name of a preset of ``scaling.corpora.signals.presets``.
         seed: seed of a virtual cohort.
         fingerprint: content id of the source's tables and record headers (which hold a
             checksum of every lead); empty for virtual cohorts.
@@ -188,7 +188,7 @@ class Training:
         numerics: versions of the modules involved.
         options: settings of the objective that differ from its defaults, sorted by name.
         label_set: which classes of the task are trained on; empty for all. See
-            ``scaling.corpora.label_sets``.
+            ``scaling.data.label_sets``.
     """
 
     stage: str

@@ -10,18 +10,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweeps import interrupts
+from sweeps.drive import interrupts
+from sweeps.drive.terminal import say as _say
+from sweeps.drive.terminal import tell as _tell
 from sweeps.errors import ClusterError, ConfigurationError, StorageError
-from sweeps.terminal import say as _say
-from sweeps.terminal import tell as _tell
 
 if TYPE_CHECKING:
     from scaling.workspace import Workspace
-    from sweeps.drive import Outcome
-    from sweeps.grid import Study
-    from sweeps.plan import Plan
-    from sweeps.store import Store
-    from sweeps.targets import Targets
+    from sweeps.drive.driver import Outcome
+    from sweeps.grid.load import Study
+    from sweeps.plan.plan import Plan
+    from sweeps.plan.tasks import Targets
+    from sweeps.store.store import Store
 
 OK, SOME_FAILED, BAD_CONFIGURATION = 0, 1, 2  # and 128 + the signal that ended the run
 
@@ -107,10 +107,10 @@ def _ended(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from scaling.cache import cache_dir
-    from sweeps.grid import load_grid
-    from sweeps.plan_text import full_text, short_text
-    from sweeps.resolve import parse_roots, resolve
-    from sweeps.store import Store
+    from sweeps.grid.load import load_grid
+    from sweeps.plan.corpora import parse_roots, resolve
+    from sweeps.plan.text import full_text, short_text
+    from sweeps.store.store import Store
 
     roots = parse_roots(options.root)
     study = load_grid(options.grid, smoke=options.smoke)
@@ -137,8 +137,8 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _plan(study: Study, targets: Targets, store: Store, cache: Path) -> Plan:
-    from sweeps.ladder import Speeds
-    from sweeps.plan import make_plan
+    from sweeps.plan.ladder import Speeds
+    from sweeps.plan.plan import make_plan
 
     speeds = Speeds(cache)
     speeds.learn(store.trainings())
@@ -149,7 +149,7 @@ def _weights_are_there(plan: Plan, store: Store) -> None:
     """A trained model whose weights were deleted can be neither measured nor started from."""
     from scaling.cache import cache_dir
     from scaling.workspace import Workspace
-    from sweeps.needs import lost_weights
+    from sweeps.drive.prerequisites import lost_weights
 
     if lost := lost_weights(plan, store, Workspace(store=store.runs, cache=cache_dir())):
         names = "\n  ".join(map(str, lost))
@@ -160,7 +160,7 @@ def _weights_are_there(plan: Plan, store: Store) -> None:
 
 
 def _study_json(plan: Plan, study: Study) -> dict[str, object]:
-    from sweeps.plan import study_json
+    from sweeps.plan.plan import study_json
 
     return study_json(plan, study.resolved())
 
@@ -172,9 +172,9 @@ def _execute(
     from scaling.cache import cache_dir
     from scaling.corpora.errors import CorpusError
     from scaling.workspace import Workspace
-    from sweeps.drive import corpora_json, prepare_corpora, run_plan
-    from sweeps.executors import make_executor
-    from sweeps.look import look
+    from sweeps.drive.driver import corpora_json, prepare_corpora, run_plan
+    from sweeps.drive.executors import make_executor
+    from sweeps.drive.preflight import look
 
     cache = cache_dir()
     prepare_corpora(targets, cache, _say)
@@ -226,7 +226,7 @@ def _keep_corpora(targets: Targets, store: Store, cache: Path) -> None:
     if isinstance(held, dict) and all(isinstance(held.get(t.name), dict) for t in targets.all()):
         return
     from scaling.corpora.errors import CorpusError
-    from sweeps.drive import corpora_json, prepare_corpora
+    from sweeps.drive.driver import corpora_json, prepare_corpora
 
     prepare_corpora(targets, cache, _say)
     try:
@@ -237,7 +237,7 @@ def _keep_corpora(targets: Targets, store: Store, cache: Path) -> None:
 
 def _keep_codebooks(targets: Targets, workspace: Workspace) -> None:
     """Copy the converted codebooks of the grid into the store, where their trials look."""
-    from sweeps.codebooks import keep_released
+    from sweeps.plan.codebooks import keep_released
 
     for released in filter(None, targets.codebooks):
         try:
@@ -249,7 +249,7 @@ def _keep_codebooks(targets: Targets, workspace: Workspace) -> None:
 
 def _keep_speeds(store: Store, before: set[str], cache: Path) -> None:
     """Remember how fast the trials of this run were, for the plans of other studies."""
-    from sweeps.ladder import Speeds
+    from sweeps.plan.ladder import Speeds
 
     Speeds(cache).learn([r for r in store.trainings() if r["id"] not in before], save=True)
 

@@ -28,7 +28,7 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def trials_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache with the corpus and the codebook of the small trials, prepared once."""
-    from tests.training.trials import prepare
+    from tests.scaling.training.trials import prepare
 
     cache = tmp_path_factory.mktemp("trials")
     prepare(cache)

@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 import torch
 
-from scaling.corpora.convert import convert
-from scaling.corpora.label_sets import choose
-from scaling.corpora.signal import preset, quantise
-from scaling.corpora.sources.base import Recording
+from scaling.corpora.format.splits import nested_subset
+from scaling.corpora.prepare.convert import convert
+from scaling.corpora.signals.presets import preset, quantise
 from scaling.corpora.sources.ptbxl import open_source
-from scaling.corpora.splits import nested_subset
+from scaling.corpora.sources.read.base import Recording
 from scaling.corpora.virtual.cohorts import COHORTS, make_records
+from scaling.data.label_sets import choose
 from scaling.evaluation.held_out import mean_and_se
 from scaling.evaluation.linear_probe import Features, fit_probe
 from scaling.evaluation.metrics import f1_thresholds, label_metrics, macro_auroc, macro_auroc_se
@@ -37,12 +37,12 @@ from scaling.objectives.supervised import OBJECTIVE, loss, loss_per_record
 from scaling.records.patients import Resamples
 from scaling.simulated import expected_loss, expected_shifted_loss, noise
 from scaling.training.trainer import initial_model
-from tests.corpora.beats import ecg
-from tests.corpora.layout import write
-from tests.corpora.sources import WRITERS, numbers
-from tests.objectives.golden import first_losses, untrained_features
-from tests.test_identity import TRAINING
-from tests.training.test_loop import RECIPE, run, toy_split
+from tests.scaling.corpora.beats import ecg
+from tests.scaling.corpora.layout import write
+from tests.scaling.corpora.writers import WRITERS, numbers
+from tests.scaling.objectives.golden import first_losses, untrained_features
+from tests.scaling.test_identity import TRAINING
+from tests.scaling.training.test_loop import RECIPE, run, toy_split
 
 Numbers = list[float]
 

@@ -74,7 +74,7 @@ class Overfitting(ProductLaw):
     """delta(N, D) = c * N^p / D^q.
 
     delta = (L(N, D) - L(N, inf)) / L(N, inf), the extent of overfitting of S1, Eq. S.8, which
-    ``analysis.overfitting.extent`` takes from a fit. A joint law with exponent beta has q = beta
+    ``analysis.questions.extent`` takes from a fit. A joint law with exponent beta has q = beta
     and p between 0 and alpha; runs that collapse onto one curve have delta a function of
     D / N^(p/q) alone. Source: Kaplan et al. 2020 (arXiv 2001.08361), section 4.2; S1, Eq. S.8.
     """
@@ -99,8 +99,8 @@ class EffectiveData(ProductLaw):
     """D_T(D, N) = k * D^alpha * N^beta.
 
     D_T is the effective data transferred: how many more records a model trained from scratch
-    needs to reach the loss of one fine-tuned on D records; ``analysis.transferred`` measures it.
-    N is the number of backbone parameters. S1 finds beta < 0.
+    needs to reach the loss of one fine-tuned on D records; ``analysis.questions.transferred``
+    measures it. N is the number of backbone parameters. S1 finds beta < 0.
     Source: Hernandez et al. 2021 (arXiv 2102.01293), Eq. 1.1; S1, Eq. S.9.
     """
 

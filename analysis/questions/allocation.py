@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 from typing import final
 
-from analysis.allocation import allocate
-from analysis.allocation_result import Allocation
-from analysis.allocation_rows import Data
-from analysis.compute_model import ComputeModel, compute_model
+from analysis.compute.allocation import allocate
+from analysis.compute.allocation_result import Allocation
+from analysis.compute.cost import ComputeModel, compute_model
+from analysis.compute.rows import Data
+from analysis.fit.result import Fit
 from analysis.published import s1
-from analysis.questions.additive import Additive, doubt
 from analysis.questions.answer import Line, Question
-from analysis.questions.quantity import Quantity
-from analysis.result import Fit
-from analysis.tables import number
+from analysis.questions.evidence.additive import Additive, doubt
+from analysis.questions.evidence.quantity import Quantity
+from analysis.text.fits import number
 
 
 @final
@@ -81,7 +81,7 @@ def allocation_split(
     """Share of a marginal log-increase of compute that goes to data.
 
     Minimising A / N^alpha + B / D^beta at fixed N D gives D ~ C^(alpha / (alpha + beta)) (Hoffmann
-    et al. 2022; S1, Eq. S.7). Where C grows otherwise, see ``analysis.allocation``.
+    et al. 2022; S1, Eq. S.7). Where C grows otherwise, see ``analysis.compute.allocation``.
 
     Args:
         fit: of ``chinchilla`` or ``tied``.

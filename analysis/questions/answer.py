@@ -8,10 +8,10 @@ from abc import abstractmethod
 
 import pandas as pd
 
-from analysis.loglog import UNKNOWN
-from analysis.questions.quantity import Quantity
-from analysis.shown import Card, Estimate, Shown
-from analysis.uncertainty import Interval
+from analysis.fit.intervals import Interval
+from analysis.fit.loglog import UNKNOWN
+from analysis.questions.evidence.quantity import Quantity
+from analysis.text.card import Card, Estimate, Shown
 
 NO_ANSWER = "no answer: "
 

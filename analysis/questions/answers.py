@@ -10,20 +10,20 @@ from typing import final
 
 import pandas as pd
 
-from analysis.findings.configurations import Configuration, configurations, shared_tasks
-from analysis.questions.additive import AXES
 from analysis.questions.allocation import allocation_split
 from analysis.questions.answer import Question
 from analysis.questions.comparing import compare_transfer
 from analysis.questions.crossing import crossover
 from analysis.questions.effective_data import transferred
+from analysis.questions.evidence.additive import AXES
+from analysis.questions.evidence.configurations import Configuration, configurations, shared_tasks
 from analysis.questions.excess import reduction
 from analysis.questions.exponents import efficiency
 from analysis.questions.overfitting import collapse, data_needed, extent
 from analysis.questions.reaching import parity
 from analysis.questions.transfer import TransferEfficiency, transfer_efficiency
 from analysis.questions.transfer_runs import STAGE
-from analysis.tables import interval, number
+from analysis.text.fits import interval, number
 
 TOLERANCE = 0.1  # extent of overfitting, S1's example
 TRAINED_ON = "task trained on"

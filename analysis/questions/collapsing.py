@@ -14,13 +14,13 @@ from typing import final
 import numpy as np
 import pandas as pd
 
-from analysis.certificate import r_squared
-from analysis.fit import fit_law
+from analysis.fit.certificate import r_squared
+from analysis.fit.fit import fit_law
+from analysis.fit.result import Fit
 from analysis.laws import FloatArray
-from analysis.questions.additive import Additive, doubt
 from analysis.questions.answer import Line, Question
-from analysis.result import Fit
-from analysis.tables import number
+from analysis.questions.evidence.additive import Additive, doubt
+from analysis.text.fits import number
 
 
 @final

@@ -8,7 +8,7 @@ from typing import final
 import numpy as np
 
 from analysis.questions.answer import Line, Question
-from analysis.questions.quantity import Quantity, combined
+from analysis.questions.evidence.quantity import Quantity, combined
 from analysis.questions.transfer import WAYS, TransferEfficiency
 
 

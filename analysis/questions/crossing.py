@@ -9,14 +9,21 @@ from typing import final
 
 import numpy as np
 
+from analysis.fit.result import Fit
 from analysis.laws import FloatArray
 from analysis.laws.base import BoolArray
-from analysis.questions.additive import PLURAL, Additive, Axis, curve_doubt, doubt, together
 from analysis.questions.answer import Line, Question, beyond
-from analysis.questions.quantity import Quantity
-from analysis.questions.roots import crossings, first_is_lower
-from analysis.result import Fit
-from analysis.tables import count, interval, number
+from analysis.questions.evidence.additive import (
+    PLURAL,
+    Additive,
+    Axis,
+    curve_doubt,
+    doubt,
+    together,
+)
+from analysis.questions.evidence.quantity import Quantity
+from analysis.questions.evidence.roots import crossings, first_is_lower
+from analysis.text.fits import count, interval, number
 
 REACH = 100.0  # times outside the data up to which a crossing is looked for
 

@@ -10,11 +10,12 @@ from typing import final
 import numpy as np
 import pandas as pd
 
-from analysis.allocation_rows import Data
-from analysis.fit import fit_law
+from analysis.compute.rows import Data
+from analysis.fit.fit import fit_law
+from analysis.fit.result import Fit
 from analysis.laws import FloatArray
 from analysis.questions.answer import Line, Question
-from analysis.questions.quantity import Quantity, combined
+from analysis.questions.evidence.quantity import Quantity, combined
 from analysis.questions.transfer_runs import (
     TunedRun,
     checked_runs,
@@ -22,8 +23,7 @@ from analysis.questions.transfer_runs import (
     transfer_rows,
     tuned_runs,
 )
-from analysis.result import Fit
-from analysis.tables import number
+from analysis.text.fits import number
 
 REACH = 4.0  # times outside the scratch runs up to which a D_eff counts
 

@@ -6,13 +6,13 @@ import dataclasses
 import math
 from typing import final
 
-from analysis.loglog import UNKNOWN
-from analysis.questions.additive import PLURAL, Additive, Axis, doubt
+from analysis.fit.intervals import Interval
+from analysis.fit.loglog import UNKNOWN
+from analysis.fit.result import Fit
 from analysis.questions.answer import Line, Question
-from analysis.questions.quantity import Quantity
-from analysis.result import Fit
-from analysis.tables import number
-from analysis.uncertainty import Interval
+from analysis.questions.evidence.additive import PLURAL, Additive, Axis, doubt
+from analysis.questions.evidence.quantity import Quantity
+from analysis.text.fits import number
 
 
 @final

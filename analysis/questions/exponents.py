@@ -16,13 +16,13 @@ from typing import final
 
 import numpy as np
 
+from analysis.fit.result import Fit
 from analysis.laws.parameters import EXPONENT
-from analysis.questions.additive import Additive, Axis, doubt
 from analysis.questions.answer import Line, Question
-from analysis.questions.quantity import Quantity, combined, mean
+from analysis.questions.evidence.additive import Additive, Axis, doubt
+from analysis.questions.evidence.quantity import Quantity, combined, mean
 from analysis.questions.ratio import Ratio
 from analysis.questions.reaching import parity
-from analysis.result import Fit
 
 Fits = Mapping[str, Fit | Mapping[str, Fit]]
 

@@ -8,12 +8,12 @@ from typing import final
 
 import numpy as np
 
-from analysis.questions.additive import Additive, doubt, positive
+from analysis.fit.result import Fit
 from analysis.questions.answer import Line, Question, beyond
 from analysis.questions.collapsing import Collapse, collapse
-from analysis.questions.quantity import Quantity
-from analysis.result import Fit
-from analysis.tables import count, number
+from analysis.questions.evidence.additive import Additive, doubt, positive
+from analysis.questions.evidence.quantity import Quantity
+from analysis.text.fits import count, number
 
 __all__ = ["Collapse", "DataNeeded", "Extent", "collapse", "data_needed", "extent"]
 

@@ -6,13 +6,13 @@ import dataclasses
 import math
 from typing import final
 
-from analysis.loglog import UNKNOWN
-from analysis.questions.additive import PLURAL, Axis
+from analysis.fit.intervals import Interval
+from analysis.fit.loglog import UNKNOWN
 from analysis.questions.answer import Line
-from analysis.questions.quantity import Quantity
+from analysis.questions.evidence.additive import PLURAL, Axis
+from analysis.questions.evidence.quantity import Quantity
 from analysis.questions.reaching import Parity
-from analysis.tables import interval, number
-from analysis.uncertainty import Interval
+from analysis.text.fits import interval, number
 
 
 @final

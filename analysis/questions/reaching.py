@@ -9,7 +9,9 @@ from typing import final
 
 import numpy as np
 
-from analysis.questions.additive import (
+from analysis.fit.result import Fit
+from analysis.questions.answer import Line, Question, beyond
+from analysis.questions.evidence.additive import (
     AXES,
     PLURAL,
     Additive,
@@ -19,10 +21,8 @@ from analysis.questions.additive import (
     positive,
     together,
 )
-from analysis.questions.answer import Line, Question, beyond
-from analysis.questions.quantity import Quantity
-from analysis.result import Fit
-from analysis.tables import count, interval, number
+from analysis.questions.evidence.quantity import Quantity
+from analysis.text.fits import count, interval, number
 
 
 @final

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, final
 
 import pandas as pd
 
+from analysis.fit.result import Fit
 from analysis.published import s1
 from analysis.questions.answer import Line, Question
-from analysis.questions.kappa import TaskKappa, task_kappa
-from analysis.questions.quantity import Quantity, mean
-from analysis.result import Fit
-from analysis.tables import number
+from analysis.questions.evidence.kappa import TaskKappa, task_kappa
+from analysis.questions.evidence.quantity import Quantity, mean
+from analysis.text.fits import number
 
 if TYPE_CHECKING:
-    from analysis.findings.configurations import Configuration
+    from analysis.questions.evidence.configurations import Configuration
 
 WAYS = {False: "floors of the joint laws", True: "fitted together"}
 

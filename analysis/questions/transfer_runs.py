@@ -9,13 +9,13 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from analysis.allocation_rows import Data, checked
-from analysis.fit import fit_law
-from analysis.questions.additive import Additive, doubt
+from analysis.compute.rows import Data, checked
+from analysis.fit.fit import fit_law
+from analysis.fit.result import Fit
 from analysis.questions.answer import beyond
-from analysis.questions.quantity import Quantity, combined
-from analysis.result import Fit
-from analysis.selection import mean_over_folds
+from analysis.questions.evidence.additive import Additive, doubt
+from analysis.questions.evidence.quantity import Quantity, combined
+from analysis.studies.rows import mean_over_folds
 from scaling.records.names import USED
 
 STAGE = "finetune"

@@ -34,9 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     if options.bootstrap < 0:
         parser().error("--bootstrap must not be negative")
-    from analysis.files import show
     from analysis.report.content import study_content
     from analysis.report.page import write_figures, write_report
+    from analysis.text.output import show
     from scaling.records.tables import ResultsError
 
     folder: Path = options.folder

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from analysis.allocation import (
+from analysis.checks.choice import LawChoice, choose_law
+from analysis.compute.allocation import (
     Allocation,
     AllocationError,
     Approaches,
@@ -18,14 +19,13 @@ from analysis.allocation import (
     compare_approaches,
     compute_model,
 )
-from analysis.envelope import at_budgets, envelope
-from analysis.envelope_result import Envelope
-from analysis.figures import Picture
-from analysis.fit import fit_law
-from analysis.isoflop import isoflop
-from analysis.isoflop_result import IsoFlop
-from analysis.law_choice import LawChoice, choose_law
-from analysis.result import Fit
+from analysis.compute.envelope import at_budgets, envelope
+from analysis.compute.envelope_result import Envelope
+from analysis.compute.isoflop import isoflop
+from analysis.compute.isoflop_result import IsoFlop
+from analysis.figures.base import Picture
+from analysis.fit.fit import fit_law
+from analysis.fit.result import Fit
 
 BUDGETS = 8
 REFITS = 200  # of envelopes and isoFLOP curves, which are checks of the surface
@@ -73,7 +73,7 @@ class Compute:
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, as plain JSON values."""
-        from analysis.tables import fit_numbers
+        from analysis.text.fits import fit_numbers
 
         return {
             "compute": self.model.to_dict() if self.model else None,

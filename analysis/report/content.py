@@ -11,19 +11,19 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.fit import fit_law
-from analysis.folds import pooled
-from analysis.holdout import Holdout, leave_out_largest
-from analysis.records import Study, study
+from analysis.checks.holdout import Holdout, leave_out_largest
+from analysis.fit.fit import fit_law
+from analysis.fit.result import Fit
 from analysis.report.compute import Compute, compute_of
 from analysis.report.labels import label_cells
 from analysis.report.others import other_tables
 from analysis.report.plan import plan_numbers, provenance
 from analysis.report.tasks import chosen_models, probe_cells
 from analysis.report.transfer import OtherTask, other_tasks
-from analysis.result import Fit
-from analysis.selection import groups, law_rows, titles, trial_rows
-from analysis.tables import fit_numbers, holdout_numbers, plain
+from analysis.studies.folds import pooled
+from analysis.studies.load import Study, study
+from analysis.studies.rows import groups, law_rows, titles, trial_rows
+from analysis.text.fits import fit_numbers, holdout_numbers, plain
 
 SCHEMA = 1
 MARGINALS = ("n_law", "d_law")

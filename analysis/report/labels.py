@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from analysis import figures
+from analysis.figures import base as figures
 from analysis.report.others import SCRATCH, other_rows
 from analysis.report.tasks import PROBE, SCORE, finished, probe_rows
-from analysis.selection import with_names
-from analysis.tables import short
+from analysis.studies.rows import with_names
+from analysis.text.fits import short
 
 CAPTIONS = {
     "labels-finetune": "Held-out test loss of fine-tuned models against those of the same size "

@@ -9,14 +9,14 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from analysis import figures
+from analysis.figures import base as figures
 from analysis.report.content import Content, Group
 from analysis.report.labels import CAPTIONS, label_pictures
 from analysis.report.plan import plan_numbers, provenance
 from analysis.report.tasks import METRICS, probe_tables
 from analysis.report.transfer import transfer_picture
-from analysis.selection import trial_rows
-from analysis.tables import LOSSES, certificate, count, estimates, interval, number
+from analysis.studies.rows import trial_rows
+from analysis.text.fits import LOSSES, certificate, count, estimates, interval, number
 from scaling.records.files import write_whole
 
 PROBE_PICTURES = 4  # families, paradigms and tasks that get figures; more get tables

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from analysis.records import Study
-from analysis.selection import trial_rows
+from analysis.studies.load import Study
+from analysis.studies.rows import trial_rows
 
 
 def plan_numbers(study: Study) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.selection import GROUP, with_names
-from analysis.tables import count, plain
-from analysis.uncertainty import NORMAL, t_quantile
+from analysis.fit.intervals import NORMAL, t_quantile
+from analysis.studies.rows import GROUP, with_names
+from analysis.text.fits import count, plain
 from scaling.records.names import USED
 
 CONFIGURATION = (*GROUP, "size", "N", "D", "lr", "recipe")

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analysis.fit import fit_law
-from analysis.result import Fit
-from analysis.selection import law_rows
+from analysis.fit.fit import fit_law
+from analysis.fit.result import Fit
+from analysis.studies.rows import law_rows
 
 if TYPE_CHECKING:
-    from analysis.figures import Picture
+    from analysis.figures.base import Picture
 
 PANELS = 4
 _FEWEST = 6
@@ -60,8 +60,8 @@ def other_tasks(part: pd.DataFrame, rows: pd.DataFrame, joint: Fit) -> list[Othe
 
 def transfer_picture(tasks: list[OtherTask]) -> Picture:
     """One panel for each of the first four tasks."""
-    from analysis.figures import FLOOR, colours, legend, picture, style
-    from analysis.tables import count, number
+    from analysis.figures.base import FLOOR, colours, legend, picture, style
+    from analysis.text.fits import count, number
 
     shown = tasks[:PANELS]
     with style():

@@ -16,9 +16,9 @@
 import os
 
 from analysis import allocate, fit_law, law_rows, load
-from analysis.allocation import AllocationError, compare_approaches, compute_model
-from analysis.envelope import envelope
-from analysis.isoflop import isoflop
+from analysis.compute.allocation import AllocationError, compare_approaches, compute_model
+from analysis.compute.envelope import envelope
+from analysis.compute.isoflop import isoflop
 
 frame = load(os.environ.get("STUDY", "results/ecg-scaling-virtual"))
 frame = frame[(frame["family"] == "resnet") & (frame["stage"] == "pretrain")]

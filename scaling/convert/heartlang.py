@@ -19,11 +19,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from scaling.convert.checkpoint import ConversionError, read_state
-from scaling.corpora.signal import preset
+from scaling.corpora.signals.presets import preset
 from scaling.identity import LEADS, CorpusSpec
 from scaling.models.vq_hbr import VqHbr
 from scaling.models.vq_sizes import LADDER
-from scaling.training.weights import save_weights
+from scaling.weights.files import save_weights
 
 SIZE = "l4d768k8192"
 PRESET = "heartlang"  # what its training records went through

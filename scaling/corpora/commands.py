@@ -19,7 +19,7 @@ from scaling.corpora.registry import source_info
 from scaling.identity import CorpusSpec
 
 if TYPE_CHECKING:
-    from scaling.corpora.corpus import Corpus
+    from scaling.corpora.format.corpus import Corpus
 
 QUIET_S = 10.0  # between lines of progress where there is no terminal
 
@@ -49,7 +49,7 @@ def spec_of(options: argparse.Namespace) -> CorpusSpec:
             for one that has files.
     """
     from scaling.corpora.errors import CorpusError
-    from scaling.corpora.signal import preset
+    from scaling.corpora.signals.presets import preset
 
     info = source_info(options.source)
     if info.kind == "virtual" and options.root is not None:
@@ -80,7 +80,7 @@ def prepare_source(spec: CorpusSpec, options: argparse.Namespace) -> None:
         CorpusError: as ``prepare.prepare``.
     """
     from scaling.cache import cache_dir
-    from scaling.corpora.prepare import prepare
+    from scaling.corpora.prepare.prepare import prepare
 
     meter = Meter(f"preparing {spec.source}", sys.stderr)
     try:
@@ -109,7 +109,7 @@ def check_corpus(path: Path, against: Path | None = None) -> None:
         CorpusError: names the file that was changed, the patient in two splits, or the training
             record of one corpus that is in the test split of the other.
     """
-    from scaling.corpora.corpus import Corpus
+    from scaling.corpora.format.corpus import Corpus
 
     corpus = Corpus.open(path)
     corpus.verify()
@@ -121,7 +121,7 @@ def check_corpus(path: Path, against: Path | None = None) -> None:
 
 def _compare(corpus: Corpus, other: Corpus) -> None:
     """Print the recordings that two corpora share, and refuse those that leak."""
-    from scaling.corpora.overlap import check_no_leak, overlap
+    from scaling.corpora.quality.overlap import check_no_leak, overlap
 
     shared = overlap(corpus, other)
     if shared:
@@ -139,8 +139,8 @@ def show_record(path: Path, record: str, out: Path | None) -> None:
     Raises:
         CorpusError: not a corpus, no such record, or another format asked for.
     """
-    from scaling.corpora.corpus import Corpus
-    from scaling.corpora.show import show
+    from scaling.corpora.format.corpus import Corpus
+    from scaling.corpora.quality.show import show
 
     target = out or Path(record.replace("/", "-") + ".png")
     if target.suffix != ".png":
@@ -155,15 +155,15 @@ def download_source(name: str, out: Path) -> None:
     Raises:
         CorpusError: not open, or a file cannot be fetched whole.
     """
-    from scaling.corpora.download import run
+    from scaling.corpora.download.physionet import run
 
     _say(str(run(source_info(name), out)))
 
 
 def print_report(folder: Path) -> None:
     """Print the rows of ``quality.csv`` that found something, and where the page is."""
-    from scaling.corpora.folder import PAGE
-    from scaling.corpora.quality import read_report
+    from scaling.corpora.format.folder import PAGE
+    from scaling.corpora.quality.report import read_report
 
     head, *rows = read_report(folder)
     shown = [head, *(row for row in rows if row[1] != "0")]

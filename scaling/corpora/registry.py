@@ -14,8 +14,8 @@ from typing import Any
 
 from scaling.corpora.catalogue import SOURCES, SourceInfo
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.signal import preset
-from scaling.corpora.sources.base import Source, Summary
+from scaling.corpora.signals.presets import preset
+from scaling.corpora.sources.read.base import Source, Summary
 from scaling.identity import CorpusSpec
 from scaling.records.names import nearest
 
@@ -88,7 +88,7 @@ def _opened(info: SourceInfo, spec: CorpusSpec, root: Path | None) -> Source:
     if info.kind != "files" or not sizes:
         source: Source = reader.open_source(spec, root)
         return source
-    from scaling.corpora.sources.listed import ListedSource
+    from scaling.corpora.sources.read.listed import ListedSource
 
     found = reader.open_source(dataclasses.replace(spec, fold=0), root)
     assert isinstance(found, ListedSource), f"{spec.source} lists no records to choose among"
@@ -181,7 +181,7 @@ class Summaries:
             self._opened[key] = open_source(*key)
         source = self._opened[key]
         if spec.fold:
-            from scaling.corpora.sources.listed import ListedSource
+            from scaling.corpora.sources.read.listed import ListedSource
 
             assert isinstance(source, ListedSource), f"{info.name} has folds but lists no records"
             source = source.tested_on(spec.fold, info.folds)
@@ -212,8 +212,8 @@ def describe(spec: CorpusSpec, task: str, cache: Path, root: Path | None) -> dic
     check_task(info, task)
     if info.kind == "simulated":
         return _describe_simulated(spec, task)
-    from scaling.corpora.corpus import Corpus
-    from scaling.corpora.prepare import corpus_folder
+    from scaling.corpora.format.corpus import Corpus
+    from scaling.corpora.prepare.prepare import corpus_folder
 
     corpus = Corpus.open(corpus_folder(spec if spec.fingerprint else resolve(spec, root), cache))
     return {"source": spec.source, "task": task, **corpus.describe(task)}

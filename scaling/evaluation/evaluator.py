@@ -12,6 +12,9 @@ from typing import Any
 
 import torch
 
+from scaling.data import memory
+from scaling.data.batches import open_corpus
+from scaling.data.device import device_name, pick_device
 from scaling.evaluation.measure import Row, thresholds_of
 from scaling.evaluation.own_head import measure_own_head
 from scaling.evaluation.predictions import save_predictions
@@ -22,11 +25,8 @@ from scaling.identity import Evaluation, Training
 from scaling.provenance import corpus_name, evaluation_record, failed_evaluation
 from scaling.records.files import reraise_storage
 from scaling.records.names import HELD_OUT, TRAJECTORY
-from scaling.training import memory
-from scaling.training.data import open_corpus
-from scaling.training.device import device_name, pick_device
 from scaling.training.run import evaluated_steps
-from scaling.training.weights import WeightsError
+from scaling.weights.files import WeightsError
 from scaling.workspace import Workspace
 
 Record = dict[str, Any]

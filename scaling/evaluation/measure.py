@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scaling.corpora.corpus import Corpus
+from scaling.corpora.format.corpus import Corpus
 from scaling.evaluation.held_out import mean_and_se
 from scaling.evaluation.metrics import f1_thresholds, is_single_label, label_metrics, macro_auroc_of
 from scaling.records.patients import Estimate, Resamples

@@ -7,8 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from scaling.corpora.corpus import Corpus
-from scaling.corpora.label_sets import columns
+from scaling.corpora.format.corpus import Corpus
+from scaling.data.batches import Split, predict, split_of
+from scaling.data.label_sets import columns
 from scaling.evaluation.measure import (
     MEASURED,
     Row,
@@ -25,7 +26,6 @@ from scaling.objectives.base import Objective
 from scaling.objectives.labels import LabelObjective
 from scaling.objectives.supervised import loss_per_record
 from scaling.records.patients import Estimate, Resamples
-from scaling.training.data import Split, predict, split_of
 from scaling.training.selection import training_rows
 
 TRAIN_RECORDS = 1024  # of those trained on, for the gap between training and validation

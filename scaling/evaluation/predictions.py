@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scaling.corpora.corpus import Corpus
+from scaling.corpora.format.corpus import Corpus
 from scaling.evaluation.measure import MEASURED, Scored
 from scaling.records.files import write_whole
 

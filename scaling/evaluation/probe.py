@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from scaling.corpora.corpus import Corpus
-from scaling.corpora.splits import SPLITS, labelled_subset
+from scaling.corpora.format.corpus import Corpus
+from scaling.corpora.format.splits import SPLITS, labelled_subset
+from scaling.data.batches import measured, unlabelled
 from scaling.evaluation.linear_probe import Features, fit_probe
 from scaling.evaluation.measure import MEASURED, Row, Scored, estimate_row, label_rows, split_rows
 from scaling.identity import Evaluation
 from scaling.objectives.supervised import loss_per_record
 from scaling.records.patients import Estimate
-from scaling.training.data import measured, unlabelled
 
 NO_INTERVAL = float("nan")
 

@@ -9,15 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scaling.alike import differences, signal_differences
+from scaling.compatible import differences, signal_differences
 from scaling.cost import training_flops
 from scaling.identity import CorpusSpec, Training
 from scaling.models import families
 from scaling.objectives.base import Context, Objective
 from scaling.objectives.registry import objective_of
 from scaling.provenance import corpus_name
-from scaling.training.parents import BACKBONE, frozen_parents
-from scaling.training.weights import WeightsError, load_weights
+from scaling.weights.files import WeightsError, load_weights
+from scaling.weights.parents import BACKBONE, frozen_parents
 from scaling.workspace import Workspace
 
 Record = dict[str, Any]

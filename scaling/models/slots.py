@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.corpora.corpus import Corpus
+from scaling.corpora.format.corpus import Corpus
 from scaling.models import transformer_sizes, vq_sizes
 from scaling.models.transformer_sizes import TOKEN_WIDTH
 

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from scaling.data.batches import Batch, Split
 from scaling.identity import Training
-from scaling.training.data import Batch, Split
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from scaling.data.batches import Batch, Split
 from scaling.objectives.base import Context
 from scaling.objectives.labels import LabelObjective
-from scaling.training.data import Batch, Split
 
 
 def loss_per_record(logits_BC: Tensor, labels_BC: Tensor) -> Tensor:

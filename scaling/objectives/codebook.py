@@ -17,6 +17,7 @@ import dataclasses
 import torch
 from torch import Tensor, nn
 
+from scaling.data.batches import Batch, Split, measured
 from scaling.identity import Recipe
 from scaling.models.codebook import KMEANS_PER_CODE
 from scaling.models.families import problem
@@ -24,7 +25,6 @@ from scaling.models.heartbeats import Heartbeats, Part, put_back, tokenize
 from scaling.models.vq_hbr import Reconstruction, VqHbr
 from scaling.objectives.base import Context
 from scaling.objectives.registry import OBJECTIVES
-from scaling.training.data import Batch, Split, measured
 
 HELD_OUT_BATCH = 64  # records at once: cosines to 8,192 codes are many
 

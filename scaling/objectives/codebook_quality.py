@@ -7,10 +7,10 @@ import warnings
 import torch
 from torch import Tensor
 
+from scaling.data.batches import Split
 from scaling.models.heartbeats import tokenize
 from scaling.models.vq_hbr import VqHbr
 from scaling.objectives.codebook import HELD_OUT_BATCH
-from scaling.training.data import Split
 
 BEATS_PER_CODE = 200  # training heartbeats plain k-means is given for each centre, at most
 ROUNDS = 25

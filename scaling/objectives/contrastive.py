@@ -29,10 +29,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from scaling.data.batches import Batch, Split, predict
 from scaling.models.families import build
 from scaling.objectives.base import Context
 from scaling.objectives.registry import OBJECTIVES
-from scaling.training.data import Batch, Split, predict
 
 SEGMENTS = 2
 PROJECTION = 128

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
+from scaling.data.batches import Batch
 from scaling.models.classifier import Classifier
 from scaling.objectives.base import Context
 from scaling.objectives.labels import LabelObjective
 from scaling.objectives.registry import OBJECTIVES
-from scaling.training.data import Batch
 
 
 class Logits(NamedTuple):

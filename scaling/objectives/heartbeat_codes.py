@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from scaling.data.batches import Batch, Split, StreamedSplit, measured
 from scaling.models.heartbeats import Heartbeats, Part, put_back, tokenize
 from scaling.models.transformer_sizes import LADDER
 from scaling.objectives.base import Context
 from scaling.objectives.registry import OBJECTIVES
-from scaling.training.data import Batch, Split, StreamedSplit, measured
 
 PADDING = -1  # in place of a code
 KEPT = 8  # splits whose codes are kept: 2 MB each for 8,192 records of 128 heartbeats

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from scaling.data.batches import Batch, Split, predict
 from scaling.models.classifier import Classifier
 from scaling.objectives.base import Context
-from scaling.training.data import Batch, Split, predict
 
 
 def prior_logits(labels_NC: Tensor) -> Tensor:

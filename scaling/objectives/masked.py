@@ -27,13 +27,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from scaling.data.batches import Batch, Split, measured
 from scaling.models.families import build
 from scaling.models.heartbeats import Part
 from scaling.models.transformer import EcgTransformer
 from scaling.objectives.base import Context
 from scaling.objectives.heartbeat_codes import PADDING, Codebook, check_codebook, codes_of
 from scaling.objectives.registry import OBJECTIVES
-from scaling.training.data import Batch, Split, measured
 
 CODES = "codes"  # name in ``Split.extra``
 # Records at once when held out: 128 hidden tokens of each against 8,192 codes are 268 MB.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from scaling.data.batches import Batch
 from scaling.objectives.labels import LabelObjective
-from scaling.training.data import Batch
 
 
 def loss(logits_BC: Tensor, labels_BC: Tensor) -> Tensor:

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from scaling.cost import count_training
+from scaling.data.batches import Batch, Split
+from scaling.data.order import Order
 from scaling.identity import Training
 from scaling.objectives.base import Context, Objective
 from scaling.objectives.registry import OBJECTIVES, default_objective, objective_of
 from scaling.records.record import PARAMETER_GROUPS
-from scaling.training.data import Batch, Split
-from scaling.training.order import Order
 
 STEPS = 30
 BATCH = 16

@@ -7,9 +7,9 @@ from typing import NoReturn
 import torch
 from torch import Tensor, nn
 
+from scaling.data.batches import Batch, Split
 from scaling.models.families import build
 from scaling.objectives.base import Context
-from scaling.training.data import Batch, Split
 
 
 class Untrained(nn.Module):

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from torch import nn
 
+from scaling.data.batches import Split
 from scaling.identity import Recipe
 from scaling.objectives.base import Objective
 from scaling.training.checkpoint import Checkpoint
-from scaling.training.data import Split
 from scaling.training.run import Outcome, Run, Weights
 
 Keep = Callable[[int, Weights], None]

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from scaling.cost import training_flops
+from scaling.data.batches import Split
+from scaling.data.order import Order
 from scaling.evaluation.held_out import mean_and_se
 from scaling.identity import Recipe
 from scaling.objectives.base import Objective
 from scaling.training.checkpoint import State
-from scaling.training.data import Split
-from scaling.training.order import Order
 from scaling.training.schedule import learning_rate
 
 EXPLODED = 10.0  # times its first value: a loss above that is not coming back

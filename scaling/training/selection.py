@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from scaling.corpora.corpus import Corpus
-from scaling.corpora.label_sets import choose
-from scaling.corpora.splits import labelled_subset
+from scaling.corpora.format.corpus import Corpus
+from scaling.corpora.format.splits import labelled_subset
+from scaling.data import memory
+from scaling.data.batches import Split, split_of
+from scaling.data.label_sets import choose
 from scaling.identity import Training
 from scaling.models.slots import describe, heartbeats_lost, slots_of
 from scaling.objectives.labels import empty_classes
-from scaling.training import memory
-from scaling.training.data import Split, split_of
 
 CURVE_TEST_RECORDS = 1024  # records of the test split whose loss the curve has
 

@@ -11,19 +11,19 @@ import torch
 from torch import nn
 
 from scaling.cost import Counts, count_training, training_flops
+from scaling.data import memory
+from scaling.data.batches import EVAL_BATCH, Split, open_corpus
+from scaling.data.device import bf16_note, device_name, pick_device
 from scaling.identity import Evaluation, Training
 from scaling.objectives.base import Context, Objective
 from scaling.objectives.registry import OBJECTIVES, objective_of
 from scaling.provenance import corpus_name, run_columns, training_record
-from scaling.training import memory
 from scaling.training.checkpoint import Checkpoint, State
-from scaling.training.data import EVAL_BATCH, Split, open_corpus
-from scaling.training.device import bf16_note, device_name, pick_device
 from scaling.training.loop import train
-from scaling.training.parents import BACKBONE, frozen, parents_of, start_from
 from scaling.training.run import Outcome, Run, Weights, evaluated_steps
 from scaling.training.selection import Selection, select
-from scaling.training.weights import save_weights
+from scaling.weights.files import save_weights
+from scaling.weights.parents import BACKBONE, frozen, parents_of, start_from
 from scaling.workspace import Workspace
 
 Record = dict[str, Any]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from analysis import fit_law
+from analysis.fit.result import Fit
 from analysis.laws import FloatArray, get
-from analysis.result import Fit
 
 GRID = np.array([(n, d) for n in np.geomspace(2e3, 2e5, 5) for d in np.geomspace(512, 8192, 5)])
 HOME = (0.12, 20.0, 0.7, 70.0, 1.1)

@@ -11,10 +11,10 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from analysis.allocation import ComputeModel
+from analysis.compute.allocation import ComputeModel
+from analysis.fit.intervals import Interval
+from analysis.fit.result import Fit
 from analysis.laws import FloatArray, get
-from analysis.result import Fit
-from analysis.uncertainty import Interval
 
 EPOCH = (1.8172181046, 477.82591125, 0.3473105042, 2143.4173258, 0.3671724317)
 SKEWED = (1.5, 300.0, 0.5, 900.0, 0.3)

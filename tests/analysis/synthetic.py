@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.laws import get
-from analysis.records import load
+from analysis.studies.load import load
 from scaling.records.schema import EVALUATIONS, TRIALS, names
 
 THETA = np.array([0.25, 1.2, 0.35, 2.0, 0.4])

@@ -9,7 +9,7 @@ import pytest
 from scaling.identity import Job
 from scaling.records.record import read_record
 from scaling.workspace import Workspace
-from sweeps.executors import Executor, JobEvent
+from sweeps.drive.executors import Executor, JobEvent
 from tests.sweeps.conftest import GRID, WriteGrid
 from tests.sweeps.study import plan_of
 

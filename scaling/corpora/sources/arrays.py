@@ -13,20 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.amplitude import check_amplitude
-from scaling.corpora.sources.array_files import ArrayFile, open_array, probe
-from scaling.corpora.sources.columns import table_digest, whole
-from scaling.corpora.sources.described import Description, read_description, read_entries
-from scaling.corpora.sources.described_keys import texts
-from scaling.corpora.sources.listed import Entry
-from scaling.corpora.sources.remarked import RemarkedSource
-from scaling.corpora.sources.tables import fingerprint, inside
+from scaling.corpora.sources.described.dataset import Description, read_description, read_entries
+from scaling.corpora.sources.described.keys import texts
+from scaling.corpora.sources.read.amplitude import check_amplitude
+from scaling.corpora.sources.read.arrays import ArrayFile, open_array, probe
+from scaling.corpora.sources.read.columns import table_digest, whole
+from scaling.corpora.sources.read.listed import Entry
+from scaling.corpora.sources.read.remarked import RemarkedSource
+from scaling.corpora.sources.read.tables import fingerprint, inside
 from scaling.identity import CorpusSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from scaling.corpora.sources.base import Recording
+    from scaling.corpora.sources.read.base import Recording
 
 OWN = ("signals", "dataset", "axes", "fs_hz", "leads", "units", "scale")
 AXES = (("records", "leads", "samples"), ("records", "samples", "leads"), ("records", "samples"))
@@ -113,7 +113,7 @@ def _entries(
 
 def _layout(description: Description) -> Layout:
     """Check the keys that say how a row is read."""
-    from scaling.corpora.leads import lead_positions
+    from scaling.corpora.signals.leads import lead_positions
 
     own = description.own
     if absent := [key for key in ("signals", "axes", "fs_hz", "leads", "units") if key not in own]:
@@ -202,7 +202,7 @@ class ArrayReader:
 
         import numpy as np
 
-        from scaling.corpora.sources.base import Recording
+        from scaling.corpora.sources.read.base import Recording
 
         starts = list(itertools.accumulate(self.lengths, initial=0))
         at = bisect.bisect_right(starts, entry.where) - 1

@@ -17,18 +17,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.headers import Annotated, read_headers, unusual_gains
-from scaling.corpora.sources.listed import Entry, check_entries
-from scaling.corpora.sources.published_splits import stratified
-from scaling.corpora.sources.remarked import RemarkedSource
-from scaling.corpora.sources.snomed import (
+from scaling.corpora.sources.read.headers import Annotated, read_headers, unusual_gains
+from scaling.corpora.sources.read.listed import Entry, check_entries
+from scaling.corpora.sources.read.published_splits import stratified
+from scaling.corpora.sources.read.remarked import RemarkedSource
+from scaling.corpora.sources.read.snomed import (
     LITEHEART_CLASSES,
     SCORED,
     SCORED_CLASSES,
     class_index,
     positives,
 )
-from scaling.corpora.sources.wfdb16 import RecordReader
+from scaling.corpora.sources.read.wfdb16 import RecordReader
 from scaling.identity import CorpusSpec
 
 NO_PATIENTS = "patients are not published: every record counts as one patient"

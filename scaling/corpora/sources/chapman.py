@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.amplitude import check_amplitude
-from scaling.corpora.sources.base import Recording
-from scaling.corpora.sources.listed import Entry, check_entries
-from scaling.corpora.sources.published_splits import stratified
-from scaling.corpora.sources.remarked import RemarkedSource
-from scaling.corpora.sources.tables import file_sizes, fingerprint, inside, patient_number
+from scaling.corpora.sources.read.amplitude import check_amplitude
+from scaling.corpora.sources.read.base import Recording
+from scaling.corpora.sources.read.listed import Entry, check_entries
+from scaling.corpora.sources.read.published_splits import stratified
+from scaling.corpora.sources.read.remarked import RemarkedSource
+from scaling.corpora.sources.read.tables import file_sizes, fingerprint, inside, patient_number
 from scaling.identity import LEADS, CorpusSpec
 
 DIAGNOSTICS = "Diagnostics.xlsx"

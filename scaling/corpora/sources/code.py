@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING
 
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.sources.code_labels import CLASSES, SEXES, code_labels
-from scaling.corpora.sources.columns import read_columns, table_digest, whole, years
-from scaling.corpora.sources.listed import Entry, ListedSource, check_entries
-from scaling.corpora.sources.listing import present_records
-from scaling.corpora.sources.tables import fingerprint, inside
+from scaling.corpora.sources.read.columns import read_columns, table_digest, whole, years
+from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
+from scaling.corpora.sources.read.listing import present_records
+from scaling.corpora.sources.read.tables import fingerprint, inside
 from scaling.identity import CorpusSpec
 
 if TYPE_CHECKING:
-    from scaling.corpora.sources.base import Recording
+    from scaling.corpora.sources.read.base import Recording
 
 ANNOTATIONS = "annotations.csv"
 RECORDS = "RECORDS.txt"
@@ -56,7 +56,7 @@ class CodeReader:
         Raises:
             CorpusError: the files cannot be read.
         """
-        from scaling.corpora.sources.wfdb16 import read_record
+        from scaling.corpora.sources.read.wfdb16 import read_record
 
         return read_record(self.folder / _stem(entry), None)
 
@@ -143,7 +143,7 @@ def _read_annotations(
 
     Those found in ``places`` are taken out of it; the others have no place.
     """
-    from scaling.corpora.splits import hashed_split
+    from scaling.corpora.format.splits import hashed_split
 
     entries = []
     ageless = 0

@@ -22,9 +22,9 @@ from pathlib import Path, PurePosixPath
 from scaling.corpora.errors import CorpusError, shown
 from scaling.corpora.sources.code_labels import CLASSES, code_labels
 from scaling.corpora.sources.code_tracings import TracingsReader, read_exam_ids
-from scaling.corpora.sources.columns import flag, read_columns, table_digest, whole, years
-from scaling.corpora.sources.listed import Entry, ListedSource, check_entries
-from scaling.corpora.sources.tables import fingerprint, inside
+from scaling.corpora.sources.read.columns import flag, read_columns, table_digest, whole, years
+from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
+from scaling.corpora.sources.read.tables import fingerprint, inside
 from scaling.identity import LEADS, CorpusSpec
 
 EXAMS = "exams.csv"
@@ -104,7 +104,7 @@ def _place(
 
 def _read_exams(path: Path) -> Exams:
     """Part -> exam id -> its entry, which has no place yet."""
-    from scaling.corpora.splits import hashed_split
+    from scaling.corpora.format.splits import hashed_split
 
     exams: Exams = {}
     seen: set[int] = set()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from scaling.corpora.sources.columns import flag
+from scaling.corpora.sources.read.columns import flag
 
 CLASSES = ("1dAVb", "RBBB", "LBBB", "SB", "AF", "ST")
 SEXES = {"F": "female", "M": "male", "": None}

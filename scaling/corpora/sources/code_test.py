@@ -20,9 +20,9 @@ from pathlib import Path
 from scaling.corpora.errors import CorpusError, shown
 from scaling.corpora.sources.code_labels import CLASSES, SEXES, code_labels
 from scaling.corpora.sources.code_tracings import TracingsReader, count_tracings
-from scaling.corpora.sources.columns import read_columns, table_digest, years
-from scaling.corpora.sources.listed import Entry, ListedSource
-from scaling.corpora.sources.tables import fingerprint
+from scaling.corpora.sources.read.columns import read_columns, table_digest, years
+from scaling.corpora.sources.read.listed import Entry, ListedSource
+from scaling.corpora.sources.read.tables import fingerprint
 from scaling.identity import CorpusSpec
 
 TRACINGS = "ecg_tracings.hdf5"

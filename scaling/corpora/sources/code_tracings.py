@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.corpora.errors import CorpusError, UnusableError
-from scaling.corpora.sources.amplitude import check_amplitude
-from scaling.corpora.sources.listed import Entry
+from scaling.corpora.sources.read.amplitude import check_amplitude
+from scaling.corpora.sources.read.listed import Entry
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from scaling.corpora.sources.base import Recording
+    from scaling.corpora.sources.read.base import Recording
 
 FS_HZ = 400
 SAMPLES = 4096
@@ -49,7 +49,7 @@ class TracingsReader:
         """
         import numpy as np
 
-        from scaling.corpora.sources.base import Recording
+        from scaling.corpora.sources.read.base import Recording
 
         name, row = entry.where
         path = self.root / name
@@ -92,7 +92,7 @@ def count_tracings(path: Path) -> int:
     Raises:
         CorpusError: not HDF5, truncated, without such a dataset, or of another shape or type.
     """
-    from scaling.corpora.sources.hdf5 import open_dataset
+    from scaling.corpora.sources.read.hdf5 import open_dataset
 
     dataset = open_dataset(path, "tracings")
     try:
@@ -118,7 +118,7 @@ def read_exam_ids(path: Path) -> NDArray[Any]:
     """
     import numpy as np
 
-    from scaling.corpora.sources.hdf5 import open_dataset
+    from scaling.corpora.sources.read.hdf5 import open_dataset
 
     rows = count_tracings(path)
     dataset = open_dataset(path, "exam_id")
@@ -145,7 +145,7 @@ def _changed_ns(path: Path) -> int:
 @functools.lru_cache(maxsize=1)
 def _block(path: Path, start: int, changed_ns: int) -> NDArray[Any]:
     """Rows ``start`` to ``start + BLOCK`` (fewer at the end) in one read."""
-    from scaling.corpora.sources.hdf5 import open_dataset
+    from scaling.corpora.sources.read.hdf5 import open_dataset
 
     dataset = open_dataset(path, "tracings")
     try:

@@ -18,13 +18,17 @@ from pathlib import Path
 
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.sources.cpsc_original import REFERENCE, find_reference, open_original
-from scaling.corpora.sources.headers import read_headers, unusual_gains
-from scaling.corpora.sources.listed import Entry, check_entries
-from scaling.corpora.sources.published_splits import PublishedSplit, published_split, stratified
-from scaling.corpora.sources.remarked import RemarkedSource
-from scaling.corpora.sources.snomed import class_index, positives
-from scaling.corpora.sources.tables import file_sizes
-from scaling.corpora.sources.wfdb16 import RecordReader
+from scaling.corpora.sources.read.headers import read_headers, unusual_gains
+from scaling.corpora.sources.read.listed import Entry, check_entries
+from scaling.corpora.sources.read.published_splits import (
+    PublishedSplit,
+    published_split,
+    stratified,
+)
+from scaling.corpora.sources.read.remarked import RemarkedSource
+from scaling.corpora.sources.read.snomed import class_index, positives
+from scaling.corpora.sources.read.tables import file_sizes
+from scaling.corpora.sources.read.wfdb16 import RecordReader
 from scaling.identity import CorpusSpec
 
 CODES = {  # class -> its code in the Challenge's copy; PVC is not one of the scored codes

@@ -13,11 +13,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.amplitude import check_amplitude
-from scaling.corpora.sources.base import CHUNK, Chunk, Recording, Rows
-from scaling.corpora.sources.listed import Entry, ListedChunk, check_entries
-from scaling.corpora.sources.remarked import RemarkedSource
-from scaling.corpora.sources.tables import file_sizes, fingerprint, patient_number, read_table
+from scaling.corpora.sources.read.amplitude import check_amplitude
+from scaling.corpora.sources.read.base import CHUNK, Chunk, Recording, Rows
+from scaling.corpora.sources.read.listed import Entry, ListedChunk, check_entries
+from scaling.corpora.sources.read.remarked import RemarkedSource
+from scaling.corpora.sources.read.tables import file_sizes, fingerprint, patient_number, read_table
 from scaling.identity import LEADS
 
 REFERENCE = "REFERENCE.csv"

@@ -20,7 +20,6 @@ import dataclasses
 from pathlib import Path
 
 from scaling.corpora.errors import CorpusError, UnusableError
-from scaling.corpora.sources.base import Recording
 from scaling.corpora.sources.csn_labels import (
     CLASSES,
     CONDITIONS,
@@ -28,11 +27,16 @@ from scaling.corpora.sources.csn_labels import (
     labels_by_code,
     read_conditions,
 )
-from scaling.corpora.sources.headers import Annotated, read_headers, unusual_gains
-from scaling.corpora.sources.listed import Entry, check_entries
-from scaling.corpora.sources.published_splits import PublishedSplit, published_split, stratified
-from scaling.corpora.sources.remarked import RemarkedSource
-from scaling.corpora.sources.wfdb16 import RecordReader
+from scaling.corpora.sources.read.base import Recording
+from scaling.corpora.sources.read.headers import Annotated, read_headers, unusual_gains
+from scaling.corpora.sources.read.listed import Entry, check_entries
+from scaling.corpora.sources.read.published_splits import (
+    PublishedSplit,
+    published_split,
+    stratified,
+)
+from scaling.corpora.sources.read.remarked import RemarkedSource
+from scaling.corpora.sources.read.wfdb16 import RecordReader
 from scaling.identity import CorpusSpec
 
 LAST_CHAPMAN = 10_646

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.tables import read_table
+from scaling.corpora.sources.read.tables import read_table
 
 CONDITIONS = "ConditionNames_SNOMED-CT.csv"
 CLASSES = (

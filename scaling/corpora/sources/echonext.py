@@ -25,16 +25,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.amplitude import check_amplitude
-from scaling.corpora.sources.columns import flag, read_columns, table_digest, years
-from scaling.corpora.sources.listed import Entry, ListedSource, check_entries
-from scaling.corpora.sources.tables import fingerprint, patient_number
+from scaling.corpora.sources.read.amplitude import check_amplitude
+from scaling.corpora.sources.read.columns import flag, read_columns, table_digest, years
+from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
+from scaling.corpora.sources.read.tables import fingerprint, patient_number
 from scaling.identity import LEADS, CorpusSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from scaling.corpora.sources.base import Recording
+    from scaling.corpora.sources.read.base import Recording
 
 FS_HZ = 250
 SHAPE = (1, 2500, 12)
@@ -83,7 +83,7 @@ class EchonextReader:
         """
         import numpy as np
 
-        from scaling.corpora.sources.base import Recording
+        from scaling.corpora.sources.read.base import Recording
 
         split, row = entry.where
         path = self.root / _file(split)

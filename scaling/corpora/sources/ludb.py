@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Literal
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.listed import Entry, check_entries
-from scaling.corpora.sources.remarked import RemarkedSource
-from scaling.corpora.sources.tables import file_sizes, fingerprint, inside, read_table
-from scaling.corpora.sources.wfdb16 import RecordReader
+from scaling.corpora.sources.read.listed import Entry, check_entries
+from scaling.corpora.sources.read.remarked import RemarkedSource
+from scaling.corpora.sources.read.tables import file_sizes, fingerprint, inside, read_table
+from scaling.corpora.sources.read.wfdb16 import RecordReader
 from scaling.identity import LEADS, CorpusSpec
 
 TABLE = "ludb.csv"
@@ -123,7 +123,7 @@ def _classes(cells: Iterator[tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def _entry(row: _Row, classes: Findings) -> Entry:
-    from scaling.corpora.splits import hashed_split
+    from scaling.corpora.format.splits import hashed_split
 
     labels = {}
     for task, found in row.findings.items():

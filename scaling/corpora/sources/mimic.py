@@ -26,15 +26,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.columns import read_columns, table_digest, whole
-from scaling.corpora.sources.listed import Entry, ListedSource, check_entries
-from scaling.corpora.sources.listing import present_records
 from scaling.corpora.sources.mimic_labels import FOLDS, LabelTables, read_labels
-from scaling.corpora.sources.tables import fingerprint, inside
+from scaling.corpora.sources.read.columns import read_columns, table_digest, whole
+from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
+from scaling.corpora.sources.read.listing import present_records
+from scaling.corpora.sources.read.tables import fingerprint, inside
 from scaling.identity import CorpusSpec
 
 if TYPE_CHECKING:
-    from scaling.corpora.sources.base import Recording, Summary
+    from scaling.corpora.sources.read.base import Recording, Summary
 
 FS_HZ = 500
 RECORD_LIST = "record_list.csv"
@@ -54,7 +54,7 @@ class MimicReader:
         Raises:
             CorpusError: the files cannot be read.
         """
-        from scaling.corpora.sources.wfdb16 import read_record
+        from scaling.corpora.sources.read.wfdb16 import read_record
 
         return read_record(self.root / entry.where, FS_HZ)
 

@@ -11,8 +11,8 @@ import dataclasses
 from pathlib import Path
 
 from scaling.corpora.errors import CorpusError, shown
-from scaling.corpora.sources import icd
-from scaling.corpora.sources.columns import read_columns, table_digest, whole, years
+from scaling.corpora.sources.read import icd
+from scaling.corpora.sources.read.columns import read_columns, table_digest, whole, years
 
 DIAGNOSES = "records_w_diag_icd10.csv"
 OUTCOMES = "mds_ed.csv"

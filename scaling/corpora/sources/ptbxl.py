@@ -14,10 +14,10 @@ import functools
 from pathlib import Path
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.columns import years
-from scaling.corpora.sources.listed import Entry, ListedSource, check_entries
-from scaling.corpora.sources.tables import file_sizes, fingerprint, inside, read_table
-from scaling.corpora.sources.wfdb16 import RecordReader
+from scaling.corpora.sources.read.columns import years
+from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
+from scaling.corpora.sources.read.tables import file_sizes, fingerprint, inside, read_table
+from scaling.corpora.sources.read.wfdb16 import RecordReader
 from scaling.identity import CorpusSpec
 
 TASKS = ("superclass", "subclass", "diagnostic", "form", "rhythm", "all")

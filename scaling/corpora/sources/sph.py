@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.amplitude import check_amplitude
-from scaling.corpora.sources.columns import read_columns, table_digest, whole, years
-from scaling.corpora.sources.hdf5 import open_dataset
-from scaling.corpora.sources.listed import Entry, check_entries
-from scaling.corpora.sources.remarked import RemarkedSource
-from scaling.corpora.sources.tables import file_sizes, fingerprint, inside, patient_number
+from scaling.corpora.sources.read.amplitude import check_amplitude
+from scaling.corpora.sources.read.columns import read_columns, table_digest, whole, years
+from scaling.corpora.sources.read.hdf5 import open_dataset
+from scaling.corpora.sources.read.listed import Entry, check_entries
+from scaling.corpora.sources.read.remarked import RemarkedSource
+from scaling.corpora.sources.read.tables import file_sizes, fingerprint, inside, patient_number
 from scaling.identity import LEADS, CorpusSpec
 
 if TYPE_CHECKING:
-    from scaling.corpora.sources.base import Recording
+    from scaling.corpora.sources.read.base import Recording
 
 METADATA, CODES, RECORDS = "metadata.csv", "code.csv", "records"
 ARCHIVE = "records.tar.gz"
@@ -92,7 +92,7 @@ def _read_codes(path: Path) -> tuple[dict[str, str], set[str]]:
 
 
 def _read_metadata(path: Path, primary: list[str], modifiers: set[str]) -> list[Entry]:
-    from scaling.corpora.splits import hashed_split
+    from scaling.corpora.format.splits import hashed_split
 
     index = {code: i for i, code in enumerate(primary)}
     shared: dict[tuple[int, ...], dict[str, tuple[int, ...]]] = {}
@@ -158,7 +158,7 @@ class SphReader:
         """
         import numpy as np
 
-        from scaling.corpora.sources.base import Recording
+        from scaling.corpora.sources.read.base import Recording
 
         name, samples = entry.where
         path = self.root / name

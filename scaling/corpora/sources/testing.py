@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from scaling.corpora.catalogue import SOURCES
+from scaling.corpora.format.splits import SPLITS, check_disjoint
 from scaling.corpora.registry import open_source, resolve
-from scaling.corpora.sources.base import Recording, Rows, Source
-from scaling.corpora.splits import SPLITS, check_disjoint
+from scaling.corpora.sources.read.base import Recording, Rows, Source
 from scaling.identity import CorpusSpec
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.base import CHUNK, Chunk, Order, Recording, Rows, Summary
+from scaling.corpora.sources.read.base import CHUNK, Chunk, Order, Recording, Rows, Summary
 from scaling.identity import LEADS, CorpusSpec
 
 

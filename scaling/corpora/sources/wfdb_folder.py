@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.columns import table_digest
-from scaling.corpora.sources.described import read_description, read_entries
-from scaling.corpora.sources.listed import Entry
-from scaling.corpora.sources.remarked import RemarkedSource
-from scaling.corpora.sources.tables import fingerprint, inside
-from scaling.corpora.sources.wfdb16 import LARGEST_GAIN, LEAST_GAIN, read_record
+from scaling.corpora.sources.described.dataset import read_description, read_entries
+from scaling.corpora.sources.read.columns import table_digest
+from scaling.corpora.sources.read.listed import Entry
+from scaling.corpora.sources.read.remarked import RemarkedSource
+from scaling.corpora.sources.read.tables import fingerprint, inside
+from scaling.corpora.sources.read.wfdb16 import LARGEST_GAIN, LEAST_GAIN, read_record
 from scaling.identity import CorpusSpec
 
 if TYPE_CHECKING:
-    from scaling.corpora.sources.base import Recording
+    from scaling.corpora.sources.read.base import Recording
 
 _FAST = ("16", "16+24")
 _FORMAT = re.compile(r"\d+(?P<several>x\d+)?(:\d+)?(\+\d+)?")
@@ -161,7 +161,7 @@ def _read_other(stem: Path, head: Path) -> Recording:
     import numpy as np
     import wfdb
 
-    from scaling.corpora.sources.base import Recording
+    from scaling.corpora.sources.read.base import Recording
 
     try:
         record = wfdb.rdrecord(str(stem), physical=False)

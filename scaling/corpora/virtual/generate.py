@@ -9,15 +9,15 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from scaling.corpora.virtual.depolarisation import ventricular_qrs_ms
 from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.disorders import ventricular_rhythm
 from scaling.corpora.virtual.findings import FINDINGS
-from scaling.corpora.virtual.heart import VENTRICULAR_QT_MS, Heart, heart, leads
+from scaling.corpora.virtual.heart.depolarisation import ventricular_qrs_ms
+from scaling.corpora.virtual.heart.lead_field import VENTRICULAR_QT_MS, Heart, heart, leads
+from scaling.corpora.virtual.heart.rhythm import Events, events, r_peaks_s
 from scaling.corpora.virtual.latents import Draws, Latents, develop
 from scaling.corpora.virtual.population import SPLITS, Population, patient_of
 from scaling.corpora.virtual.recorder import record
-from scaling.corpora.virtual.rhythm import Events, events, r_peaks_s
 from scaling.corpora.virtual.rng import stream
 from scaling.corpora.virtual.smooth import power
 

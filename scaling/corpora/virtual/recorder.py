@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from scaling.corpora.virtual.device import Device
-from scaling.corpora.virtual.heart import smoothing_s
+from scaling.corpora.virtual.heart.lead_field import smoothing_s
 from scaling.corpora.virtual.latents import Draws
 
 ELECTRODES = 9

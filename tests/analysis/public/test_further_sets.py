@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from analysis import fit_law
-from analysis.isoflop import isoflop
-from analysis.law_choice import choose_law
+from analysis.checks.choice import choose_law
+from analysis.compute.isoflop import isoflop
+from analysis.fit.result import Fit
+from analysis.fit.status import Status
 from analysis.laws import FloatArray, Law, plain_law
-from analysis.result import Fit
-from analysis.status import Status
 from tests.analysis.public.laws import answers, rows
 
 POSITIVE, EXPONENT = (0.0, math.inf), (0.01, 4.0)

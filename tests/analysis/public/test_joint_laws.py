@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from analysis import choose_law, fit_law
+from analysis.fit.status import Status
 from analysis.laws import FloatArray
-from analysis.status import Status
 from tests.analysis.public.laws import answers, extrapolations, rows
 
 EXACT = 1.0182740178e-3  # Epoch's objective, converged

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import learning_curve
+from analysis.checks import learning_curve
 from analysis.laws import FloatArray
 from tests.analysis.public.laws import answers, rows
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from analysis import fit_law
-from analysis.status import Status
-from analysis.together import fit_together
+from analysis.fit.status import Status
+from analysis.fit.together import fit_together
 from tests.analysis.public.laws import answers, rows
 
 
@@ -67,7 +67,7 @@ def test_loss_to_loss_with_known_floors(shared: Path) -> None:
     assert worst < 1e-9
 
 
-@pytest.mark.filterwarnings("ignore::analysis.result.ExtrapolationWarning")
+@pytest.mark.filterwarnings("ignore::analysis.fit.result.ExtrapolationWarning")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
@@ -99,7 +99,7 @@ def test_loss_to_loss_intervals_hold_the_floors_error(
     assert np.mean(width) < 0.06
 
 
-@pytest.mark.filterwarnings("ignore::analysis.result.ExtrapolationWarning")
+@pytest.mark.filterwarnings("ignore::analysis.fit.result.ExtrapolationWarning")
 def test_accuracies_of_larger_models_from_a_held_ceiling(shared: Path) -> None:
     """The default holds the upper end, which no point lies near, and foretells the rest."""
     table = rows(shared, "gadre")
@@ -182,7 +182,7 @@ def test_gadre(shared: Path) -> None:
 
 
 def _check_model(part: pd.DataFrame, model: str, answer: dict[str, float], *fits: object) -> None:
-    from analysis.result import Fit
+    from analysis.fit.result import Fit
 
     law, metric = fits
     assert isinstance(law, Fit) and isinstance(metric, Fit)

@@ -188,6 +188,6 @@ class Cohort:
         workers: int = 1,
     ) -> dict[str, dict[str, Any]]:
         """Task -> the smallest expected loss any model can reach, see ``virtual.bayes``."""
-        from scaling.corpora.virtual.bayes import bayes_loss
+        from scaling.corpora.virtual.bayes.loss import bayes_loss
 
         return bayes_loss(self, fs_hz=fs_hz, samples=samples, seed=seed, test=test, workers=workers)

@@ -1,0 +1,204 @@
+"""Which model is best, and by how much the frozen features of trained models beat random ones.
+
+Everything here is of models tested on the same records: the folds of a cross-validation are put
+together so that every record is tested once, by a model that saw neither it nor its patient.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.compare.evaluations import MissingResultError, gather
+from analysis.compare.paired import Scores, scores
+from analysis.studies.predictions import Predictions, check_same_records
+from scaling.records.patients import Estimate
+
+# Losses of different objectives are not ranked together: a focal loss is smaller than the binary
+# cross-entropy of the same model. By column of ``evaluations``, whether the smallest is best.
+RULES = {
+    "bce": (True, "in each fold the training with the lowest binary cross-entropy on the "
+            "validation split of that fold"),
+    "auroc": (False, "in each fold the training with the highest macro-AUROC on the validation "
+              "split of that fold, as not all were measured by binary cross-entropy"),
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How models are compared.
+
+    Attributes:
+        resamples: of the patients.
+        seed: of the resamples.
+    """
+
+    resamples: int = 2000
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """The best model of a kind, chosen on validation.
+
+    Attributes:
+        kind: task, protocol, family and paradigm.
+        rule: how it was chosen.
+        considered: trainings chosen from, in the fold with most.
+        folds: what was chosen in each fold: ``fold, size, objective, D, seed, validation``.
+        pooled: macro-AUROC over the records of all folds together.
+        by_fold: mean over folds of the macro-AUROC within each.
+        records: tested.
+        patients: tested.
+    """
+
+    kind: dict[str, str]
+    rule: str
+    considered: int
+    folds: tuple[dict[str, Any], ...]
+    pooled: Estimate
+    by_fold: Estimate
+    records: int
+    patients: int
+
+
+def best(rows: pd.DataFrame, folds: tuple[int, ...], store: Path, options: Options) -> Chosen:
+    """Choose in each fold the training that is best on validation, and test it.
+
+    Args:
+        rows: of ``evaluations``: one task, protocol, family and paradigm.
+        folds: of the task.
+        store: folder of the predictions.
+        options: of the resamples.
+
+    Raises:
+        MissingResultError: a fold has no result, or no measure on validation is there for all.
+        ResultsError: the predictions are unusable.
+    """
+    kind = {k: str(rows[k].iloc[0]) for k in ("task", "protocol", "family", "paradigm")}
+    name = f"{kind['family']}-{kind['paradigm'].upper()} on {kind['task']}, {kind['protocol']}"
+    by = next((column for column in RULES if rows[column].notna().all()), None)
+    if by is None:
+        raise MissingResultError(
+            f"{name}: neither binary cross-entropy nor macro-AUROC on validation was measured for "
+            "all trainings"
+        )
+    smallest, rule = RULES[by]
+    ordered = rows.sort_values([by, "N"], ascending=[smallest, True], kind="stable")
+    winners = ordered.drop_duplicates("fold")
+    found = gather(winners, folds, store, name)
+    score = scores(found, options.resamples, options.seed)
+    winners = winners[winners["fold"].isin(folds)].sort_values("fold")
+    return Chosen(
+        kind=kind,
+        rule=rule,
+        considered=int(ordered.groupby("fold").size().max()),
+        folds=tuple(
+            {
+                "fold": int(row["fold"]), "size": str(row["size"]), "stage": str(row["stage"]),
+                "objective": str(row["objective"]), "D": int(row["D"]), "seed": int(row["seed"]),
+                "validation": float(row[by]),
+            }
+            for row in winners.to_dict("records")
+        ),
+        pooled=Estimate.of(score.pooled),
+        by_fold=Estimate.of(score.by_fold),
+        records=len(found.record),
+        patients=len(set(found.patient.tolist())),
+    )  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """One configuration against the mean of its randomly initialised twins.
+
+    Intervals hold the patients, and the seeds of either side where it has several.
+
+    Attributes:
+        configuration: what sets it apart.
+        pooled: its macro-AUROC, mean over its seeds, folds together.
+        by_fold: the same within folds.
+        runs: macro-AUROC of each of its seeds (and fold trained on), folds together.
+        twins: macro-AUROC of each twin by seed (and fold trained on), folds together.
+        difference: macro-AUROC less the mean of the twins', folds together.
+        difference_by_fold: the same within folds.
+        seeds: of the configuration.
+        records: tested.
+        patients: tested.
+    """
+
+    configuration: dict[str, Any]
+    pooled: Estimate
+    by_fold: Estimate
+    runs: dict[str, float]
+    twins: dict[str, float]
+    difference: Estimate
+    difference_by_fold: Estimate
+    seeds: int
+    records: int
+    patients: int
+
+
+def against_twins(
+    rows: pd.DataFrame,
+    twins: pd.DataFrame,
+    folds: tuple[int, ...],
+    store: Path,
+    options: Options,
+) -> Pair:
+    """Compare the runs of one configuration with randomly initialised twins, patient by patient.
+
+    Args:
+        rows: of ``evaluations``: one configuration, several seeds, all folds.
+        twins: the same task, protocol, family and size with random weights.
+        folds: of the task.
+        store: folder of the predictions.
+        options: of the resamples.
+
+    Raises:
+        MissingResultError: a fold is missing.
+        ResultsError: the models were not tested on the same records.
+    """
+    first = rows.iloc[0]
+    name = f"{first['family']} {first['size']} {str(first['paradigm']).upper()} (D {first['D']})"
+    ours, theirs = _by_run(rows, folds, store, name), _by_run(twins, folds, store, "random twin")
+    reference = next(iter(ours.values()))
+    for group, label in ((ours, name), (theirs, "random twin")):
+        for run, found in group.items():
+            check_same_records(reference, found, (name, f"{label}, seed {run}"))
+    own, random = (
+        {s: scores(p, options.resamples, options.seed) for s, p in group.items()}
+        for group in (ours, theirs)
+    )
+    draws = np.random.default_rng((options.seed, 1)).spawn(2)  # of seeds, apart from patients
+    mine = Scores.over_seeds(list(own.values()), draws[0])
+    difference = mine.less(Scores.over_seeds(list(random.values()), draws[1]))
+    return Pair(
+        configuration={
+            **{c: str(first[c]) for c in ("task", "protocol", "family", "size", "paradigm")},
+            **{c: str(first[c]) for c in ("stage", "objective", "corpus")},
+            "N": int(first["N"]), "D": int(first["D"]),
+        },
+        pooled=Estimate.of(mine.pooled),
+        by_fold=Estimate.of(mine.by_fold),
+        runs={run: float(score.pooled[0]) for run, score in own.items()},
+        twins={run: float(score.pooled[0]) for run, score in random.items()},
+        difference=Estimate.of(difference.pooled),
+        difference_by_fold=Estimate.of(difference.by_fold),
+        seeds=rows["seed"].nunique(),
+        records=len(reference.record),
+        patients=len(set(reference.patient.tolist())),
+    )  # fmt: skip
+
+
+def _by_run(
+    rows: pd.DataFrame, folds: tuple[int, ...], store: Path, name: str
+) -> dict[str, Predictions]:
+    return {
+        run: gather(rows[rows["run"] == run], folds, store, f"{name}, seed {run}")
+        for run in sorted({str(r) for r in rows["run"]})
+    }

@@ -1,0 +1,1 @@
+"""How compute is best spent: cost, surface, allocation, isoFLOP curves, envelopes."""

@@ -1,0 +1,228 @@
+"""The three approaches side by side: what each says, and which to believe.
+
+The rules, in this order:
+
+* an approach that could not be had is listed with its reason;
+* the surface (3) uses every run and knows no grid, so it is believed when its fit converged off
+  its bounds and it agrees with the isoFLOP curves, or when these have a known bias;
+* isoFLOP curves (2) assume no law of N and D, but a parabola is biased when alpha and beta differ
+  and the grid is wide, asymmetric or drifting, or leaves minima unbracketed (Czech et al. 2026,
+  arXiv 2603.22339): they are believed without such a warning where the surface cannot be;
+* the envelope (1) is tied to the sizes trained: never believed alone;
+* a surface and isoFLOP curves that disagree without a known bias leave nothing to believe.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from analysis.compute.allocation_result import CONVERGED, Allocation
+from analysis.compute.envelope_result import Envelope
+from analysis.compute.isoflop_result import IsoFlop
+from analysis.compute.lines import Lines
+from analysis.compute.rows import AllocationError
+from analysis.fit.intervals import Interval
+from analysis.fit.loglog import UNKNOWN
+from analysis.text.card import Card, Estimate, Shown, jsonable
+from analysis.text.fits import interval, number
+
+if TYPE_CHECKING:
+    from analysis.figures.base import Picture
+
+NAMES = {1: "envelope", 2: "isoFLOP curves", 3: "surface"}
+NOT_ASKED = "not asked for"
+_BIASES = ("asymmetric grid", "drifting grid", "wide grid")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What one approach says.
+
+    Attributes:
+        approach: 1, 2 or 3.
+        a: exponent of N*(C); NaN where ``refused`` says why.
+        b: exponent of D*(C); NaN where ``refused`` or ``cautions`` say why.
+        a_interval: 95 % interval of ``a``.
+        b_interval: 95 % interval of ``b``.
+        refused: why its exponents are not to be used; empty when they are.
+        cautions: what may bias them.
+    """
+
+    approach: int
+    a: float
+    b: float
+    a_interval: Interval
+    b_interval: Interval
+    refused: str
+    cautions: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return NAMES[self.approach]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Approaches(Shown):
+    """Exponents by approach.
+
+    Attributes:
+        claims: of Approaches 1, 2 and 3.
+        believe: number of the approach to believe; None for none.
+        why: the reason, in a sentence.
+        agree: pairs of usable approaches whose intervals of a overlap.
+        disagree: pairs whose intervals do not.
+    """
+
+    claims: tuple[Claim, ...]
+    believe: int | None
+    why: str
+    agree: tuple[tuple[int, int], ...]
+    disagree: tuple[tuple[int, int], ...]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per approach: approach, name, a, b, their intervals, believed, refused."""
+        return pd.DataFrame([
+            {"approach": c.approach, "name": c.name, "a": c.a, "a_low": c.a_interval.low,
+             "a_high": c.a_interval.high, "b": c.b, "b_low": c.b_interval.low,
+             "b_high": c.b_interval.high, "believed": c.approach == self.believe,
+             "refused": c.refused, "cautions": "; ".join(c.cautions)}
+            for c in self.claims
+        ])  # fmt: skip
+
+    def card(self) -> Card:
+        """What is shown."""
+        known = [c for c in self.claims if not c.refused]
+        return Card(
+            title=f"Allocation: believe {NAMES[self.believe] if self.believe else 'none yet'}",
+            warnings=(self.why,),
+            estimates=tuple(
+                Estimate(name=f"a ({c.approach})", value=c.a, interval=c.a_interval,
+                         meaning=f"{c.name}; b = {number(c.b, 4)} {interval(c.b_interval)}")
+                for c in known
+            ),
+            facts=(
+                *((f"{c.name} refused", c.refused) for c in self.claims if c.refused),
+                *((f"{c.name}, caution", text) for c in known for text in c.cautions),
+                *((f"{i} and {j}", "agree") for i, j in self.agree),
+                *((f"{i} and {j}", "disagree") for i, j in self.disagree),
+            ),
+        )  # fmt: skip
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers, as plain JSON values; NaN becomes None."""
+        found: dict[str, Any] = jsonable({
+            "approaches": self.table, "believe": self.believe, "why": self.why,
+            "agree": self.agree, "disagree": self.disagree,
+        })  # fmt: skip
+        return found
+
+    def plot(self) -> Picture:
+        """The exponents with their intervals, one above the other."""
+        from analysis.figures.allocation import approaches_picture
+
+        return approaches_picture(self)
+
+
+def compare_approaches(
+    *,
+    envelope: Envelope | AllocationError | None = None,
+    isoflop: IsoFlop | AllocationError | None = None,
+    surface: Allocation | AllocationError | None = None,
+) -> Approaches:
+    """The exponents by approach and which to believe.
+
+    Args:
+        envelope: Approach 1, or the error that refused it; None for not asked for.
+        isoflop: Approach 2, likewise.
+        surface: Approach 3, likewise; its counted exponents are compared.
+    """
+    claims = (_of_lines(1, envelope), _of_lines(2, isoflop), _of_surface(surface))
+    usable = [c for c in claims if not c.refused]
+    pairs = [(p, q) for i, p in enumerate(usable) for q in usable[i + 1 :]]
+    known = [(p, q) for p, q in pairs if not math.isnan(p.a_interval.low + q.a_interval.low)]
+    agree = tuple((p.approach, q.approach) for p, q in known if _overlap(p, q))
+    disagree = tuple((p.approach, q.approach) for p, q in known if not _overlap(p, q))
+    believe, why = _verdict(claims, disagree)
+    if believe == 3 and isinstance(surface, Allocation) and (far := _elsewhere(surface)):
+        why = f"{why}; {far}"
+    return Approaches(claims=claims, believe=believe, why=why, agree=agree, disagree=disagree)
+
+
+def _overlap(p: Claim, q: Claim) -> bool:
+    return max(p.a_interval.low, q.a_interval.low) <= min(p.a_interval.high, q.a_interval.high)
+
+
+def _refusal(approach: int, reason: str) -> Claim:
+    return Claim(approach=approach, a=math.nan, b=math.nan, a_interval=UNKNOWN, b_interval=UNKNOWN,
+                 refused=reason, cautions=())  # fmt: skip
+
+
+def _of_lines(approach: int, found: Lines | AllocationError | None) -> Claim:
+    if not isinstance(found, Lines):
+        return _refusal(approach, NOT_ASKED if found is None else str(found))
+    if not found.ok:
+        return _refusal(approach, found.reason)
+    return Claim(
+        approach=approach, a=found.a, b=found.b, a_interval=found.a_interval,
+        b_interval=found.b_interval, refused="", cautions=found.warnings,
+    )  # fmt: skip
+
+
+def _of_surface(found: Allocation | AllocationError | None) -> Claim:
+    if not isinstance(found, Allocation):
+        return _refusal(3, NOT_ASKED if found is None else str(found))
+    counted = found.counted
+    unsound = "" if found.status == CONVERGED else f"the fit is {found.status}"
+    return Claim(
+        approach=3, a=counted.a, b=counted.b, a_interval=counted.a_interval,
+        b_interval=counted.b_interval, refused=unsound, cautions=found.warnings,
+    )  # fmt: skip
+
+
+def _elsewhere(found: Allocation) -> str:
+    """What to say of optima that no measured budget has among the measured sizes."""
+    within = found.table[found.table["beyond_C"] <= 1.0]
+    outside = (within["beyond_N"] > 1.0) | (within["beyond_D"] > 1.0)
+    if len(within) and bool(outside.all()):
+        return "at every measured budget the optimal N or D lies outside those measured"
+    return ""
+
+
+def biased(claim: Claim) -> tuple[str, ...]:
+    """The cautions of isoFLOP curves that mean a bias: of the grid, or unbracketed minima."""
+    return tuple(c for c in claim.cautions if c.startswith(_BIASES) or "budgets refused" in c)
+
+
+def _verdict(
+    claims: tuple[Claim, ...], disagree: tuple[tuple[int, int], ...]
+) -> tuple[int | None, str]:
+    """Which approach to believe, and why; see the head of the module."""
+    one, two, three = claims
+    bias = biased(two)
+    if not three.refused:
+        if (2, 3) in disagree and not bias:
+            return None, (
+                "the surface and the isoFLOP curves disagree and neither has a known bias: the "
+                "law may be wrong; look at its residuals along the budgets"
+            )
+        if (2, 3) in disagree:
+            return 3, f"the isoFLOP curves disagree, but they are biased ({bias[0]})"
+        others = [c.name for c in (one, two) if not c.refused and (c.approach, 3) not in disagree]
+        support = f"and agrees with {' and '.join(others)}" if others else "and stands unchecked"
+        return 3, f"the surface fit converged {support}"
+    if not two.refused:
+        state = f"biased ({bias[0]})" if bias else "without a known bias"
+        return None if bias else 2, (
+            f"the surface is refused ({three.refused}); the isoFLOP curves are {state}"
+        )
+    return None, (
+        "no approach is usable"
+        if one.refused
+        else "only the envelope is there, which is tied to the sizes trained"
+    )

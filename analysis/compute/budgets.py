@@ -1,0 +1,238 @@
+"""Runs of one compute budget: which belong together, and where their loss is smallest.
+
+The size of the smallest loss is read from a curve through all the runs of the budget, never
+from the best run alone (Hoffmann et al. 2022, Approach 2).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.fit.intervals import Interval, t_quantile
+from analysis.laws import FloatArray
+from analysis.text.fits import count
+
+CURVE_POINTS = 60
+LEAST = {2: 3, 3: 5}  # runs that a curve of a degree needs; published designs have three and more
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A budget whose optimum the runs do not show.
+
+    Attributes:
+        C: the budget, FLOPs.
+        axis: N or D.
+        runs: how many there are.
+        reason: what is wrong, and what would mend it.
+    """
+
+    C: float
+    axis: str
+    runs: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"C = {self.C:.3g}, {self.axis}: {self.reason}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Optimum:
+    """The smallest loss of a budget along one axis.
+
+    Attributes:
+        x: where it is, in units of the axis.
+        low: lower end of the 95 % interval of ``x``; 0 where the runs set no bound.
+        high: upper end; infinite where the runs set no bound.
+        loss: the curve there, nats.
+        curvature: second derivative of the loss by log x there; NaN where a curve has none.
+        off_centre: place between the ends of the runs in log x: 0 in the middle, -1 or 1 at one.
+        width: largest over smallest x of the runs.
+        weight: inverse variance of log x in the line through the budgets, up to a factor.
+        draws: resampled log x (R,), NaN where a resample has no minimum between the runs.
+        dof: degrees of freedom of the resamples.
+        curve: x and loss of the curve (2, M).
+    """
+
+    x: float
+    low: float
+    high: float
+    loss: float
+    curvature: float
+    off_centre: float
+    width: float
+    weight: float
+    draws: FloatArray
+    dof: int
+    curve: FloatArray
+
+
+def budget_of(C: FloatArray, tolerance: float) -> FloatArray:
+    """The budget of each run (n,): the geometric mean of the C that belong together.
+
+    Sorted C belong together while neighbours differ by less than ``tolerance``.
+
+    Raises:
+        ValueError: neighbours chain into a budget that spreads over four times the tolerance.
+    """
+    order = np.argsort(C, kind="stable")
+    log_c = np.log(C[order])
+    label = np.concatenate([[0], np.cumsum(np.diff(log_c) > math.log1p(tolerance))])
+    mean = np.bincount(label, log_c) / np.bincount(label)
+    first = np.searchsorted(label, np.arange(len(mean)))
+    span = np.append(log_c[first[1:] - 1], log_c[-1]) - log_c[first]
+    if (span > 4 * math.log1p(tolerance)).any():
+        worst = int(span.argmax())
+        raise ValueError(
+            f"C does not fall into budgets: the runs about C = {math.exp(mean[worst]):.3g} spread "
+            f"over {math.expm1(span[worst]):.0%}; name the budgets (budget=), cut training curves "
+            "at common budgets (analysis.compute.envelope.at_budgets), or fit the surface "
+            "(analysis.compute.allocation)"
+        )
+    exact = np.where(span == 0, C[order][first], np.exp(mean))
+    found = np.empty_like(C)
+    found[order] = exact[label]
+    return found
+
+
+def bracket_problem(x: float, ends: tuple[float, float], axis: str) -> str:
+    """Why a minimum at ``x`` is not believed; empty when it lies between the runs."""
+    if ends[0] < x < ends[1]:
+        return ""
+    side = "smaller" if x <= ends[0] else "larger"
+    return (
+        f"the minimum ({axis} = {count(x)}) is not bracketed by the runs ({axis} "
+        f"{count(ends[0])} to {count(ends[1])}): add runs of {side} {axis}"
+    )
+
+
+def polynomial_optimum(
+    x: FloatArray, loss: FloatArray, axis: str, degree: int, factors: FloatArray
+) -> Optimum | str:
+    """The minimum of a polynomial of the loss in log x.
+
+    Resamples are wild: the curve plus each run's residual, divided by the root of one less its
+    leverage (HC2: Student's t does the rest), times a random factor. So every size stays in
+    every resample, which a draw of runs with replacement cannot promise of the 5 to 15 runs
+    that a budget has. A parabola through three runs leaves no residual and its optimum no
+    interval.
+
+    Args:
+        x: N or D of the runs (n,).
+        loss: their losses (n,), nats.
+        axis: its name.
+        degree: 2 (Hoffmann et al. 2022) or 3.
+        factors: random factors (R, n), see ``random_factors``.
+
+    Returns:
+        The optimum, or why there is none.
+    """
+    log_x, needed = np.log(x), LEAST[degree]
+    if len(x) < needed:
+        return f"{len(x)} runs, at least {needed} are needed for a curve of degree {degree}"
+    if (sizes := len(np.unique(np.round(log_x, 9)))) <= degree:
+        return f"{sizes} distinct {axis}, at least {degree + 1} are needed"
+    centre = float(log_x.max() + log_x.min()) / 2
+    half = float(log_x.max() - log_x.min()) / 2
+    u = (log_x - centre) / half
+    basis = np.vander(u, degree + 1, increasing=True)
+    q, r = np.linalg.qr(basis)
+    coefficients = np.linalg.solve(r, q.T @ loss)
+    if not _curvature(coefficients)[()] > 0:
+        return "the curve opens downwards: no minimum"
+    at = float(_vertex(coefficients))
+    fitted = basis @ coefficients
+    residual = (loss - fitted) / np.sqrt(np.maximum(1 - (q**2).sum(axis=1), 1 / len(x)))
+    if len(x) == degree + 1:
+        residual = np.zeros_like(loss)
+    drawn = np.linalg.solve(r, q.T @ (fitted + factors * residual).T).T
+    ends = (float(x.min()), float(x.max()))
+    if problem := bracket_problem(math.exp(centre + half * at), ends, axis):
+        return problem
+    dof = len(x) - degree - 1
+    inverse = np.linalg.inv(r)
+    low, high = -math.inf, math.inf
+    if dof:
+        noise = float(((loss - fitted) ** 2).sum()) / dof
+        low, high = _flat(coefficients, noise * inverse @ inverse.T, at, dof)
+    own = math.exp(centre + half * at)
+    interval = Interval(low=_exp(centre + half * low), high=_exp(centre + half * high))
+    interval = interval.holding(own)
+    grid = np.linspace(-1, 1, CURVE_POINTS)
+    draws = _vertex(drawn)
+    # a resample whose minimum lies outside the runs is refused, as the runs would be
+    draws = np.where(np.abs(draws) < 1, draws, math.nan)
+    return Optimum(
+        x=own, low=interval.low, high=interval.high,
+        loss=float(np.polyval(coefficients[::-1], at)),
+        curvature=float(_curvature(coefficients)) / half**2,
+        off_centre=at, width=ends[1] / ends[0], weight=1.0,
+        draws=centre + half * draws, dof=dof,
+        curve=np.stack([np.exp(centre + half * grid), np.polyval(coefficients[::-1], grid)]),
+    )  # fmt: skip
+
+
+def _discriminant(c: FloatArray) -> FloatArray:
+    """Square of the second derivative at the stationary points of polynomials (..., 3 or 4)."""
+    cubic = c[..., 3] if c.shape[-1] > 3 else np.zeros_like(c[..., 0])
+    found: FloatArray = 4 * c[..., 2] ** 2 - 12 * cubic * c[..., 1]
+    return found
+
+
+def _curvature(c: FloatArray) -> FloatArray:
+    """Second derivative at the minimum of polynomials (..., 3 or 4); not positive for none."""
+    root = np.sqrt(np.maximum(_discriminant(c), 0.0))
+    return root if c.shape[-1] > 3 else 2 * c[..., 2]
+
+
+def _vertex(c: FloatArray) -> FloatArray:
+    """Minimum of polynomials (..., 3 or 4); NaN where there is none."""
+    curvature = _curvature(c)
+    bottom = 2 * c[..., 2] + curvature if c.shape[-1] > 3 else 2 * curvature
+    top = np.where((curvature > 0) & (np.abs(bottom) > 1e-300), -2 * c[..., 1], np.nan)
+    found: FloatArray = top / np.where(np.isnan(top), 1.0, bottom)
+    return found
+
+
+def _flat(coefficients: FloatArray, variance: FloatArray, at: float, dof: int) -> list[float]:
+    """Ends of the stretch about ``at`` where the slope of the curve may be 0 (Fieller 1954).
+
+    The slope p'(u) is a sum of the coefficients, so |p'(u)| <= t se(p'(u)) is a polynomial
+    inequality: exact for normal errors. An end that no root bounds is infinite.
+
+    Args:
+        coefficients: of the curve (P,), from the constant upwards.
+        variance: of the coefficients (P, P).
+        at: the minimum.
+        dof: degrees of freedom of the variance.
+    """
+    polynomial = np.polynomial.polynomial
+    size = len(coefficients) - 1
+    order = np.arange(1.0, size + 1)
+    slope = coefficients[1:] * order
+    spread = np.zeros(2 * size - 1)
+    for i in range(size):
+        spread[i : i + size] += order[i] * order * variance[i + 1, 1:]
+    square = np.convolve(slope, slope)  # of full length, also where the last terms are 0
+    roots = polynomial.polyroots(square - t_quantile(dof) ** 2 * spread)
+    real = np.sort(roots[np.abs(np.imag(roots)) < 1e-9 * (1 + np.abs(roots))].real)
+    below, above = real[real <= at], real[real > at]
+    return [
+        float(below.max()) if len(below) else -math.inf,
+        float(above.min()) if len(above) else math.inf,
+    ]
+
+
+def _exp(value: float) -> float:
+    """Exp that ends at 0 and infinity."""
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.exp(value))
+
+
+def distinct(values: npt.ArrayLike) -> int:
+    """How many distinct values there are, to nine digits of the logarithm."""
+    return len(np.unique(np.round(np.log(np.asarray(values, dtype=np.float64)), 9)))

@@ -1,0 +1,235 @@
+"""Approach 1: the lower envelope of training curves (Hoffmann et al. 2022, section 3.1).
+
+At each of many budgets the run with the smallest loss is found, and a line through its N (or D)
+against C in logs gives N* = k C^a. The best run is one of those trained, so N* moves in steps
+from one size to the next: the exponent is tied to the sizes, and a size counts only at budgets
+where a smaller and a larger one were measured too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analysis.compute.budgets import distinct
+from analysis.compute.envelope_result import Envelope
+from analysis.compute.pareto import pareto
+from analysis.compute.rows import (
+    MEASURE,
+    AllocationError,
+    Data,
+    checked,
+    spread_at_fixed_size,
+)
+from analysis.fit.loglog import LogLine, fit_line
+from analysis.laws import FloatArray
+
+__all__ = ["Envelope", "at_budgets", "envelope", "pareto"]
+
+FEW_SIZES, LEAST_SIZES = 5, 3
+
+
+def at_budgets(curves: Data, C: npt.ArrayLike) -> pd.DataFrame:
+    """Training curves cut at budgets, as rows for ``isoflop``.
+
+    Args:
+        curves: one row per evaluation: N, C spent by then, loss, and D and trial where known;
+            without ``trial`` a run is what has one N (and one D).
+        C: budgets, FLOPs, scalar or (m,).
+
+    Returns:
+        One row per budget and run that reached it: trial, N, D (where known), C, loss, the last
+        two interpolated in logs between evaluations, never beyond them.
+
+    Raises:
+        ValueError: see ``envelope``.
+    """
+    runs = _runs(curves)
+    budgets = np.atleast_1d(np.asarray(C, dtype=np.float64))
+    if not (np.isfinite(budgets).all() and (budgets > 0).all()):
+        raise ValueError("budgets must be positive and finite")
+    found = [
+        _cut(run, budgets[(budgets >= run["C"].iloc[0]) & (budgets <= run["C"].iloc[-1])])
+        for run in runs
+    ]
+    return pd.concat(found, ignore_index=True).sort_values(["C", "N"], ignore_index=True)
+
+
+def _runs(curves: Data) -> list[pd.DataFrame]:
+    """The evaluations of each run, by C."""
+    rows = checked(curves, ("N", "C", "loss"), optional=("D",), kept=("trial",))
+    if "trial" not in rows:
+        by = [c for c in ("N", "D") if c in rows]
+        if "D" in rows and not rows.duplicated(by).any():
+            by = ["N"]  # D grows along a run
+        rows["trial"] = [str(i) for i in rows.groupby(by).ngroup()]
+    mixed = rows.groupby("trial")["N"].nunique()
+    if (mixed > 1).any():
+        raise ValueError(f"run {mixed.idxmax()} has several N")
+    best = rows.sort_values(["C", "loss"]).drop_duplicates(["trial", "C"])
+    return [part for _, part in best.groupby("trial", sort=False)]
+
+
+def _cut(run: pd.DataFrame, budgets: FloatArray) -> pd.DataFrame:
+    """One run at budgets between its evaluations."""
+    found = pd.DataFrame({"trial": run["trial"].iloc[0], "N": run["N"].iloc[0], "C": budgets})
+    for column in [c for c in ("D", "loss") if c in run]:
+        found[column] = np.exp(np.interp(np.log(budgets), np.log(run["C"]), np.log(run[column])))
+    return found
+
+
+def envelope(curves: Data, *, points: int = 100, n_boot: int = 1000, seed: int = 0) -> Envelope:
+    """Compute-optimal N and D from the lower envelope of training curves.
+
+    Evaluations before the end of a run's learning-rate schedule lie above what a run that ends
+    there would reach (Hoffmann et al. 2022, appendix B), which the curves cannot show.
+
+    Args:
+        curves: one row per evaluation: N, C (FLOPs spent by then), loss (nats), and D and trial
+            where known; without ``trial`` a run is what has one N (and one D).
+        points: budgets, spaced in log C over the curves.
+        n_boot: resamples of whole runs, with replacement; 0 for none.
+        seed: of the resamples.
+
+    Returns:
+        The envelope and its lines; without lines where fewer than three sizes are on it
+        between a smaller and a larger one (``ok`` is False, ``reason`` says so).
+
+    Raises:
+        AllocationError: fewer than three sizes, or C does not vary at fixed N.
+        ValueError: no rows, a missing column, a value that is not positive and finite, a run of
+            several N.
+    """
+    runs = _runs(curves)
+    rows = pd.concat(runs, ignore_index=True)
+    if (sizes := distinct(rows["N"])) < LEAST_SIZES:
+        raise AllocationError(f"{sizes} sizes, at least {LEAST_SIZES} are needed for an envelope")
+    spread, varies = spread_at_fixed_size(rows["N"].to_numpy(), rows["C"].to_numpy())
+    if not varies:
+        raise AllocationError(
+            f"C is a function of N alone (log C spreads by {spread:.2g} at fixed N): {MEASURE}"
+        )
+    grid = np.geomspace(rows["C"].min(), rows["C"].max(), points)
+    return _described(rows, _Losses.of(runs, grid), n_boot, seed)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Losses:
+    """Losses of the runs at budgets.
+
+    Attributes:
+        grid: the budgets (G,), FLOPs.
+        loss: log loss (runs, G), infinite where a run has none.
+        exact: N of the runs (runs,).
+        D: log D of the runs at the budgets (runs, G), or None.
+        trial: the runs (runs,).
+    """
+
+    grid: FloatArray
+    loss: FloatArray
+    exact: FloatArray
+    D: FloatArray | None
+    trial: tuple[object, ...]
+
+    @property
+    def log_n(self) -> FloatArray:
+        """Log N of the runs (runs,)."""
+        return np.log(self.exact)
+
+    @classmethod
+    def of(cls, runs: list[pd.DataFrame], grid: FloatArray) -> _Losses:
+        """Interpolated in logs between the evaluations of each run."""
+        log_c = np.log(grid)
+
+        def along(column: str, outside: float | None) -> FloatArray:
+            return np.stack([
+                np.interp(log_c, np.log(r["C"]), np.log(r[column]), left=outside, right=outside)
+                for r in runs
+            ])  # fmt: skip
+
+        return cls(
+            grid=grid, loss=along("loss", np.inf),
+            exact=np.array([r["N"].iloc[0] for r in runs]),
+            D=along("D", None) if "D" in runs[0] else None,
+            trial=tuple(r["trial"].iloc[0] for r in runs),
+        )  # fmt: skip
+
+    def best(self, drawn: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.intp], FloatArray]:
+        """The best of the runs drawn (runs,) at each budget (G,), and its log N.
+
+        log N is NaN where no smaller or no larger size has a loss, and where less compute has
+        reached a lower one: after the best run so far has ended, the next may lie above it.
+        """
+        loss = np.where(drawn[:, None], self.loss, np.inf)
+        there = np.isfinite(loss)
+        least = np.where(there, self.log_n[:, None], np.inf).min(axis=0)
+        most = np.where(there, self.log_n[:, None], -np.inf).max(axis=0)
+        run = loss.argmin(axis=0)
+        size = self.log_n[run]
+        lowest = loss.min(axis=0)
+        lowest = lowest <= np.minimum.accumulate(lowest)
+        inside = lowest & there.any(axis=0) & (size > least + 1e-9) & (size < most - 1e-9)
+        return run, np.where(inside, size, np.nan)
+
+
+def _described(rows: pd.DataFrame, at: _Losses, n_boot: int, seed: int) -> Envelope:
+    """The envelope at the budgets, and lines through it."""
+    run, size = at.best(np.ones(len(at.log_n), dtype=np.bool_))
+    columns = np.arange(len(at.grid))
+    used = np.isfinite(size)
+    frontier = pd.DataFrame({"C": at.grid, "loss": np.exp(at.loss[run, columns]),
+                             "N": at.exact[run]})  # fmt: skip
+    if at.D is not None:
+        frontier["D"] = np.exp(at.D[run, columns])
+    frontier["trial"] = [at.trial[i] for i in run]
+    frontier["lowest"] = frontier["loss"] <= frontier["loss"].cummin()
+    frontier["bracketed"] = used
+    sizes = distinct(np.exp(size[used])) if used.any() else 0
+    reason = ""
+    if sizes < LEAST_SIZES:
+        reason = (
+            f"{sizes} sizes are on the envelope between a smaller and a larger one, at least "
+            f"{LEAST_SIZES} are needed: add sizes, or cut the curves at budgets for isoFLOP curves"
+        )
+    N_line, D_line = (None, None) if reason else _lines(at, used, sizes, n_boot, seed)
+    warnings = []
+    if at.D is None:
+        warnings.append("no column D: D*(C) is not estimated")
+    elif N_line and D_line is None:
+        warnings.append("the runs on the envelope share one D: D*(C) is not estimated")
+    if N_line and sizes < FEW_SIZES:
+        warnings.append(f"{sizes} sizes on the envelope: the exponent is tied to the sizes trained")
+    return Envelope(
+        rows=rows.assign(pareto=pareto(rows, ("C", "loss"))), frontier=frontier, N_line=N_line,
+        D_line=D_line, sizes=sizes, reason=reason, warnings=tuple(warnings),
+    )  # fmt: skip
+
+
+def _lines(
+    at: _Losses, used: npt.NDArray[np.bool_], sizes: int, n_boot: int, seed: int
+) -> tuple[LogLine, LogLine | None]:
+    """Lines through the budgets used, refitted to resamples of whole runs.
+
+    Neighbouring budgets share their best run, so as many points count as there are sizes.
+    """
+    rng, count = np.random.default_rng(seed), len(at.log_n)
+    columns = np.flatnonzero(used)
+    every = [np.ones(count, dtype=np.bool_)]
+    every += [
+        np.bincount(d, minlength=count) > 0 for d in rng.integers(count, size=(n_boot, count))
+    ]
+    found = [at.best(drawn) for drawn in every]
+    N = np.stack([size[used] for _, size in found])
+    dof = max(1, sizes - 2)
+    C = at.grid[used]
+    N_line = fit_line(C, np.exp(N[0]), draws=N[1:], dof=dof, effective=sizes)
+    if at.D is None:
+        return N_line, None
+    D = np.stack([at.D[run[used], columns] for run, _ in found])
+    if np.ptp(D[0]) < 1e-9:
+        return N_line, None
+    D = np.where(np.isfinite(N), D, np.nan)
+    return N_line, fit_line(C, np.exp(D[0]), draws=D[1:], dof=dof, effective=sizes)

@@ -1,0 +1,1 @@
+"""Figures of results; results know nothing of them."""

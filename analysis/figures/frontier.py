@@ -1,0 +1,160 @@
+"""Figures of isoFLOP curves and of envelopes of training curves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from analysis.figures.base import FLOOR, INK, PALE, Picture, colours, legend, picture, scale, style
+from analysis.text.fits import short
+
+if TYPE_CHECKING:
+    from analysis.compute.envelope_result import Envelope
+    from analysis.compute.isoflop_result import IsoFlop
+    from analysis.compute.lines import Lines
+    from analysis.fit.loglog import LogLine
+
+C_LABEL = "C, training FLOPs"
+MOST_IN_LEGEND = 12
+
+
+def flops(value: float) -> str:
+    """A budget: 1e18, 3e18, 2.5e19."""
+    mantissa, power = f"{value:.1e}".split("e")
+    return f"{mantissa.removesuffix('.0')}e{int(power)}"
+
+
+def flops_axis(axes: Axes) -> None:
+    """A horizontal log axis of compute."""
+    axes.set_xscale("log")
+    axes.set_xlabel(C_LABEL)
+    low, high = axes.get_xlim()
+    decades = np.log10(high / low)
+    subs = (1.0,) if decades > 2 else (1.0, 2.0, 5.0)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=7))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: flops(v)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def counts_axis(axes: Axes, label: str) -> None:
+    """A vertical log axis of counts."""
+    axes.set_yscale("log")
+    axes.set_ylabel(label)
+    low, high = axes.get_ylim()
+    subs = (1.0, 3.0) if high / low > 30 else (1.0, 2.0, 5.0)
+    axes.yaxis.set_major_locator(LogLocator(subs=subs if high / low < 1e4 else (1.0,)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: short(v)))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def line_with_band(axes: Axes, line: LogLine, ends: tuple[float, float]) -> None:
+    """A power law of C and its 95 % band; dashed outside the budgets it goes through."""
+    at = np.geomspace(*ends, 80)
+    value, low, high = line.predict(at)
+    inside = (at >= line.ends[0] * 0.999) & (at <= line.ends[1] * 1.001)
+    axes.plot(at, value, "--", color=FLOOR, lw=1.1, zorder=2)
+    axes.plot(at[inside], value[inside], color=FLOOR, lw=1.8, zorder=2)
+    if np.isfinite(low).all() and np.isfinite(high).all():
+        axes.fill_between(at, low, high, color=FLOOR, alpha=0.13, lw=0)
+
+
+def isoflop_picture(found: IsoFlop) -> Picture:
+    """Loss against N by budget with the minima, and the minima against C with the line."""
+    with style():
+        figure, (left, right) = picture(2, width=4.9, height=3.8)
+        _curves(left, found)
+        _minima(right, found)
+    return figure
+
+
+def _curves(axes: Axes, found: IsoFlop) -> None:
+    looks = colours(list(found.rows["C"]))
+    many = len(looks) > MOST_IN_LEGEND
+    for C, (colour, marker) in looks.items():
+        runs = found.rows[found.rows["C"] == C]
+        axes.plot(runs["N"], runs["loss"], marker, color=colour, ms=4, mec="white", mew=0.5,
+                  label=None if many else flops(C))  # fmt: skip
+        if len(found.curves):
+            curve = found.curves[found.curves["C"] == C]
+            axes.plot(curve["N"], curve["loss"], color=colour, lw=1.2, zorder=2)
+    if len(found.budgets):
+        axes.plot(found.budgets["N"], found.budgets["loss"], "D", color=FLOOR, ms=6, mec="white",
+                  zorder=4, label="minimum")  # fmt: skip
+    axes.set_ylabel("held-out loss, nats")
+    axes.set_title("Loss against N by budget")
+    legend(axes, "C" if not many else f"{len(looks)} budgets")
+    scale(axes, "N")
+
+
+def _minima(axes: Axes, found: IsoFlop) -> None:
+    table = found.budgets
+    axes.set_title(_title(found))
+    if not len(table):
+        _say(axes, found.reason)
+        return
+    known = np.isfinite(table["N_high"]) & (table["N_low"] > 0)
+    ends = np.where(known, (table["N"] - table["N_low"], table["N_high"] - table["N"]), 0.0)
+    axes.errorbar(table["C"], table["N"], yerr=np.maximum(ends, 0.0), fmt="D", color=INK, ms=5,
+                  mec="white", elinewidth=1, capsize=2, zorder=3)  # fmt: skip
+    open_ended = table[~known]
+    axes.plot(open_ended["C"], open_ended["N"], "D", color="white", mec=INK, ms=5, zorder=4,
+              label="interval without end" if len(open_ended) else None)  # fmt: skip
+    if found.N_line is not None:
+        low, high = found.rows["C"].min(), found.rows["C"].max()
+        line_with_band(axes, found.N_line, (low, 3 * high))
+    if len(open_ended):
+        axes.legend(loc="upper left")
+    flops_axis(axes)
+    counts_axis(axes, "N*, backbone parameters")
+
+
+def _title(found: Lines) -> str:
+    if found.N_line is None:
+        return "N*(C): refused"
+    interval = found.a_interval
+    return f"N* ~ C^{found.a:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+
+
+def _say(axes: Axes, text: str) -> None:
+    """A reason in the middle of an empty panel."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, text, ha="center", va="center", wrap=True, color=INK, fontsize=8.5,
+              transform=axes.transAxes)  # fmt: skip
+
+
+def envelope_picture(found: Envelope) -> Picture:
+    """Training curves with their envelope, and the size on it against C."""
+    with style():
+        figure, (left, right) = picture(2, width=4.9, height=3.8)
+        looks: dict[float, tuple[Any, str]] = colours(list(found.rows["N"]))
+        for _, run in found.rows.groupby("trial", sort=False):
+            colour = looks[run["N"].iloc[0]][0]
+            left.plot(run["C"], run["loss"], color=colour, lw=1, alpha=0.9)
+        if len(looks) <= MOST_IN_LEGEND:
+            for N, (colour, _) in looks.items():
+                left.plot([], [], color=colour, lw=2, label=short(N))
+        left.plot(found.frontier["C"], found.frontier["loss"].cummin(), color=FLOOR, lw=2.4, ls=":",
+                  label="envelope")  # fmt: skip
+        left.set_ylabel("held-out loss, nats")
+        left.set_title("Training curves and their envelope")
+        flops_axis(left)
+        legend(left, "N")
+        _steps(right, found, found.frontier)
+    return figure
+
+
+def _steps(axes: Axes, found: Envelope, frontier: pd.DataFrame) -> None:
+    axes.set_title(_title(found))
+    used = frontier[frontier["bracketed"]]
+    other = frontier[~frontier["bracketed"] & frontier["lowest"]]
+    axes.plot(used["C"], used["N"], "o", color=INK, ms=3.5, label="best of smaller and larger")
+    axes.plot(other["C"], other["N"], "x", color=PALE, ms=4, label="best, an end of the sizes")
+    if found.N_line is not None:
+        line_with_band(axes, found.N_line, (frontier["C"].min(), frontier["C"].max()))
+    axes.legend(loc="upper left")
+    flops_axis(axes)
+    counts_axis(axes, "N of the best run")

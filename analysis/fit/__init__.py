@@ -1,0 +1,1 @@
+"""A law fitted to runs, what was found, and whether to believe it."""

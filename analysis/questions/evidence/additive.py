@@ -1,0 +1,196 @@
+"""Laws of the form E + A / N^alpha + B / D^beta, in all resamples at once.
+
+The joint law, its marginals (which lack a term) and the tied law are of this form, so that what
+S1 asks of them has a closed form.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Hashable, Mapping
+from typing import Literal
+
+import numpy as np
+
+from analysis.fit.result import Fit
+from analysis.fit.status import Status
+from analysis.laws import FloatArray
+from analysis.laws.parameters import EXPONENT
+from analysis.questions.evidence.quantity import Quantity, aligned, source_of
+from analysis.questions.evidence.trust import law_doubt
+
+Axis = Literal["N", "D"]
+AXES: tuple[Axis, ...] = ("N", "D")
+PLURAL = {"N": "parameters", "D": "records"}
+_CANONICAL = ("E", "A", "alpha", "B", "beta")
+_NAMES = {
+    "chinchilla": _CANONICAL,
+    "n_law": ("E", "A", "alpha", "", ""),
+    "d_law": ("E", "", "", "B", "beta"),
+    "tied": ("E", "A", "alpha", "B", "alpha"),
+}
+PLACE = {"N": (1, 2), "D": (3, 4)}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Additive:
+    """A law and its refits.
+
+    Attributes:
+        theta: E, A, alpha, B, beta of the estimate, then of each resample (1 + R, 5), NaN where
+            there is none. A term that the law lacks has amplitude 0 and exponent 1.
+        axes: the law depends on.
+        ranges: smallest and largest scale of the data, by axis.
+        dof: degrees of freedom of the fit.
+        source: of the resamples.
+    """
+
+    theta: FloatArray
+    axes: tuple[str, ...]
+    ranges: Mapping[str, tuple[float, float]]
+    dof: int
+    source: Hashable
+
+    @classmethod
+    def of(cls, fit: Fit) -> Additive:
+        """The law of a fit.
+
+        Raises:
+            ValueError: a law of another form.
+        """
+        if fit.law.name not in _NAMES:
+            raise ValueError(
+                f"{fit.law.name} is not E + A / N^alpha + B / D^beta: fit {', '.join(_NAMES)}"
+            )
+        drawn = np.full((1 + fit.options.n_boot, len(fit.law.names)), math.nan)
+        drawn[0] = fit.theta
+        drawn[1 + fit.bootstrap.draw] = fit.bootstrap.theta
+        theta = np.tile([0.0, 0.0, 1.0, 0.0, 1.0], (len(drawn), 1))
+        for place, name in enumerate(_NAMES[fit.law.name]):
+            if name:
+                theta[:, place] = drawn[:, fit.law.names.index(name)]
+        return cls(
+            theta=theta, axes=fit.law.axes, ranges=fit.ranges, dof=fit.problem.dof,
+            source=source_of(fit),
+        )  # fmt: skip
+
+    def exponent(self, axis: Axis) -> Quantity:
+        """Exponent of an axis.
+
+        Raises:
+            ValueError: the law does not depend on it.
+        """
+        self.check(axis)
+        return self.quantity(self.theta[:, PLACE[axis][1]], lower=EXPONENT[0], upper=EXPONENT[1])
+
+    def check(self, axis: str) -> None:
+        """Refuse an axis that the law does not depend on.
+
+        Raises:
+            ValueError: naming those it depends on.
+        """
+        if axis not in self.axes:
+            raise ValueError(f"the law depends on {', '.join(self.axes)}, not on {axis!r}")
+
+    def term(self, axis: Axis, scale: float) -> FloatArray:
+        """Loss from a finite axis at ``scale`` (1 + R,), in the unit of the loss."""
+        amplitude, exponent = (self.theta[:, k] for k in PLACE[axis])
+        found: FloatArray = amplitude * np.exp(-exponent * math.log(scale))
+        return found
+
+    def without(self, axis: Axis, held: Mapping[str, float]) -> FloatArray:
+        """Loss at unlimited ``axis`` (1 + R,), the other axes at ``held``."""
+        found: FloatArray = self.theta[:, 0].copy()
+        for other in AXES:
+            if other != axis and other in self.axes:
+                found += self.term(other, held[other])
+        return found
+
+    def loss(self, at: Mapping[str, float]) -> FloatArray:
+        """Loss at a scale for every axis (1 + R,)."""
+        found = self.without("N", at)
+        return found + self.term("N", at["N"]) if "N" in self.axes else found
+
+    def inverse(self, axis: Axis, loss: FloatArray, held: Mapping[str, float]) -> FloatArray:
+        """Scale of ``axis`` at which the loss is ``loss`` (1 + R,); infinite at or below E.
+
+        The other axes are at ``held``.
+        """
+        amplitude, exponent = (self.theta[:, k] for k in PLACE[axis])
+        excess = loss - self.without(axis, held)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            found = np.exp((np.log(amplitude) - np.log(excess)) / exponent)
+        return np.where(excess > 0, found, np.where(np.isnan(excess), math.nan, math.inf))
+
+    def held(self, axis: str, given: Mapping[str, float]) -> dict[str, float]:
+        """The other axes of the law, checked.
+
+        Raises:
+            ValueError: one is missing, not the law's, or not positive and finite.
+        """
+        self.check(axis)
+        others = [a for a in self.axes if a != axis]
+        if wrong := set(others) ^ set(given):
+            raise ValueError(f"hold {' and '.join(others) or 'nothing'} (got {sorted(wrong)})")
+        return {a: positive(a, given[a]) for a in others}
+
+    def quantity(
+        self,
+        values: FloatArray,
+        *,
+        positive: bool = False,
+        lower: float = -math.inf,
+        upper: float = math.inf,
+    ) -> Quantity:
+        """Values of the estimate and of each resample (1 + R,) as a quantity."""
+        return Quantity(
+            point=float(values[0]), samples=values[1:], dof=self.dof, source=self.source,
+            positive=positive, lower=lower, upper=upper,
+        )  # fmt: skip
+
+
+def positive(name: str, value: float) -> float:
+    """``value`` as a number.
+
+    Raises:
+        ValueError: it is not positive and finite.
+    """
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name} must be positive and finite, not {value}")
+    return float(value)
+
+
+def doubt(fit: Fit, terms: str) -> str:
+    """Why the terms of these axes (such as ``ND``) cannot be used; "" where they can.
+
+    A term whose amplitude or exponent is at a bound of the fit is not determined by the data,
+    nor is any where the law explains too little of the loss, see
+    ``analysis.questions.evidence.trust``.
+    """
+    if not fit.ok:
+        return "; ".join(fit.remarks) or "no law could be fitted"
+    return law_doubt(fit, terms="ND" if fit.law.name == "tied" and terms else terms)
+
+
+def curve_doubt(fit: Fit) -> str:
+    """Why the fitted losses cannot be compared, which needs no exponent; "" where they can.
+
+    A law with little to explain, of a loss that hardly changes, runs through it all the same.
+    """
+    if fit.ok and fit.status is Status.NOT_CONVERGED:
+        return str(Status.NOT_CONVERGED)
+    return "" if fit.ok else doubt(fit, "")
+
+
+def together(first: Additive, second: Additive) -> tuple[Additive, Additive]:
+    """Both laws with their resamples side by side; of independent runs they are shuffled."""
+    drawn, source = aligned(
+        [law.theta[1:] for law in (first, second)], [first.source, second.source]
+    )
+    dof = min(first.dof, second.dof)
+    a, b = (
+        dataclasses.replace(law, theta=np.concatenate([law.theta[:1], own]), dof=dof, source=source)
+        for law, own in zip((first, second), drawn, strict=True)
+    )
+    return a, b

@@ -1,0 +1,181 @@
+"""The fits behind the findings: each configuration in distribution and on every other task."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.fit.fit import fit_law
+from analysis.fit.result import Fit
+from analysis.laws import FloatArray
+from analysis.questions.evidence.compute import Compute, compute_of
+from analysis.questions.evidence.trust import law_doubt, transfer_doubt
+from analysis.studies.groups import Group, Kind, chosen_groups
+from analysis.studies.rows import check_study
+from analysis.transfer.loss_to_loss import Transfer, fit_transfer
+from scaling.records.names import STATUSES, USED
+
+PROBE = "linear-probe"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFit:
+    """The laws of one configuration on one task it was not trained on.
+
+    Attributes:
+        task: corpus and task.
+        fit: joint law of the probe's test loss.
+        transfer: loss-to-loss law; None where a floor is missing.
+        doubt: why kappa cannot be used; "" where it can.
+    """
+
+    task: str
+    fit: Fit
+    transfer: Transfer | None
+    doubt: str
+
+    def identified(self, axis: str) -> bool:
+        """Whether the law determines the exponent of ``axis`` (``N`` or ``D``) at all."""
+        return not law_doubt(self.fit, terms=axis)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """One family and paradigm.
+
+    Attributes:
+        key: what sets its runs apart.
+        title: the same in words.
+        fit: joint law of the held-out loss on the task trained on, in that objective's unit.
+        tasks: laws on other tasks.
+        compute: how training compute depends on N and D.
+        alike: whether it may be compared with the others that are.
+        statuses: trials by status.
+    """
+
+    key: dict[str, Any]
+    title: str
+    fit: Fit
+    tasks: tuple[TaskFit, ...]
+    compute: Compute
+    alike: bool
+    statuses: dict[str, int]
+
+    @property
+    def kind(self) -> Kind:
+        """Family and paradigm."""
+        return str(self.key["family"]), str(self.key["paradigm"])
+
+    @property
+    def name(self) -> str:
+        """Such as ``resnet-SL``."""
+        return f"{self.kind[0]}-{self.kind[1].upper()}"
+
+    def task(self, name: str) -> TaskFit:
+        """The laws on a task.
+
+        Raises:
+            KeyError: no such task.
+        """
+        for found in self.tasks:
+            if found.task == name:
+                return found
+        raise KeyError(name)
+
+
+By = Mapping[Kind, Configuration]
+
+
+def alike(by: By) -> By:
+    """Configurations that may be compared with each other."""
+    return {kind: c for kind, c in by.items() if c.alike}
+
+
+def shared_tasks(*found: Configuration) -> list[str]:
+    """Tasks that all of them were probed on."""
+    names = [{t.task for t in c.tasks} for c in found]
+    return sorted(set.intersection(*names)) if names else []
+
+
+def configurations(frame: pd.DataFrame, n_boot: int) -> tuple[list[Configuration], list[str]]:
+    """Fit everything.
+
+    Runs of one configuration share their resamples, in distribution and on every task, trial by
+    trial, so that differences between their laws are of the same runs; configurations have
+    their own.
+
+    Args:
+        frame: from ``load``.
+        n_boot: bootstrap refits of each law.
+
+    Returns:
+        Configurations, one for each family and paradigm, and notes on what was left out.
+
+    Raises:
+        ValueError: not the frame of a study.
+    """
+    check_study(frame)
+    frame = frame[frame["metric"].isin(("loss", ""))]  # "": trials without a value
+    chosen, notes = chosen_groups(frame)
+    found = []
+    for seed, group in enumerate(chosen):
+        try:
+            found.append(_configuration(group, n_boot, seed, notes))
+        except ValueError as error:
+            notes.append(f"{group.title}: no law ({error})")
+    return found, notes
+
+
+def _configuration(group: Group, n_boot: int, seed: int, notes: list[str]) -> Configuration:
+    """Fit a group; appends to ``notes`` what its tasks lack.
+
+    Raises:
+        ValueError: no trial has a held-out loss.
+    """
+    rows = group.rows
+    pool = sorted(
+        rows.loc[rows["status"].isin(USED) & (rows["metric"] == "loss"), "trial"].unique()
+    )
+    fit = fit_law(rows, n_boot=n_boot, seed=seed, pool=pool)
+    trials = rows.drop_duplicates("trial")
+    tasks = []
+    for task in _tasks(rows, str(group.key["corpus"])):
+        try:
+            law = fit_law(rows, task=task, protocol=PROBE, n_boot=n_boot, seed=seed, pool=pool)
+        except ValueError as error:
+            notes.append(f"{group.title}: {task} dropped ({error})")
+            continue
+        if lacking := len(set(fit.residuals["trial"]) - set(law.residuals["trial"])):
+            runs = "1 run lacks" if lacking == 1 else f"{lacking} runs lack"
+            notes.append(f"{group.title}: {runs} a probe of {task}")
+        transfer = None
+        try:
+            transfer = fit_transfer(fit, law)
+        except ValueError as error:
+            notes.append(f"{group.title}: no loss-to-loss law on {task} ({error})")
+        doubt = transfer_doubt(transfer, fit, law)
+        tasks.append(TaskFit(task=task, fit=law, transfer=transfer, doubt=doubt))
+    counts = trials["status"].value_counts()
+    return Configuration(
+        key=group.key, title=group.title, fit=fit, tasks=tuple(tasks),
+        compute=compute_of(trials), alike=group.alike,
+        statuses={s: int(counts.get(s, 0)) for s in STATUSES if counts.get(s, 0)},
+    )  # fmt: skip
+
+
+def _tasks(part: pd.DataFrame, own: str) -> list[str]:
+    probed = part.loc[(part["protocol"] == PROBE) & (part["metric"] == "loss"), "task"]
+    return sorted(str(t) for t in probed.unique() if t != own)
+
+
+def thetas(fit: Fit) -> FloatArray:
+    """Natural parameters of the fit and of each resample (1 + R, P), NaN where none."""
+    found = np.full((1 + int(fit.options.n_boot), len(fit.law.names)), math.nan)
+    found[0] = fit.theta
+    found[1 + fit.bootstrap.draw] = fit.bootstrap.theta
+    return found

@@ -1,0 +1,1 @@
+"""The page, figures and table that ``python -m analysis.fit`` writes."""

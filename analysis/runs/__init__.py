@@ -1,0 +1,1 @@
+"""Anyone's table of runs as rows that a law is fitted to."""

@@ -1,0 +1,1 @@
+"""Numbers and results as text, HTML and plain JSON values."""

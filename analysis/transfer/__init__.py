@@ -1,0 +1,1 @@
+"""What a loss on one set of records says of the loss on another."""

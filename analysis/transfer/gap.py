@@ -1,0 +1,56 @@
+"""How far the loss on held-out records lies above the loss on the records trained on."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis.studies.folds import pooled
+from analysis.studies.rows import GROUP
+from scaling.records.names import USED
+
+_CELL = (*GROUP, "size", "N", "D")
+
+
+def gap_cells(frame: pd.DataFrame) -> pd.DataFrame:
+    """The train-validation gap by configuration, N and D.
+
+    Both losses are those of the weights at the best validation step, without dropout or
+    augmentation, so the gap is the model's and not the training's. S1 (Appendix B.6) plots it
+    against D; its Eq. S.8 puts a law to it.
+
+    Args:
+        frame: from ``load``.
+
+    Returns:
+        One row per cell, means over seeds and folds: the columns that set a configuration apart,
+        ``size, N, D, train, validation`` (in the unit of the objective), ``gap`` (validation less
+        train),
+        ``relative`` (gap over train) and ``runs``. Empty where no training loss was measured.
+    """
+    frame = frame if "fold" in frame.columns else pooled(frame)
+    rows = frame[
+        (frame["protocol"] == "held-out")
+        & (frame["metric"] == "loss")
+        & frame["split"].isin(("train", "validation"))
+        & frame["status"].isin(USED)
+        & frame["value"].notna()
+    ]
+    by_run = rows.pivot_table(
+        index=["trial", "fold"], columns="split", values="value", aggfunc="mean"
+    )
+    if not {"train", "validation"} <= set(by_run.columns):
+        return pd.DataFrame(columns=[*_CELL, "train", "validation", "gap", "relative", "runs"])
+    by_run = by_run.dropna().reset_index()
+    cells = by_run.merge(rows.drop_duplicates("trial")[["trial", *_CELL]], on="trial")
+    found = (
+        cells.groupby(list(_CELL), dropna=False)
+        .agg(
+            train=("train", "mean"), validation=("validation", "mean"), runs=("train", "size")
+        )
+        .reset_index()
+    )  # fmt: skip
+    found["gap"] = found["validation"] - found["train"]
+    found["relative"] = found["gap"] / found["train"]
+    order = ["stage", "family", "paradigm", "N", "D"]
+    columns = [*_CELL, "train", "validation", "gap", "relative", "runs"]
+    return found.sort_values(order, kind="stable")[columns].reset_index(drop=True)

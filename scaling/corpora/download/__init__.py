@@ -1,0 +1,1 @@
+"""Open sets, downloaded so that every file is whole and right."""

@@ -1,0 +1,1 @@
+"""A source becomes a prepared corpus, chunk by chunk, resumably."""

@@ -1,0 +1,209 @@
+"""Near-duplicate recordings, within a corpus and between corpora.
+
+Datasets of this field contain each other under other names, rates and gains (Challenge 2021
+holds PTB-XL, CPSC 2018 and CSN), so neither record ids nor exact hashes show the overlap;
+signatures of the signals do (``scaling.corpora.quality.signature``).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.corpora.errors import CorpusError, shown
+from scaling.corpora.format.splits import SPLITS
+from scaling.corpora.quality.bands import candidates
+from scaling.corpora.quality.signature import distance
+
+# Copies of PTB-XL at 500 and at 100 Hz differ in 9 bits (median), 23 at most; of 200 million
+# pairs of other recordings, the closest in 45. See docs/preprocessing.md.
+MOST = 36
+LESS_IF_SHORT = 6  # half the bits tell less: among the same pairs the closest in 34
+FOUND_AT_ONCE = 1 << 22
+LARGE = 4096  # pairs of two groups of identical signatures that are all listed
+
+
+class Signed(Protocol):
+    """What is needed of a prepared corpus (``scaling.corpora.format.corpus.Corpus`` has it)."""
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+        ...
+
+    @property
+    def record_ids(self) -> Sequence[str]:
+        """(records,) record ids."""
+        ...
+
+    @property
+    def splits(self) -> NDArray[np.int8]:
+        """(records,) index into ``SPLITS``."""
+        ...
+
+    @property
+    def signatures(self) -> NDArray[np.uint64]:
+        """(records, 4) signatures."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """A recording that two corpora hold.
+
+    Attributes:
+        record_a: its id in the first corpus.
+        record_b: its id in the second.
+        split_a: its split in the first.
+        split_b: its split in the second.
+        distance: bits of 256 that differ.
+    """
+
+    record_a: str
+    record_b: str
+    split_a: str
+    split_b: str
+    distance: int
+
+
+def overlap(a: Signed, b: Signed, most: int = MOST) -> list[Shared]:
+    """Recordings that two prepared corpora share, in the order of the first.
+
+    Whatever preset and rate they were prepared with; see ``signature`` for what is recognised.
+    """
+    pairs = near_duplicates(np.asarray(a.signatures), np.asarray(b.signatures), most)
+    return [
+        Shared(
+            record_a=str(a.record_ids[i]),
+            record_b=str(b.record_ids[j]),
+            split_a=SPLITS[a.splits[i]],
+            split_b=SPLITS[b.splits[j]],
+            distance=int(bits),
+        )
+        for i, j, bits in pairs.tolist()
+    ]
+
+
+def check_no_leak(train: Signed, test: Signed) -> None:
+    """Check that no recording is trained on in one corpus and tested on in the other.
+
+    Args:
+        train: corpus whose training split is used.
+        test: corpus whose test split is used.
+
+    Raises:
+        CorpusError: names the first of them.
+    """
+    rows_a = np.flatnonzero(train.splits == SPLITS.index("train"))
+    rows_b = np.flatnonzero(test.splits == SPLITS.index("test"))
+    leaks = [
+        f"{train.record_ids[rows_a[i]]} is {test.record_ids[rows_b[j]]} ({bits} bits of 256 differ)"
+        for i, j, bits in near_duplicates(
+            np.asarray(train.signatures)[rows_a], np.asarray(test.signatures)[rows_b]
+        ).tolist()
+    ]
+    if leaks:
+        raise CorpusError(
+            f"{len(leaks)} training recordings of {train.path} are in the test split of "
+            f"{test.path}: leave them out of one of the two\n{shown(leaks)}"
+        )
+
+
+def near_duplicates(
+    a: NDArray[np.uint64], b: NDArray[np.uint64] | None = None, most: int = MOST
+) -> NDArray[np.int64]:
+    """Pairs of recordings that are copies of each other.
+
+    Only pairs that agree in one of 20 bands of 12 bits (up to 38 of 16 in larger sets) are
+    compared: of copies that differ in 23 bits 99.9 % are found, in 36 bits 98 % (94 % in a
+    million records). Of a group of more than 64 identical signatures every recording is paired
+    with the first, not with all; of more than 2,048 that are alike, with the next 64 of a band.
+
+    Args:
+        a: (n, 4) signatures.
+        b: (m, 4) signatures; None looks for pairs within ``a``, each once.
+        most: largest distance, in bits of 256; 6 less for recordings shorter than 9.5 s, which
+            are compared by their first five seconds.
+
+    Returns:
+        (pairs, 3): row of ``a``, row of ``b`` (within ``a``, the later one), distance; sorted
+        by the two rows.
+    """
+    groups_a = _Groups.of(a)
+    groups_b = groups_a if b is None else _Groups.of(b)
+    one, other = a[groups_a.first], (a if b is None else b)[groups_b.first]
+    keys = np.empty(0, np.int64)
+    waiting: list[NDArray[np.int64]] = []
+    for i, j in candidates(one, None if b is None else other, most):
+        short = ~(one[i, 2:].any(axis=1) & other[j, 2:].any(axis=1))
+        close = distance(one[i], other[j]) <= most - LESS_IF_SHORT * short
+        waiting.append(i[close] * len(other) + j[close])
+        if sum(map(len, waiting)) > FOUND_AT_ONCE:
+            keys, waiting = np.unique(np.concatenate([keys, *waiting])), []
+    i, j = np.divmod(np.unique(np.concatenate([keys, *waiting])), max(len(other), 1))
+    if b is None:
+        copied = np.flatnonzero(groups_a.sizes > 1)
+        i, j = np.concatenate([i, copied]), np.concatenate([j, copied])
+    rows_a, rows_b = _members(groups_a, groups_b, i, j)
+    if b is None:
+        rows_a, rows_b = np.minimum(rows_a, rows_b), np.maximum(rows_a, rows_b)
+        rows_a, rows_b = rows_a[rows_a < rows_b], rows_b[rows_a < rows_b]
+    order = np.lexsort((rows_b, rows_a))
+    pairs = np.stack([rows_a[order], rows_b[order]], axis=1)
+    again = np.zeros(len(pairs), bool)  # of large groups, where the two firsts meet
+    again[1:] = (pairs[1:] == pairs[:-1]).all(axis=1)
+    pairs = pairs[~again]
+    bits = distance(a[pairs[:, 0]], (a if b is None else b)[pairs[:, 1]])
+    return np.column_stack([pairs, bits])
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Groups:
+    """Rows of one array with identical signatures; those without a signature are left out.
+
+    Attributes:
+        rows: rows, group after group, ascending in each.
+        starts: where each group begins in ``rows``.
+        sizes: rows of each group.
+    """
+
+    rows: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+
+    @property
+    def first(self) -> NDArray[np.int64]:
+        """First row of each group."""
+        return self.rows[self.starts]
+
+    @classmethod
+    def of(cls, signatures: NDArray[np.uint64]) -> _Groups:
+        rows = np.flatnonzero(signatures.any(axis=1)).astype(np.int64)
+        rows = rows[np.lexsort(signatures[rows].T)]  # stable, so ascending in each group
+        differ = (signatures[rows[1:]] != signatures[rows[:-1]]).any(axis=1)
+        starts = np.flatnonzero(np.concatenate([np.ones(min(len(rows), 1), bool), differ]))
+        return cls(rows=rows, starts=starts, sizes=np.diff(starts, append=len(rows)))
+
+
+def _members(
+    a: _Groups, b: _Groups, i: NDArray[np.int64], j: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs of rows of pairs of groups: all of small groups, with the first only of large ones."""
+    large = a.sizes[i] * b.sizes[j] > LARGE
+    n_b = b.sizes[j[~large]]
+    pairs = a.sizes[i[~large]] * n_b
+    which = np.repeat(np.arange(len(pairs)), pairs)
+    at, of = np.divmod(np.arange(len(which)) - (np.cumsum(pairs) - pairs)[which], n_b[which])
+    rows_a = [a.rows[a.starts[i[~large]][which] + at]]
+    rows_b = [b.rows[b.starts[j[~large]][which] + of]]
+    for k, m in zip(i[large].tolist(), j[large].tolist(), strict=True):
+        all_a = a.rows[a.starts[k] : a.starts[k] + a.sizes[k]]
+        all_b = b.rows[b.starts[m] : b.starts[m] + b.sizes[m]]
+        rows_a += [all_a, np.full(len(all_b), all_a[0])]
+        rows_b += [np.full(len(all_a), all_b[0]), all_b]
+    return np.concatenate(rows_a), np.concatenate(rows_b)

@@ -1,0 +1,1 @@
+"""Signals of recordings: leads, filters, presets, beats and their waves."""

@@ -1,0 +1,1 @@
+"""The user's own data as ``dataset.json`` describes it."""

@@ -1,0 +1,1 @@
+"""How files of datasets are read: no dataset is named here."""

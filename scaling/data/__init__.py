@@ -1,0 +1,1 @@
+"""Records as batches on the device."""

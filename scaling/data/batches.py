@@ -1,0 +1,277 @@
+"""Records for training, resident on the device or streamed."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from scaling.corpora.format.corpus import Corpus
+from scaling.corpora.prepare.prepare import prepare
+from scaling.corpora.signals.presets import lead_order
+from scaling.data import memory
+from scaling.data.label_sets import columns
+from scaling.identity import CorpusSpec
+from scaling.workspace import Workspace
+
+# Records measured at once. On a CPU, what 256 need is given back to the system and faulted in again
+# at every batch, which costs half as much again.
+EVAL_BATCH = {"cpu": 64, "cuda": 256}
+WINDOW = 1024  # records that are sorted by heartbeats: one on disk is still read nearly in order
+NO_PEAK = -1  # fills the rows of records with fewer R peaks
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Records on the device.
+
+    Attributes:
+        x_BLT: (B, L, T) float32 in millivolts (or the corpus's own unit).
+        r_peaks_BP: (B, P) int16 sample indices of R peaks, ``NO_PEAK`` behind the last; on the
+            CPU, since how many there are decides what is computed.
+        labels_BC: (B, C) float32.
+        patients_B: (B,) int64 patient ids.
+        rows_B: (B,) int64 places in the split.
+        extra: what the objective added to the split, by name, each (B, ...).
+    """
+
+    x_BLT: Tensor
+    r_peaks_BP: Tensor
+    labels_BC: Tensor
+    patients_B: Tensor
+    rows_B: Tensor
+    extra: dict[str, Tensor] = dataclasses.field(default_factory=dict)
+
+    def part(self, places: slice | Tensor) -> Self:
+        """Some of the records; a tensor of places is on the CPU, or the records are."""
+        own = [field.name for field in dataclasses.fields(self) if field.name != "extra"]
+        extra = {name: value[places] for name, value in self.extra.items()}
+        return type(self)(extra=extra, **{name: getattr(self, name)[places] for name in own})
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Split:
+    """Records of one split, held as 16-bit integers on the device.
+
+    Look at records through ``batch`` and ``chunks``: a split that is too large for the device
+    (``StreamedSplit``) holds no signals.
+
+    Attributes:
+        signals: (n, L, T) int16, in steps of ``mv``.
+        labels: (n, C) float32.
+        patients: (n,) patient ids.
+        mv: millivolts per step.
+        r_peaks: (n, P) int16, ``NO_PEAK`` behind the last of a record; on the CPU.
+        extra: what an objective needs beside them, each (n, ...) on the device.
+    """
+
+    signals: Tensor
+    labels: Tensor
+    patients: NDArray[np.int64]
+    mv: float
+    r_peaks: Tensor
+    extra: dict[str, Tensor] = dataclasses.field(default_factory=dict)
+    _ids: Tensor | None = dataclasses.field(default=None, init=False, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.patients)
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches come out."""
+        return self.signals.device
+
+    def batch(self, rows: Tensor) -> Batch:
+        """The records at places ``rows``, an int64 tensor on any device."""
+        steps_BLT = self.steps(rows)
+        r_peaks_BP = self.r_peaks[rows.cpu()]
+        rows = rows.to(self.device)
+        if self._ids is None:  # on the device, since a step must not wait for a copy to it
+            self._ids = torch.from_numpy(self.patients).to(self.device)
+        return Batch(
+            x_BLT=steps_BLT.float() * self.mv,
+            r_peaks_BP=r_peaks_BP,
+            labels_BC=self.labels[rows],
+            patients_B=self._ids[rows],
+            rows_B=rows,
+            extra={name: value[rows] for name, value in self.extra.items()},
+        )
+
+    def steps(self, rows: Tensor) -> Tensor:
+        """Signals as stored at places ``rows``, (B, L, T) int16 on the device."""
+        return self.signals[rows.to(self.device)]
+
+    def first(self, n: int) -> Self:
+        """The first ``n`` records."""
+        return dataclasses.replace(
+            self,
+            signals=self.signals[:n],
+            labels=self.labels[:n],
+            patients=self.patients[:n],
+            r_peaks=self.r_peaks[:n],
+            extra={name: value[:n] for name, value in self.extra.items()},
+        )
+
+    def chunks(self, size: int | None = None) -> Iterator[Batch]:
+        """All records in order, ``size`` (``EVAL_BATCH``) at a time."""
+        for rows in torch.split(torch.arange(len(self)), size or EVAL_BATCH[self.device.type]):
+            yield self.batch(rows)
+
+    def alike(self) -> Tensor:
+        """Places of all records, (n,) int64: within ``WINDOW``, by their number of heartbeats."""
+        beats_N = (self.r_peaks >= 0).sum(dim=1)
+        window_N = torch.arange(len(self)) // WINDOW
+        return (window_N * (self.r_peaks.shape[1] + 1) + beats_N).argsort(stable=True)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class StreamedSplit(Split):
+    """Records read from the corpus's memory map as they are asked for.
+
+    The numbers are those of a resident split. Labels, R peaks and ``extra`` are resident.
+
+    Attributes:
+        corpus: where the signals are.
+        corpus_rows: (n,) row of each record in it.
+        leads: (L,) places of the leads in the corpus; None for all of them.
+        signals: empty, (0, L, T); it says where batches come out.
+    """
+
+    corpus: Corpus
+    corpus_rows: NDArray[np.int64]
+    leads: NDArray[np.int64] | None = None
+
+    def steps(self, rows: Tensor) -> Tensor:
+        """Signals as stored at places ``rows``, (B, L, T) int16 on the device."""
+        steps_BLT = self.corpus.steps(self.corpus_rows[rows.cpu().numpy()])
+        if self.leads is not None:
+            steps_BLT = steps_BLT[:, self.leads]
+        return torch.from_numpy(steps_BLT).to(self.device)
+
+    def first(self, n: int) -> Self:
+        """The first ``n`` records."""
+        rows = self.corpus_rows[:n]
+        return dataclasses.replace(super(StreamedSplit, self).first(n), corpus_rows=rows)
+
+
+@torch.no_grad()
+def predict(model: nn.Module, split: Split) -> Tensor:
+    """Outputs of ``model`` in evaluation mode on every record, (n, ...) float32 on the CPU."""
+    was_training = model.training
+    model.eval()
+    found = measured(lambda some: model(some.x_BLT, some.r_peaks_BP).float().cpu(), split)
+    model.train(was_training)
+    return found
+
+
+def measured(measure: Callable[[Batch], Tensor], split: Split, size: int | None = None) -> Tensor:
+    """``measure`` of all records of a split, (n, ...) in their order.
+
+    Records with like numbers of heartbeats are measured together, which leaves a Transformer
+    little padding.
+
+    Args:
+        measure: from records to (B, ...), each by itself; see ``memory.in_parts``.
+        split: one record or more.
+        size: records at once; ``EVAL_BATCH`` unless said.
+    """
+    order_N = split.alike()
+    parts = torch.split(order_N, size or EVAL_BATCH[split.device.type])
+    found = torch.cat([memory.in_parts(measure, split.batch(rows)) for rows in parts])
+    return found[order_N.argsort().to(found.device)]
+
+
+def open_corpus(spec: CorpusSpec, workspace: Workspace) -> Corpus:
+    """The prepared corpus of ``spec``, prepared now when this machine has none."""
+    return _open(spec, workspace.cache, workspace.root(spec.source))
+
+
+@functools.lru_cache(maxsize=4)
+def _open(spec: CorpusSpec, cache: Path, root: Path | None) -> Corpus:
+    return Corpus.open(prepare(spec, cache, root, lambda done, total: None))
+
+
+def split_of(
+    corpus: Corpus,
+    rows: NDArray[np.int64],
+    task: str,
+    device: torch.device,
+    leads: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
+    *,
+    streamed: bool = False,
+) -> Split:
+    """Records ``rows`` of ``corpus`` for a model on ``device``.
+
+    Args:
+        corpus: where they are.
+        rows: (n,) its rows, in any order.
+        task: label set.
+        device: where batches come out.
+        leads: names of the leads wanted, in order; None for all.
+        classes: names of the classes wanted, in order; None for all.
+        streamed: leave the signals in the memory map; see ``memory.fits``.
+
+    Raises:
+        CorpusError: a lead or task the corpus does not hold.
+        ValueError: a class the task does not have.
+    """
+    labels_NC = corpus.labels(task)[rows]
+    if classes is not None:
+        labels_NC = labels_NC[:, columns(corpus.classes(task), classes)]
+    split = unlabelled(corpus, rows, device, leads)
+    split.labels = torch.from_numpy(labels_NC.astype(np.float32)).to(device)
+    if streamed:
+        return split
+    return Split(
+        signals=split.steps(torch.arange(len(rows))),
+        labels=split.labels,
+        patients=split.patients,
+        mv=split.mv,
+        r_peaks=split.r_peaks,
+    )
+
+
+def unlabelled(
+    corpus: Corpus,
+    rows: NDArray[np.int64],
+    device: torch.device,
+    leads: Sequence[str] | None = None,
+) -> StreamedSplit:
+    """Records ``rows`` of ``corpus`` without labels, left in the memory map; see ``split_of``.
+
+    Raises:
+        CorpusError: a lead the corpus does not hold.
+    """
+    order = None
+    if leads is not None and tuple(leads) != corpus.leads:
+        order = np.asarray(lead_order(corpus.leads, leads), dtype=np.int64)
+    shape = (0, len(corpus.leads) if order is None else len(order), corpus.signals.shape[2])
+    return StreamedSplit(
+        signals=torch.empty(shape, dtype=torch.int16, device=device),
+        labels=torch.empty(len(rows), 0, device=device),
+        patients=corpus.patients[rows],
+        mv=corpus.lsb,
+        r_peaks=torch.from_numpy(padded_r_peaks(corpus, rows)),
+        corpus=corpus,
+        corpus_rows=rows,
+        leads=order,
+    )
+
+
+def padded_r_peaks(corpus: Corpus, rows: NDArray[np.int64]) -> NDArray[np.int16]:
+    """(n, P) R peaks of ``rows``, ``NO_PEAK`` behind the last; P is the most any record has."""
+    starts, stops = corpus.r_peak_offsets[rows], corpus.r_peak_offsets[rows + 1]
+    counts = stops - starts
+    place = np.arange(max(1, int(counts.max(initial=0))))
+    inside = place < counts[:, None]
+    found = np.full(inside.shape, NO_PEAK, np.int16)
+    found[inside] = corpus.all_r_peaks[(starts[:, None] + place)[inside]]
+    return found

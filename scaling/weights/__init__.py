@@ -1,0 +1,1 @@
+"""Weights on disk, and the parents that a training starts from."""

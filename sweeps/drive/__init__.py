@@ -1,0 +1,1 @@
+"""Run what a plan has left, and say how it goes."""

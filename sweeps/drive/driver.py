@@ -1,0 +1,231 @@
+"""Run what a plan has left: prepare corpora, place jobs, keep records, say how it went."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from scaling.identity import Job, Training
+from scaling.provenance import failed_training
+from scaling.records.names import FINISHED
+from scaling.records.record import status_of
+from scaling.workspace import Workspace
+from sweeps.drive.executors import Executor, JobEvent
+from sweeps.drive.prerequisites import why_not
+from sweeps.drive.progress import Progress
+from sweeps.errors import ConfigurationError, StorageError
+from sweeps.plan.plan import Plan, PlannedStage, describe_training, longest_first
+from sweeps.plan.tasks import Target, Targets
+from sweeps.store.store import Record, Store
+
+
+class WorkerDied(RuntimeError):  # noqa: N818 - it names what happened
+    """A worker process died each time it was started on a job."""
+
+
+@dataclasses.dataclass(slots=True)
+class Outcome:
+    """How a run went.
+
+    Attributes:
+        trained: trainings that ran to an end.
+        failures: one line for each job that failed, with where to read on.
+        not_started: one line for each job whose parents are not there.
+    """
+
+    trained: int = 0
+    failures: list[str] = dataclasses.field(default_factory=list)
+    not_started: list[str] = dataclasses.field(default_factory=list)
+
+
+def prepare_corpora(targets: Targets, cache: Path, say: Callable[[str], None]) -> None:
+    """Prepare each corpus that is not simulated and not there yet; folds share their signals.
+
+    Raises:
+        ConfigurationError: a source's files cannot be used.
+        StorageError: a corpus could not be written.
+    """
+    from scaling.corpora.errors import CorpusError
+
+    for target in {t.spec.key: t for t in targets.all()}.values():
+        if target.spec.source.startswith("simulated/"):
+            continue
+        from scaling.corpora.prepare.prepare import prepare
+
+        try:
+            prepare(target.spec, cache, target.root, _preparing(target, say))
+        except CorpusError as error:
+            raise ConfigurationError(f"{target.spec.source}: {error}") from None
+        except OSError as error:
+            message = f"the corpus {target.spec.source} could not be written to {cache}: {error}"
+            raise StorageError(error.errno, message) from None
+
+
+def _preparing(target: Target, say: Callable[[str], None]) -> Callable[[int, int], None]:
+    """Say that a corpus is prepared, at most every ten seconds."""
+    last: float | None = None
+
+    def progress(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if last is None or now - last > 10 or done == total:
+            last = now
+            then = ", joining and measuring" if done == total else ""
+            say(f"preparing {target.spec.source}: {done}/{total} records{then}")
+
+    return progress
+
+
+def corpora_json(targets: Targets, cache: Path) -> dict[str, object]:
+    """The content of ``corpora.json``, from the prepared corpora."""
+    from scaling.corpora.registry import describe
+
+    return {t.name: describe(t.spec, t.task, cache, t.root) for t in targets.all()}
+
+
+def run_plan(
+    plan: Plan,
+    store: Store,
+    executor: Executor,
+    workspace: Workspace,
+    *,
+    workers: int,
+    out: TextIO,
+    replan: Callable[[], Plan] | None = None,
+) -> Outcome:
+    """Run the missing jobs of each stage, longest first, and keep their records.
+
+    Args:
+        plan: what is missing.
+        store: where records are kept; held by this process.
+        executor: runs the jobs of a stage.
+        workspace: where workers find and leave things.
+        workers: jobs that run at once, for the expected time.
+        out: where progress is shown.
+        replan: plans again from the records there are by then. It is called before a stage
+            that waits for earlier ones; without it such a stage is not started.
+
+    Raises:
+        StorageError: a record could not be written; the run stops there.
+        ClusterError: Ray died more often than it is started again.
+        KeyboardInterrupt: the run was interrupted; finished records are kept.
+    """
+    with Progress(_items(plan.stages), workers, out) as progress:
+        driver = _Driver(store, progress)
+        for index in range(len(plan.stages)):
+            if plan.stages[index].waiting and replan is not None:
+                old = plan.stages[index:]
+                plan = replan()
+                progress.replace(_ids(old), _items(plan.stages[index:]))
+            stage = plan.stages[index]
+            jobs = driver.startable(stage, workspace)
+            if jobs:
+                executor.run(jobs, workspace, driver.on_event)
+    return driver.outcome
+
+
+def _items(stages: Sequence[PlannedStage]) -> list[tuple[str, float, float]]:
+    """What progress shows of the missing trials: id, FLOPs, expected seconds."""
+    missing = [p for stage in stages for p in stage.trials if p.todo is not None]
+    return [(p.job.training.id, float(p.flops), p.seconds) for p in missing]
+
+
+def _ids(stages: Sequence[PlannedStage]) -> set[str]:
+    return {p.job.training.id for stage in stages for p in stage.trials}
+
+
+class _Driver:
+    """Takes the events of an executor."""
+
+    def __init__(self, store: Store, progress: Progress) -> None:
+        self.store = store
+        self.progress = progress
+        self.outcome = Outcome()
+
+    def startable(self, stage: PlannedStage, workspace: Workspace) -> list[Job]:
+        """The missing jobs of a stage that can start now; the others are reported."""
+        jobs = []
+        for planned in longest_first([p for p in stage.trials if p.todo is not None]):
+            assert planned.todo is not None
+            reason = why_not(stage, planned.todo, self.store.known, workspace)
+            if reason is None:
+                jobs.append(planned.todo)
+            else:
+                self._not_started(planned.todo.training, reason)
+        return jobs
+
+    def _not_started(self, training: Training, reason: str) -> None:
+        line = f"not started: trial {training.id} ({describe_training(training)}): {reason}"
+        self.outcome.not_started.append(line)
+        self.progress.say(line)
+        self.progress.finished(training.id, failed=True)
+
+    def on_event(self, event: JobEvent) -> None:
+        name = event.job.training.id
+        if event.kind == "started":
+            self.progress.started(name)
+        elif event.kind == "progress":
+            self.progress.progress(name, event.share)
+        elif event.kind == "retried":
+            self.progress.say(f"trial {name}: {event.error}; it starts again")
+        elif event.kind == "restarted":
+            self.progress.say(event.error)
+        elif event.kind == "storage":
+            self.store.ingest_job(event.job, event.records)
+            trial = describe_training(event.job.training)
+            raise StorageError(
+                f"trial {name} ({trial}) could not be written: {event.error}. Finished records "
+                "are safe; make room and run the same command again"
+            )
+        else:
+            self._ended(event)
+
+    def _ended(self, event: JobEvent) -> None:
+        from scaling.models.slots import LOSE_SOME
+
+        training = event.job.training
+        records = list(event.records)
+        if event.kind == "crashed" and not self._trained(event.job):
+            records.append(failed_training(training, WorkerDied(event.error)))
+        kept = self.store.ingest_job(event.job, records)
+        bad = [record for record in kept if status_of(record) == "failed"]
+        for record in bad:
+            self._complain(event.job, record)
+        for note in [note for record in kept for note in record.get("notes", ())]:
+            if LOSE_SOME in note:  # said of each corpus before the first trial
+                continue
+            self.progress.say(f"trial {training.id} ({describe_training(training)}): {note}")
+        known = self.store.known.get(training.id)
+        there = known is not None and known.status in FINISHED
+        lost = event.kind == "finished" and not there and not bad
+        if lost:  # a training that is over, in a file that is broken
+            path = self.store.live.spool / f"{training.id}.json"
+            self._complain_line(event.job, f"it left no record that can be read ({path})")
+        if event.kind == "crashed" and not bad:
+            self._complain_line(event.job, f"evaluating it: {event.error}")
+        self.outcome.trained += any(
+            record["kind"] == "training" and status_of(record) != "failed" for record in kept
+        )
+        self.progress.finished(training.id, failed=bool(bad) or lost or event.kind == "crashed")
+
+    def _trained(self, job: Job) -> bool:
+        """Whether the training was over before its worker died."""
+        name = job.training.id
+        known = self.store.known.get(name)
+        return (self.store.live.spool / f"{name}.json").exists() or (
+            known is not None and known.status != "failed"
+        )
+
+    def _complain(self, job: Job, record: Record) -> None:
+        error = record["error"] or {}
+        message = str(error.get("message") or "").strip().splitlines() or [""]
+        path = self.store.live.records / f"{record['id']}.json"
+        self._complain_line(job, f"{error.get('type')}: {message[0]} (traceback in {path})")
+
+    def _complain_line(self, job: Job, reason: str) -> None:
+        line = f"failed: trial {job.training.id} ({describe_training(job.training)}): {reason}"
+        self.outcome.failures.append(line)
+        self.progress.say(line)

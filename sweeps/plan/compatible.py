@@ -1,0 +1,91 @@
+"""Models that cannot read what they are given, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from scaling.compatible import differences, signal_differences
+from scaling.identity import CorpusSpec, Job, Training
+from scaling.provenance import corpus_name
+from sweeps.plan.tasks import Case, Target
+
+HALVED = ("contrastive",)  # objectives whose backbone sees half a record at a time
+
+
+def unreadable(jobs: Iterable[Job]) -> Iterator[tuple[Training, str]]:
+    """Sizes that leave no sample of their records, or need another sampling rate.
+
+    Args:
+        jobs: trials; the corpora they are probed on are looked at as well.
+
+    Yields:
+        A training of each size and corpus that do not go together, and why.
+    """
+    from scaling.models.families import problem
+
+    seen: set[tuple[str, str, CorpusSpec, int]] = set()
+    for job in jobs:
+        training = job.training
+        if training.family == "simulated":
+            continue
+        corpora = [(training.corpus, 2 if training.objective in HALVED else 1)]
+        corpora += [(e.corpus, 1) for e in job.evaluations]
+        for spec, parts in corpora:
+            key = (training.family, training.size, spec, parts)
+            if key in seen:
+                continue
+            seen.add(key)
+            found = problem(
+                training.family,
+                training.size,
+                spec.fs_hz,
+                spec.samples // parts,
+                len(training.leads),
+            )
+            if found is not None:
+                yield training, f"{spec.source}: {found}"
+
+
+def unlike_tasks(case: Case) -> Iterator[tuple[Target, str]]:
+    """Tasks whose signals are not what the models of a case are trained on.
+
+    Yields:
+        A task, and each of its differences by name.
+    """
+    for task in case.tasks:
+        if found := signal_differences(task.spec, case.corpus.spec):
+            yield (
+                task,
+                f"{task.name} has {'; '.join(found)}: a model is measured on signals like those "
+                "it was trained on",
+            )
+
+
+def unlike_parents(
+    jobs: Iterable[Job], config_of: Callable[[str], Mapping[str, Any]]
+) -> Iterator[tuple[str, str]]:
+    """Parents that were trained on other signals than what starts from them.
+
+    Args:
+        jobs: trials.
+        config_of: from a parent's id to its training, as its sidecar has it.
+
+    Yields:
+        ``codebook`` or ``parents``, and each difference by name; the same of many trials once.
+    """
+    found: dict[tuple[str, str], None] = {}
+    for job in jobs:
+        training = job.training
+        name = corpus_name(training.corpus.source, training.task, training.corpus.fold)
+        for parent in training.parents:
+            config = config_of(parent)
+            what = "codebook" if config.get("stage") == "codebook" else "parents"
+            use = "predict codes of a codebook" if what == "codebook" else "start from a model"
+            if unlike := differences(config, training, ("leads",)):
+                message = (
+                    f"trials on {name} {use} that was trained with {'; '.join(unlike)}: "
+                    "give both the same signals"
+                )
+                found.setdefault((what, message))
+    yield from found

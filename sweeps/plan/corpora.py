@@ -1,0 +1,254 @@
+"""From the names in a grid to corpora on this machine: specs, roots, counts."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scaling.identity import CorpusSpec
+from scaling.records.names import suggest
+from sweeps.errors import ConfigurationError
+from sweeps.grid.source import Loc, Problem
+from sweeps.plan.codebooks import read_released
+from sweeps.plan.tasks import Case, Released, Target, Targets
+
+if TYPE_CHECKING:
+    from sweeps.grid.load import Study
+    from sweeps.grid.schema import Corpus, Stage, Task
+
+INHERITED = ("fs_hz", "window_s", "preprocessing", "seed")
+SIZES = ("records", "validation", "test")
+
+
+def parse_roots(words: Sequence[str]) -> dict[str, Path]:
+    """Read ``SOURCE=PATH`` words of the command line.
+
+    Raises:
+        ConfigurationError: no ``=``, or no such source.
+    """
+    from scaling.corpora.catalogue import SOURCES
+
+    roots = {}
+    for word in words:
+        source, equals, path = word.partition("=")
+        if not equals or not path:
+            raise ConfigurationError(f"--root {word}: write it as SOURCE=PATH")
+        if source not in SOURCES:
+            known = suggest(source, SOURCES)
+            raise ConfigurationError(f"--root {word}: no source {source!r}; {known}")
+        roots[source] = Path(path).expanduser().resolve()
+    return roots
+
+
+def resolve(study: Study, roots: Mapping[str, Path]) -> Targets:
+    """Find the corpora of a study and count their records.
+
+    Args:
+        study: a checked grid.
+        roots: folders given on the command line; they win over the environment, which wins
+            over the grid.
+
+    Raises:
+        ConfigurationError: a missing root, files that cannot be used, or a data size larger
+            than the corpus, each at its line and column of the grid.
+    """
+    finder = _Finder(study, roots)
+    stages = tuple(finder.cases(i, stage) for i, stage in enumerate(study.grid.stages))
+    codebooks = tuple(finder.codebook(i, stage) for i, stage in enumerate(study.grid.stages))
+    finder.problems += _too_much_data(study, stages)
+    finder.problems += _ambiguous(study, stages)
+    if finder.problems:
+        raise study.source.error(finder.problems)
+    return Targets(stages=stages, codebooks=codebooks)
+
+
+class _Finder:
+    """Resolves corpora one by one and collects what is wrong with them."""
+
+    def __init__(self, study: Study, roots: Mapping[str, Path]) -> None:
+        from scaling.corpora.registry import Summaries
+
+        self.study = study
+        self.roots = roots
+        self.problems: list[Problem] = []
+        self.summaries = Summaries()
+
+    def cases(self, index: int, stage: Stage) -> tuple[Case, ...]:
+        """What each fold of a stage trains on, and its tasks."""
+        top, own = self.study.grid.corpus, stage.settings.corpus
+        here: Loc = ("stages", index, stage.name)
+        where: Loc = ("corpus",) if own is None else (*here, "corpus")
+        items: list[Corpus | Task] = [top] if own is None else [own, top]
+        tasks = list(getattr(stage.settings, "tasks", ()))
+        cases = []
+        for fold in _folds(items):
+            corpus = self.target(where, items, fold)
+            found = [
+                self.target((*here, "tasks", j), [task, *items], of)
+                for j, task in enumerate(tasks)
+                for of in _folds([task], corpus.spec if corpus is not None else None)
+            ]
+            if corpus is None:
+                continue
+            cases.append(Case(corpus=corpus, tasks=tuple(t for t in found if t is not None)))
+        return tuple(cases)
+
+    def target(self, loc: Loc, items: Sequence[Corpus | Task], fold: int) -> Target | None:
+        """The first of ``items``; the others say what it leaves out, the nearest first."""
+        from scaling.corpora.catalogue import SOURCES
+        from scaling.corpora.errors import CorpusError
+        from scaling.corpora.registry import with_defaults
+
+        item = items[0]
+        info = SOURCES[item.source]
+        spec = dataclasses.replace(_spec(items), fold=fold)
+        task = item.task if item.task is not None else info.default_task
+        try:
+            root = self._root(items)
+            if info.kind != "files":
+                spec = with_defaults(spec)
+            elif (most := self.study.at_most) is not None:
+                spec = dataclasses.replace(spec, records=most, validation=most, test=most)
+            summary = self.summaries.of(spec, task, root)
+        except (CorpusError, ConfigurationError) as error:
+            self._report(Problem(loc=loc, message=str(error)))
+            return None
+        for split in ("train", "validation", "test"):
+            if fold and not getattr(summary, split):
+                message = (
+                    f"fold {fold} of {item.source!r} leaves no {split} record of task {task!r}"
+                )
+                self._report(Problem(loc=loc, message=message))
+        spec = dataclasses.replace(spec, fingerprint=summary.fingerprint)
+        return Target(spec=spec, task=task, root=root, summary=summary)
+
+    def _report(self, problem: Problem) -> None:
+        if problem not in self.problems:  # stages may share a corpus
+            self.problems.append(problem)
+
+    def _root(self, items: Sequence[Corpus | Task]) -> Path | None:
+        """Command line, then environment, then grid; a source's root is shared."""
+        from scaling.corpora.catalogue import SOURCES
+
+        source = items[0].source
+        info = SOURCES[source]
+        if info.kind != "files":
+            return None
+        variable = info.root_env or ""
+        if source in self.roots:
+            return _folder(self.roots[source], f"--root {source}=")
+        if os.environ.get(variable):
+            return _folder(Path(os.environ[variable]).expanduser(), variable)
+        given = next((i.root for i in items if i.source == source and i.root is not None), None)
+        if given is not None:
+            return _folder(self._beside(given), "root", Path(given))
+        raise ConfigurationError(
+            f"where are the files of {source!r}? Give their folder by "
+            f"--root {source}=PATH, by {variable}=PATH in the environment, "
+            f"or by root: PATH in the grid"
+        )
+
+    def _beside(self, word: str) -> Path:
+        """A path of the grid: from the current folder, else from the grid's."""
+        given = Path(word).expanduser()
+        return given if given.exists() else self.study.source.path.parent / given
+
+    def codebook(self, index: int, stage: Stage) -> Released | None:
+        """The converted codebook that a stage names by its file."""
+        chosen = stage.pretrain.codebook if stage.pretrain is not None else None
+        if chosen is None or chosen.path is None:
+            return None
+        try:
+            return read_released(self._beside(chosen.path))
+        except ConfigurationError as error:
+            self._report(Problem(loc=("stages", index, stage.name, "codebook"), message=str(error)))
+            return None
+
+
+def _folds(items: Sequence[Corpus | Task], corpus: CorpusSpec | None = None) -> list[int]:
+    """Folds of the first item; what it leaves out comes from a corpus of the same source."""
+    source = items[0].source
+    given = next((i.fold for i in items if i.source == source and i.fold is not None), None)
+    if given is not None:
+        return list(dict.fromkeys(given))
+    return [corpus.fold] if corpus is not None and corpus.source == source else [0]
+
+
+def _folder(path: Path, origin: str, shown: Path | None = None) -> Path:
+    if not path.is_dir():
+        raise ConfigurationError(f"the folder {shown or path} (from {origin}) does not exist")
+    return path.resolve()
+
+
+def _spec(items: Sequence[Corpus | Task]) -> CorpusSpec:
+    """What an item leaves out comes from the next ones; sizes only from those of its source."""
+    from scaling.corpora.catalogue import SOURCES
+
+    source = items[0].source
+    fields: dict[str, Any] = {}
+    for item in reversed(items):
+        if item.source != source:
+            fields = {key: value for key, value in fields.items() if key in INHERITED}
+        keys = INHERITED + (SIZES if item.source == source else ())
+        given = {key: getattr(item, key) for key in keys}
+        fields |= {key: value for key, value in given.items() if value is not None}
+    if SOURCES[source].kind == "files":
+        fields["seed"] = 0  # it makes virtual patients; files have none
+    return CorpusSpec(source=source, **fields)
+
+
+def _ambiguous(study: Study, stages: tuple[tuple[Case, ...], ...]) -> list[Problem]:
+    """Tables know a target by its name, so two of one name must be the same."""
+    first: dict[str, CorpusSpec] = {}
+    problems = []
+    for i, (stage, cases) in enumerate(zip(study.grid.stages, stages, strict=True)):
+        own = stage.settings.corpus is not None
+        here: Loc = ("stages", i, stage.name)
+        named = [((*here, "corpus") if own else ("corpus",), case.corpus) for case in cases]
+        named += [(task_loc(here, stage, task), task) for case in cases for task in case.tasks]
+        for loc, target in named:
+            if first.setdefault(target.name, target.spec) != target.spec:
+                message = (
+                    f"{target.name} is used twice with different settings; their results could "
+                    "not be told apart: put one of them into a study of its own"
+                )
+                problem = Problem(loc=loc, message=message)
+                problems += [] if problem in problems else [problem]
+    return problems
+
+
+def task_loc(here: Loc, stage: Stage, target: Target) -> Loc:
+    """Where a task stands: the last item of its name, which is the one that differs."""
+    from scaling.corpora.catalogue import SOURCES
+
+    places = [
+        j
+        for j, item in enumerate(getattr(stage.settings, "tasks", ()))
+        if item.source == target.spec.source
+        and (item.task or SOURCES[item.source].default_task) == target.task
+    ]
+    return (*here, "tasks", places[-1])
+
+
+def _too_much_data(study: Study, stages: tuple[tuple[Case, ...], ...]) -> list[Problem]:
+    problems = []
+    for i, (stage, cases) in enumerate(zip(study.grid.stages, stages, strict=True)):
+        if not cases:
+            continue
+        smallest = min((case.corpus for case in cases), key=lambda target: target.summary.train)
+        available = smallest.summary.train
+        loc: Loc = ("stages", i, stage.name)
+        sizes = [((*loc, "data", j), size) for j, size in enumerate(stage.settings.data or ())]
+        cells = getattr(stage.settings, "cells", None) or ()
+        sizes += [((*loc, "cells", j, "data"), c.data) for j, c in enumerate(cells)]
+        for where, size in sizes:
+            if size > available:
+                message = (
+                    f"data size {size} is larger than the corpus: {smallest.name} has "
+                    f"{available} training records"
+                )
+                problems.append(Problem(loc=where, message=message))
+    return problems

@@ -1,0 +1,235 @@
+"""Which trials of earlier stages a trial starts from, and which codebook it predicts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from scaling.identity import CorpusSpec, Job, Training
+from scaling.models import transformer_sizes, vq_sizes
+from scaling.objectives.registry import OBJECTIVES
+from scaling.records.names import FINISHED
+
+if TYPE_CHECKING:
+    from sweeps.grid.schema import CodebookChoice, Parents
+    from sweeps.plan.tasks import Released
+    from sweeps.store.store import Known
+
+FILTERS = (
+    ("families", "family"),
+    ("sizes", "size"),
+    ("paradigms", "paradigm"),
+    ("data", "data"),
+    ("seeds", "seed"),
+)
+
+
+class NoParentError(ValueError):
+    """No trial of an earlier stage can be the parent; the message says why."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """A stage whose trials are known.
+
+    Attributes:
+        name: ``codebook``, ``pretrain`` or ``finetune``.
+        jobs: its trials.
+        continued: whether they have parents of their own.
+        waiting: whether ``jobs`` only stand in for trials that cannot be named yet.
+    """
+
+    name: str
+    jobs: tuple[Job, ...]
+    continued: bool = False
+    waiting: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """Parents of a stage.
+
+    Attributes:
+        trainings: the parents.
+        waiting: whether the best are not known yet, and these stand in for them.
+    """
+
+    trainings: tuple[Training, ...]
+    waiting: bool = False
+
+
+class Lineage:
+    """What the ancestors of a training have trained on."""
+
+    def __init__(self) -> None:
+        self._trainings: dict[str, Training] = {}
+
+    def add(self, jobs: Iterable[Job]) -> None:
+        """Remember trainings that may become ancestors."""
+        self._trainings |= {job.training.id: job.training for job in jobs}
+
+    def config_of(self, name: str) -> Mapping[str, Any]:
+        """The configuration of a training that was remembered; empty for any other."""
+        return self._trainings[name].to_dict() if name in self._trainings else {}
+
+    def specs(self, training: Training) -> Iterator[CorpusSpec]:
+        """The corpora of a training and of all its ancestors."""
+        yield training.corpus
+        for parent in training.parents:
+            if parent in self._trainings:
+                yield from self.specs(self._trainings[parent])
+
+    def fits(self, parent: Training, child: CorpusSpec) -> bool:
+        """Whether a child on ``child`` would test only records that its ancestors have not seen.
+
+        Folds of one source differ in who tests: a child follows the fold of its parents.
+        """
+        same = [spec.fold for spec in self.specs(parent) if spec.source == child.source]
+        return parent.paradigm == "random" or all(fold == child.fold for fold in same)
+
+
+def choose_parents(rule: Parents, earlier: Sequence[Done], known: Mapping[str, Known]) -> Chosen:
+    """The parents that a rule means.
+
+    The candidates are the trials of the nearest earlier stage of the name, and of those of that
+    name before it that have parents as it has, or have none as it has none.
+
+    Args:
+        rule: the key ``parents`` of a stage.
+        earlier: the stages before it.
+        known: records there are, for the best on validation.
+
+    Raises:
+        NoParentError: no trial matches, or none of those that do has the metric.
+    """
+    name = rule.stage or "pretrain"
+    same = [stage for stage in earlier if stage.name == name]
+    alike = [stage for stage in same if stage.continued == same[-1].continued]
+    jobs = [job for stage in alike for job in stage.jobs if _matches(rule, job.training)]
+    if not jobs:
+        raise NoParentError(f"no trial of the {name} stage(s) before this one matches these words")
+    waiting = any(stage.waiting for stage in alike)
+    if rule.best is None:
+        return Chosen(trainings=tuple(job.training for job in jobs), waiting=waiting)
+    groups: dict[tuple[object, ...], list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(_comparable(job.training, rule.best), []).append(job)
+    if waiting or not all(_settled(job, known) for job in jobs):
+        largest = tuple(max(group, key=_rank).training for group in groups.values())
+        return Chosen(trainings=largest, waiting=True)
+    return Chosen(trainings=tuple(_best(group, rule.best, known) for group in groups.values()))
+
+
+def _matches(rule: Parents, training: Training) -> bool:
+    # Trials that were never trained are nobody's parents unless they are asked for.
+    if training.paradigm == "random" and "random" not in (rule.paradigms or ()):
+        return False
+    for key, field in FILTERS:
+        wanted = getattr(rule, key)
+        if wanted is not None and getattr(training, field) not in wanted:
+            return False
+    return True
+
+
+def _comparable(training: Training, metric: str) -> tuple[object, ...]:
+    """What trials have in common whose ``metric`` compares; the best of each is a parent.
+
+    A loss depends on what is minimised: the objective and its settings (a focal loss falls with
+    gamma, a contrastive one with its temperature), and the codebook whose codes are predicted.
+    """
+    corpus = training.corpus
+    measured = (corpus.source, corpus.fold, training.task, training.label_set)
+    of_whom = (training.family, training.paradigm, *measured)
+    if metric != "loss":
+        return of_whom
+    codebook = training.parents[:1] if OBJECTIVES[training.objective].codebook else ()
+    return (*of_whom, training.objective, training.options, codebook)
+
+
+def _rank(job: Job) -> tuple[int, int]:
+    """Stands for the cost of a model, smaller ones first; a simulated size is a number."""
+    from scaling.models.families import FAMILIES
+
+    training = job.training
+    sizes = FAMILIES[training.family].sizes
+    place = sizes.index(training.size) if sizes else int(training.size.removeprefix("n"))
+    return place, training.data
+
+
+def _settled(job: Job, known: Mapping[str, Known]) -> bool:
+    """Whether the training and its held-out evaluation are over."""
+    names = [job.training.id, *_held_out(job)]
+    return all(name in known and known[name].status in FINISHED for name in names)
+
+
+def _held_out(job: Job) -> list[str]:
+    return [e.id for e in job.evaluations if e.protocol == "held-out"]
+
+
+def _best(group: Sequence[Job], metric: str, known: Mapping[str, Known]) -> Training:
+    """The best on validation of those that did not diverge; the first id where several are."""
+    sign = 1.0 if metric == "loss" else -1.0
+    scores = [
+        (sign * known[name].validation[metric], job.training.id, job.training)
+        for job in group
+        if known[job.training.id].status != "diverged"
+        for name in _held_out(job)
+        if metric in known[name].validation
+    ]
+    if not scores:
+        first = group[0].training
+        raise NoParentError(
+            f"no finished trial of {first.family} {first.paradigm} {first.objective} has a "
+            f"validation {metric} to choose the best by"
+        )
+    return min(scores)[2]
+
+
+def choose_codebook(
+    choice: CodebookChoice | None,
+    earlier: Sequence[Done],
+    lineage: Lineage,
+    corpus: CorpusSpec,
+) -> Training:
+    """The codebook whose codes a masked trial on ``corpus`` predicts.
+
+    Raises:
+        NoParentError: none, or more than one.
+    """
+    jobs = next((stage.jobs for stage in reversed(earlier) if stage.name == "codebook"), ())
+    found = [
+        job.training
+        for job in jobs
+        if (choice is None or job.training.size == choice.size)
+        and lineage.fits(job.training, corpus)
+    ]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        fold = f" that has not seen the test records of fold {corpus.fold}" if corpus.fold else ""
+        raise NoParentError(f"the codebook stage before this one trains no codebook{fold}")
+    sizes = {training.size for training in found}
+    rest = "say which by codebook: {size: ...}"
+    if len(sizes) == 1:
+        rest = "its data, seeds and recipe must be single values here"
+    raise NoParentError(
+        f"{len(found)} codebooks are trained before this stage, and all its trials share one; "
+        f"{rest}"
+    )
+
+
+def slots_differ(size: str, codebook: str) -> str | None:
+    """What keeps a Transformer from predicting a codebook's codes, or None."""
+    ours, theirs = transformer_sizes.LADDER[size].tokens, vq_sizes.LADDER[codebook].tokens
+    if ours == theirs:
+        return None
+    return f"size {size} has {ours} slots for heartbeats, codebook {codebook} has {theirs}"
+
+
+def codes_of(released: Released | None, codebook: Training | None) -> tuple[str, str, int]:
+    """Id, size and number of codes of a codebook."""
+    if released is not None:
+        return released.id, released.size, vq_sizes.LADDER[released.size].codes
+    assert codebook is not None
+    return codebook.id, codebook.size, vq_sizes.LADDER[codebook.size].codes

@@ -1,0 +1,276 @@
+"""What a study will run: jobs that are missing, their FLOPs, minutes and disk."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scaling.cost import Counts, training_flops
+from scaling.identity import Job, Training
+from scaling.provenance import commit
+from scaling.records.names import FINISHED
+from sweeps.plan.combinations import UNTRAINED
+from sweeps.plan.cost import disk_bytes, evaluations_s, unprepared_bytes
+from sweeps.plan.expand import expand
+from sweeps.plan.ladder import Ladder, Speeds
+from sweeps.plan.parents import Done
+from sweeps.plan.warnings import find_warnings
+
+if TYPE_CHECKING:
+    from sweeps.grid.load import Study
+    from sweeps.plan.tasks import Targets
+    from sweeps.store.store import Known
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """One trial of the plan.
+
+    Attributes:
+        job: the training and all its evaluations.
+        todo: what is missing of it; None when nothing is.
+        status: ``new``, ``failed`` (it is run again), ``measure`` (only evaluations are
+            missing), ``finished``, or ``waiting`` (it stands in for a trial whose parent is
+            not known yet).
+        counts: parameters, MACs and bytes.
+        flops: C if it runs to its cap on steps; 0 when its training is finished.
+        seconds: expected duration of what is missing.
+        calibrated: whether ``seconds`` comes from measured trials of this kind.
+        disk: bytes that what is missing will leave.
+    """
+
+    job: Job
+    todo: Job | None
+    status: str
+    counts: Counts
+    flops: int
+    seconds: float
+    calibrated: bool
+    disk: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStage:
+    """One stage of the plan.
+
+    Attributes:
+        name: ``codebook``, ``pretrain`` or ``finetune``.
+        trials: its trials, each in the first stage that lists it.
+        waiting: whether they stand in for trials that can be named when earlier stages end.
+    """
+
+    name: str
+    trials: tuple[Planned, ...]
+    waiting: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A whole study.
+
+    Attributes:
+        study: its name.
+        stages: in the order of the grid.
+        warnings: what looks wrong, one line each.
+        corpus_bytes: disk that corpora not prepared yet will take.
+        ladder: rows of ``ladder.json``.
+    """
+
+    study: str
+    stages: tuple[PlannedStage, ...]
+    warnings: tuple[str, ...]
+    corpus_bytes: int
+    ladder: tuple[dict[str, Any], ...]
+
+    @property
+    def trials(self) -> list[Planned]:
+        """The trials of all stages, stand-ins included."""
+        return [planned for stage in self.stages for planned in stage.trials]
+
+    @property
+    def missing(self) -> list[Planned]:
+        """Trials of which something is left to run, stand-ins included."""
+        return [planned for planned in self.trials if planned.todo is not None]
+
+    def ids(self) -> set[str]:
+        """Ids of every training and evaluation of the plan that can be named."""
+        jobs = [planned.job for planned in self.trials if planned.status != "waiting"]
+        return {j.training.id for j in jobs} | {e.id for j in jobs for e in j.evaluations}
+
+
+def make_plan(
+    study: Study, targets: Targets, known: Mapping[str, Known], cache: Path, speeds: Speeds
+) -> Plan:
+    """Compare what a study asks for with the records there are.
+
+    Args:
+        study: a checked grid.
+        targets: its corpora.
+        known: records on disk by id.
+        cache: folder of the caches; counted ladders are kept there.
+        speeds: measured seconds per step.
+
+    Raises:
+        ConfigurationError: a stage that has nothing to start from, or models that cannot read
+            their corpora.
+    """
+    ladder = Ladder(cache)
+    labels = {target.name: len(target.summary.classes) for target in targets.all()}
+    stages, repeated = _unique(expand(study, targets, known))
+    planned = []
+    for stage in stages:
+        trials = []
+        for job in stage.jobs:
+            target = targets.of(job.training.corpus, job.training.task)
+            counts = ladder.counts(job.training, labels[target.name])
+            trials.append(_planned(job, known, counts, speeds, targets, stage.waiting))
+        planned.append(PlannedStage(name=stage.name, trials=tuple(trials), waiting=stage.waiting))
+    ladder.save()
+    warnings = find_warnings(
+        [(stage, [p.counts.N for p in shown.trials])
+         for stage, shown in zip(stages, planned, strict=True)],
+        repeated,
+    )  # fmt: skip
+    warnings += [
+        f"{t.spec.source}: the files of {t.summary.absent} listed records are not there; "
+        "the study uses those that are"
+        for t in {target.spec.source: target for target in targets.all()}.values()
+        if t.summary.absent
+    ]
+    return Plan(
+        study=study.name,
+        stages=tuple(planned),
+        warnings=tuple(warnings),
+        corpus_bytes=unprepared_bytes(targets, cache),
+        ladder=tuple(_ladder_rows(planned, labels, targets, speeds)),
+    )
+
+
+def _unique(stages: list[Done]) -> tuple[list[Done], int]:
+    """Merge trials that the grid lists twice; also how many were."""
+    first: dict[str, Job] = {}
+    home: dict[str, int] = {}
+    total = 0
+    for i, stage in enumerate(stages):
+        for job in stage.jobs:
+            total += 1
+            name = job.training.id
+            home.setdefault(name, i)
+            old = first.get(name, job)
+            evaluations = {e.id: e for e in (*old.evaluations, *job.evaluations)}
+            first[name] = Job(training=job.training, evaluations=tuple(evaluations.values()))
+    merged = [
+        dataclasses.replace(stage, jobs=tuple(job for key, job in first.items() if home[key] == i))
+        for i, stage in enumerate(stages)
+    ]
+    return merged, total - len(first)
+
+
+def _planned(
+    job: Job,
+    known: Mapping[str, Known],
+    counts: Counts,
+    speeds: Speeds,
+    targets: Targets,
+    waiting: bool,
+) -> Planned:
+    training = job.training
+    old = known.get(training.id)
+    finished = not waiting and old is not None and old.status in FINISHED
+    missing = [e for e in job.evaluations if waiting or not _finished(e.id, known)]
+    flops = 0
+    seconds = evaluations_s(missing, training, counts, targets)
+    if not finished and training.objective != UNTRAINED:
+        recipe = training.recipe
+        flops = training_flops(counts.macs, recipe.batch, recipe.max_steps)
+        seconds += speeds.expected_s(training, counts.macs)
+    todo = Job(training=training, evaluations=tuple(missing))
+    return Planned(
+        job=job,
+        todo=None if finished and not missing else todo,
+        status="waiting" if waiting else _status(job, missing, known),
+        counts=counts,
+        flops=flops,
+        seconds=seconds,
+        calibrated=speeds.step_s(training) is not None,
+        disk=disk_bytes(training, missing, counts, targets, trained=finished),
+    )
+
+
+def _status(job: Job, missing: Iterable[Any], known: Mapping[str, Known]) -> str:
+    old, missing = known.get(job.training.id), list(missing)
+    finished = old is not None and old.status in FINISHED
+    if (old is not None and not finished) or any(e.id in known for e in missing):
+        return "failed"
+    if finished:
+        return "measure" if missing else "finished"
+    return "new"
+
+
+def _finished(record_id: str, known: Mapping[str, Known]) -> bool:
+    return record_id in known and known[record_id].status in FINISHED
+
+
+def _ladder_rows(
+    stages: Iterable[PlannedStage], labels: Mapping[str, int], targets: Targets, speeds: Speeds
+) -> list[dict[str, Any]]:
+    """One row for each size and objective."""
+    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for planned in (planned for stage in stages for planned in stage.trials):
+        training, counts = planned.job.training, planned.counts
+        row = {
+            "family": training.family,
+            "size": training.size,
+            "objective": training.objective,
+            "N": counts.N,
+            "params": counts.params,
+            "macs": counts.macs,
+            "macs_full": counts.macs_full,
+            "bytes": counts.bytes,
+            "s_per_step": speeds.step_s(training),
+            "batch": training.recipe.batch,
+            "leads": len(training.leads),
+            "samples": training.corpus.samples,
+            "num_labels": labels[targets.of(training.corpus, training.task).name],
+        }
+        rows.setdefault((training.family, training.size, training.objective), row)
+    return sorted(rows.values(), key=lambda row: (row["family"], row["objective"], row["N"]))
+
+
+def study_json(plan: Plan, grid: dict[str, Any]) -> dict[str, Any]:
+    """The content of ``study.json``: the resolved grid, the ids of the plan, the commit."""
+    sha, dirty = commit()
+    stages = []
+    for stage in plan.stages:
+        jobs = [] if stage.waiting else [planned.job for planned in stage.trials]
+        stages.append(
+            {
+                "stage": stage.name,
+                "trials": [job.training.id for job in jobs],
+                "evaluations": [e.id for job in jobs for e in job.evaluations],
+            }
+        )
+    return {
+        "study": plan.study,
+        "schema": 1,
+        "grid": grid,
+        "stages": stages,
+        "commit": sha,
+        "dirty": dirty,
+    }
+
+
+def longest_first(trials: Iterable[Planned]) -> list[Planned]:
+    """The order to start trials in: the longest must not start last."""
+    return sorted(trials, key=lambda planned: -planned.seconds)
+
+
+def describe_training(training: Training) -> str:
+    """A trial in a few words, for messages."""
+    stage = f"{training.stage} " * (training.stage != "pretrain")
+    kind = f" {training.paradigm}" * (training.paradigm != "sl")
+    fold = f" fold={training.corpus.fold}" * (training.corpus.fold > 0)
+    model = f"{training.family}/{training.size}"
+    return f"{stage}{model}{kind} D={training.data}{fold} seed={training.seed}"

@@ -1,0 +1,1 @@
+"""The live store of a study."""

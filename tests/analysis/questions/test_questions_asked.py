@@ -1,0 +1,114 @@
+"""All questions of a study at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from analysis import load
+from analysis.questions import ask, transferred
+from analysis.questions.answers import Answers
+from analysis.questions.transfer import TransferEfficiency
+from tests.analysis.worlds import HOLDS, write_world
+
+KINDS = [("resnet", "sl"), ("resnet", "ssl")]
+TRANSFER = Path(__file__).parents[3] / "results/transfer-virtual"
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> Answers:
+    folder = tmp_path_factory.mktemp("world") / "study"
+    world = {kind: HOLDS[kind] for kind in KINDS}
+    write_world(folder, world, tasks=("virtual/csn",), noise=0.002)
+    return ask(load(folder), n_boot=30)
+
+
+def test_everything_is_asked(answers: Answers) -> None:
+    counts = {q: len(answers.of(q)) for q in {a.question for a in answers.asked}}
+    assert counts == {
+        "reduction": 4, "extent": 2, "data_needed": 2, "collapse": 2, "allocation_split": 4,
+        "transfer_efficiency": 2, "efficiency": 2, "compare_transfer": 1, "crossover": 2,
+        "parity": 1,
+    }  # fmt: skip
+    assert answers.skipped == ("transferred: the study has no stage finetune",)
+
+
+def test_no_number_is_silently_missing(answers: Answers) -> None:
+    table = answers.table()
+    missing = table[["value", "low", "high"]].isna().any(axis=1)
+    assert (table.loc[missing, "reason"] != "").all()
+    assert 0.5 < answers.answered <= 1.0
+    assert answers.answered == pytest.approx((table["reason"] == "").mean())
+
+
+def test_answers_rest_on_the_fits_made_once(answers: Answers) -> None:
+    for configuration, asked in zip(
+        answers.configurations, answers.of("transfer_efficiency"), strict=True
+    ):
+        assert isinstance(asked.answer, TransferEfficiency)
+        transfer = configuration.tasks[0].transfer
+        assert transfer is not None
+        assert asked.answer.by_task()["kappa"][0] == transfer.kappa
+        alpha = answers.table().query(
+            "question == 'reduction' and name == 'alpha' and configuration == @configuration.name"
+        )["value"]
+        assert list(alpha) == [configuration.fit.params["alpha"]]
+
+
+def test_exponents_are_the_true_ones(answers: Answers) -> None:
+    table = answers.table().query("question == 'reduction' and name in ('alpha', 'beta')")
+    for row in table.itertuples():
+        family, paradigm = str(row.configuration).lower().split("-")
+        true = HOLDS[family, paradigm].home[2 if row.name == "alpha" else 4]
+        assert float(str(row.value)) == pytest.approx(true, rel=0.1)
+
+
+def test_shown(answers: Answers) -> None:
+    lines = answers.markdown().splitlines()
+    assert len(lines) == 2 + len(answers.table()) + 1 + len(answers.skipped)
+    assert all(line.count("|") == 8 for line in lines[: 2 + len(answers.table())])
+    assert answers._repr_html_().count("<tr>") == 1 + len(answers.table())
+    assert "skipped: transferred" in str(answers)
+
+
+def test_a_published_study_of_transfer() -> None:
+    frame = load(TRANSFER)
+    found = transferred(frame, n_boot=20)
+    runs = found.by_run()
+    assert len(runs) == 48 and runs["task"].nunique() == len(found.laws) == 6
+    assert len(found.scratch) == 12
+    tuned = frame[(frame["stage"] == "finetune") & (frame["parents"] != "")]
+    assert set(runs["trial"]) == set(tuned["trial"])
+    for task, law in found.laws.items():
+        assert (law is None) == bool(found.reasons[task])
+    with pytest.raises(ValueError, match="no finished trial of the stage finetune"):
+        transferred(frame[frame["stage"] == "pretrain"])
+    with pytest.raises(ValueError, match="has no run that is fine-tuned"):
+        transferred(frame[frame["parents"] == ""])
+
+
+def test_a_study_that_no_law_fits_is_answered_with_reasons() -> None:
+    frame = load(TRANSFER)
+    found = ask(frame[frame["stage"] == "pretrain"], n_boot=10)
+    table = found.table()
+    assert table["value"].isna().all() and (table["reason"] != "").all()
+    assert table["reason"].str.contains("2 values of N").all()
+    assert any("one configuration only" in why for why in found.skipped)
+
+
+def test_importing_costs_nothing() -> None:
+    code = "import sys, analysis.questions as q; assert q.ask; print(*sys.modules, sep='\\n')"
+    light = "import sys, analysis.questions; print(*sys.modules, sep='\\n')"
+    loaded = [
+        set(
+            subprocess.run(
+                [sys.executable, "-c", c], capture_output=True, text=True, check=True
+            ).stdout.split()
+        )
+        for c in (light, code)
+    ]
+    assert "numpy" not in loaded[0] and "numpy" in loaded[1]
+    assert not loaded[1] & {"torch", "ray", "scaling", "sweeps", "matplotlib", "scipy"}

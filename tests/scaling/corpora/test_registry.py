@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scaling.corpora.catalogue import SOURCES
+from scaling.corpora.errors import CorpusError
+from scaling.corpora.registry import describe, resolve, source_info, summarise
+from scaling.corpora.virtual.cohorts import COHORTS
+from scaling.identity import CorpusSpec
+from scaling.simulated import bayes_loss
+from tests.scaling.corpora.conftest import SPEC
+
+
+def test_importing_and_summarising_needs_only_the_standard_library(root: Path) -> None:
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from scaling.corpora.registry import summarise\n"
+        "from scaling.identity import CorpusSpec\n"
+        "summarise(CorpusSpec(source='virtual/code'), '', None)\n"
+        "summarise(CorpusSpec(source='simulated/chinchilla'), '', None)\n"
+        f"summarise(CorpusSpec(source='ptbxl'), 'form', Path({str(root)!r}))\n"
+        "heavy = {'numpy', 'scipy', 'pandas', 'pyarrow', 'torch', 'ray'} & set(sys.modules)\n"
+        "sys.exit(', '.join(sorted(heavy)) or 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", list(SOURCES))
+def test_every_row_is_coherent(name: str) -> None:
+    info = source_info(name)
+    assert info.default_task in info.tasks
+    assert (info.root_env is not None) == (info.kind == "files")
+    assert (info.records is None) == (info.kind == "files")
+    assert bool(info.reader) == (info.kind != "simulated")
+
+
+@pytest.mark.parametrize("name", list(COHORTS))
+def test_cohorts_are_sources(name: str) -> None:
+    task = SOURCES[name].default_task
+    found = summarise(CorpusSpec(source=name, records=300), task, None)
+    most = (300, SOURCES[name].validation, SOURCES[name].test)
+    counts = (found.train, found.validation, found.test)
+    # A task may leave out the records without any of its labels.
+    assert all(0 < count <= limit for count, limit in zip(counts, most, strict=True) if limit)
+    assert found.classes == COHORTS[name].classes[task]
+    assert 0 < found.patients < 300
+    assert resolve(CorpusSpec(source=name), None).records == SOURCES[name].records
+
+
+def test_simulated_sources_are_large_enough_for_any_grid() -> None:
+    found = summarise(CorpusSpec(source="simulated/chinchilla", records=500), "", None)
+    assert (found.train, found.patients, len(found.classes)) == (500, 500, 6)
+    entry = describe(CorpusSpec(source="simulated/shifted"), "", Path("unused"), None)
+    assert entry["bayes_loss"]["value"] == bayes_loss("simulated/shifted")
+    assert len(entry["prevalence"]) == len(entry["classes"]) == 6
+    with pytest.raises(CorpusError, match="only the simulated trainer"):
+        resolve(CorpusSpec(source="simulated/slow"), None)
+
+
+def test_a_root_comes_from_the_call_or_the_environment(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ECG_ROOT_PTBXL", str(root))
+    from_environment = summarise(SPEC, "all", None)
+    monkeypatch.delenv("ECG_ROOT_PTBXL")
+    assert from_environment == summarise(SPEC, "all", root)
+    with pytest.raises(CorpusError, match=r"--root FOLDER .*, or set ECG_ROOT_PTBXL"):
+        summarise(SPEC, "all", None)
+    with pytest.raises(CorpusError, match=r"ptbxl: no folder .*nowhere"):
+        summarise(SPEC, "all", root / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("changes", "task", "message"),
+    [
+        ({"source": "ptb-xl"}, "all", r"unknown source 'ptb-xl'.*did you mean 'ptbxl'\?"),
+        ({}, "superclas", r"no task 'superclas'.*did you mean 'superclass'\?"),
+        ({"source": "virtual/code"}, "all", "has only one task, without a name; not 'all'"),
+        ({"preprocessing": "s9"}, "all", "unknown preprocessing 's9'"),
+        ({"records": 0}, "all", "a subset of 0 records"),
+        ({"window_s": 0.0}, "all", "is empty"),
+        ({"window_s": math.nan}, "all", "window_s nan is not a number of seconds"),
+        ({"window_s": math.inf}, "all", "window_s inf is not a number of seconds"),
+        ({"source": "virtual/code", "seed": -1}, "", "seed -1; it must be 0 or more"),
+        ({"fingerprint": "f0"}, "all", "not those this study was planned for"),
+        ({"source": "virtual/code", "test": 0}, "", "0 test records; at least 1"),
+    ],
+)
+def test_bad_specs(root: Path, changes: dict[str, Any], task: str, message: str) -> None:
+    spec = dataclasses.replace(SPEC, **changes)
+    with pytest.raises(CorpusError, match=message):
+        summarise(spec, task, root)

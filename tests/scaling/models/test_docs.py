@@ -1,0 +1,54 @@
+"""The ladders in docs/models.md are those of the code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scaling.cost import count
+from scaling.models import resnet_sizes, transformer_sizes
+
+PAGE = Path(__file__).parents[3] / "docs/models.md"
+CELLS = [
+    [cell.strip(" `") for cell in line.strip("|").split("|")]
+    for line in PAGE.read_text().splitlines()
+    if line.startswith("| `")
+]
+ROWS = {cells[0]: cells[1:] for cells in CELLS}
+
+
+def millions(macs: int) -> str:
+    return f"{macs / 1e6:,.1f}" if macs < 1e9 else f"{macs / 1e6:,.0f}"
+
+
+def test_every_size_has_one_row() -> None:
+    assert [cells[0] for cells in CELLS] == [*resnet_sizes.LADDER, *transformer_sizes.LADDER]
+
+
+@pytest.mark.parametrize("size", resnet_sizes.LADDER)
+def test_resnets(size: str) -> None:
+    long, short = (count("resnet", size, 12, samples, 6) for samples in (1000, 500))
+    assert ROWS[size] == [
+        ", ".join(map(str, resnet_sizes.LADDER[size].channels)),
+        str(resnet_sizes.shortest(size)),
+        f"{long.N:,}",
+        f"{long.total:,}",
+        millions(long.macs),
+        millions(short.macs),
+    ]
+
+
+@pytest.mark.parametrize("size", transformer_sizes.LADDER)
+def test_transformers(size: str) -> None:
+    shape = transformer_sizes.LADDER[size]
+    classes, codes = (count("transformer", size, 12, 1000, n) for n in (6, 8192))
+    assert ROWS[size] == [
+        str(shape.tokens),
+        str(shape.hidden),
+        f"{classes.N:,}",
+        f"{classes.total:,}",
+        f"{codes.total:,}",
+        millions(classes.macs),
+        millions(classes.macs_full),
+    ]

@@ -1,0 +1,106 @@
+"""Small made-up records whose patients, labels and heartbeats can all be told apart."""
+
+from __future__ import annotations
+
+import types
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from scaling.data.batches import NO_PEAK, Split
+from scaling.identity import CorpusSpec, Recipe, Training
+from scaling.models.heartbeats import MIDDLE, Heartbeats, Part, parts_of
+from scaling.objectives.base import Context
+from scaling.objectives.registry import OBJECTIVES
+from scaling.objectives.testing import BATCH, Case
+
+SAMPLES = 300
+CLASSES = ("low", "middle", "high")
+CODES = 8
+SIZES = {"resnet": "d2w6", "transformer": "l1d8h1t128", "vq-hbr": "l1d48k256t128"}
+
+
+def tiny_split(n: int, seed: int, *, exclusive: bool = False) -> Split:
+    """``n`` records of 12 leads and 3 s, two of each patient.
+
+    Every patient has beats of an own size in each lead, around one that is the lead's; labels
+    are whether leads I, II and III are large (``exclusive``: which of them is the largest).
+    """
+    rng = np.random.default_rng(seed)
+    patients = np.arange(n) // 2
+    of_patient = rng.normal(size=(n // 2 + 1, 12))
+    size = np.linspace(-1.0, 1.0, 12) + 0.6 * of_patient[patients]
+    r_peaks = np.full((n, 8), NO_PEAK, np.int16)
+    time = np.arange(SAMPLES)
+    signals = 0.05 * rng.normal(size=(n, 12, SAMPLES))
+    for row in range(n):
+        peaks = np.arange(rng.integers(20, 60), SAMPLES - 10, rng.integers(60, 95))
+        r_peaks[row, : len(peaks)] = peaks
+        beats = np.exp(-(((time[None] - peaks[:, None]) / 4.0) ** 2)).sum(axis=0)
+        signals[row] += size[row][:, None] * beats
+    labels = of_patient[patients, :3] > 0.3
+    if exclusive:
+        labels = np.eye(3, dtype=bool)[of_patient[patients, :3].argmax(axis=1)]
+    return Split(
+        signals=torch.from_numpy(np.round(signals / 1e-3).astype(np.int16)),
+        labels=torch.from_numpy(labels.astype(np.float32)),
+        patients=patients,
+        mv=1e-3,
+        r_peaks=torch.from_numpy(r_peaks),
+    )
+
+
+class SizeCodebook(nn.Module):
+    """A codebook without a network: the code of a beat is its size at the R peak, and ``more``."""
+
+    more: Tensor
+
+    def __init__(self, codes: int = CODES, tokens: int = 128, more: float = 0.0) -> None:
+        super().__init__()
+        self.shape, self.tokens = types.SimpleNamespace(codes=codes), tokens
+        self.register_buffer("more", torch.tensor(more))
+        self.calls = 0
+
+    def parts(self, x_BLT: Tensor, r_peaks_BP: Tensor) -> list[Part]:
+        return parts_of(x_BLT, r_peaks_BP, self.tokens)
+
+    def codes(self, beats: Heartbeats) -> Tensor:
+        self.calls += 1
+        codes = int(self.shape.codes)
+        size = beats.beats_BSW[..., MIDDLE] * 2 + codes / 2 + self.more
+        return size.floor().long().clamp(0, codes - 1)
+
+
+def tiny_training(name: str, family: str | None = None, **changes: object) -> Training:
+    """A training of objective ``name`` of the smallest size."""
+    info = OBJECTIVES[name]
+    family = family or info.families[0]
+    fields: dict[str, object] = {
+        "stage": info.stages[0],
+        "corpus": CorpusSpec(source="virtual/basic", window_s=SAMPLES / 100),
+        "task": "",
+        "family": family,
+        "size": SIZES[family],
+        "paradigm": info.paradigm,
+        "objective": name,
+        "data": 64,
+        "recipe": Recipe(batch=BATCH, warmup_steps=4),
+        "options": (("codes", CODES),) if info.codebook else (),
+    }
+    return Training(**(fields | changes))  # type: ignore[arg-type]
+
+
+def tiny_case(name: str, family: str | None = None) -> Case:
+    """A case of the contract: 64 training and 80 validation records."""
+    training = tiny_training(name, family)
+    parents: dict[str, nn.Module] = {"codebook": SizeCodebook()} if name == "masked" else {}
+    exclusive = name == "categorical"
+    return Case(
+        training=training,
+        context=Context(training=training, outputs=len(CLASSES), parents=parents),
+        splits={
+            "train": tiny_split(64, 0, exclusive=exclusive),
+            "validation": tiny_split(80, 1, exclusive=exclusive),
+        },
+    )

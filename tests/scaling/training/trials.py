@@ -1,0 +1,83 @@
+"""Small trials on virtual patients, one for each objective, and where they run."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scaling.identity import CorpusSpec, Job, Recipe, Training
+from scaling.objectives.registry import OBJECTIVES
+from scaling.trial import run_job
+from scaling.workspace import Workspace
+
+BASIC = CorpusSpec(source="virtual/basic", window_s=2.5, records=32, validation=16, test=16)
+RECIPE = Recipe(max_steps=9, batch=8, eval_every=3, warmup_steps=2, dropout=0.2, patience=9)
+SUPERVISED = Training(
+    stage="pretrain",
+    corpus=BASIC,
+    task="",
+    family="resnet",
+    size="d2w6",
+    paradigm="sl",
+    objective="supervised",
+    data=24,
+    recipe=RECIPE,
+)
+CODEBOOK = dataclasses.replace(
+    SUPERVISED,
+    stage="codebook",
+    family="vq-hbr",
+    size="l1d48k256t128",
+    paradigm="ssl",
+    objective="codebook",
+    recipe=dataclasses.replace(RECIPE, dropout=0.0),
+)
+TRAINED = [name for name, info in OBJECTIVES.items() if info.paradigm != "random"]
+
+
+def of_objective(name: str) -> Training:
+    """A small training with that objective."""
+    if name == "codebook":
+        return CODEBOOK
+    training = dataclasses.replace(SUPERVISED, objective=name, paradigm=OBJECTIVES[name].paradigm)
+    if name != "masked":
+        return training
+    return dataclasses.replace(
+        training,
+        family="transformer",
+        size="l1d8h1t128",
+        parents=(CODEBOOK.id,),
+        options=(("codes", 256),),
+    )
+
+
+@contextlib.contextmanager
+def coarse_bayes() -> Iterator[None]:
+    """Virtual corpora prepared within get a coarse Bayes loss, 10 s sooner; not what is tested."""
+    from scaling.corpora.virtual.bayes import loss as bayes
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bayes, "ENTROPY_RECORDS", 160)
+        patch.setattr(bayes, "FEWEST", 2)
+        patch.setattr(bayes, "MOST", 3)
+        yield
+
+
+def prepare(cache: Path) -> None:
+    """Prepare the corpus in ``cache`` and train the codebook in ``cache / "codebook"``."""
+    with coarse_bayes():
+        place = Workspace(store=cache / "codebook", cache=cache)
+        (record,) = run_job(Job(training=CODEBOOK), place)
+    assert record["error"] is None, record["error"]
+
+
+def workspace(store: Path, cache: Path) -> Workspace:
+    """A workspace with the codebook's weights, which checkpoints at every evaluation."""
+    made = Workspace(store=store, cache=cache, checkpoint_s=0.0)
+    shutil.copytree(Workspace(store=cache / "codebook", cache=cache).weights, made.weights)
+    return made
