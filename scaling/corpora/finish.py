@@ -51,7 +51,7 @@ def finish(build: Path, work: Work, source: Source, chunks: int, workers: int = 
             splits.
     """
     from scaling.corpora.corpus import Corpus
-    from scaling.corpora.quality import write_report
+    from scaling.corpora.quality_page import write_report
 
     for path in build.iterdir():
         if path.name != files.SIGNALS:

@@ -20,7 +20,7 @@ from scaling.corpora import folder as files
 from scaling.corpora.corpus import Corpus
 from scaling.corpora.drops import Drop, write_drops
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.quality import write_report
+from scaling.corpora.quality_page import write_report
 from scaling.corpora.records import ROW_GROUP, RecordsWriter, read_columns
 from scaling.corpora.sources.listed import ListedSource
 from scaling.corpora.splits import SPLITS, check_disjoint

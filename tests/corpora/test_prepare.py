@@ -147,7 +147,7 @@ def test_a_crash_at_any_call_to_the_disk_is_resumed_to_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # only a power failure would tell
-    monkeypatch.setattr("scaling.corpora.quality_page.page", lambda corpus, found: "quick")
+    monkeypatch.setattr("scaling.corpora.quality_page.page", lambda corpus, report: "quick")
     fakes = fake_source.write(tmp_path / "fakes", fake_source.some(5, r1="unusable"))
     whole = contents(make(fakes, tmp_path / "whole").path)
     cache = tmp_path / "cache"
@@ -173,7 +173,7 @@ def test_kill_9_is_resumed_to_the_same_bytes(fakes: Path, tmp_path: Path, stage:
     script = f"""
 import os, signal
 from pathlib import Path
-from scaling.corpora import catalogue, quality, prepare
+from scaling.corpora import catalogue, quality_page, prepare
 from scaling.corpora.sources import listed
 from tests.corpora import fake_source
 catalogue.SOURCES["fake"], listed.CHUNK = fake_source.INFO, 3
@@ -182,7 +182,7 @@ told = []
 def progress(done, total):
     told.append(done)
     if {stage!r} == f"chunk {{len(told) - 1}}": die()
-if {stage!r} == "report": quality.write_report = die
+if {stage!r} == "report": quality_page.write_report = die
 if {stage!r} == "rename": Path.rename = die
 cache, root = Path({str(tmp_path / "cache")!r}), Path({str(fakes)!r})
 prepare.prepare(fake_source.FAKE, cache, root, progress, workers=1)
