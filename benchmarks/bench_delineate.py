@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.corpora.delineate import delineate, delineate_beats
-from scaling.corpora.filters import resample
+from scaling.corpora.signal import resample
 from scaling.identity import LEADS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scaling.corpora.filters import resample
 from scaling.corpora.median_beat import AFTER, BEFORE, WORK_HZ, align, cut, dominant, work_signal
 from scaling.corpora.r_peaks import detect_r_peaks
+from scaling.corpora.signal import resample
 from scaling.evaluation.bootstrap import Estimate
 from scaling.identity import LEADS
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scaling.corpora.corpus import Corpus
 
@@ -108,8 +109,18 @@ def _trace(lead: str, row: int, start: int, stop: int, fs_hz: int) -> Trace:
     )
 
 
-def draw(axes: Axes, sheet: Paper, corpus: Corpus, row: int) -> None:
-    """Draw grid, calibration pulses, leads and R peaks of one record, a millimetre a unit."""
+def draw(
+    axes: Axes, sheet: Paper, corpus: Corpus, row: int, points_per_s: int | None = None
+) -> None:
+    """Draw grid, calibration pulses, leads and R peaks of one record.
+
+    Args:
+        axes: of the size of the sheet; a unit becomes a millimetre.
+        sheet: the layout of the corpus.
+        corpus: an open corpus.
+        row: of the record.
+        points_per_s: of a finer signal the extremes are drawn, about so many; None draws all.
+    """
     axes.set(xlim=(0, sheet.width_mm), ylim=(sheet.height_mm, 0), xticks=[], yticks=[])
     _draw_grid(axes, sheet)
     signal_LT = corpus.batch(np.array([row]))[0]
@@ -119,9 +130,9 @@ def draw(axes: Axes, sheet: Paper, corpus: Corpus, row: int) -> None:
         axes.plot(*pulse(y_mm), **ink)
     for trace in sheet.traces:
         lead = signal_LT[corpus.leads.index(trace.lead), trace.start : trace.stop]
-        x = trace.x_mm + np.arange(len(lead)) / fs_hz * MM_PER_S
-        y = trace.y_mm - lead * MM_PER_UNIT
-        axes.plot(x, y, **ink, solid_joinstyle="round")
+        samples, lead = extremes(lead, 2 * fs_hz // points_per_s if points_per_s else 1)
+        x = trace.x_mm + samples / fs_hz * MM_PER_S
+        axes.plot(x, trace.y_mm - lead * MM_PER_UNIT, **ink, solid_joinstyle="round")
         axes.text(trace.x_mm + 1, trace.y_mm - 8, trace.lead, size=8, weight="bold", zorder=4)
         if trace.start:
             axes.vlines(trace.x_mm, trace.y_mm - 3, trace.y_mm + 3, color=INK, linewidth=0.5)
@@ -129,6 +140,19 @@ def draw(axes: Axes, sheet: Paper, corpus: Corpus, row: int) -> None:
     shown = peaks[(peaks >= last.start) & (peaks < last.stop)]
     x = last.x_mm + shown / fs_hz * MM_PER_S
     axes.plot(x, np.full(len(x), sheet.height_mm - 1.5), "^", color=MARK, markersize=3)
+
+
+def extremes(
+    lead: NDArray[np.float32], width: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Indices and values of the smallest and largest of each ``width`` samples; all up to 2."""
+    if width <= 2:
+        return np.arange(len(lead)), lead
+    whole = len(lead) // width * width
+    stretches = lead[:whole].reshape(-1, width)
+    order = np.sort(np.stack([stretches.argmin(axis=1), stretches.argmax(axis=1)], axis=1), axis=1)
+    index = (order + np.arange(0, whole, width)[:, None]).ravel()
+    return index, lead[index]
 
 
 def _draw_grid(axes: Axes, sheet: Paper) -> None:

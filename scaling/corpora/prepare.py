@@ -21,8 +21,7 @@ from scaling.corpora import folder as files
 from scaling.corpora.chunks import Work, load
 from scaling.corpora.corpus import Corpus
 from scaling.corpora.errors import CorpusError, shown
-from scaling.corpora.finish import finish
-from scaling.corpora.folds import write_fold
+from scaling.corpora.finish import finish, write_fold
 from scaling.corpora.pool import (
     WorkerDiedError,
     available_cores,

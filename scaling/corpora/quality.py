@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from scaling.corpora import folder
 from scaling.corpora.corpus import Corpus
-from scaling.corpora.drops import by_reason
 from scaling.corpora.leads import TOLERANCE_MV
+from scaling.corpora.records import group_by_reason
 from scaling.corpora.splits import SPLITS
 
 FIRST = 5
@@ -98,7 +98,7 @@ def _left_out(corpus: Corpus) -> Iterator[Finding]:
         yield Finding(check=f"left out by the source: {reason}", records=count)
     drops = corpus.dropped()
     for damaged, what in ((False, "unusable"), (True, "damaged")):
-        for group in by_reason(drop for drop in drops if drop.damaged == damaged):
+        for group in group_by_reason(drop for drop in drops if drop.damaged == damaged):
             splits = [drop.split for drop in group]
             yield Finding(
                 check=f"dropped, {what}: {group[0].reason}",

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 SAMPLED = 2_000  # records whose amplitudes are looked at, spread evenly over the corpus
 MOST_CLASSES = 80  # more are shown as a curve of ranks
 STRIPS = 8
+_POINTS_PER_S = 125  # of a strip; more would only make the page large
 COLOURS = ("#0072b2", "#e69f00", "#009e73")  # told apart by the colour-blind too
 _LEAST_SHARE = 1e-4  # left end of the axis of prevalences
 STYLE: Any = {
@@ -72,6 +72,7 @@ def write_report(corpus: Corpus) -> None:
 
 def page(corpus: Corpus, report: Sequence[Finding]) -> str:
     """The page as HTML text."""
+    import jinja2
     import matplotlib as mpl
 
     spec, info = corpus.spec, corpus.info
@@ -99,7 +100,7 @@ def page(corpus: Corpus, report: Sequence[Finding]) -> str:
                 ("Rates and amplitudes", [*_rates(corpus), _amplitudes(corpus)]),
                 ("Labels", list(_prevalences(corpus))),
             ],
-            shown=[_record(corpus, row, why) for row, why in _chosen(corpus, report)],
+            drawn=[_record(corpus, row, why) for row, why in _chosen(corpus, report)],
         )
 
 
@@ -175,7 +176,7 @@ def _record(corpus: Corpus, row: int, why: str) -> dict[str, str]:
     axes = _axes(
         sheet.width_mm / paper.MM_PER_INCH, sheet.height_mm / paper.MM_PER_INCH, (0, 0, 0, 0)
     )
-    paper.draw(axes, sheet, corpus, row)
+    paper.draw(axes, sheet, corpus, row, _POINTS_PER_S)
     title, known, labels = paper.header(corpus, row)
     return {"title": title, "why": why, "known": known, "labels": labels, "svg": _svg(axes)}
 

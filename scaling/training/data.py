@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from scaling.corpora.corpus import Corpus
 from scaling.corpora.label_sets import columns
+from scaling.corpora.leads import lead_order
 from scaling.corpora.prepare import prepare
-from scaling.corpora.signal import lead_order
 from scaling.identity import CorpusSpec
 from scaling.training import memory
 from scaling.trial import Workspace

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from scaling.corpora.delineate import delineate, delineate_beats
-from scaling.corpora.filters import resample
+from scaling.corpora.signal import resample
 from scaling.identity import LEADS
 from tests.corpora.ludb_marks import FS_HZ, RECORDS, cardiologists, intervals_ms, recording
 

@@ -173,7 +173,7 @@ def test_kill_9_is_resumed_to_the_same_bytes(fakes: Path, tmp_path: Path, stage:
     script = f"""
 import os, signal
 from pathlib import Path
-from scaling.corpora import catalogue, quality_page, prepare
+from scaling.corpora import catalogue, finish, prepare
 from scaling.corpora.sources import listed
 from tests.corpora import fake_source
 catalogue.SOURCES["fake"], listed.CHUNK = fake_source.INFO, 3
@@ -182,7 +182,7 @@ told = []
 def progress(done, total):
     told.append(done)
     if {stage!r} == f"chunk {{len(told) - 1}}": die()
-if {stage!r} == "report": quality_page.write_report = die
+if {stage!r} == "report": finish.write_report = die
 if {stage!r} == "rename": Path.rename = die
 cache, root = Path({str(tmp_path / "cache")!r}), Path({str(fakes)!r})
 prepare.prepare(fake_source.FAKE, cache, root, progress, workers=1)
@@ -251,7 +251,7 @@ def test_a_full_disk_leaves_nothing_that_looks_finished(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("scaling.corpora.finish.write_drops", full)
+        patch.setattr("scaling.corpora.finish.write_dropped", full)
         with pytest.raises(OSError, match="No space left"):
             make(fakes, tmp_path)
     assert not corpus_folder(resolve(FAKE, fakes), tmp_path).exists()

@@ -69,6 +69,17 @@ def test_other_windows_and_leads(
         assert end <= sheet.width_mm
 
 
+def test_a_fine_signal_is_thinned_to_its_extremes() -> None:
+    lead = np.sin(np.arange(5000) / 30).astype(np.float32)
+    lead[1234] = 9.0
+    index, values = paper.extremes(lead, 8)
+    assert len(index) == len(values) == 1250
+    assert values.max() == 9.0
+    assert index[values.argmax()] == 1234
+    assert (np.diff(index) >= 0).all()
+    assert len(paper.extremes(lead, 2)[0]) == 5000
+
+
 def test_a_png_in_true_proportions(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
