@@ -6,7 +6,6 @@ the same bytes with the same version of matplotlib.
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,7 +38,6 @@ STYLE: Any = {
     "axes.labelcolor": "#555555",
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.prop_cycle": "cycler('color', " + repr(list(COLOURS)) + ")",
     "legend.frameon": False,
     "legend.labelcolor": "linecolor",
     "text.parse_math": False,  # a "$" in a label of a dataset would otherwise be parsed
@@ -48,19 +46,6 @@ STYLE: Any = {
 }
 _NO_METADATA: Any = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 _PATH, _DECIMALS = re.compile(r' d="[^"]*"'), re.compile(r"(?<=\.\d\d)\d+")
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Chart:
-    """A chart of the page.
-
-    Attributes:
-        title: above it.
-        svg: an ``<svg>`` element.
-    """
-
-    title: str
-    svg: str
 
 
 def write_report(corpus: Corpus) -> None:
@@ -88,7 +73,9 @@ def page(corpus: Corpus, report: Sequence[Finding]) -> str:
         f"{info['fs_hz']} Hz, preset {spec.preprocessing}; corpus {spec.key}, "
         f"fingerprint {info['fingerprint'] or 'none (no files)'}"
     )
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context():
+        mpl.rcdefaults()  # whatever the user has set: the same corpus gives the same page
+        mpl.rcParams.update(STYLE)
         return environment.get_template("quality_page.html.j2").render(
             source=spec.source,
             about=about,
@@ -104,8 +91,8 @@ def page(corpus: Corpus, report: Sequence[Finding]) -> str:
         )
 
 
-def _rates(corpus: Corpus) -> Iterator[Chart]:
-    """Histograms of each record's mean heart rate, and of all RR intervals."""
+def _rates(corpus: Corpus) -> Iterator[tuple[str, str]]:
+    """Title and SVG of the histograms of each record's mean heart rate and of all RR intervals."""
     offsets, peaks, fs_hz = corpus.r_peak_offsets, corpus.all_r_peaks, corpus.info["fs_hz"]
     counts = np.diff(offsets)
     rows = np.flatnonzero(counts > 1)
@@ -116,7 +103,7 @@ def _rates(corpus: Corpus) -> Iterator[Chart]:
         split: np.histogram(rates[corpus.splits[rows] == i], edges)[0]
         for i, split in enumerate(SPLITS)
     }
-    yield histogram("Mean heart rate of a record", "beats/min", edges, by_split)
+    yield "Mean heart rate of a record", histogram("beats/min", edges, by_split)
     edges = np.arange(0.2, 2.55, 0.05) - 0.5 / fs_hz  # between the intervals that can occur
     beats = np.zeros(len(edges) - 1, np.int64)
     for start in range(0, len(corpus), folder.BLOCK):
@@ -125,10 +112,10 @@ def _rates(corpus: Corpus) -> Iterator[Chart]:
         across = bounds[1:-1] - bounds[0] - 1  # from the last beat of a record to the next one's
         gaps[across[(across >= 0) & (across < len(gaps))]] = 0.0
         beats += np.histogram(gaps, edges)[0]
-    yield histogram("RR intervals", "s", edges, {"all": beats})
+    yield "RR intervals", histogram("s", edges, {"all": beats})
 
 
-def _amplitudes(corpus: Corpus) -> Chart:
+def _amplitudes(corpus: Corpus) -> tuple[str, str]:
     """Peak-to-peak amplitude of each lead."""
     rows = np.unique(np.linspace(0, len(corpus) - 1, SAMPLED).astype(np.int64))
     spans = []
@@ -138,10 +125,10 @@ def _amplitudes(corpus: Corpus) -> Chart:
     percentiles = np.percentile(np.concatenate(spans), [1, 25, 50, 75, 99], axis=0) * corpus.lsb
     unit = "mV" if corpus.units == "mV" else "units"
     title = f"Peak-to-peak amplitude ({len(rows):,} records)"
-    return boxes(title, unit, corpus.leads, percentiles)
+    return title, boxes(unit, corpus.leads, percentiles)
 
 
-def _prevalences(corpus: Corpus) -> Iterator[Chart]:
+def _prevalences(corpus: Corpus) -> Iterator[tuple[str, str]]:
     for task in corpus.tasks:
         rows = {split: corpus.rows(split, task) for split in SPLITS}
         series = {split: corpus.prevalence(task, r) for split, r in rows.items() if len(r)}
@@ -150,10 +137,8 @@ def _prevalences(corpus: Corpus) -> Iterator[Chart]:
             continue
         counts = ", ".join(f"{len(r):,} {split}" for split, r in rows.items())
         title = f"{task or 'Labels'}: {counts}"
-        if len(classes) > MOST_CLASSES:
-            yield ranks(title, series)
-        else:
-            yield dots(title, classes, series)
+        many = len(classes) > MOST_CLASSES
+        yield title, ranks(series) if many else dots(classes, series)
 
 
 def _chosen(corpus: Corpus, report: Iterable[Finding]) -> list[tuple[int, str]]:
@@ -182,12 +167,11 @@ def _record(corpus: Corpus, row: int, why: str) -> dict[str, str]:
 
 
 def histogram(
-    title: str, unit: str, edges: NDArray[np.float64], series: Mapping[str, NDArray[np.int64]]
-) -> Chart:
+    unit: str, edges: NDArray[np.float64], series: Mapping[str, NDArray[np.int64]]
+) -> str:
     """Outlines of one or more histograms, each scaled to a sum of one.
 
     Args:
-        title: above the chart.
         unit: below the axis.
         edges: (bins + 1,) ascending.
         series: name -> (bins,) counts; empty ones are left out.
@@ -200,14 +184,13 @@ def histogram(
     axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g} %")
     if axes.patches:
         axes.legend()
-    return Chart(title=title, svg=_svg(axes))
+    return _svg(axes)
 
 
-def dots(title: str, names: Sequence[str], series: Mapping[str, Sequence[float]]) -> Chart:
+def dots(names: Sequence[str], series: Mapping[str, Sequence[float]]) -> str:
     """One row a name with a dot for each series, on a common logarithmic axis of shares.
 
     Args:
-        title: above the chart.
         names: (rows,) names.
         series: name -> (rows,) shares from 0 to 1; 0 stands as a ring at the left end.
     """
@@ -223,14 +206,13 @@ def dots(title: str, names: Sequence[str], series: Mapping[str, Sequence[float]]
     axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
     axes.grid(axis="x", color="#e8e8e8")
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=len(series), borderaxespad=0)
-    return Chart(title=title, svg=_svg(axes))
+    return _svg(axes)
 
 
-def boxes(title: str, unit: str, names: Sequence[str], percentiles: NDArray[np.float64]) -> Chart:
+def boxes(unit: str, names: Sequence[str], percentiles: NDArray[np.float64]) -> str:
     """One row a name: whiskers, box and stroke.
 
     Args:
-        title: above the chart.
         unit: below the axis.
         names: (rows,) names.
         percentiles: (5, rows): 1, 25, 50, 75 and 99.
@@ -242,16 +224,11 @@ def boxes(title: str, unit: str, names: Sequence[str], percentiles: NDArray[np.f
     axes.barh(y, three - quarter, 0.6, quarter, facecolor="#cfe3f1", edgecolor=COLOURS[0])
     axes.plot(middle, y, "|", color=COLOURS[0], markersize=9, markeredgewidth=2)
     axes.set(xlim=(0, float(high.max()) or 1.0), xlabel=unit)
-    return Chart(title=title, svg=_svg(axes))
+    return _svg(axes)
 
 
-def ranks(title: str, series: Mapping[str, Sequence[float]]) -> Chart:
-    """Prevalences in falling order against their rank, on a logarithmic axis.
-
-    Args:
-        title: above the chart.
-        series: name -> (classes,) shares from 0 to 1.
-    """
+def ranks(series: Mapping[str, Sequence[float]]) -> str:
+    """Prevalences, name -> (classes,), in falling order against their rank, on a log axis."""
     axes = _axes(4.8, 2.4)
     for k, (name, shares) in enumerate(series.items()):
         falling = np.maximum(np.sort(shares)[::-1], 1e-5)
@@ -260,7 +237,7 @@ def ranks(title: str, series: Mapping[str, Sequence[float]]) -> Chart:
     axes.minorticks_off()
     axes.yaxis.set_major_formatter(lambda share, _: f"{share:g}")
     axes.legend()
-    return Chart(title=title, svg=_svg(axes))
+    return _svg(axes)
 
 
 def _axes(
