@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.corpora.signals.delineate import delineate, delineate_beats
-from scaling.corpora.signals.filters import resample
+from scaling.corpora.signals.presets import resample
 from scaling.identity import LEADS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scaling.corpora.signals.filters import resample
 from scaling.corpora.signals.median_beat import (
     AFTER,
     BEFORE,
@@ -25,6 +24,7 @@ from scaling.corpora.signals.median_beat import (
     dominant,
     work_signal,
 )
+from scaling.corpora.signals.presets import resample
 from scaling.corpora.signals.r_peaks import detect_r_peaks
 from scaling.identity import LEADS
 from scaling.records.patients import Estimate

@@ -70,6 +70,10 @@ def test_only_the_tune_executor_imports_ray() -> None:
         ("scaling.models.families", {"torch", "numpy"}),
         ("scaling.models.slots", {"torch"}),
         ("scaling.corpora.registry", {"torch", "pandas", "numpy"}),
+        (
+            "scaling.corpora.__main__",
+            {"torch", "pandas", "numpy", "matplotlib", "jinja2", "requests"},
+        ),
         ("scaling.cost", {"torch", "numpy"}),
         ("analysis", {"torch", "ray", "numpy", "pandas", "scipy", "matplotlib", "lmfit"}),
     ],

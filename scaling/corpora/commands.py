@@ -140,12 +140,12 @@ def show_record(path: Path, record: str, out: Path | None) -> None:
         CorpusError: not a corpus, no such record, or another format asked for.
     """
     from scaling.corpora.format.corpus import Corpus
-    from scaling.corpora.quality.show import show
+    from scaling.corpora.quality.paper import save_png
 
     target = out or Path(record.replace("/", "-") + ".png")
     if target.suffix != ".png":
         raise CorpusError(f"--out {target}: a PNG is written, so its name must end in .png")
-    show(Corpus.open(path), record, target)
+    save_png(Corpus.open(path), record, target)
     _say(str(target))
 
 
@@ -163,9 +163,9 @@ def download_source(name: str, out: Path) -> None:
 def print_report(folder: Path) -> None:
     """Print the rows of ``quality.csv`` that found something, and where the page is."""
     from scaling.corpora.format.folder import PAGE
-    from scaling.corpora.quality.report import read_report
+    from scaling.corpora.quality.report import read_table
 
-    head, *rows = read_report(folder)
+    head, *rows = read_table(folder)
     shown = [head, *(row for row in rows if row[1] != "0")]
     _say(_aligned([[*row[:2], *row[3:]] for row in shown]))
     _say(f"nothing found by the other {len(rows) - len(shown) + 1} checks")

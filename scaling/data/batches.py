@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from scaling.corpora.format.corpus import Corpus
 from scaling.corpora.prepare.prepare import prepare
-from scaling.corpora.signals.presets import lead_order
+from scaling.corpora.signals.leads import lead_order
 from scaling.data import memory
 from scaling.data.label_sets import columns
 from scaling.identity import CorpusSpec

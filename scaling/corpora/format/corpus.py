@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.format import folder
-from scaling.corpora.format.dropped import Drop, read_drops
 from scaling.corpora.format.splits import SPLITS, check_disjoint, check_size, nested_subset
-from scaling.corpora.format.table import read_columns, read_splits
-from scaling.corpora.signals.presets import lead_order
+from scaling.corpora.format.table import DroppedRecord, read_columns, read_dropped, read_splits
+from scaling.corpora.signals.leads import lead_order
 from scaling.identity import CorpusSpec
 from scaling.records.names import nearest
 
@@ -250,9 +249,9 @@ class Corpus:
         values: list[dict[str, Any]] = self._table.slice(row, 1).to_pylist()
         return values[0]
 
-    def dropped(self) -> list[Drop]:
+    def dropped(self) -> list[DroppedRecord]:
         """Records left out by preparation."""
-        return read_drops(self.path / folder.DROPPED)
+        return read_dropped(self.path / folder.DROPPED)
 
     @functools.cached_property
     def record_ids(self) -> tuple[str, ...]:

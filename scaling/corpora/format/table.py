@@ -1,7 +1,14 @@
-"""``records.parquet``: one row a record, written as the records come and read by column."""
+"""The records of a corpus: ``records.parquet``, and ``dropped.csv`` of those left out, with why.
+
+The first has one row a record, written as the records come and read by column.
+"""
 
 from __future__ import annotations
 
+import csv
+import dataclasses
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -103,3 +110,57 @@ def read_splits(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
     # Not to_numpy, which imports pandas as well.
     rows: NDArray[np.int64] = np.asarray(np.from_dlpack(patients), np.int64)
     return rows, lookup[np.from_dlpack(codes.indices)]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DroppedRecord:
+    """A record left out.
+
+    Attributes:
+        record: its id.
+        patient: its patient.
+        split: where it would have been.
+        damaged: whether its file is damaged, rather than unusable by the preset or source.
+        reason: why, in words.
+    """
+
+    record: str
+    patient: int
+    split: str
+    damaged: bool
+    reason: str
+
+
+def group_by_reason(drops: Iterable[DroppedRecord]) -> list[list[DroppedRecord]]:
+    """Group drops whose reasons differ only in numbers and paths, the largest group first."""
+    groups: dict[str, list[DroppedRecord]] = {}
+    for drop in drops:
+        alike = re.sub(r"\d+(\.\d+)?", "#", re.sub(r"\S*[/\\]\S*", "", drop.reason))
+        groups.setdefault(alike, []).append(drop)
+    return sorted(groups.values(), key=len, reverse=True)
+
+
+def commonest_reason(drops: Iterable[DroppedRecord]) -> str:
+    """The commonest_reason reason, with the number of records and one of them."""
+    group = group_by_reason(drops)[0]
+    return f"{len(group)} like record {group[0].record}: {group[0].reason}"
+
+
+def write_dropped(path: Path, drops: Sequence[DroppedRecord]) -> None:
+    """Write ``dropped.csv``; it has a header even where nothing was dropped."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([field.name for field in dataclasses.fields(DroppedRecord)])
+        writer.writerows(dataclasses.astuple(drop) for drop in drops)
+
+
+def read_dropped(path: Path) -> list[DroppedRecord]:
+    """Read ``dropped.csv``."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            DroppedRecord(
+                row["record"], int(row["patient"]), row["split"], row["damaged"] == "True",
+                row["reason"],
+            )
+            for row in csv.DictReader(file)
+        ]  # fmt: skip

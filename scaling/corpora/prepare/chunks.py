@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.corpora.errors import CorpusError, UnusableError
-from scaling.corpora.format.dropped import Drop
 from scaling.corpora.format.folder import signal_bytes
+from scaling.corpora.format.table import DroppedRecord
 from scaling.corpora.prepare.convert import Converted, convert
 from scaling.corpora.quality.signature import words
 from scaling.corpora.signals.presets import Preprocessing
@@ -83,7 +83,7 @@ class Tables:
     r_peaks: NDArray[np.int32]
     r_counts: NDArray[np.int64]
     signatures: NDArray[np.uint64]
-    drops: tuple[Drop, ...]
+    drops: tuple[DroppedRecord, ...]
     units: frozenset[str]
 
     def __len__(self) -> int:
@@ -103,7 +103,7 @@ def fill(index: int, chunk: Chunk, work: Work) -> list[str]:
         return [str(error)]  # not one record: nothing says which could be left out
     kept: list[int] = []
     converted: list[Converted] = []
-    drops: list[Drop] = []
+    drops: list[DroppedRecord] = []
     units: set[str] = set()
     for i, recording in enumerate(_counted(recordings, chunk.size)):
         try:
@@ -111,7 +111,7 @@ def fill(index: int, chunk: Chunk, work: Work) -> list[str]:
         except CorpusError as error:
             damaged = not isinstance(error, UnusableError)
             split, patient = rows.splits[i], int(rows.patients[i])
-            drops.append(Drop(rows.records[i], patient, split, damaged, str(error)))
+            drops.append(DroppedRecord(rows.records[i], patient, split, damaged, str(error)))
             continue
         kept.append(i)
         units |= {recording.units} if isinstance(recording, Recording) else set()
@@ -144,7 +144,11 @@ def _convert(recording: Recording | CorpusError, work: Work) -> Converted:
 
 
 def _tables(
-    rows: Rows, kept: list[int], converted: list[Converted], drops: list[Drop], units: set[str]
+    rows: Rows,
+    kept: list[int],
+    converted: list[Converted],
+    drops: list[DroppedRecord],
+    units: set[str],
 ) -> Tables:
     counts = np.array([len(c.r_peaks) for c in converted], np.int64)
     peaks = [c.r_peaks for c in converted]
@@ -233,7 +237,7 @@ def load(index: int, work: Work) -> Tables | None:
                 r_peaks=arrays["r_peaks"],
                 r_counts=arrays["r_counts"],
                 signatures=arrays["signatures"],
-                drops=tuple(Drop(*drop) for drop in text["drops"]),
+                drops=tuple(DroppedRecord(*drop) for drop in text["drops"]),
                 units=frozenset(text["units"]),
             )
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):

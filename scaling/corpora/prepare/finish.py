@@ -3,6 +3,11 @@
 Tables are streamed chunk by chunk, so memory does not grow with the corpus beyond a few numbers
 a record. The signals of a chunk are deleted once they are on the disk at their final place: a
 killed process finds, for every chunk, either its file or its signals in place.
+
+The corpus of a cross-validation fold is made from the one of the official split. Both hold the
+same records in the same order; only who trains, validates and tests differs. So the signals are
+prepared once and shared by hard links (copied where the file system has none), and ten folds take
+the disk and time of one corpus.
 """
 
 from __future__ import annotations
@@ -11,7 +16,8 @@ import collections
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
@@ -21,13 +27,25 @@ from numpy.typing import NDArray
 
 from scaling.corpora.errors import CorpusError, shown
 from scaling.corpora.format import folder as files
-from scaling.corpora.format.dropped import Drop, by_reason, commonest, write_drops
+from scaling.corpora.format.corpus import Corpus
 from scaling.corpora.format.splits import SPLITS, check_disjoint
-from scaling.corpora.format.table import RecordsWriter
+from scaling.corpora.format.table import (
+    ROW_GROUP,
+    DroppedRecord,
+    RecordsWriter,
+    commonest_reason,
+    group_by_reason,
+    read_columns,
+    write_dropped,
+)
 from scaling.corpora.prepare.chunks import Tables, Work, load
+from scaling.corpora.quality.page import write_report
 from scaling.corpora.sources.read.base import Source
+from scaling.corpora.sources.read.listed import ListedSource
+from scaling.identity import CorpusSpec
 
 FLUSH_BYTES = 256 * 2**20  # signals written before they are synced and their chunks deleted
+SPLIT_FILES = (files.INFO, files.RECORDS, files.DROPPED, files.QUALITY, files.PAGE)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +57,7 @@ class _Survey:
     splits: NDArray[np.int8]  # (records,)
     ids: NDArray[np.uint64]  # (records,) hashes of the record ids
     r_counts: NDArray[np.int64]  # (records,)
-    drops: list[Drop]
+    drops: list[DroppedRecord]
     units: set[str]
 
 
@@ -50,9 +68,6 @@ def finish(build: Path, work: Work, source: Source, chunks: int, workers: int = 
         CorpusError: nothing is left of a split, a record id repeats, or a patient is in two
             splits.
     """
-    from scaling.corpora.format.corpus import Corpus
-    from scaling.corpora.quality.report import write_report
-
     for path in build.iterdir():
         if path.name != files.SIGNALS:
             path.unlink()
@@ -60,7 +75,12 @@ def finish(build: Path, work: Work, source: Source, chunks: int, workers: int = 
     _check(survey, work, chunks)
     unlabelled = _write_tables(build, work, source, survey)
     _write_signals(build / files.SIGNALS, work, survey)
-    info = files.seal(build, _info(work, source, survey, unlabelled, workers))
+    _seal(build, _info(work, source, survey, unlabelled, workers))
+
+
+def _seal(build: Path, info: dict[str, Any], known: dict[str, Any] | None = None) -> None:
+    """Seal the files, look at what they hold, and seal that too."""
+    info = files.seal(build, info, known)
     write_report(Corpus.open(build))
     files.seal(build, info, info["files"])
 
@@ -75,7 +95,7 @@ def _all(work: Work, chunks: int) -> Iterator[Tables]:
 
 def _survey(work: Work, chunks: int) -> _Survey:
     kept, patients, splits, ids, counts = [], [], [], [], []
-    drops: list[Drop] = []
+    drops: list[DroppedRecord] = []
     units: set[str] = set()
     for tables in _all(work, chunks):
         kept.append(len(tables))
@@ -103,13 +123,13 @@ def _hash(record: str) -> int:
 def _check(survey: _Survey, work: Work, chunks: int) -> None:
     source, drops = work.spec.source, survey.drops
     if not len(survey.patients):
-        raise CorpusError(f"all {len(drops)} records of {source} were left out: {commonest(drops)}")
+        why = commonest_reason(drops)
+        raise CorpusError(f"all {len(drops)} records of {source} were left out: {why}")
     for i, split in enumerate(SPLITS):
         lost = [drop for drop in drops if drop.split == split]
         if lost and not (survey.splits == i).any():
-            raise CorpusError(
-                f"all {len(lost)} {split} records of {source} were left out: {commonest(lost)}"
-            )
+            why = commonest_reason(lost)
+            raise CorpusError(f"all {len(lost)} {split} records of {source} were left out: {why}")
     if len(survey.units) > 1:
         raise CorpusError(f"{source} mixes recordings in millivolts with ones without a unit")
     ids, counts = np.unique(survey.ids, return_counts=True)
@@ -158,7 +178,7 @@ def _write_tables(
                 valid[task].write(mask.astype("|b1").tobytes())
                 count["not in task"] += int((~mask).sum())
                 count["no positive"] += int((mask & ~positive).sum())
-    write_drops(build / files.DROPPED, survey.drops)
+    write_dropped(build / files.DROPPED, survey.drops)
     return counts
 
 
@@ -208,6 +228,7 @@ def _info(
     workers: int,
 ) -> dict[str, Any]:
     spec, drops = work.spec, survey.drops
+    reasons = group_by_reason(drops)[:20]
     return {
         "format": files.FORMAT,
         "spec": spec.to_dict(),
@@ -227,7 +248,60 @@ def _info(
             "unlabelled": unlabelled,
             "dropped": len(drops),
             "dropped_as_damaged": sum(drop.damaged for drop in drops),
-            "dropped_because": {group[0].reason: len(group) for group in by_reason(drops)[:20]},
+            "dropped_because": {group[0].reason: len(group) for group in reasons},
         },
         "bayes_loss": source.bayes_loss(workers),
     }
+
+
+def write_fold(build: Path, official: Corpus, spec: CorpusSpec, source: ListedSource) -> None:
+    """Write the corpus of a fold into the folder ``build``, which holds nothing yet.
+
+    Args:
+        build: an empty folder on the same disk as the official corpus.
+        official: the prepared corpus of the same spec with fold 0.
+        spec: the fold's.
+        source: the source opened with ``spec``: it says which split each record is in.
+
+    Raises:
+        CorpusError: a patient is in two splits, or the official corpus holds a record that the
+            source does not.
+    """
+    home = {entry.record: entry.split for entry in source.entries}
+    if unknown := [name for name in official.record_ids if name not in home]:
+        raise CorpusError(
+            f"{official.path}: record {unknown[0]} is not in {spec.source} any more; {files.AGAIN}"
+        )
+    for path in official.path.iterdir():
+        if path.name not in SPLIT_FILES:
+            _share(path, build / path.name)
+    splits = _write_fold_records(build / files.RECORDS, official, home)
+    patients = official.patients
+    check_disjoint({split: patients[splits == i] for i, split in enumerate(SPLITS)})
+    write_dropped(build / files.DROPPED, [_moved(drop, home) for drop in official.dropped()])
+    counts = {split: int((splits == i).sum()) for i, split in enumerate(SPLITS)}
+    info = official.info | {"spec": spec.to_dict(), "splits": counts}
+    shared = {name: entry for name, entry in info["files"].items() if name not in SPLIT_FILES}
+    _seal(build, info, shared)
+
+
+def _share(path: Path, to: Path) -> None:
+    try:
+        os.link(path, to)
+    except OSError:  # another disk, or a file system without links
+        shutil.copyfile(path, to)
+
+
+def _write_fold_records(path: Path, official: Corpus, home: Mapping[str, str]) -> NDArray[np.int8]:
+    """Write the table with the splits of the fold; return them as indices into ``SPLITS``."""
+    table = read_columns(official.path / files.RECORDS)
+    splits = [home[record] for record in official.record_ids]
+    with RecordsWriter(path) as writer:
+        for start in range(0, len(official), ROW_GROUP):
+            columns = table.slice(start, ROW_GROUP).to_pydict()
+            writer.add(columns | {"split": splits[start : start + ROW_GROUP]})
+    return np.array([SPLITS.index(split) for split in splits], np.int8)
+
+
+def _moved(drop: DroppedRecord, home: Mapping[str, str]) -> DroppedRecord:
+    return dataclasses.replace(drop, split=home.get(drop.record, drop.split))

@@ -21,8 +21,7 @@ from scaling.corpora.errors import CorpusError, shown
 from scaling.corpora.format import folder as files
 from scaling.corpora.format.corpus import Corpus
 from scaling.corpora.prepare.chunks import Work, load
-from scaling.corpora.prepare.finish import finish
-from scaling.corpora.prepare.folds import write_fold
+from scaling.corpora.prepare.finish import finish, write_fold
 from scaling.corpora.prepare.pool import (
     WorkerDiedError,
     available_cores,

@@ -1,14 +1,14 @@
-"""The quality report of a corpus: what was found in its records, as a table and a page.
+"""The quality report of a corpus: what was found in its records, and the table of it.
 
 ``quality.csv`` has one row a finding: how many records, of which split, and the first of them.
-``quality.html`` shows the same with plots. Both depend on nothing but the corpus.
+It depends on nothing but the corpus. ``page`` shows the same with plots.
 """
 
 from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from scaling.corpora.format import folder
 from scaling.corpora.format.corpus import Corpus
-from scaling.corpora.format.dropped import by_reason
 from scaling.corpora.format.splits import SPLITS
+from scaling.corpora.format.table import group_by_reason
 from scaling.corpora.signals.leads import TOLERANCE_MV
 
 FIRST = 5
@@ -42,25 +42,21 @@ class Finding:
     worst: int | None = None
 
 
-def write_report(corpus: Corpus) -> None:
-    """Write ``quality.csv`` and ``quality.html`` into the folder of a corpus."""
-    from scaling.corpora.quality.page import page
-
-    found = findings(corpus)
+def write_table(corpus: Corpus, report: Iterable[Finding]) -> None:
+    """Write ``quality.csv`` into the folder of a corpus."""
     with (corpus.path / folder.QUALITY).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["check", "records", "share", *SPLITS, "first"])
-        writer.writerows(_cells(finding, len(corpus)) for finding in found)
-    (corpus.path / folder.PAGE).write_text(page(corpus, found), encoding="utf-8")
+        writer.writerows(_cells(finding, len(corpus)) for finding in report)
 
 
 def _cells(finding: Finding, total: int) -> list[str | int]:
     share = f"{finding.records / total:.6f}" if total else ""
-    return [finding.check, finding.records, share, *(finding.by_split or ("",) * 3),
-            " ".join(finding.first)]  # fmt: skip
+    splits = finding.by_split or ("",) * len(SPLITS)
+    return [finding.check, finding.records, share, *splits, " ".join(finding.first)]
 
 
-def read_report(path: Path) -> list[list[str]]:
+def read_table(path: Path) -> list[list[str]]:
     """Rows of ``quality.csv`` of a corpus folder, its header first."""
     with (path / folder.QUALITY).open(newline="", encoding="utf-8") as file:
         return list(csv.reader(file))
@@ -68,21 +64,21 @@ def read_report(path: Path) -> list[list[str]]:
 
 def findings(corpus: Corpus) -> list[Finding]:
     """Look for everything the report lists."""
-    everyone = np.ones(len(corpus))
-    found = [dataclasses.replace(_found(corpus, "records", everyone), first=(), worst=None)]
-    found += _left_out(corpus)
-    found += [_found(corpus, check, measure) for check, measure in _measures(corpus)]
-    found += _duplicates(corpus)
+    everyone = _finding(corpus, "records", np.ones(len(corpus)))
+    report = [dataclasses.replace(everyone, first=(), worst=None)]
+    report += _left_out(corpus)
+    report += [_finding(corpus, check, measure) for check, measure in _measures(corpus)]
+    report += _duplicates(corpus)
     for task in corpus.tasks:
         valid = corpus.valid(task)
         name = f" {task}" if task else ""
-        found.append(_found(corpus, f"not in the task{name}", ~valid))
+        report.append(_finding(corpus, f"not in the task{name}", ~valid))
         without = valid & ~_any_positive(corpus, task)
-        found.append(_found(corpus, f"no positive label{name and ' of' + name}", without))
-    return found
+        report.append(_finding(corpus, f"no positive label{name and ' of' + name}", without))
+    return report
 
 
-def _found(corpus: Corpus, check: str, measure: NDArray[np.float64 | np.bool_]) -> Finding:
+def _finding(corpus: Corpus, check: str, measure: NDArray[np.float64 | np.bool_]) -> Finding:
     """A finding from (records,) numbers that are positive where it was found."""
     rows = np.flatnonzero(measure > 0)
     counts = np.bincount(corpus.splits[rows], minlength=len(SPLITS)).tolist()
@@ -102,7 +98,7 @@ def _left_out(corpus: Corpus) -> Iterator[Finding]:
         yield Finding(check=f"left out by the source: {reason}", records=count)
     drops = corpus.dropped()
     for damaged, what in ((False, "unusable"), (True, "damaged")):
-        for group in by_reason(drop for drop in drops if drop.damaged == damaged):
+        for group in group_by_reason(drop for drop in drops if drop.damaged == damaged):
             splits = [drop.split for drop in group]
             yield Finding(
                 check=f"dropped, {what}: {group[0].reason}",
@@ -138,8 +134,8 @@ def _duplicates(corpus: Corpus) -> Iterator[Finding]:
     same, other = np.zeros(len(corpus)), np.zeros(len(corpus))
     for a, b, *_ in near_duplicates(corpus.signatures):
         (same if corpus.splits[a] == corpus.splits[b] else other)[[a, b]] = 1
-    yield _found(corpus, "near-duplicate in the same split", same)
-    yield _found(corpus, "near-duplicate in another split", other)
+    yield _finding(corpus, "near-duplicate in the same split", same)
+    yield _finding(corpus, "near-duplicate in another split", other)
 
 
 def _any_positive(corpus: Corpus, task: str) -> NDArray[np.bool_]:

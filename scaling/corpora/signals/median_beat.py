@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfiltfilt
 
-from scaling.corpora.signals.filters import resample
+from scaling.corpora.signals.presets import resample
 
 WORK_HZ = 500  # a step of 2 ms
 BAND_HZ = (0.5, 40.0)

@@ -1,4 +1,4 @@
-"""The named preprocessing presets, and the quantisation of what is stored.
+"""Preprocessing: the named presets, their filters and resampling, and what is stored of it.
 
 A ``Preprocessing`` is a value stored with every corpus. Importing this module needs only
 the standard library, so that a grid can be checked without numpy.
@@ -7,22 +7,42 @@ the standard library, so that a grid can be checked without numpy.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from scaling.corpora.errors import CorpusError, UnusableError
-from scaling.corpora.signals.filters import Step, resample, run_step
-from scaling.corpora.signals.leads import lead_order
 from scaling.identity import LEADS
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["PRESETS", "Preprocessing", "Step", "lead_order", "preset", "quantise", "resample"]
-
 MV_PER_LSB = 0.001
 CLIP_LSB = 32_700  # 32.7 mV; leaves -32768 free, which format 16 uses for a missing sample
+NOTCH_QUALITY = 30.0
+FLAT = 1e-6  # a standard deviation below this is rounding, not a signal
+
+Kind = Literal["highpass", "lowpass", "bandpass", "notch", "resample", "resample_fft", "zscore"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of a preprocessing. Filters run both ways, so they have zero phase.
+
+    Attributes:
+        kind: ``highpass``, ``lowpass`` and ``bandpass`` are Butterworth filters; ``notch`` has
+            quality 30; ``resample`` is polyphase, ``resample_fft`` cuts the spectrum; both do
+            nothing where the rate is that wanted; ``zscore`` gives every lead mean 0 and
+            standard deviation 1 over the whole recording, and a flat lead zeros.
+        hz: cut-offs in hertz, one, or two for a band-pass.
+        order: of a Butterworth filter, one way.
+    """
+
+    kind: Kind
+    hz: tuple[float, ...] = ()
+    order: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,3 +207,155 @@ def preset(name: str) -> Preprocessing:
     if name not in PRESETS:
         raise CorpusError(f"unknown preprocessing {name!r}; the presets are {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def run_step(
+    step: Step, signal_LT: NDArray[np.float64], fs_hz: int, target_hz: int
+) -> tuple[NDArray[np.float64], int]:
+    """Run one step.
+
+    A filter that cannot exist at this rate (a notch at or above the Nyquist frequency) is left
+    out: there is nothing there to remove. A band-pass then becomes its high-pass.
+
+    Args:
+        step: the step.
+        signal_LT: (leads, samples), without NaN.
+        fs_hz: its sampling rate in hertz.
+        target_hz: the rate that a resampling step goes to.
+
+    Returns:
+        The signal and its rate.
+    """
+    if step.kind == "resample":
+        return resample(signal_LT, fs_hz, target_hz), target_hz
+    if step.kind == "resample_fft":
+        return _resample_fft(signal_LT, fs_hz, target_hz), target_hz
+    if step.kind == "zscore":
+        return _zscore(signal_LT), fs_hz
+    return _filter(step, signal_LT, fs_hz), fs_hz
+
+
+def _filter(step: Step, signal_LT: NDArray[np.float64], fs_hz: int) -> NDArray[np.float64]:
+    kind, cut_offs = step.kind, tuple(hz for hz in step.hz if hz < fs_hz / 2)
+    if len(cut_offs) < len(step.hz):
+        if kind != "bandpass" or not cut_offs:
+            return signal_LT
+        kind = "highpass"
+    # As long as the filter rings, or the transient of the edges reaches the signal.
+    periods = NOTCH_QUALITY if kind == "notch" else 1.0
+    pad = min(signal_LT.shape[-1] - 1, max(round(periods * fs_hz / cut_offs[0]), 15))
+    return both_ways(Step(kind=kind, hz=cut_offs, order=step.order), signal_LT, fs_hz, pad)
+
+
+def both_ways(
+    step: Step, signal_LT: NDArray[np.float64], fs_hz: int, pad: int
+) -> NDArray[np.float64]:
+    """``scipy.signal.sosfiltfilt``, which solves for the steady state anew in every call.
+
+    Args:
+        step: a filter that exists at this rate.
+        signal_LT: (leads, samples).
+        fs_hz: its sampling rate in hertz.
+        pad: samples by which each end is continued, point-symmetrically; less than there are.
+    """
+    import numpy as np
+
+    sections, steady = _sections(step.kind, step.hz, step.order, fs_hz)
+    leads, samples = signal_LT.shape
+    both = np.empty((leads, samples + 2 * pad))
+    both[:, pad : pad + samples] = signal_LT
+    np.subtract(2 * signal_LT[:, :1], signal_LT[:, pad:0:-1], out=both[:, :pad])
+    np.subtract(
+        2 * signal_LT[:, -1:], signal_LT[:, -2 : -pad - 2 : -1], out=both[:, pad + samples :]
+    )
+    for _ in range(2):
+        both = _one_way(sections, steady * both[:, :1], both)[:, ::-1]
+    return both[:, pad : pad + samples]
+
+
+def _one_way(
+    sections: NDArray[np.float64], start: NDArray[np.float64], signal_LT: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Run the sections from the states ``start`` (sections, leads, 2)."""
+    from scipy.signal import lfilter, sosfilt
+
+    if len(sections) > 2:
+        return _floats(sosfilt(sections, signal_LT, zi=start)[0])
+    # The same sums; a section at a time is quicker while there are few.
+    for section, state in zip(sections, start, strict=True):
+        signal_LT = _floats(lfilter(section[:3], section[3:], signal_LT, zi=state)[0])
+    return signal_LT
+
+
+@functools.cache
+def _sections(
+    kind: Kind, hz: tuple[float, ...], order: int, fs_hz: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Second-order sections of one filter, and their steady state (sections, 1, 2) for input 1."""
+    from scipy.signal import sosfilt_zi
+
+    sections = _design(kind, hz, order, fs_hz)
+    return sections, _floats(sosfilt_zi(sections))[:, None, :]
+
+
+def _design(kind: Kind, hz: tuple[float, ...], order: int, fs_hz: int) -> NDArray[np.float64]:
+    from scipy.signal import butter, iirnotch, tf2sos
+
+    if kind == "notch":
+        b, a = iirnotch(hz[0], NOTCH_QUALITY, fs=fs_hz)
+        return _floats(tf2sos(b, a))
+    if kind == "bandpass":
+        return _floats(butter(order, hz, "bandpass", output="sos", fs=fs_hz))
+    passed: Literal["highpass", "lowpass"] = "highpass" if kind == "highpass" else "lowpass"
+    return _floats(butter(order, hz[0], passed, output="sos", fs=fs_hz))
+
+
+def _floats(value: Any) -> NDArray[np.float64]:
+    """Give SciPy's loosely typed result the type it has."""
+    import numpy as np
+
+    return np.asarray(value, np.float64)
+
+
+def _zscore(signal_LT: NDArray[np.float64]) -> NDArray[np.float64]:
+    import numpy as np
+
+    centred = signal_LT - signal_LT.mean(axis=-1, keepdims=True)
+    deviation = centred.std(axis=-1, keepdims=True)
+    scaled = np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > FLAT)
+    return _floats(scaled)
+
+
+def resample(signal_LT: NDArray[np.float64], fs_hz: int, target_hz: int) -> NDArray[np.float64]:
+    """Polyphase resampling with SciPy's anti-aliasing filter.
+
+    Args:
+        signal_LT: (leads, samples).
+        fs_hz: its rate in hertz.
+        target_hz: the rate wanted in hertz.
+
+    Returns:
+        (leads, ceil(samples x target_hz / fs_hz)).
+    """
+    if fs_hz == target_hz:
+        return signal_LT
+    from scipy.signal import resample_poly
+
+    ratio = Fraction(target_hz, fs_hz)
+    # The ends are continued by the mean so that an offset does not ring there.
+    resampled = resample_poly(
+        signal_LT, ratio.numerator, ratio.denominator, axis=-1, padtype="mean"
+    )
+    return _floats(resampled)
+
+
+def _resample_fft(
+    signal_LT: NDArray[np.float64], fs_hz: int, target_hz: int
+) -> NDArray[np.float64]:
+    """Resampling by cutting or zero-padding the spectrum; the signal counts as periodic."""
+    if fs_hz == target_hz:
+        return signal_LT
+    from scipy.signal import resample as resample_spectrum
+
+    samples = -(-signal_LT.shape[-1] * target_hz // fs_hz)
+    return _floats(resample_spectrum(signal_LT, samples, axis=-1))

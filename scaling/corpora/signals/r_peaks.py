@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.corpora.signals.filters import Step, both_ways, resample
+from scaling.corpora.signals.presets import Step, both_ways, resample
 
 FIRST = "II"
 QRS_S = 0.06  # to each side of a peak

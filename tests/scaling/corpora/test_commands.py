@@ -203,7 +203,7 @@ def test_a_disk_error_says_that_the_work_is_kept(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("scaling.corpora.prepare.finish.write_drops", full)
+    monkeypatch.setattr("scaling.corpora.prepare.finish.write_dropped", full)
     assert prepare(fakes, tmp_path) == 2
     assert "No space left on device; what is done is kept" in capsys.readouterr().err
 
@@ -223,7 +223,7 @@ def test_an_interrupt_says_how_to_go_on(
     def interrupted(*_: Any) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr("scaling.corpora.prepare.finish.write_drops", interrupted)
+    monkeypatch.setattr("scaling.corpora.prepare.finish.write_dropped", interrupted)
     assert prepare(fakes, tmp_path) == 130
     assert "run the same command again to continue" in capsys.readouterr().err
     monkeypatch.undo()

@@ -17,8 +17,16 @@ from hypothesis import strategies as st
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.format import folder
 from scaling.corpora.format.corpus import Corpus
-from scaling.corpora.format.dropped import Drop, by_reason, commonest, read_drops, write_drops
-from scaling.corpora.format.table import RecordsWriter, columns, read_columns
+from scaling.corpora.format.table import (
+    DroppedRecord,
+    RecordsWriter,
+    columns,
+    commonest_reason,
+    group_by_reason,
+    read_columns,
+    read_dropped,
+    write_dropped,
+)
 from tests.scaling.corpora import layout
 
 
@@ -228,20 +236,20 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.builds(Drop, TEXT, st.integers(0, 2**62), TEXT, st.booleans(), TEXT)))
-def test_drops_survive_their_file(tmp_path: Path, drops: list[Drop]) -> None:
-    write_drops(tmp_path / "dropped.csv", drops)
-    assert read_drops(tmp_path / "dropped.csv") == drops
+@given(st.lists(st.builds(DroppedRecord, TEXT, st.integers(0, 2**62), TEXT, st.booleans(), TEXT)))
+def test_drops_survive_their_file(tmp_path: Path, drops: list[DroppedRecord]) -> None:
+    write_dropped(tmp_path / "dropped.csv", drops)
+    assert read_dropped(tmp_path / "dropped.csv") == drops
 
 
 def test_reasons_are_grouped_over_numbers_and_paths() -> None:
     told = ["/a/1.dat: 7 bytes", "9.5 s long", "/b/22.dat: 12 bytes", "3 s long", "/c: 9 bytes"]
-    drops = [Drop(f"r{i}", i, "train", False, reason) for i, reason in enumerate(told)]
-    assert [[d.record for d in group] for group in by_reason(drops)] == [
+    drops = [DroppedRecord(f"r{i}", i, "train", False, reason) for i, reason in enumerate(told)]
+    assert [[d.record for d in group] for group in group_by_reason(drops)] == [
         ["r0", "r2", "r4"],
         ["r1", "r3"],
     ]
-    assert commonest(drops) == "3 like record r0: /a/1.dat: 7 bytes"
+    assert commonest_reason(drops) == "3 like record r0: /a/1.dat: 7 bytes"
 
 
 def test_groups_of_rows_join_to_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

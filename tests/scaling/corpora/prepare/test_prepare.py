@@ -149,7 +149,7 @@ def test_a_crash_at_any_call_to_the_disk_is_resumed_to_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # only a power failure would tell
-    monkeypatch.setattr("scaling.corpora.quality.page.page", lambda corpus, found: "quick")
+    monkeypatch.setattr("scaling.corpora.quality.page.page", lambda corpus, report: "quick")
     fakes = fake_source.write(tmp_path / "fakes", fake_source.some(5, r1="unusable"))
     whole = contents(make(fakes, tmp_path / "whole").path)
     cache = tmp_path / "cache"
@@ -176,7 +176,7 @@ def test_kill_9_is_resumed_to_the_same_bytes(fakes: Path, tmp_path: Path, stage:
 import os, signal
 from pathlib import Path
 from scaling.corpora import catalogue
-from scaling.corpora.quality import report as quality
+from scaling.corpora.prepare import finish
 from scaling.corpora.prepare import prepare
 from scaling.corpora.sources.read import listed
 from tests.scaling.corpora import fake_source
@@ -186,7 +186,7 @@ told = []
 def progress(done, total):
     told.append(done)
     if {stage!r} == f"chunk {{len(told) - 1}}": die()
-if {stage!r} == "report": quality.write_report = die
+if {stage!r} == "report": finish.write_report = die
 if {stage!r} == "rename": Path.rename = die
 cache, root = Path({str(tmp_path / "cache")!r}), Path({str(fakes)!r})
 prepare.prepare(fake_source.FAKE, cache, root, progress, workers=1)
@@ -255,7 +255,7 @@ def test_a_full_disk_leaves_nothing_that_looks_finished(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("scaling.corpora.prepare.finish.write_drops", full)
+        patch.setattr("scaling.corpora.prepare.finish.write_dropped", full)
         with pytest.raises(OSError, match="No space left"):
             make(fakes, tmp_path)
     assert not corpus_folder(resolve(FAKE, fakes), tmp_path).exists()

@@ -159,7 +159,7 @@ def test_pairs_within_one_set_come_once() -> None:
 def test_a_large_block_of_copies_is_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     a = np.repeat(random_words(1), 40, axis=0)
     whole = near_duplicates(a)
-    monkeypatch.setattr("scaling.corpora.quality.bands.PAIRS_AT_ONCE", 7)
+    monkeypatch.setattr("scaling.corpora.quality.overlap.PAIRS_AT_ONCE", 7)
     np.testing.assert_array_equal(near_duplicates(a), whole)
     assert len(whole) == 40 * 39 / 2
 
@@ -176,7 +176,7 @@ def test_signatures_made_together_are_those_made_alone() -> None:
 @pytest.mark.parametrize("per_band", [25, 4, 0.01])
 def test_any_width_of_band_finds_copies(monkeypatch: pytest.MonkeyPatch, per_band: float) -> None:
     # As if there were more records: 12, 13 and 16 bits.
-    monkeypatch.setattr("scaling.corpora.quality.bands.PER_BAND", per_band)
+    monkeypatch.setattr("scaling.corpora.quality.overlap.PER_BAND", per_band)
     a = random_words(30_000)
     copies = np.stack([flipped(a[row], 20, row) for row in range(300)])
     found = near_duplicates(np.concatenate([a, copies]))
@@ -197,8 +197,8 @@ def test_thousands_of_identical_signatures_are_paired_with_the_first() -> None:
 
 
 def test_a_crowd_of_like_recordings_is_paired_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scaling.corpora.quality.bands.CROWD", 100)
-    monkeypatch.setattr("scaling.corpora.quality.bands.COMPANY", 8)
+    monkeypatch.setattr("scaling.corpora.quality.overlap.CROWD", 100)
+    monkeypatch.setattr("scaling.corpora.quality.overlap.COMPANY", 8)
     a = random_words(3000)
     for row in range(1000):
         a[row] = flipped(a[2999], 6, row)

@@ -14,13 +14,13 @@ from scaling.corpora import catalogue
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.format.corpus import Corpus
 from scaling.corpora.prepare.prepare import prepare
-from scaling.corpora.quality import paper, show
+from scaling.corpora.quality import paper
 from scaling.identity import LEADS, CorpusSpec
 from tests.scaling.corpora import fake_source
 
 
 def draw(corpus: Corpus, record: str, out: Path, monkeypatch: pytest.MonkeyPatch) -> Figure:
-    """The figure that ``show`` saved."""
+    """The figure that ``save_png`` saved."""
     saved: list[Figure] = []
     real = Figure.savefig
 
@@ -29,7 +29,7 @@ def draw(corpus: Corpus, record: str, out: Path, monkeypatch: pytest.MonkeyPatch
         real(figure, *arguments, **options)
 
     monkeypatch.setattr(Figure, "savefig", save)
-    show.show(corpus, record, out)
+    paper.save_png(corpus, record, out)
     return saved[0]
 
 
@@ -70,6 +70,17 @@ def test_other_windows_and_leads(
         assert end <= sheet.width_mm
 
 
+def test_a_fine_signal_is_thinned_to_its_extremes() -> None:
+    lead = np.sin(np.arange(5000) / 30).astype(np.float32)
+    lead[1234] = 9.0
+    index, values = paper.extremes(lead, 8)
+    assert len(index) == len(values) == 1250
+    assert values.max() == 9.0
+    assert index[values.argmax()] == 1234
+    assert (np.diff(index) >= 0).all()
+    assert len(paper.extremes(lead, 2)[0]) == 5000
+
+
 def test_a_png_in_true_proportions(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,17 +93,18 @@ def test_a_png_in_true_proportions(
     mm = 260 / box.width
     assert axes.get_xlim() == (0, 260)
     assert mm == pytest.approx(115 / box.height)  # a millimetre is as long as it is high
-    assert mm * show.DPI == pytest.approx(25.4)
+    assert mm * paper.DPI == pytest.approx(25.4)
     assert width > box.width
     assert height > box.height
     signal = corpus.batch(np.array([1]))[0]
-    x, y = max((line.get_data() for line in axes.lines), key=lambda data: np.size(data[0]))
+    ink = [line.get_data() for line in axes.lines if line.get_color() == paper.INK]
+    x, y = max(ink, key=lambda data: np.size(data[0]))
     np.testing.assert_allclose(97.5 - np.asarray(y, float), signal[1] * 10, atol=1e-4)
     np.testing.assert_allclose(np.diff(np.asarray(x, float)), 0.25, atol=1e-9)
 
 
 def test_the_calibration_pulse_is_a_millivolt_for_a_fifth_of_a_second() -> None:
-    x, y = show.pulse(50.0)
+    x, y = paper.pulse(50.0)
     assert (min(y), max(y)) == (40.0, 50.0)
     assert [x[k] for k in range(6) if y[k] == 40.0] == [1.5, 6.5]
 
@@ -106,8 +118,8 @@ def test_the_header_says_who_and_how(
                  "superclass: STTC", "rhythm: AFIB"):  # fmt: skip
         assert word in text
     assert {t.get_text() for t in figure.axes[0].texts} == set(LEADS)
-    assert "not in the task" in show.header(corpus, 5)[2]
-    assert "years" not in show.header(corpus, 3)[1]
+    assert "not in the task" in paper.header(corpus, 5)[2]
+    assert "years" not in paper.header(corpus, 3)[1]
 
 
 def test_r_peaks_are_marked_on_the_strip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,5 +139,5 @@ def test_r_peaks_are_marked_on_the_strip(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_no_such_record(corpus: Corpus, tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="no record '99'"):
-        show.show(corpus, "99", tmp_path / "x.png")
+        paper.save_png(corpus, "99", tmp_path / "x.png")
     assert not (tmp_path / "x.png").exists()

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from scaling.corpora.signals.delineate import delineate, delineate_beats
-from scaling.corpora.signals.filters import resample
+from scaling.corpora.signals.presets import resample
 from scaling.identity import LEADS
 from tests.scaling.corpora.ludb_marks import FS_HZ, RECORDS, cardiologists, intervals_ms, recording
 

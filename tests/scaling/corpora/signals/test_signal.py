@@ -12,8 +12,17 @@ from numpy.typing import NDArray
 from scipy.signal import butter, filtfilt, sosfiltfilt
 
 from scaling.corpora.errors import CorpusError, UnusableError
-from scaling.corpora.signals.filters import Step, both_ways, resample, run_step
-from scaling.corpora.signals.presets import PRESETS, Preprocessing, lead_order, preset, quantise
+from scaling.corpora.signals.leads import lead_order
+from scaling.corpora.signals.presets import (
+    PRESETS,
+    Preprocessing,
+    Step,
+    both_ways,
+    preset,
+    quantise,
+    resample,
+    run_step,
+)
 from scaling.identity import LEADS
 
 
