@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 GRID ?= grid.yaml
 STUDY ?= $(shell sed -n 's/^study: *\([^ #]*\).*/\1/p' '$(GRID)')
 
-.PHONY: env study findings test test-kernels accept lint bench publish report dry-run clean
+.PHONY: env study findings test test-kernels accept lint bench publish report dry-run docs clean
 
 env: $(VENV)/.installed
 
@@ -65,6 +65,12 @@ report: env
 
 publish: env
 	$(BIN)/python -m sweeps.publish results/$(STUDY)
+
+# One searchable site of docs/ and the notebooks, with their output: open build/docs/index.html.
+docs: env
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python -m sphinx -q -b html docs build/docs
+	@echo "build/docs/index.html: written"
 
 clean:
 	rm -rf $(VENV)

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.fit.fit import refit
-from analysis.fit.intervals import Interval
 from analysis.fit.result import Fit
 from analysis.fit.status import Status
+from analysis.text.numbers import Interval, pair, plain
 
 
 def _of_mean(row: pd.Series[Any], fit: Fit, runs: int) -> Interval:
@@ -92,3 +92,16 @@ def leave_out_largest(fit: Fit) -> Holdout:
     x = fit.problem.x
     order = np.lexsort(x.T[::-1])
     return fit.holdout(**dict(zip(fit.law.axes, (float(v) for v in x[order[-1]]), strict=True)))
+
+
+def holdout_numbers(holdout: Holdout) -> dict[str, Any]:
+    """All numbers of a held-out cell, as plain JSON values."""
+    return {
+        "cell": holdout.cell,
+        "losses": list(holdout.losses),
+        "predicted": plain(holdout.predicted),
+        "interval": pair(holdout.interval),
+        "covered": holdout.covered,
+        "relative_error": plain(holdout.relative_error),
+        "status": str(holdout.status),
+    }

@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.fit.intervals import holding
 from analysis.fit.solve.problem import Problem
 from analysis.fit.solve.solver import BoolArray
 from analysis.laws import FloatArray, Law, get
 from analysis.runs.read import named_columns
 from analysis.studies.checked_rows import Data, checked_rows
+from analysis.text.numbers import holding
 
 LAWS = ("d_law", "m3", "m4")
 WINDOWS = (0.0, 0.2, 0.4, 0.6)  # share of the range of log D left out at the low end

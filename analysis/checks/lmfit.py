@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.fit.intervals import Interval
 from analysis.fit.result import Fit
 from analysis.laws import FloatArray
+from analysis.text.numbers import Interval
 
 AGREES = 1e-4
 _FAR = 1e10  # residual where the law has no value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,12 +14,7 @@ from analysis.fit.result import Fit
 from analysis.fit.status import Status
 from analysis.laws import FloatArray
 from analysis.text.card import Card, Estimate, Shown, jsonable
-from analysis.text.fits import number
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from analysis.figures.base import Picture
+from analysis.text.numbers import number
 
 USABLE = (Status.CONVERGED, Status.AT_BOUND)
 _LISTED = 10  # runs of the influence table that ``to_dict`` holds
@@ -135,40 +130,8 @@ class Sensitivity(Shown):
         })  # fmt: skip
         return found
 
-    def plot(self) -> Picture:
-        """Every parameter by choice; the band is the fit's own interval."""
-        from analysis.figures.base import Picture, style
 
-        names, rows = self.fit.law.names, len(self.table)
-        with style():
-            figure = Picture(
-                figsize=(2.2 + 2.1 * len(names), 1.0 + 0.2 * rows), layout="constrained"
-            )
-            panels = figure.subplots(1, len(names), squeeze=False, sharey=True)[0]
-            for axes, name in zip(panels, names, strict=True):
-                self._panel(axes, name)
-            labels = self.table["choice"] + " " + self.table["value"]
-            panels[0].set_yticks(np.arange(rows), labels.tolist(), fontsize=8)
-            panels[0].invert_yaxis()
-        return figure
-
-    def _panel(self, axes: Axes, name: str) -> None:
-        from analysis.figures.base import FLOOR, INK, PALE
-
-        values = self.table[name].to_numpy(dtype=np.float64)
-        axes.axvspan(*interval(self.fit, name), color=PALE, alpha=0.2, lw=0)
-        axes.axvline(self.fit.params[name], color=PALE, lw=1)
-        moved = (self.table[f"{name}_change"].abs() > 1).to_numpy()
-        for which, colour, marker in ((~moved, INK, "o"), (moved, FLOOR, "D")):
-            axes.plot(values[which], np.flatnonzero(which), marker, color=colour, ms=4.5)
-        positive = self.fit.law.parameters[self.fit.law.names.index(name)].positive
-        if positive and np.nanmax(values) > 10 * np.nanmin(values) > 0:
-            axes.set_xscale("log")
-        axes.set_title(name)
-        axes.tick_params(axis="x", labelsize=7.5)
-
-
-def interval(fit: Fit, name: str) -> tuple[float, float]:
+def interval_of(fit: Fit, name: str) -> tuple[float, float]:
     """The 95 % interval of a parameter; by its standard error where there was no bootstrap."""
     own = fit.intervals[name]
     if math.isfinite(own.low) and math.isfinite(own.high):
@@ -199,7 +162,7 @@ def table(fit: Fit, refits: list[Refit]) -> pd.DataFrame:
 
 def change(fit: Fit, name: str, value: float) -> float:
     """Distance of ``value`` from the estimate, in half widths of the interval on its side."""
-    point, (low, high) = fit.params[name], interval(fit, name)
+    point, (low, high) = fit.params[name], interval_of(fit, name)
     if value == point:
         return 0.0
     ends = np.array([value, point, low, high])

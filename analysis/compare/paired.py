@@ -15,8 +15,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fit.intervals import NORMAL, t_quantile
+from analysis.fit.intervals import t_quantile
 from analysis.studies.predictions import Predictions
+from analysis.text.numbers import NORMAL
 from scaling.records.patients import Resamples, macro_auroc
 
 FloatArray = npt.NDArray[np.float64]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,15 +12,11 @@ import pandas as pd
 
 from analysis.compute.cost import ComputeModel
 from analysis.compute.surface import Exponents, Surface
-from analysis.fit.intervals import holding
 from analysis.fit.loglog import percentile_ends
 from analysis.fit.misfit import Misfit
 from analysis.laws import FloatArray
 from analysis.text.card import Card, Estimate, Shown, jsonable
-from analysis.text.fits import interval, number
-
-if TYPE_CHECKING:
-    from analysis.figures.base import Picture
+from analysis.text.numbers import holding, interval, number
 
 CONVERGED = "converged"
 _CONTOUR_POINTS = 200
@@ -225,12 +221,6 @@ class Allocation(Shown):
             "meaning": self.meaning, "warnings": self.warnings,
         })  # fmt: skip
         return found
-
-    def plot(self) -> Picture:
-        """Lines of equal loss and compute with the optimum, and N* and D* with 95 % bands."""
-        from analysis.figures.allocation import allocation_picture
-
-        return allocation_picture(self)
 
 
 def _fields(value: Exponents) -> dict[str, object]:

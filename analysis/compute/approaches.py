@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -25,13 +25,9 @@ from analysis.compute.envelope_result import Envelope
 from analysis.compute.isoflop_result import IsoFlop
 from analysis.compute.lines import Lines
 from analysis.compute.rows import AllocationError
-from analysis.fit.intervals import Interval
 from analysis.fit.loglog import UNKNOWN
 from analysis.text.card import Card, Estimate, Shown, jsonable
-from analysis.text.fits import interval, number
-
-if TYPE_CHECKING:
-    from analysis.figures.base import Picture
+from analysis.text.numbers import Interval, interval, number
 
 NAMES = {1: "envelope", 2: "isoFLOP curves", 3: "surface"}
 NOT_ASKED = "not asked for"
@@ -121,12 +117,6 @@ class Approaches(Shown):
             "agree": self.agree, "disagree": self.disagree,
         })  # fmt: skip
         return found
-
-    def plot(self) -> Picture:
-        """The exponents with their intervals, one above the other."""
-        from analysis.figures.allocation import approaches_picture
-
-        return approaches_picture(self)
 
 
 def compare_approaches(

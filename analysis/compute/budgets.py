@@ -12,9 +12,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fit.intervals import Interval, t_quantile
+from analysis.fit.intervals import t_quantile
 from analysis.laws import FloatArray
-from analysis.text.fits import count
+from analysis.text.numbers import Interval, count
 
 CURVE_POINTS = 60
 LEAST = {2: 3, 3: 5}  # runs that a curve of a degree needs; published designs have three and more

@@ -23,12 +23,11 @@ from analysis.compute.rows import (
     checked,
     spread_at_fixed_size,
 )
-from analysis.fit.intervals import Interval
 from analysis.fit.log_regression import LogFit
 from analysis.fit.loglog import percentile_interval
 from analysis.laws import FloatArray
 from analysis.text.card import Card, Estimate, Shown, jsonable
-from analysis.text.fits import number
+from analysis.text.numbers import Interval, number
 
 __all__ = ["AllocationError", "ComputeModel", "compute_model"]
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from analysis.compute.lines import Lines
 from analysis.fit.loglog import LogLine
 from analysis.text.card import Card, jsonable
-
-if TYPE_CHECKING:
-    from analysis.figures.base import Picture
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +57,3 @@ class Envelope(Lines):
             {"approach": 1, **self.numbers(), "sizes": self.sizes, "frontier": self.frontier}
         )
         return found
-
-    def plot(self) -> Picture:
-        """The curves with their envelope, and the size on it against C."""
-        from analysis.figures.frontier import envelope_picture
-
-        return envelope_picture(self)

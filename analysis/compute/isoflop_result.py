@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -12,10 +12,7 @@ from analysis.compute.budgets import Refusal
 from analysis.compute.lines import Lines
 from analysis.fit.loglog import LogLine
 from analysis.text.card import Card, jsonable
-from analysis.text.fits import number
-
-if TYPE_CHECKING:
-    from analysis.figures.base import Picture
+from analysis.text.numbers import number
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +66,3 @@ class IsoFlop(Lines):
             "refused": [dataclasses.asdict(r) for r in self.refused],
         })  # fmt: skip
         return found
-
-    def plot(self) -> Picture:
-        """Loss against N by budget with the minima, and N*(C) with its 95 % band."""
-        from analysis.figures.frontier import isoflop_picture
-
-        return isoflop_picture(self)

@@ -10,10 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.compute.rows import AllocationError
-from analysis.fit.intervals import Interval
 from analysis.fit.loglog import UNKNOWN, LogLine
 from analysis.text.card import Estimate, Shown
-from analysis.text.fits import number
+from analysis.text.numbers import Interval, number
 
 
 class Lines(Shown, ABC):

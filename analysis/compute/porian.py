@@ -18,9 +18,9 @@ from analysis.compute.isoflop import budget_rows
 from analysis.compute.isoflop_assembly import BudgetFit, assemble
 from analysis.compute.isoflop_result import IsoFlop
 from analysis.compute.rows import Data
-from analysis.fit.intervals import holding
 from analysis.fit.loglog import percentile_ends
 from analysis.laws import FloatArray
+from analysis.text.numbers import holding
 
 GRID = 25  # points of the curve per interval between runs
 SMALLEST_SD = 0.33  # of log N*, in intervals between runs: a minimum is not known better

@@ -6,9 +6,9 @@ import dataclasses
 
 import numpy as np
 
-from analysis.fit.intervals import Interval
 from analysis.fit.loglog import percentile_interval
 from analysis.laws import FloatArray
+from analysis.text.numbers import Interval
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

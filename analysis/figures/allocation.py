@@ -23,7 +23,7 @@ from analysis.figures.base import (
     style,
 )
 from analysis.figures.frontier import counts_axis, flops_axis
-from analysis.text.fits import number
+from analysis.text.numbers import number
 
 if TYPE_CHECKING:
     from analysis.compute.allocation_result import Allocation

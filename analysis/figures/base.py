@@ -1,4 +1,4 @@
-"""Figures of a fit and of the runs behind it.
+"""What all figures share: their style, their axes, and ``draw``.
 
 Colours run along one dark-to-light scale (cividis: safe for colour-blind readers and ordered
 in grey) and every series has its own marker, so no reading depends on hue alone.
@@ -7,22 +7,18 @@ in grey) and every series has its own marker, so no reading depends on hue alone
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from functools import singledispatch
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from analysis.text.fits import count, short
-
-if TYPE_CHECKING:
-    from analysis.fit.result import Fit
+from analysis.text.numbers import short
 
 LABELS = {
     "N": "N, backbone parameters",
@@ -130,15 +126,6 @@ def plain_text(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def response_label(fit: Fit) -> str:
-    """What the law gives, with its unit."""
-    if fit.law.response in fit.labels:
-        return plain_text(fit.labels[fit.law.response])
-    if fit.law.response == "loss":
-        return f"held-out loss, {fit.law.unit}"
-    return f"{fit.law.response}, {fit.law.unit}".rstrip(", ")
-
-
 def decimal(axes: Axes, which: Literal["x", "y"]) -> None:
     """A log axis labelled in plain decimals: 0.1, 0.2, 0.5, 1."""
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
@@ -163,118 +150,11 @@ def legend(axes: Axes, title: str) -> None:
     )  # fmt: skip
 
 
-def curves(fit: Fit, bayes: float | None = None) -> Picture:
-    """Response against each axis of the law: runs, curves, 95 % bands, floor and its interval.
+@singledispatch
+def draw(result: object) -> Picture:
+    """The figure of a result, as ``result.plot()`` gives it.
 
-    Args:
-        fit: the fit; without parameters only the runs are drawn.
-        bayes: Bayes loss of the task in nats, if known.
+    Raises:
+        TypeError: there is no figure of such a result.
     """
-    from analysis.figures.curves import draw
-
-    return draw(fit, bayes)
-
-
-def residuals(fit: Fit) -> Picture:
-    """Log residuals against each axis and measured against fitted loss."""
-    rows, axes_of_law = fit.residuals, fit.law.axes
-    with style():
-        figure, panels = picture(len(axes_of_law) + 1, width=3.6, height=3.1)
-        band = 200 * fit.scatter
-        for axes, axis in zip(panels, axes_of_law, strict=False):
-            other = next((a for a in axes_of_law if a != axis), axis)
-            for value, (colour, marker) in colours(list(rows[other])).items():
-                part = rows[rows[other] == value]
-                axes.plot(part[axis], 100 * part["log_residual"], marker, color=colour, ms=5,
-                          mec="white", mew=0.6)  # fmt: skip
-            axes.axhline(0, color=INK, lw=0.9)
-            if fit.problem.scale.relative:
-                axes.axhspan(-band, band, color=PALE, alpha=0.14, lw=0)
-            axes.set_ylabel("log measured / fitted, %")
-            axes.set_title(f"Residuals against {axis}")
-            axis_of(axes, axis, fit.labels)
-        _against(panels[-1], fit)
-    return figure
-
-
-def _against(axes: Axes, fit: Fit) -> None:
-    """Measured against fitted response."""
-    rows, label = fit.residuals[["fitted", fit.law.response]], response_label(fit)
-    axes.plot(*rows.to_numpy().T, "o", color=INK, ms=4.5, mec="white", mew=0.6)
-    ends = [float(rows.min().min()), float(rows.max().max())]
-    axes.plot(ends, ends, color=PALE, lw=1)
-    axes.set_xlabel(f"fitted {label.removeprefix('held-out ')}")
-    axes.set_ylabel(f"measured {label.removeprefix('held-out ')}")
-    axes.set_title("Measured against fitted")
-
-
-def uncertainty(fit: Fit, bayes: float | None = None) -> Picture:
-    """Profile of the floor, and the bootstrap cloud of it and the exponents.
-
-    A law without a floor has its first parameter in that place.
-    """
-    first = fit.law.floor or fit.law.names[0]
-    names = [p.name for p in fit.law.parameters if not p.positive and p.name != first]
-    with style():
-        figure, panels = picture(len(names) + 1, width=3.6, height=3.1)
-        _profile_panel(panels[0], fit, bayes)
-        theta = fit.bootstrap.theta
-        for axes, name in zip(panels[1:], names, strict=True):
-            x, y = (theta[:, fit.law.names.index(n)] for n in (first, name))
-            axes.plot(x, y, ".", color=INK, ms=3, alpha=0.35, mew=0)
-            axes.plot(fit.params[first], fit.params[name], "D", color=FLOOR, ms=6, mec="white")
-            axes.set_xlabel(_with_unit(fit, first))
-            axes.set_ylabel(name)
-            axes.set_title(f"Bootstrap: {first} and {name}")
-    return figure
-
-
-def _with_unit(fit: Fit, name: str) -> str:
-    unit = fit.law.parameters[fit.law.names.index(name)].unit
-    return f"{name}, {unit}" if unit else name
-
-
-def _profile_panel(axes: Axes, fit: Fit, bayes: float | None) -> None:
-    from analysis.fit.intervals import t_quantile
-
-    if fit.profile is None:
-        return
-    limit = t_quantile(fit.problem.dof)
-    root = np.sqrt(fit.profile.deviance)
-    shown = root < 3 * limit
-    axes.plot(fit.profile.value[shown], root[shown], color=INK, lw=1.5)
-    axes.axhline(limit, color=PALE, lw=1, ls="--")
-    axes.annotate("95 %", (0.01, limit), xycoords=("axes fraction", "data"), xytext=(2, 3),
-                  textcoords="offset points", fontsize=8.5)  # fmt: skip
-    name = fit.profile.name
-    if math.isfinite(fit.intervals[name].low):
-        ends = (fit.intervals[name].low, fit.intervals[name].high)
-        axes.axvspan(*ends, color=FLOOR, alpha=0.08, lw=0)
-    if bayes is not None:
-        axes.axvline(bayes, color=INK, lw=1.2, ls=":")
-    axes.set_xlabel(_with_unit(fit, name))
-    axes.set_ylabel("distance from optimum, in t")
-    axes.set_title(f"Profile of {name}")
-
-
-def measured(rows: pd.DataFrame, label: str, title: str) -> Picture:
-    """Means over seeds against N and against D, without a law.
-
-    Args:
-        rows: columns ``N``, ``D``, ``value`` and ``value_se`` (may be NaN), one row per run.
-        label: of the vertical axis, with its unit.
-        title: what is shown.
-    """
-    with style():
-        figure, panels = picture(2)
-        for axes, (axis, other) in zip(panels, (("N", "D"), ("D", "N")), strict=True):
-            for value, (colour, marker) in colours([float(v) for v in rows[other]]).items():
-                part = rows[rows[other] == value].groupby(axis)["value"].mean()
-                x = part.index.to_numpy(dtype=np.float64)
-                axes.plot(x, part.to_numpy(), marker + "-", color=colour, ms=5, lw=1.1,
-                          label=count(value), mec="white", mew=0.6)  # fmt: skip
-            axes.set_ylabel(label)
-            axes.set_title(f"{title} against {axis}")
-            legend(axes, other)
-            scale(axes, axis)
-    return figure
+    raise TypeError(f"no figure of {type(result).__name__}")

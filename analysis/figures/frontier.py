@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from analysis.figures.base import FLOOR, INK, PALE, Picture, colours, legend, picture, scale, style
-from analysis.text.fits import short
+from analysis.text.numbers import short
 
 if TYPE_CHECKING:
     from analysis.compute.envelope_result import Envelope

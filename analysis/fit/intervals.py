@@ -6,7 +6,6 @@ of Student's t to the normal quantile at n - P degrees of freedom.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import numpy as np
@@ -14,54 +13,11 @@ import numpy as np
 from analysis.fit.solve.losses import Penalty
 from analysis.fit.solve.problem import Problem
 from analysis.laws import FloatArray, Law
+from analysis.text.numbers import NORMAL, Interval
 
 LEVEL = 0.95
-NORMAL = 1.959963984540054  # two-sided 95 % quantile
 DELTA_SMALLEST = 1e-3
 _EFFICIENT = 2.0
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """A 95 % interval; ``low`` and ``high`` may be infinite or NaN (not known)."""
-
-    low: float
-    high: float
-
-    def covers(self, value: float) -> bool:
-        """Whether ``value`` lies within, ends included."""
-        return self.low <= value <= self.high
-
-    def agrees(self, point: float, value: float, se: float) -> bool:
-        """Whether the estimate it is of can equal a value that is itself uncertain.
-
-        The 95 % interval of their difference holds zero; half widths of either side add up in
-        squares (MOVER; Zou and Donner 2008, Statistics in Medicine 27:1693).
-
-        Args:
-            point: the estimate that this is the interval of.
-            value: an independent number.
-            se: its standard error; 0 where it is exact, and then this is ``covers``.
-        """
-        reach = point - self.low if value < point else self.high - point
-        return abs(value - point) <= math.hypot(reach, NORMAL * se)
-
-    def union(self, other: Interval) -> Interval:
-        """Smallest interval that holds both."""
-        return Interval(low=min(self.low, other.low), high=max(self.high, other.high))
-
-    def holding(self, point: float) -> Interval:
-        """This interval with the estimate it is of; an end that is not known stays so."""
-        low, high = holding(np.asarray(point), np.asarray(self.low), np.asarray(self.high))
-        return Interval(low=float(low), high=float(high))
-
-
-def holding(point: FloatArray, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Ends (...) moved so far that they hold ``point`` (...); NaN ends stay.
-
-    An interval about a point may miss it by a rounding: exp(log x) need not be x.
-    """
-    return np.where(point < low, point, low), np.where(point > high, point, high)
 
 
 def t_quantile(dof: int) -> float:

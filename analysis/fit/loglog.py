@@ -16,8 +16,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fit.intervals import NORMAL, Interval, holding, t_quantile
+from analysis.fit.intervals import t_quantile
 from analysis.laws import FloatArray
+from analysis.text.numbers import NORMAL, Interval, holding
 
 UNKNOWN = Interval(low=math.nan, high=math.nan)
 

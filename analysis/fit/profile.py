@@ -7,10 +7,11 @@ import math
 
 import numpy as np
 
-from analysis.fit.intervals import Interval, mean_slope, noise_variance, t_quantile
+from analysis.fit.intervals import mean_slope, noise_variance, t_quantile
 from analysis.fit.solve.problem import Problem
 from analysis.fit.solve.solver import IndexArray, Solution
 from analysis.laws import FloatArray
+from analysis.text.numbers import Interval
 
 PROFILE_POINTS = 41
 _SWEEPS = 10

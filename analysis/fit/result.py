@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,15 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.fit.bootstrap import Bootstrap
-from analysis.fit.intervals import (
-    NORMAL,
-    Interval,
-    holding,
-    parameter_intervals,
-    standard_errors,
-    t_quantile,
-    widened,
-)
+from analysis.fit.intervals import parameter_intervals, standard_errors, t_quantile, widened
 from analysis.fit.misfit import Misfit, misfit
 from analysis.fit.options import Options
 from analysis.fit.profile import Profile
@@ -30,6 +23,7 @@ from analysis.fit.solve.problem import Problem
 from analysis.fit.solve.solver import Solution
 from analysis.fit.status import Certificate, Status
 from analysis.laws import FloatArray, Law
+from analysis.text.numbers import NORMAL, Interval, holding
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -444,24 +438,23 @@ class Fit:
 
     def summary(self) -> str:
         """A few lines of text: warnings, estimates, certificate."""
-        from analysis.text.fits import fit_summary
+        from analysis.fit.text import fit_summary
 
         return fit_summary(self)
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, as plain JSON values; NaN becomes None; no params when unidentifiable."""
-        from analysis.text.fits import fit_numbers
+        from analysis.fit.text import fit_numbers
 
         return fit_numbers(self)
 
     def plot(self) -> Figure:
         """Loss against each axis, with the fitted curves and 95 % bands."""
-        from analysis.figures.base import curves
-
-        return curves(self)
+        figure: Figure = import_module("analysis.figures").draw(self)  # by name, as it reads fits
+        return figure
 
     def _repr_html_(self) -> str:
-        from analysis.text.fits import fit_html
+        from analysis.fit.text import fit_html
 
         return fit_html(self)
 

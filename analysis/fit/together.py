@@ -16,13 +16,13 @@ from typing import Any
 import pandas as pd
 
 from analysis.fit.fit import fit_law
-from analysis.fit.intervals import Interval
 from analysis.fit.result import Fit
 from analysis.laws import Law, get
 from analysis.laws.composite import PART, Composite
 from analysis.runs.read import law_columns
 from analysis.studies.checked_rows import Data, at_largest, checked_rows
 from analysis.studies.clusters import run_column
+from analysis.text.numbers import Interval
 
 RESPONSE = "loss"
 _CLOSEST = 1e-3  # scatter below which a part is not weighted up further

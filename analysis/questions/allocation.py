@@ -14,7 +14,7 @@ from analysis.published import s1
 from analysis.questions.answer import Line, Question
 from analysis.questions.evidence.additive import Additive, doubt
 from analysis.questions.evidence.quantity import Quantity
-from analysis.text.fits import number
+from analysis.text.numbers import number
 
 
 @final

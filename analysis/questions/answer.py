@@ -8,10 +8,10 @@ from abc import abstractmethod
 
 import pandas as pd
 
-from analysis.fit.intervals import Interval
 from analysis.fit.loglog import UNKNOWN
 from analysis.questions.evidence.quantity import Quantity
 from analysis.text.card import Card, Estimate, Shown
+from analysis.text.numbers import Interval
 
 NO_ANSWER = "no answer: "
 

@@ -23,7 +23,7 @@ from analysis.questions.overfitting import collapse, data_needed, extent
 from analysis.questions.reaching import parity
 from analysis.questions.transfer import TransferEfficiency, transfer_efficiency
 from analysis.questions.transfer_runs import STAGE
-from analysis.text.fits import interval, number
+from analysis.text.numbers import interval, number
 
 TOLERANCE = 0.1  # extent of overfitting, S1's example
 TRAINED_ON = "task trained on"

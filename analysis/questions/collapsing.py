@@ -20,7 +20,7 @@ from analysis.fit.result import Fit
 from analysis.laws import FloatArray
 from analysis.questions.answer import Line, Question
 from analysis.questions.evidence.additive import Additive, doubt
-from analysis.text.fits import number
+from analysis.text.numbers import number
 
 
 @final

@@ -23,7 +23,7 @@ from analysis.questions.evidence.additive import (
 )
 from analysis.questions.evidence.quantity import Quantity
 from analysis.questions.evidence.roots import crossings, first_is_lower
-from analysis.text.fits import count, interval, number
+from analysis.text.numbers import count, interval, number
 
 REACH = 100.0  # times outside the data up to which a crossing is looked for
 

@@ -23,7 +23,7 @@ from analysis.questions.transfer_runs import (
     transfer_rows,
     tuned_runs,
 )
-from analysis.text.fits import number
+from analysis.text.numbers import number
 
 REACH = 4.0  # times outside the scratch runs up to which a D_eff counts
 

@@ -6,13 +6,12 @@ import dataclasses
 import math
 from typing import final
 
-from analysis.fit.intervals import Interval
 from analysis.fit.loglog import UNKNOWN
 from analysis.fit.result import Fit
 from analysis.questions.answer import Line, Question
 from analysis.questions.evidence.additive import PLURAL, Additive, Axis, doubt
 from analysis.questions.evidence.quantity import Quantity
-from analysis.text.fits import number
+from analysis.text.numbers import Interval, number
 
 
 @final

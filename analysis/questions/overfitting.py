@@ -13,7 +13,7 @@ from analysis.questions.answer import Line, Question, beyond
 from analysis.questions.collapsing import Collapse, collapse
 from analysis.questions.evidence.additive import Additive, doubt, positive
 from analysis.questions.evidence.quantity import Quantity
-from analysis.text.fits import count, number
+from analysis.text.numbers import count, number
 
 __all__ = ["Collapse", "DataNeeded", "Extent", "collapse", "data_needed", "extent"]
 

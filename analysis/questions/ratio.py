@@ -6,13 +6,12 @@ import dataclasses
 import math
 from typing import final
 
-from analysis.fit.intervals import Interval
 from analysis.fit.loglog import UNKNOWN
 from analysis.questions.answer import Line
 from analysis.questions.evidence.additive import PLURAL, Axis
 from analysis.questions.evidence.quantity import Quantity
 from analysis.questions.reaching import Parity
-from analysis.text.fits import interval, number
+from analysis.text.numbers import Interval, interval, number
 
 
 @final

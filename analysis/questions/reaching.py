@@ -22,7 +22,7 @@ from analysis.questions.evidence.additive import (
     together,
 )
 from analysis.questions.evidence.quantity import Quantity
-from analysis.text.fits import count, interval, number
+from analysis.text.numbers import count, interval, number
 
 
 @final

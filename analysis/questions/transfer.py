@@ -14,7 +14,7 @@ from analysis.published import s1
 from analysis.questions.answer import Line, Question
 from analysis.questions.evidence.kappa import TaskKappa, task_kappa
 from analysis.questions.evidence.quantity import Quantity, mean
-from analysis.text.fits import number
+from analysis.text.numbers import number
 
 if TYPE_CHECKING:
     from analysis.questions.evidence.configurations import Configuration

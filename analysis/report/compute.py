@@ -73,7 +73,7 @@ class Compute:
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, as plain JSON values."""
-        from analysis.text.fits import fit_numbers
+        from analysis.fit.text import fit_numbers
 
         return {
             "compute": self.model.to_dict() if self.model else None,

@@ -11,9 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.checks.holdout import Holdout, leave_out_largest
+from analysis.checks.holdout import Holdout, holdout_numbers, leave_out_largest
 from analysis.fit.fit import fit_law
 from analysis.fit.result import Fit
+from analysis.fit.text import fit_numbers
 from analysis.report.compute import Compute, compute_of
 from analysis.report.labels import label_cells
 from analysis.report.others import other_tables
@@ -23,7 +24,7 @@ from analysis.report.transfer import OtherTask, other_tasks
 from analysis.studies.folds import pooled
 from analysis.studies.load import Study, study
 from analysis.studies.rows import groups, law_rows, titles, trial_rows
-from analysis.text.fits import fit_numbers, holdout_numbers, plain
+from analysis.text.numbers import plain
 
 SCHEMA = 1
 MARGINALS = ("n_law", "d_law")

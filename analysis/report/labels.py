@@ -13,7 +13,7 @@ from analysis.figures import base as figures
 from analysis.report.others import SCRATCH, other_rows
 from analysis.report.tasks import PROBE, SCORE, finished, probe_rows
 from analysis.studies.rows import with_names
-from analysis.text.fits import short
+from analysis.text.numbers import short
 
 CAPTIONS = {
     "labels-finetune": "Held-out test loss of fine-tuned models against those of the same size "

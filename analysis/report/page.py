@@ -10,14 +10,17 @@ import jinja2
 import pandas as pd
 
 from analysis.figures import base as figures
+from analysis.figures import fits
+from analysis.fit.text import certificate, estimates
 from analysis.report.content import Content, Group
 from analysis.report.labels import CAPTIONS, label_pictures
 from analysis.report.plan import plan_numbers, provenance
 from analysis.report.tasks import METRICS, probe_tables
 from analysis.report.transfer import transfer_picture
 from analysis.studies.rows import trial_rows
-from analysis.text.fits import LOSSES, certificate, count, estimates, interval, number
+from analysis.text.numbers import count, interval, number
 from scaling.records.files import write_whole
+from scaling.records.names import LOSSES
 
 PROBE_PICTURES = 4  # families, paradigms and tasks that get figures; more get tables
 DRAWN_CELLS = 3  # fewer model and data sizes together make no curve: they are in the tables
@@ -97,10 +100,10 @@ def _pictures(group: Group) -> dict[str, figures.Picture]:
     if fit is None or len(group.rows[["N", "D"]].drop_duplicates()) < DRAWN_CELLS:
         return {}
     bayes = float(group.bayes["value"]) if group.bayes else None
-    found = {"loss": figures.curves(fit, bayes)}
+    found = {"loss": fits.curves(fit, bayes)}
     if fit.ok:
-        found["residuals"] = figures.residuals(fit)
-        found["uncertainty"] = figures.uncertainty(fit, bayes)
+        found["residuals"] = fits.residuals(fit)
+        found["uncertainty"] = fits.uncertainty(fit, bayes)
     if group.compute is not None:
         found |= group.compute.pictures()
     if group.others:
@@ -123,7 +126,7 @@ def _probe_pictures(content: Content) -> list[tuple[str, figures.Picture]]:
     for key, part in content.probes.groupby(by, sort=True):
         name, task, protocol, metric = (str(k) for k in key)
         share = protocol.removeprefix("linear-probe").replace("@", ", labels ")
-        picture = figures.measured(part, METRICS[metric], f"Probe {METRICS[metric].split(',')[0]}")
+        picture = fits.measured(part, METRICS[metric], f"Probe {METRICS[metric].split(',')[0]}")
         found.append((f"{name} on {task}{share}, {METRICS[metric]}", picture))
     return found
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.fit.intervals import NORMAL, t_quantile
+from analysis.fit.intervals import t_quantile
 from analysis.studies.rows import GROUP, with_names
-from analysis.text.fits import count, plain
+from analysis.text.numbers import NORMAL, count, plain
 from scaling.records.names import USED
 
 CONFIGURATION = (*GROUP, "size", "N", "D", "lr", "recipe")

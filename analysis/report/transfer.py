@@ -61,7 +61,7 @@ def other_tasks(part: pd.DataFrame, rows: pd.DataFrame, joint: Fit) -> list[Othe
 def transfer_picture(tasks: list[OtherTask]) -> Picture:
     """One panel for each of the first four tasks."""
     from analysis.figures.base import FLOOR, colours, legend, picture, style
-    from analysis.text.fits import count, number
+    from analysis.text.numbers import count, number
 
     shown = tasks[:PANELS]
     with style():

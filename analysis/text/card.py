@@ -6,13 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.fit.intervals import Interval
-from analysis.text.fits import interval, number, plain
+from analysis.text.numbers import Interval, interval, number, plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +60,14 @@ class Shown(ABC):
             for e in card.estimates
         ]
         return "\n".join([*lines, *(f"  {name}: {value}" for name, value in card.facts)])
+
+    def plot(self) -> Any:
+        """The figure of this result, a ``matplotlib.figure.Figure``; see ``analysis.figures``.
+
+        Raises:
+            TypeError: there is no figure of it.
+        """
+        return import_module("analysis.figures").draw(self)  # by name: figures read results
 
     def __str__(self) -> str:
         return self.summary()

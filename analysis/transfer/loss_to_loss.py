@@ -25,7 +25,7 @@ import numpy.typing as npt
 from analysis.fit.bootstrap import corrected, resamples
 from analysis.fit.certificate import r_squared
 from analysis.fit.fit import refit
-from analysis.fit.intervals import DELTA_SMALLEST, Interval, robust_delta, widened
+from analysis.fit.intervals import DELTA_SMALLEST, robust_delta, widened
 from analysis.fit.result import Fit
 from analysis.fit.solve.solver import Solution
 from analysis.fit.status import Status
@@ -33,7 +33,7 @@ from analysis.laws import FloatArray
 from analysis.laws.parameters import EXPONENT
 from analysis.studies.clusters import joined
 from analysis.text.card import Card, Estimate, Shown
-from analysis.text.fits import number
+from analysis.text.numbers import Interval, number
 from analysis.transfer.pairs import LossPairs
 
 FORMULA = "L_ood - E_ood = K (L_id - E_id)^kappa"

@@ -17,6 +17,16 @@ LOST = ("diverged", "failed")  # trials without a value
 HELD_OUT, LINEAR_PROBE = "held-out", "linear-probe"  # protocols
 BEST, TRAJECTORY = "best-validation", "trajectory"  # which weights of a training are measured
 
+LOSSES = {  # what each objective's held-out loss is
+    "supervised": "binary cross-entropy",
+    "focal": "focal loss",
+    "categorical": "categorical cross-entropy",
+    "contrastive": "contrastive loss",
+    "masked": "cross-entropy of masked codes",
+    "codebook": "reconstruction and commitment",
+}
+UNITS = {"codebook": "mV²"}  # of those losses that are not in nats
+
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """``did you mean 'x'?`` when a known word is near, else nothing."""

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.compute.allocation import ComputeModel
-from analysis.fit.intervals import Interval
 from analysis.fit.result import Fit
 from analysis.laws import FloatArray, get
+from analysis.text.numbers import Interval
 
 EPOCH = (1.8172181046, 477.82591125, 0.3473105042, 2143.4173258, 0.3671724317)
 SKEWED = (1.5, 300.0, 0.5, 900.0, 0.3)

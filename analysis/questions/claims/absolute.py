@@ -27,7 +27,7 @@ from analysis.questions.evidence.configurations import (
     thetas,
 )
 from analysis.questions.evidence.trust import tasks
-from analysis.text.fits import count, number
+from analysis.text.numbers import count, number
 
 GRID = 9  # sizes, evenly spaced in log N
 _FURTHEST = 1e4  # times the largest common N, up to which a crossing is looked for

@@ -10,8 +10,9 @@ from typing import Literal
 
 import numpy as np
 
-from analysis.fit.intervals import Interval, widened
+from analysis.fit.intervals import widened
 from analysis.laws import FloatArray
+from analysis.text.numbers import Interval
 
 _ENOUGH = 0.5  # share of the resamples that must have a value
 

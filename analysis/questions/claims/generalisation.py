@@ -18,7 +18,7 @@ from analysis.questions.evidence.configurations import (
     shared_tasks,
 )
 from analysis.questions.evidence.trust import left_out, tasks, tasks_doubt
-from analysis.text.fits import number
+from analysis.text.numbers import number
 
 
 def kappa(found: TaskFit, *, free: bool = False) -> Quantity | None:

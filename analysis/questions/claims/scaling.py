@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 
-from analysis.fit.intervals import Interval
 from analysis.laws.parameters import EXPONENT
 from analysis.published import s1
 from analysis.questions.claims.claim import Claim, Quantity, mean
@@ -20,7 +19,7 @@ from analysis.questions.evidence.configurations import (
     thetas,
 )
 from analysis.questions.evidence.trust import law_doubt, left_out, tasks, tasks_doubt
-from analysis.text.fits import number
+from analysis.text.numbers import Interval, number
 
 PARADIGMS = ("sl", "ssl")
 _COLUMN = {"alpha": 2, "beta": 4}  # of the joint law's parameters E, A, alpha, B, beta

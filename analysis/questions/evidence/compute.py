@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from analysis.text.fits import number
+from analysis.text.numbers import number
 from scaling.records.names import USED
 
 _SIZES = 3  # from which an exponent of the MACs is estimated

@@ -17,7 +17,7 @@ from analysis.laws.parameters import EXPONENT
 from analysis.published import s1
 from analysis.questions.evidence.quantity import Quantity, source_of
 from analysis.questions.evidence.trust import R2_SMALLEST, transfer_doubt
-from analysis.text.fits import number
+from analysis.text.numbers import number
 from analysis.transfer.loss_to_loss import Transfer, fit_transfer
 
 SHARED = {

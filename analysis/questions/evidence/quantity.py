@@ -8,10 +8,11 @@ from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
-from analysis.fit.intervals import LEVEL, NORMAL, Interval, t_quantile, widened
+from analysis.fit.intervals import LEVEL, t_quantile, widened
 from analysis.fit.loglog import UNKNOWN
 from analysis.fit.result import Fit
 from analysis.laws import FloatArray
+from analysis.text.numbers import NORMAL, Interval
 
 ENOUGH = 0.5  # share of the resamples that must have a value
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.fit.intervals import Interval
+from analysis.fit.text import fit_numbers
 from analysis.questions.claims.absolute import absolute_claims
 from analysis.questions.claims.claim import Claim, Quantity
 from analysis.questions.claims.generalisation import mean_kappa, transfer_claims
@@ -23,7 +23,7 @@ from analysis.questions.claims.scaling import (
 from analysis.questions.evidence.configurations import By, Configuration, TaskFit, configurations
 from analysis.studies.folds import pooled
 from analysis.studies.load import ResultsError, Study, study
-from analysis.text.fits import fit_numbers, plain
+from analysis.text.numbers import Interval, plain
 from analysis.transfer.gap import gap_cells
 
 SCHEMA = 1

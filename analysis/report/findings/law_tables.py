@@ -14,7 +14,8 @@ from analysis.questions.claims.limits import data_share, used_up
 from analysis.questions.claims.scaling import mean_exponent, mean_to_data
 from analysis.questions.evidence.configurations import Configuration, TaskFit
 from analysis.studies.rows import with_names
-from analysis.text.fits import LOSSES, UNITS, count, interval, number
+from analysis.text.numbers import count, interval, number
+from scaling.records.names import LOSSES, UNITS
 
 
 def distribution(found: Iterable[Configuration]) -> list[str]:

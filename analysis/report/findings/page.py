@@ -12,7 +12,8 @@ from analysis.questions.evidence.configurations import Configuration
 from analysis.questions.evidence.trust import R2_SMALLEST, SHARE_OF_TASKS
 from analysis.report.findings.content import S1_SAYS, TITLES, Findings
 from analysis.report.findings.law_tables import distribution, gaps, other_tasks, table
-from analysis.text.fits import LOSSES, interval, number
+from analysis.text.numbers import interval, number
+from scaling.records.names import LOSSES
 
 _VIRTUAL = (
     "**These are virtual patients and models of laptop size, not CODE and models of up to "

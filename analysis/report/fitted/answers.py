@@ -19,9 +19,10 @@ from analysis.compute.allocation import (
 )
 from analysis.fit.fit import fit_law
 from analysis.fit.result import Fit
+from analysis.fit.text import estimates
 from analysis.runs.read import Runs
 from analysis.text.card import jsonable
-from analysis.text.fits import count, estimates, interval, number
+from analysis.text.numbers import count, interval, number
 
 REFITS = 1000  # of all data sets of a file together
 _FEWEST = 100  # of one of them

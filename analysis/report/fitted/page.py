@@ -9,9 +9,11 @@ from typing import Any
 import jinja2
 
 from analysis.figures import base as figures
+from analysis.figures import fits
+from analysis.fit.text import certificate, estimates
 from analysis.report.fitted.answers import Answer, held_text, optimum_texts, prediction_texts
 from analysis.runs.read import Runs
-from analysis.text.fits import certificate, estimates, number
+from analysis.text.numbers import number
 from scaling.records.files import write_whole
 
 _LATEX = str.maketrans({
@@ -82,7 +84,7 @@ def _part(answer: Answer, index: int) -> tuple[dict[str, Any], dict[str, figures
     }  # fmt: skip
     if not answer.fit.ok:
         return found, pictures
-    pictures["fit"] = figures.curves(answer.fit)
+    pictures["fit"] = fits.curves(answer.fit)
     found |= {
         "filled": _filled(answer), "figure": figures.svg(pictures["fit"], f"fit{index}"),
         "certificate": certificate(answer.fit),

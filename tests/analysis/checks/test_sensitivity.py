@@ -14,8 +14,8 @@ import pytest
 from analysis import fit_law
 from analysis.checks.sensitivity_result import Sensitivity, change
 from analysis.fit.fit import refit
-from analysis.fit.intervals import Interval
 from analysis.fit.result import Fit
+from analysis.text.numbers import Interval
 from tests.analysis.checks.test_second_opinion import CASES, noisy
 from tests.analysis.fit.test_fit import TRUTH, study
 

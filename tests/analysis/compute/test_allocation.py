@@ -20,7 +20,7 @@ from analysis.compute.allocation import (
 )
 from analysis.compute.surface import Surface, exponents_of
 from analysis.figures.base import png
-from analysis.text.fits import number
+from analysis.text.numbers import number
 from tests.analysis.frontiers import (
     EPOCH,
     SKEWED,

@@ -16,7 +16,7 @@ from analysis.compute.allocation import (
     allocate,
     compute_model,
 )
-from analysis.fit.intervals import Interval
+from analysis.text.numbers import Interval
 from tests.analysis.frontiers import (
     EPOCH,
     STANDARD,

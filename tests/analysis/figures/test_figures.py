@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 
 from analysis import fit_law, load
 from analysis.figures import base as figures
-from analysis.fit.intervals import Interval
+from analysis.figures import fits
 from analysis.fit.result import Fit
-from analysis.text.fits import count, interval, number, short
+from analysis.text.numbers import Interval, count, interval, number, short
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_curves_draw_every_run_and_a_line_per_other_scale(fit: Fit) -> None:
 
 
 def test_series_differ_by_marker_and_by_lightness(fit: Fit) -> None:
-    axes = panels(figures.curves(fit))[0]
+    axes = panels(fits.curves(fit))[0]
     series = [line for line in axes.lines if line.get_marker() not in ("None", "", None)]
     assert len({str(line.get_marker()) for line in series}) == len(series)
     grey = [float(np.dot(np.asarray(s.get_color())[:3], [0.299, 0.587, 0.114])) for s in series]
@@ -48,38 +48,38 @@ def test_series_differ_by_marker_and_by_lightness(fit: Fit) -> None:
 
 
 def test_e_and_the_bayes_loss_are_named(fit: Fit) -> None:
-    texts = [t.get_text() for t in panels(figures.curves(fit, bayes=0.25))[0].texts]
+    texts = [t.get_text() for t in panels(fits.curves(fit, bayes=0.25))[0].texts]
     assert f"E = {number(fit.params['E'])}" in texts
     assert "Bayes loss 0.250" in texts
 
 
 def test_marginal_laws_have_one_panel(made: Path) -> None:
-    assert len(panels(figures.curves(fit_law(load(made), "d_law", n_boot=20)))) == 1
+    assert len(panels(fits.curves(fit_law(load(made), "d_law", n_boot=20)))) == 1
 
 
 def test_residuals_and_uncertainty_have_a_panel_per_question(fit: Fit) -> None:
-    titles = [a.get_title(loc="left") for a in panels(figures.residuals(fit))]
+    titles = [a.get_title(loc="left") for a in panels(fits.residuals(fit))]
     assert titles == ["Residuals against N", "Residuals against D", "Measured against fitted"]
-    titles = [a.get_title(loc="left") for a in panels(figures.uncertainty(fit, 0.25))]
+    titles = [a.get_title(loc="left") for a in panels(fits.uncertainty(fit, 0.25))]
     assert titles == ["Profile of E", "Bootstrap: E and alpha", "Bootstrap: E and beta"]
 
 
 def test_an_unfitted_law_shows_its_runs_only(made: Path) -> None:
     frame = load(made)
     few = fit_law(frame[frame["size"].isin(["d1w8", "d2w8"])], n_boot=0)
-    axes = panels(figures.curves(few))[0]
+    axes = panels(fits.curves(few))[0]
     assert not [line for line in axes.lines if len(np.asarray(line.get_xdata())) == 60]
     assert sum(len(np.asarray(line.get_xdata())) for line in axes.lines) == 10
 
 
 def test_measured_averages_seeds() -> None:
     rows = pd.DataFrame({"N": [1e3, 1e3, 1e4], "D": [100.0] * 3, "value": [0.4, 0.6, 0.2]})
-    axes = panels(figures.measured(rows, "loss, nats", "Probe loss"))[0]
+    axes = panels(fits.measured(rows, "loss, nats", "Probe loss"))[0]
     np.testing.assert_allclose(np.asarray(axes.lines[0].get_ydata(), dtype=float), [0.5, 0.2])
 
 
 def test_png_and_svg_are_what_they_say(fit: Fit) -> None:
-    picture = figures.curves(fit)
+    picture = fits.curves(fit)
     assert figures.png(picture).startswith(b"\x89PNG")
     assert picture._repr_png_().startswith(b"\x89PNG")
     text = figures.svg(picture, "curves")

@@ -17,7 +17,6 @@ from analysis.checks.learning_curve import extrapolate
 from analysis.compute.allocation import allocate
 from analysis.compute.isoflop import isoflop
 from analysis.compute.porian import porian
-from analysis.fit.intervals import Interval, holding
 from analysis.fit.loglog import fit_line
 from analysis.fit.result import Fit
 from analysis.laws import FloatArray
@@ -25,6 +24,7 @@ from analysis.questions import collapse, data_needed, extent, reduction
 from analysis.questions.answer import Question
 from analysis.questions.evidence.quantity import Quantity
 from analysis.questions.ratio import Ratio
+from analysis.text.numbers import Interval, holding
 from scaling.records.patients import Estimate
 from tests.analysis.asked import GRID, made
 from tests.analysis.frontiers import EPOCH, STANDARD, fitted, isoflop_runs

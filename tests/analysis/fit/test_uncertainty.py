@@ -8,7 +8,6 @@ from scipy.stats import t as student
 
 from analysis.fit.bootstrap import PAIRS_FROM, bootstrap
 from analysis.fit.intervals import (
-    Interval,
     covariance,
     hat_basis,
     noise_variance,
@@ -21,6 +20,7 @@ from analysis.fit.solve.losses import Huber
 from analysis.fit.solve.problem import Problem
 from analysis.fit.solve.solver import Solution
 from analysis.laws import FloatArray, get
+from analysis.text.numbers import Interval
 
 LAW = get("chinchilla")
 TRUTH = np.array([0.2, 5.0, 0.5, 4.0, 0.4])

@@ -111,4 +111,4 @@ def test_importing_costs_nothing() -> None:
         for c in (light, code)
     ]
     assert "numpy" not in loaded[0] and "numpy" in loaded[1]
-    assert not loaded[1] & {"torch", "ray", "scaling", "sweeps", "matplotlib", "scipy"}
+    assert not loaded[1] & {"torch", "ray", "sweeps", "matplotlib", "scipy"}

@@ -9,14 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.fit.intervals import Interval
 from analysis.published import s1
 from analysis.questions.claims.claim import Claim, Quantity, Verdict, mean
 from analysis.report.findings import study_findings
 from analysis.report.findings.command import main
 from analysis.report.findings.content import Findings
 from analysis.report.findings.page import markdown
-from analysis.text.fits import number
+from analysis.text.numbers import Interval, number
 from tests.analysis.worlds import HOLDS, TASKS, Truth, opposite, write_world
 
 

@@ -22,7 +22,7 @@ from analysis.report.__main__ import main
 from analysis.report.content import Content
 from analysis.report.page import duration
 from analysis.report.tasks import chosen_models, mean_interval
-from analysis.text.fits import number
+from analysis.text.numbers import number
 from analysis.text.output import show
 from tests.analysis.synthetic import Plan, publish, write_study
 

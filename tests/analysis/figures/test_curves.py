@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 
 from analysis import fit_law
 from analysis.figures import base as figures
-from analysis.figures.curves import SERIES, picked, scale_text
+from analysis.figures import fits
+from analysis.figures.fits import SERIES, picked, scale_text
 from analysis.fit.result import Fit
 from tests.analysis.checks.test_second_opinion import CASES, noisy
 
@@ -42,8 +43,8 @@ def test_every_law_draws_its_axes_and_its_response(law: str) -> None:
 @pytest.mark.parametrize("law", ["loss_to_loss", "overfitting", "sigmoid", "data_constrained"])
 def test_residuals_and_uncertainty_are_drawn_too(law: str) -> None:
     fit = fitted(law)
-    assert len(panels(figures.residuals(fit))) == len(fit.law.axes) + 1
-    titles = [a.get_title(loc="left") for a in panels(figures.uncertainty(fit))]
+    assert len(panels(fits.residuals(fit))) == len(fit.law.axes) + 1
+    titles = [a.get_title(loc="left") for a in panels(fits.uncertainty(fit))]
     first = fit.law.floor or fit.law.names[0]
     assert all(first in title for title in titles[1:])
 

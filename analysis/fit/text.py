@@ -1,74 +1,13 @@
-"""Numbers as text, HTML and plain JSON values."""
+"""A fit as text, as a small HTML table and as plain JSON values."""
 
 from __future__ import annotations
 
 import math
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from analysis.fit.intervals import Interval
-
-if TYPE_CHECKING:
-    from analysis.checks.holdout import Holdout
 from analysis.fit.result import Fit
-
-LOSSES = {  # what each objective's held-out loss is
-    "supervised": "binary cross-entropy",
-    "focal": "focal loss",
-    "categorical": "categorical cross-entropy",
-    "contrastive": "contrastive loss",
-    "masked": "cross-entropy of masked codes",
-    "codebook": "reconstruction and commitment",
-}
-UNITS = {"codebook": "mV²"}  # of those losses that are not in nats
-
-
-def plain(value: float | None) -> float | None:
-    """A number JSON can hold; NaN and infinities become None."""
-    return None if value is None or not math.isfinite(value) else float(value)
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """A number to ``digits`` significant figures; a dash when unknown."""
-    if value is None or math.isnan(value):
-        return "–"
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    shown = abs(float(f"{value:.{digits - 1}e}"))  # 0.00009999 reads 0.000100
-    if value != 0 and not 1e-4 <= shown < 1e6:
-        mantissa, power = f"{value:.{digits - 1}e}".split("e")
-        return f"{mantissa}e{int(power)}"
-    places = digits - 1 - math.floor(math.log10(shown)) if value else 0
-    return f"{round(value, places):,.{max(0, places)}f}"
-
-
-def count(value: float) -> str:
-    """A count: exact below 10,000, else with K, M, G or T: 256, 4,096, 95K, 1.23M.
-
-    What is no count, such as a loss on an axis, keeps its digits: 0.312.
-    """
-    if value < 100 and value != round(value):
-        return number(value)
-    if value < 1e4:
-        return f"{value:,.0f}"
-    return short(value)
-
-
-def short(value: float) -> str:
-    """A count in three figures at most: 256, 3K, 95K, 1.23M, 15T."""
-    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "K")):
-        if value >= size:
-            return (
-                f"{value / size:.3g}{unit}" if value < 999 * size else f"{value / size:.0f}{unit}"
-            )
-    return f"{value:g}"
-
-
-def interval(value: Interval, digits: int = 3) -> str:
-    """``[low, high]``; a dash when unknown."""
-    if math.isnan(value.low) or math.isnan(value.high):
-        return "–"
-    return f"[{number(value.low, digits)}, {number(value.high, digits)}]"
+from analysis.text.numbers import count, interval, number, pair, plain
 
 
 def estimates(fit: Fit) -> list[dict[str, str]]:
@@ -173,11 +112,9 @@ def fit_numbers(fit: Fit) -> dict[str, Any]:
         "points": len(fit.residuals),
         "params": {k: plain(v) for k, v in fit.params.items()} if fit.ok else {},
         "errors": {k: plain(v) for k, v in fit.errors.items()} if fit.ok else {},
-        "intervals": {k: _pair(v) for k, v in fit.intervals.items()} if fit.ok else {},
-        "intervals_bootstrap": {k: _pair(v) for k, v in fit.intervals_bootstrap.items()},
-        "interval_profile": (
-            {fit.profile.name: _pair(fit.profile.interval)} if fit.profile else {}
-        ),
+        "intervals": {k: pair(v) for k, v in fit.intervals.items()} if fit.ok else {},
+        "intervals_bootstrap": {k: pair(v) for k, v in fit.intervals_bootstrap.items()},
+        "interval_profile": ({fit.profile.name: pair(fit.profile.interval)} if fit.profile else {}),
         "r2": plain(fit.r2),
         "r2_log_excess": plain(fit.r2_log_excess),
         "scatter": plain(fit.scatter),
@@ -203,20 +140,3 @@ def fit_numbers(fit: Fit) -> dict[str, Any]:
         "warnings": list(fit.warnings),
         "notes": list(fit.notes),
     }
-
-
-def holdout_numbers(holdout: Holdout) -> dict[str, Any]:
-    """All numbers of a held-out cell, as plain JSON values."""
-    return {
-        "cell": holdout.cell,
-        "losses": list(holdout.losses),
-        "predicted": plain(holdout.predicted),
-        "interval": _pair(holdout.interval),
-        "covered": holdout.covered,
-        "relative_error": plain(holdout.relative_error),
-        "status": str(holdout.status),
-    }
-
-
-def _pair(value: Interval) -> list[float | None]:
-    return [plain(value.low), plain(value.high)]
