@@ -41,3 +41,9 @@ def real(real_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     """Those records, prepared with the preset ``none``."""
     cache = tmp_path_factory.mktemp("cache")
     return Corpus.open(prepare(SPEC, cache, real_root, lambda done, total: None))
+
+
+@pytest.fixture
+def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page of the quality report stays empty, where many corpora are prepared."""
+    monkeypatch.setattr("scaling.corpora.quality.page.page", lambda corpus, report: "")

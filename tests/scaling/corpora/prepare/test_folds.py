@@ -25,6 +25,8 @@ from tests.scaling.corpora.conftest import SPEC
 
 FOLDS = range(1, 11)
 
+pytestmark = pytest.mark.usefixtures("no_plots")
+
 
 def fold(k: int) -> CorpusSpec:
     return dataclasses.replace(SPEC, fold=k)

@@ -18,6 +18,8 @@ from scaling.corpora.sources.read import listed
 from tests.scaling.corpora import fake_source
 from tests.scaling.corpora.fake_source import FAKE, KilledError, make
 
+pytestmark = pytest.mark.usefixtures("no_plots")
+
 
 @pytest.fixture(autouse=True)
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
