@@ -13,50 +13,154 @@ import pytest
 import analysis
 
 ROOT = Path(__file__).resolve().parents[1]
-FORBIDDEN = {
-    "scaling": {"sweeps", "analysis", "ray"},
-    "sweeps": {"analysis"},
-    "analysis": {"torch", "ray", "scaling", "sweeps"},  # but for the ground, scaling.records
+TOPS = ("analysis", "sweeps", "scaling")
+SOURCES = sorted(p for top in TOPS for p in (ROOT / top).rglob("*.py"))
+GROUND = "scaling.records"
+
+# Each room may import itself and those of its row and of rows above; a module belongs to the longest
+# name that fits. Commands (``__main__``) and contract batteries (``testing``) stand above all.
+ORDERS = {
+    "analysis": [
+        [GROUND],
+        ["analysis.laws", "analysis.published", "analysis.text"],
+        ["analysis.studies", "analysis.runs"],
+        ["analysis.fit"],
+        ["analysis.checks", "analysis.compute", "analysis.transfer", "analysis.compare"],
+        ["analysis.figures"],
+        ["analysis.questions"],
+        ["analysis.decisions"],
+        ["analysis.report"],
+    ],
+    "sweeps": [
+        [GROUND],
+        ["scaling"],
+        ["sweeps.grid"],
+        ["sweeps.stages"],
+        ["sweeps.plan", "sweeps.store"],
+        ["sweeps.drive"],
+        ["sweeps.run", "sweeps.publish"],
+    ],
+    "scaling": [
+        [GROUND],
+        ["scaling.identity", "scaling.workspace"],
+        ["scaling.corpora.format"],
+        ["scaling.corpora.sources"],
+        ["scaling.corpora.prepare"],
+        ["scaling.data"],
+        ["scaling.models"],
+        ["scaling.objectives"],
+        ["scaling.cost", "scaling.weights"],
+        ["scaling.training", "scaling.evaluation"],
+        ["scaling.trial"],
+    ],
 }
-SOURCES = sorted(p for top in FORBIDDEN for p in (ROOT / top).rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): path for path in SOURCES}
 
 
 def imports(path: Path) -> Iterator[str]:
+    """Modules that a file imports, lazily and for types as well."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                yield name if name in MODULES else node.module
 
 
 def test_data_flows_one_way() -> None:
+    forbidden = {
+        "scaling": {"sweeps", "analysis", "ray"},
+        "sweeps": {"analysis"},
+        "analysis": {"torch", "ray", "scaling", "sweeps"},  # but for the ground
+    }
     wrong = [
-        f"{path.relative_to(ROOT)} imports {name}"
-        for path in SOURCES
+        f"{module} imports {name}"
+        for module, path in MODULES.items()
         for name in imports(path)
-        if name.split(".")[0] in FORBIDDEN[path.relative_to(ROOT).parts[0]]
-        and not name.startswith("scaling.records.")
+        if name.split(".")[0] in forbidden[module.split(".")[0]]
+        and not name.startswith(f"{GROUND}.")
     ]
     assert not wrong
 
 
 def test_the_ground_imports_nothing_of_ours() -> None:
     ours = [
-        f"{path.name} imports {name}"
-        for path in sorted((ROOT / "scaling/records").glob("*.py"))
+        f"{module} imports {name}"
+        for module, path in MODULES.items()
+        if module.startswith(GROUND)
         for name in imports(path)
-        if name.split(".")[0] in FORBIDDEN and not name.startswith("scaling.records.")
+        if name.split(".")[0] in TOPS and not name.startswith(GROUND)
     ]
     assert not ours
 
 
-def test_only_the_tune_executor_imports_ray() -> None:
-    found = {
-        str(p.relative_to(ROOT))
-        for p in SOURCES
-        if any(n.split(".")[0] == "ray" for n in imports(p))
+def place(module: str, order: list[list[str]]) -> tuple[int, str] | None:
+    """Row of a module in an order, and its room; None where the order does not name it."""
+    fits = [
+        (len(room), row, room)
+        for row, rooms in enumerate(order)
+        for room in rooms
+        if module == room or module.startswith(f"{room}.")
+    ]
+    return max(fits)[1:] if fits else None
+
+
+@pytest.mark.parametrize("top", TOPS)
+def test_rooms_import_what_stands_before_them(top: str) -> None:
+    order, wrong = ORDERS[top], []
+    for module, path in MODULES.items():
+        own = place(module, order) if module.startswith(f"{top}.") else None
+        if path.stem == "__main__" or module.endswith(".testing"):
+            continue
+        for name in imports(path) if own else ():
+            other = place(name, order)
+            if own and other and other[0] > own[0]:
+                wrong.append(f"{module} imports {name}")
+    assert not wrong
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of modules that reach each other."""
+    reach: dict[str, set[str]] = {}
+    for start in graph:
+        seen, todo = set[str](), [start]
+        while todo:
+            new = graph[todo.pop()] - seen
+            seen |= new
+            todo += new
+        reach[start] = seen
+    groups = {
+        tuple(sorted(b for b in graph if b in reach[a] and a in reach[b]))
+        for a in graph
+        if a in reach[a]
     }
-    assert found == {"sweeps/drive/executors/tune.py"}
+    return [list(group) for group in sorted(groups)]
+
+
+def test_circles_are_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}
+    assert circles(graph) == [["b", "c"]]
+
+
+def test_no_modules_import_each_other() -> None:
+    graph = {
+        module: {n for n in imports(path) if n in MODULES and n != module}
+        for module, path in MODULES.items()
+    }
+    assert circles(graph) == []
+
+
+def test_only_the_tune_executor_imports_ray() -> None:
+    found = {m for m, p in MODULES.items() if any(n.split(".")[0] == "ray" for n in imports(p))}
+    assert found == {"sweeps.drive.executors.tune"}
 
 
 @pytest.mark.parametrize(
@@ -103,21 +207,57 @@ def test_no_public_name_of_analysis_is_that_of_a_module() -> None:
     assert not modules & set(analysis.__all__)
 
 
-def test_commands_of_analysis_have_no_function_of_their_name() -> None:
-    """``python -m analysis.compare`` is a command; the function is ``compare_models``."""
+def test_commands_of_analysis_keep_their_paths() -> None:
     commands = {path.parent.name for path in (ROOT / "analysis").glob("*/__main__.py")}
     assert commands >= {"compare", "findings", "fit", "report"}
-    assert not commands & set(analysis.__all__)
 
 
-def test_files_and_functions_stay_small() -> None:
-    large = []
+# Registries of one file and one row.
+REGISTRIES = {"scaling.corpora.sources", "scaling.corpora.virtual.cohorts"}
+
+
+def test_packages_hold_at_most_fifteen_modules() -> None:
+    count: dict[str, int] = {}
     for path in SOURCES:
-        text = path.read_text()
-        if text.count("\n") > 500:
-            large.append(str(path))
-        for node in ast.walk(ast.parse(text)):
+        if path.stem not in ("__init__", "__main__"):
+            room = module_of(path).rpartition(".")[0]
+            count[room] = count.get(room, 0) + 1
+    assert {room: n for room, n in count.items() if n > 15 and room not in REGISTRIES} == {}
+
+
+TABLES = {"scaling.numerics"}  # modules that hold a table alone
+
+
+def test_no_file_is_a_splinter_and_none_too_large() -> None:
+    wrong = []
+    for module, path in MODULES.items():
+        lines = path.read_text().count("\n")
+        thin = path.stem not in ("__init__", "__main__") and module not in TABLES
+        if lines > 500 or (thin and lines < 40):
+            wrong.append(f"{module}: {lines} lines")
+    assert not wrong
+
+
+def test_functions_stay_small() -> None:
+    large = []
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef) and node.end_lineno is not None:
                 lines = node.end_lineno - node.lineno
-                large += [f"{path}:{node.name}"] if lines > 80 else []
+                large += [f"{module}.{node.name}"] if lines > 80 else []
     assert not large
+
+
+@pytest.mark.parametrize("top", TOPS)
+def test_public_names_of_a_room_differ(top: str) -> None:
+    """Two classes or functions of one name in a room would each need the other explained."""
+    homes: dict[tuple[str, str], list[str]] = {}
+    for module, path in MODULES.items():
+        room = module.rpartition(".")[0]
+        if not module.startswith(f"{top}.") or room in REGISTRIES or path.stem == "__main__":
+            continue
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+                homes.setdefault((room, node.name), []).append(module)
+    twice = {f"{room}.{n}": m for (room, n), m in homes.items() if len(m) > 1 and n != "main"}
+    assert not twice

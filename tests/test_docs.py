@@ -1,0 +1,30 @@
+"""Pages: each is in the site that ``make docs`` builds, and points to what is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+
+
+def test_every_page_and_notebook_is_in_the_site() -> None:
+    listed = set(re.findall(r"^[\w/-]+$", (ROOT / "docs/index.md").read_text(), re.M))
+    there = {p.stem for p in (ROOT / "docs").glob("*.md")} - {"index"}
+    there |= {f"notebooks/{p.stem}" for p in (ROOT / "docs/notebooks").glob("*.py")}
+    assert there <= listed and {n for n in listed if "/" in n} <= there
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_point_to_what_is_there(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
+    lost = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert not lost
+
+
+def test_the_map_can_be_held() -> None:
+    assert (ROOT / "docs/design.md").read_text().count("\n") <= 150
+    assert (ROOT / "README.md").read_text().count("\n") <= 150
