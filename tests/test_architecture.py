@@ -17,7 +17,7 @@ TOPS = ("analysis", "sweeps", "scaling")
 SOURCES = sorted(p for top in TOPS for p in (ROOT / top).rglob("*.py"))
 GROUND = "scaling.records"
 
-# Each room may import itself and those of its row and of rows above; a module belongs to the longest
+# Each room may import itself, its row and rows above; a module belongs to the longest
 # name that fits. Commands (``__main__``) and contract batteries (``testing``) stand above all.
 ORDERS = {
     "analysis": [
