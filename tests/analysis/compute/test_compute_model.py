@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.compute.allocation import AllocationError, ComputeModel, compute_model
-from analysis.compute.rows import spread_at_fixed_size
+from analysis.compute.cost import ComputeModel, compute_model
+from analysis.compute.rows import AllocationError, spread_at_fixed_size
 from tests.analysis.frontiers import isoflop_runs, ladder
 
 

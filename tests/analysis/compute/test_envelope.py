@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.compute.envelope import at_budgets, envelope, pareto
+from analysis.compute.envelope import at_budgets, envelope
 from analysis.compute.isoflop import isoflop
-from analysis.compute.rows import AllocationError
+from analysis.compute.rows import AllocationError, pareto
 from analysis.figures.base import png
 from tests.analysis.frontiers import EPOCH, curves, loss_of, optimal_size
 
