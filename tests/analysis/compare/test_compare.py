@@ -15,8 +15,9 @@ import pandas as pd
 import pytest
 
 from analysis import compare_models
-from analysis.compare.command import as_text, main
-from analysis.compare.paired import Scores, scores
+from analysis.compare.__main__ import main
+from analysis.compare.comparison import Scores, scores
+from analysis.compare.study import as_text
 from analysis.studies.load import ResultsError
 from analysis.studies.predictions import Predictions, read_test
 from scaling.records.patients import Estimate, Resamples, macro_auroc
