@@ -158,6 +158,7 @@ def compute_model(
 
 def _counted(frame: pd.DataFrame, n_boot: int, seed: int) -> ComputeModel:
     log_n, log_d, log_c = (np.log(frame[c].to_numpy()) for c in ("N", "D", "C"))
+    # log D about its line in log N: where nothing is left, N and D explain C equally well
     apart = log_d - np.polyval(np.polyfit(log_n - log_n.mean(), log_d, 1), log_n - log_n.mean())
     if float(apart.std()) < _COLLINEAR:
         raise AllocationError(

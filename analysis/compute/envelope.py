@@ -62,7 +62,7 @@ class Envelope(AllocationLines):
         used = int(self.frontier["bracketed"].sum())
         return Card(
             title="Approach 1: envelope of training curves",
-            warnings=self.shown_warnings(),
+            warnings=self.reason_and_warnings(),
             estimates=self.estimates(),
             facts=(
                 ("runs", f"{self.rows['trial'].nunique()}"),

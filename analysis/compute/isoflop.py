@@ -84,7 +84,7 @@ class IsoFlop(AllocationLines):
         """What is shown."""
         return Card(
             title=f"Approach 2: isoFLOP curves, {self.method}",
-            warnings=self.shown_warnings(),
+            warnings=self.reason_and_warnings(),
             estimates=self.estimates(),
             facts=(
                 ("budgets used", f"{len(self.budgets)}"),

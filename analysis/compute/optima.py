@@ -115,6 +115,7 @@ def polynomial_optimum(
         return f"{len(x)} runs, at least {needed} are needed for a curve of degree {degree}"
     if (sizes := len(np.unique(np.round(log_x, 9)))) <= degree:
         return f"{sizes} distinct {axis}, at least {degree + 1} are needed"
+    # log x from -1 to 1, in which the powers of a polynomial are far from collinear
     centre = float(log_x.max() + log_x.min()) / 2
     half = float(log_x.max() - log_x.min()) / 2
     u = (log_x - centre) / half
@@ -126,7 +127,7 @@ def polynomial_optimum(
     at = float(_vertex(coefficients))
     fitted = basis @ coefficients
     residual = (loss - fitted) / np.sqrt(np.maximum(1 - (q**2).sum(axis=1), 1 / len(x)))
-    if len(x) == degree + 1:
+    if len(x) == degree + 1:  # the curve passes through all runs: what is left is rounding
         residual = np.zeros_like(loss)
     drawn = np.linalg.solve(r, q.T @ (fitted + factors * residual).T).T
     ends = (float(x.min()), float(x.max()))
@@ -164,6 +165,7 @@ def _discriminant(c: FloatArray) -> FloatArray:
 
 def _curvature(c: FloatArray) -> FloatArray:
     """Second derivative at the minimum of polynomials (..., 3 or 4); not positive for none."""
+    # of a cubic's two stationary points the minimum is where the second derivative is positive
     root = np.sqrt(np.maximum(_discriminant(c), 0.0))
     return root if c.shape[-1] > 3 else 2 * c[..., 2]
 
@@ -171,6 +173,7 @@ def _curvature(c: FloatArray) -> FloatArray:
 def _vertex(c: FloatArray) -> FloatArray:
     """Minimum of polynomials (..., 3 or 4); NaN where there is none."""
     curvature = _curvature(c)
+    # the root of the slope without cancellation, which also holds where the cubic term vanishes
     bottom = 2 * c[..., 2] + curvature if c.shape[-1] > 3 else 2 * curvature
     top = np.where((curvature > 0) & (np.abs(bottom) > 1e-300), -2 * c[..., 1], np.nan)
     vertex: FloatArray = top / np.where(np.isnan(top), 1.0, bottom)
@@ -326,6 +329,6 @@ class AllocationLines(Shown, ABC):
             "reason": self.reason, "warnings": self.warnings,
         }  # fmt: skip
 
-    def shown_warnings(self) -> tuple[str, ...]:
+    def reason_and_warnings(self) -> tuple[str, ...]:
         """The reason, if any, before the warnings."""
         return (*((self.reason,) if self.reason else ()), *self.warnings)

@@ -42,6 +42,7 @@ class Surface:
         """Log N*, log D* and the loss there, at log C (m,); shapes (..., m)."""
         E, A, alpha, B, beta = (self.theta[..., i, None] for i in range(5))
         log_k, m, q = (self.cost[..., i, None] for i in range(3))
+        # log G: marginal returns per share of compute are equal at the optimum
         balance = np.log(alpha) + np.log(A) + np.log(q) - np.log(beta) - np.log(B) - np.log(m)
         scale = self.scale[..., None]
         log_n = (q * balance + beta * (log_c - log_k)) / scale

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +64,7 @@ class Chain:
 
     def predict(
         self,
-        at: pd.DataFrame | Mapping[str, npt.ArrayLike] | None = None,
+        at: Data | None = None,
         /,
         **scales: npt.ArrayLike,
     ) -> pd.DataFrame:

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -37,8 +36,8 @@ C_LABEL = "C, training FLOPs"
 MOST_IN_LEGEND = 12
 _LEVELS = 6
 _BEYOND = 3.0  # how far the plane of N and D goes beyond what was measured
-_OF = {"N": "parameters", "D": "records"}
-_LOOKS = {"N": (FLOOR, "-"), "D": (INK, "--")}
+_COUNTED = {"N": "parameters", "D": "records"}
+_LINES = {"N": (FLOOR, "-"), "D": (INK, "--")}
 
 
 def flops(value: float) -> str:
@@ -81,39 +80,40 @@ def line_with_band(axes: Axes, line: LogLine, ends: tuple[float, float]) -> None
         axes.fill_between(at, low, high, color=FLOOR, alpha=0.13, lw=0)
 
 
-def isoflop_picture(found: IsoFlop) -> Picture:
+def isoflop_picture(isoflop: IsoFlop) -> Picture:
     """Loss against N by budget with the minima, and the minima against C with the line."""
     with style():
         figure, (left, right) = picture(2, width=4.9, height=3.8)
-        _curves(left, found)
-        _minima(right, found)
+        _curves(left, isoflop)
+        _minima(right, isoflop)
     return figure
 
 
-def _curves(axes: Axes, found: IsoFlop) -> None:
-    looks = colours(list(found.rows["C"]))
-    many = len(looks) > MOST_IN_LEGEND
-    for C, (colour, marker) in looks.items():
-        runs = found.rows[found.rows["C"] == C]
+def _curves(axes: Axes, isoflop: IsoFlop) -> None:
+    styles = colours(list(isoflop.rows["C"]))
+    many = len(styles) > MOST_IN_LEGEND
+    for C, (colour, marker) in styles.items():
+        runs = isoflop.rows[isoflop.rows["C"] == C]
         axes.plot(runs["N"], runs["loss"], marker, color=colour, ms=4, mec="white", mew=0.5,
                   label=None if many else flops(C))  # fmt: skip
-        if len(found.curves):
-            curve = found.curves[found.curves["C"] == C]
+        if len(isoflop.curves):
+            curve = isoflop.curves[isoflop.curves["C"] == C]
             axes.plot(curve["N"], curve["loss"], color=colour, lw=1.2, zorder=2)
-    if len(found.budgets):
-        axes.plot(found.budgets["N"], found.budgets["loss"], "D", color=FLOOR, ms=6, mec="white",
-                  zorder=4, label="minimum")  # fmt: skip
+    if len(isoflop.budgets):
+        optima = isoflop.budgets
+        axes.plot(optima["N"], optima["loss"], "D", color=FLOOR, ms=6, mec="white", zorder=4,
+                  label="minimum")  # fmt: skip
     axes.set_ylabel("held-out loss, nats")
     axes.set_title("Loss against N by budget")
-    legend(axes, "C" if not many else f"{len(looks)} budgets")
+    legend(axes, "C" if not many else f"{len(styles)} budgets")
     scale(axes, "N")
 
 
-def _minima(axes: Axes, found: IsoFlop) -> None:
-    table = found.budgets
-    axes.set_title(_title(found))
+def _minima(axes: Axes, isoflop: IsoFlop) -> None:
+    table = isoflop.budgets
+    axes.set_title(_title(isoflop))
     if not len(table):
-        _say(axes, found.reason)
+        _reason(axes, isoflop.reason)
         return
     known = np.isfinite(table["N_high"]) & (table["N_low"] > 0)
     ends = np.where(known, (table["N"] - table["N_low"], table["N_high"] - table["N"]), 0.0)
@@ -122,133 +122,138 @@ def _minima(axes: Axes, found: IsoFlop) -> None:
     open_ended = table[~known]
     axes.plot(open_ended["C"], open_ended["N"], "D", color="white", mec=INK, ms=5, zorder=4,
               label="interval without end" if len(open_ended) else None)  # fmt: skip
-    if found.N_line is not None:
-        low, high = found.rows["C"].min(), found.rows["C"].max()
-        line_with_band(axes, found.N_line, (low, 3 * high))
+    if isoflop.N_line is not None:
+        low, high = isoflop.rows["C"].min(), isoflop.rows["C"].max()
+        line_with_band(axes, isoflop.N_line, (low, 3 * high))
     if len(open_ended):
         axes.legend(loc="upper left")
     flops_axis(axes)
     counts_axis(axes, "N*, backbone parameters")
 
 
-def _title(found: AllocationLines) -> str:
-    if found.N_line is None:
+def _title(lines: AllocationLines) -> str:
+    if lines.N_line is None:
         return "N*(C): refused"
-    interval = found.a_interval
-    return f"N* ~ C^{found.a:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+    interval = lines.a_interval
+    return f"N* ~ C^{lines.a:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
 
 
-def _say(axes: Axes, text: str) -> None:
+def _reason(axes: Axes, text: str) -> None:
     """A reason in the middle of an empty panel."""
     axes.set_axis_off()
     axes.text(0.5, 0.5, text, ha="center", va="center", wrap=True, color=INK, fontsize=8.5,
               transform=axes.transAxes)  # fmt: skip
 
 
-def envelope_picture(found: Envelope) -> Picture:
+def envelope_picture(envelope: Envelope) -> Picture:
     """Training curves with their envelope, and the size on it against C."""
     with style():
         figure, (left, right) = picture(2, width=4.9, height=3.8)
-        looks: dict[float, tuple[Any, str]] = colours(list(found.rows["N"]))
-        for _, run in found.rows.groupby("trial", sort=False):
-            colour = looks[run["N"].iloc[0]][0]
+        styles: dict[float, tuple[Any, str]] = colours(list(envelope.rows["N"]))
+        for _, run in envelope.rows.groupby("trial", sort=False):
+            colour = styles[run["N"].iloc[0]][0]
             left.plot(run["C"], run["loss"], color=colour, lw=1, alpha=0.9)
-        if len(looks) <= MOST_IN_LEGEND:
-            for N, (colour, _) in looks.items():
+        if len(styles) <= MOST_IN_LEGEND:
+            for N, (colour, _) in styles.items():
                 left.plot([], [], color=colour, lw=2, label=short(N))
-        left.plot(found.frontier["C"], found.frontier["loss"].cummin(), color=FLOOR, lw=2.4, ls=":",
+        frontier = envelope.frontier
+        left.plot(frontier["C"], frontier["loss"].cummin(), color=FLOOR, lw=2.4, ls=":",
                   label="envelope")  # fmt: skip
         left.set_ylabel("held-out loss, nats")
         left.set_title("Training curves and their envelope")
         flops_axis(left)
         legend(left, "N")
-        _steps(right, found, found.frontier)
+        _steps(right, envelope)
     return figure
 
 
-def _steps(axes: Axes, found: Envelope, frontier: pd.DataFrame) -> None:
-    axes.set_title(_title(found))
+def _steps(axes: Axes, envelope: Envelope) -> None:
+    axes.set_title(_title(envelope))
+    frontier = envelope.frontier
     used = frontier[frontier["bracketed"]]
     other = frontier[~frontier["bracketed"] & frontier["lowest"]]
     axes.plot(used["C"], used["N"], "o", color=INK, ms=3.5, label="best of smaller and larger")
     axes.plot(other["C"], other["N"], "x", color=PALE, ms=4, label="best, an end of the sizes")
-    if found.N_line is not None:
-        line_with_band(axes, found.N_line, (frontier["C"].min(), frontier["C"].max()))
+    if envelope.N_line is not None:
+        line_with_band(axes, envelope.N_line, (frontier["C"].min(), frontier["C"].max()))
     axes.legend(loc="upper left")
     flops_axis(axes)
     counts_axis(axes, "N of the best run")
 
 
-def allocation_picture(found: Allocation) -> Picture:
+def allocation_picture(allocation: Allocation) -> Picture:
     """Lines of equal loss and of equal compute with the optimum; N* and D* with 95 % bands."""
     with style():
         figure, (left, right) = picture(2, width=4.9, height=3.8)
-        _contours(left, found)
-        _optima(right, found)
+        _contours(left, allocation)
+        _optima(right, allocation)
     return figure
 
 
-def _contours(axes: Axes, found: Allocation) -> None:
+def _contours(axes: Axes, allocation: Allocation) -> None:
     """N and D: equal loss touches equal compute on the line along which the loss is least.
 
     The losses are those of the optimum at evenly spaced logs of C, so that no two lines meet; in
     N and C, as S1 draws them (Figure 5 b-e), their far arms lie on each other.
     """
-    best = found.optimal(np.geomspace(*found.ranges["C"], _LEVELS))
+    best = allocation.optimal(np.geomspace(*allocation.ranges["C"], _LEVELS))
     levels = [float(v) for v in best["loss"]]
-    lines = found.contours(levels, plane="ND", margin=_BEYOND)
+    lines = allocation.contours(levels, plane="ND", margin=_BEYOND)
     for level, (colour, _) in colours(levels).items():
         line = lines[lines["level"] == level]
         axes.plot(line["N"], line["D"], color=colour, lw=1.4, label=number(level))
     wide = [(low / _BEYOND, high * _BEYOND) for low, high in
-            (found.ranges["N"], found.ranges["D"])]  # fmt: skip
+            (allocation.ranges["N"], allocation.ranges["D"])]  # fmt: skip
     N = np.geomspace(*wide[0], 60)
     for i, C in enumerate(best["C"]):
-        D = np.exp((math.log(C) - found.compute.log_k - found.compute.m * np.log(N))
-                   / found.compute.q)  # fmt: skip
+        D = np.exp((math.log(C) - allocation.compute.log_k - allocation.compute.m * np.log(N))
+                   / allocation.compute.q)  # fmt: skip
         axes.plot(N, D, color=PALE, lw=0.8, ls=":", zorder=1,
                   label="equal C" if i == 0 else None)  # fmt: skip
-    path = found.optimal(np.geomspace(found.ranges["C"][0] / 100, found.ranges["C"][1] * 100, 120))
+    least, most = allocation.ranges["C"]
+    path = allocation.optimal(np.geomspace(least / 100, most * 100, 120))
     axes.plot(path["N"], path["D"], color=FLOOR, lw=2.2, label="least loss")
-    axes.plot(found.runs["N"], found.runs["D"], "o", color=INK, ms=3.5, mec="white", mew=0.5,
-              label="runs")  # fmt: skip
+    runs = allocation.runs
+    axes.plot(runs["N"], runs["D"], "o", color=INK, ms=3.5, mec="white", mew=0.5, label="runs")
     axes.set_title("Lines of equal loss")
     axes.set_xlim(*wide[0])
     axes.set_ylim(*wide[1])
     legend(axes, "loss, nats")
-    axis_of(axes, "N", found.labels)
-    counts_axis(axes, plain_text(found.labels.get("D", LABELS["D"])))
+    axis_of(axes, "N", allocation.labels)
+    counts_axis(axes, plain_text(allocation.labels.get("D", LABELS["D"])))
 
 
-def _optima(axes: Axes, found: Allocation) -> None:
-    low, high = found.ranges["C"]
-    table = found.optimal(np.geomspace(low / 3, high * 10, 80))
-    for axis, (colour, dash) in _LOOKS.items():
+def _optima(axes: Axes, allocation: Allocation) -> None:
+    low, high = allocation.ranges["C"]
+    table = allocation.optimal(np.geomspace(low / 3, high * 10, 80))
+    for axis, (colour, dash) in _LINES.items():
         axes.plot(table["C"], table[axis], dash, color=colour, lw=1.7, label=f"{axis}*")
         ends = table[[f"{axis}_low", f"{axis}_high"]].to_numpy()
         if np.isfinite(ends).all():
             axes.fill_between(table["C"], ends[:, 0], ends[:, 1], color=colour, alpha=0.13, lw=0)
     axes.axvspan(low, high, color=PALE, alpha=0.12, lw=0, label="C measured")
-    share = found.counted.share_data
+    share = allocation.counted.share_data
     axes.set_title(f"Optimal N and D: {share:.0%} of marginal C to data")
     axes.legend(loc="upper left")
     flops_axis(axes)
-    of_n, of_d = (found.labels.get(a, f"{a}, {v}").partition(", ")[2] or v for a, v in _OF.items())
+    of_n, of_d = (
+        allocation.labels.get(a, f"{a}, {v}").partition(", ")[2] or v for a, v in _COUNTED.items()
+    )
     counts_axis(axes, plain_text(f"N*, {of_n}; D*, {of_d}"))
 
 
-def approaches_picture(found: Approaches) -> Picture:
+def approaches_picture(approaches: Approaches) -> Picture:
     """The exponents a and b with their intervals, one approach above the other."""
     with style():
         figure, panels = picture(2, width=4.2, height=2.2)
         for axes, name in zip(panels, ("a", "b"), strict=True):
-            _claims(axes, found, name)
+            _exponents(axes, approaches, name)
     return figure
 
 
-def _claims(axes: Axes, found: Approaches, name: str) -> None:
+def _exponents(axes: Axes, approaches: Approaches, name: str) -> None:
     labels = []
-    for place, row in enumerate(found.table.to_dict("records")):
+    for place, row in enumerate(approaches.table.to_dict("records")):
         believed = bool(row["believed"])
         labels.append(f"{row['approach']} {row['name']}" + (" (believed)" if believed else ""))
         if math.isnan(row[name]):
