@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from analysis.checks.choice import choose_law
     from analysis.checks.learning_curve import extrapolate
-    from analysis.compare.command import compare_models
+    from analysis.compare.study import compare_models
     from analysis.compute.allocation import allocate
     from analysis.fit.fit import fit_law
     from analysis.fit.together import fit_together
@@ -48,7 +48,7 @@ _PLACES = {  # a public name and the module that holds it; no name may be one of
     "allocate": "compute.allocation",
     "ask": "questions",
     "choose_law": "checks.choice",
-    "compare_models": "compare.command",
+    "compare_models": "compare.study",
     "extrapolate": "checks.learning_curve",
     "fit_law": "fit.fit",
     "fit_together": "fit.together",

@@ -2,25 +2,35 @@
 
 Everything here is of models tested on the same records: the folds of a cross-validation are put
 together so that every record is tested once, by a model that saw neither it nor its patient.
+
+The unit of resampling is the patient. A resample gives every patient a count, the same for all
+models, so that what makes a patient easy or hard for all of them cancels in a difference. Where a
+configuration was trained with several seeds, each resample draws from them too, so that its
+interval says what other seeds would give, and not only what other patients would.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.compare.evaluations import MissingResultError, gather
-from analysis.compare.paired import Scores, scores
+from analysis.compare.evaluations import MissingResultError, predictions_of
+from analysis.fit.intervals import t_quantile
+from analysis.laws import FloatArray
 from analysis.studies.predictions import Predictions, check_same_records
-from scaling.records.patients import Estimate
+from analysis.text.numbers import NORMAL
+from scaling.records.patients import Estimate, Resamples, macro_auroc
 
+_BLOCK = 4_000_000  # numbers in one block of records x resamples
 # Losses of different objectives are not ranked together: a focal loss is smaller than the binary
-# cross-entropy of the same model. By column of ``evaluations``, whether the smallest is best.
-RULES = {
+# cross-entropy of the same model. By column of ``evaluations_on_test``: is the smallest best?
+VALIDATION_RULES = {
     "bce": (True, "in each fold the training with the lowest binary cross-entropy on the "
             "validation split of that fold"),
     "auroc": (False, "in each fold the training with the highest macro-AUROC on the validation "
@@ -29,7 +39,79 @@ RULES = {
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Scores:
+    """Macro-AUROC of a model on the records as they are and on resamples.
+
+    Attributes:
+        pooled: over the records of all folds together (1 + R,).
+        by_fold: mean over folds of the macro-AUROC within each (1 + R,).
+    """
+
+    pooled: FloatArray
+    by_fold: FloatArray
+
+    @classmethod
+    def mean(cls, scores: Sequence[Scores]) -> Scores:
+        """Mean over models, resample by resample."""
+        return cls(
+            pooled=np.mean([s.pooled for s in scores], axis=0),
+            by_fold=np.mean([s.by_fold for s in scores], axis=0),
+        )
+
+    @classmethod
+    def over_seeds(cls, scores: Sequence[Scores], rng: np.random.Generator) -> Scores:
+        """Mean over the trainings of a configuration; its resamples draw among them as well.
+
+        A mean of n values drawn with replacement scatters by sqrt((n - 1) / n) too little, and
+        so few values call for Student's t: deviations are stretched by both (the expanded
+        percentile interval of Hesterberg 2015, The American Statistician 69:371).
+
+        Args:
+            scores: of each training, on the same resamples of the same patients. One alone
+                comes back as it is: it says nothing of other seeds.
+            rng: draws the trainings.
+        """
+        runs, resamples = len(scores), len(scores[0].pooled)
+        mean = cls.mean(scores)
+        if runs == 1:
+            return mean
+        counts = rng.multinomial(runs, np.full(runs, 1.0 / runs), size=resamples) / runs
+        counts[0] = 1.0 / runs  # the records as they are: the mean itself
+        stretch = math.sqrt(runs / (runs - 1)) * (t_quantile(runs - 1) / NORMAL)
+
+        def drawn(values: Sequence[FloatArray], middle: FloatArray) -> FloatArray:
+            stretched: FloatArray = middle + stretch * ((counts.T * values).sum(axis=0) - middle)
+            return stretched
+
+        return cls(
+            pooled=drawn([s.pooled for s in scores], mean.pooled),
+            by_fold=drawn([s.by_fold for s in scores], mean.by_fold),
+        )
+
+    def less(self, other: Scores) -> Scores:
+        """Difference, resample by resample."""
+        return Scores(pooled=self.pooled - other.pooled, by_fold=self.by_fold - other.by_fold)
+
+
+def scores(predictions: Predictions, resamples: int, seed: int) -> Scores:
+    """Macro-AUROC on the records as they are and on ``resamples`` resamples of the patients.
+
+    Two calls with the same patients, ``resamples`` and ``seed`` use the same resamples.
+    """
+    weights = Resamples.draw(predictions.patient, seed, resamples)
+    folds = [predictions.fold == f for f in np.unique(predictions.fold)]
+    pooled, by_fold = [], []
+    for part in weights.parts(_BLOCK):
+        pooled.append(macro_auroc(predictions.logits, predictions.labels, part))
+        within = [
+            macro_auroc(predictions.logits[f], predictions.labels[f], part.of(f)) for f in folds
+        ]
+        by_fold.append(np.mean(within, axis=0))
+    return Scores(pooled=np.concatenate(pooled), by_fold=np.concatenate(by_fold))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ResampleOptions:
     """How models are compared.
 
     Attributes:
@@ -42,7 +124,7 @@ class Options:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
+class BestModel:
     """The best model of a kind, chosen on validation.
 
     Attributes:
@@ -66,11 +148,13 @@ class Chosen:
     patients: int
 
 
-def best(rows: pd.DataFrame, folds: tuple[int, ...], store: Path, options: Options) -> Chosen:
+def best_on_validation(
+    rows: pd.DataFrame, folds: tuple[int, ...], store: Path, options: ResampleOptions
+) -> BestModel:
     """Choose in each fold the training that is best on validation, and test it.
 
     Args:
-        rows: of ``evaluations``: one task, protocol, family and paradigm.
+        rows: of ``evaluations_on_test``: one task, protocol, family and paradigm.
         folds: of the task.
         store: folder of the predictions.
         options: of the resamples.
@@ -81,19 +165,19 @@ def best(rows: pd.DataFrame, folds: tuple[int, ...], store: Path, options: Optio
     """
     kind = {k: str(rows[k].iloc[0]) for k in ("task", "protocol", "family", "paradigm")}
     name = f"{kind['family']}-{kind['paradigm'].upper()} on {kind['task']}, {kind['protocol']}"
-    by = next((column for column in RULES if rows[column].notna().all()), None)
+    by = next((column for column in VALIDATION_RULES if rows[column].notna().all()), None)
     if by is None:
         raise MissingResultError(
             f"{name}: neither binary cross-entropy nor macro-AUROC on validation was measured for "
             "all trainings"
         )
-    smallest, rule = RULES[by]
+    smallest, rule = VALIDATION_RULES[by]
     ordered = rows.sort_values([by, "N"], ascending=[smallest, True], kind="stable")
     winners = ordered.drop_duplicates("fold")
-    found = gather(winners, folds, store, name)
-    score = scores(found, options.resamples, options.seed)
+    predictions = predictions_of(winners, folds, store, name)
+    score = scores(predictions, options.resamples, options.seed)
     winners = winners[winners["fold"].isin(folds)].sort_values("fold")
-    return Chosen(
+    return BestModel(
         kind=kind,
         rule=rule,
         considered=int(ordered.groupby("fold").size().max()),
@@ -107,13 +191,13 @@ def best(rows: pd.DataFrame, folds: tuple[int, ...], store: Path, options: Optio
         ),
         pooled=Estimate.of(score.pooled),
         by_fold=Estimate.of(score.by_fold),
-        records=len(found.record),
-        patients=len(set(found.patient.tolist())),
+        records=len(predictions.record),
+        patients=len(set(predictions.patient.tolist())),
     )  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class TwinComparison:
     """One configuration against the mean of its randomly initialised twins.
 
     Intervals hold the patients, and the seeds of either side where it has several.
@@ -148,12 +232,12 @@ def against_twins(
     twins: pd.DataFrame,
     folds: tuple[int, ...],
     store: Path,
-    options: Options,
-) -> Pair:
+    options: ResampleOptions,
+) -> TwinComparison:
     """Compare the runs of one configuration with randomly initialised twins, patient by patient.
 
     Args:
-        rows: of ``evaluations``: one configuration, several seeds, all folds.
+        rows: of ``evaluations_on_test``: one configuration, several seeds, all folds.
         twins: the same task, protocol, family and size with random weights.
         folds: of the task.
         store: folder of the predictions.
@@ -168,8 +252,8 @@ def against_twins(
     ours, theirs = _by_run(rows, folds, store, name), _by_run(twins, folds, store, "random twin")
     reference = next(iter(ours.values()))
     for group, label in ((ours, name), (theirs, "random twin")):
-        for run, found in group.items():
-            check_same_records(reference, found, (name, f"{label}, seed {run}"))
+        for run, predictions in group.items():
+            check_same_records(reference, predictions, (name, f"{label}, seed {run}"))
     own, random = (
         {s: scores(p, options.resamples, options.seed) for s, p in group.items()}
         for group in (ours, theirs)
@@ -177,7 +261,7 @@ def against_twins(
     draws = np.random.default_rng((options.seed, 1)).spawn(2)  # of seeds, apart from patients
     mine = Scores.over_seeds(list(own.values()), draws[0])
     difference = mine.less(Scores.over_seeds(list(random.values()), draws[1]))
-    return Pair(
+    return TwinComparison(
         configuration={
             **{c: str(first[c]) for c in ("task", "protocol", "family", "size", "paradigm")},
             **{c: str(first[c]) for c in ("stage", "objective", "corpus")},
@@ -199,6 +283,6 @@ def _by_run(
     rows: pd.DataFrame, folds: tuple[int, ...], store: Path, name: str
 ) -> dict[str, Predictions]:
     return {
-        run: gather(rows[rows["run"] == run], folds, store, f"{name}, seed {run}")
+        run: predictions_of(rows[rows["run"] == run], folds, store, f"{name}, seed {run}")
         for run in sorted({str(r) for r in rows["run"]})
     }

@@ -27,7 +27,7 @@ class MissingResultError(ResultsError):
     """Models without a result that a comparison needs; the others can still be compared."""
 
 
-def evaluations(frame: pd.DataFrame) -> pd.DataFrame:
+def evaluations_on_test(frame: pd.DataFrame) -> pd.DataFrame:
     """One row per evaluation that has a macro-AUROC on a test split.
 
     Returns:
@@ -43,24 +43,25 @@ def evaluations(frame: pd.DataFrame) -> pd.DataFrame:
     frame = pooled(frame)
     rows = frame[frame["status"].isin(USED) & frame["value"].notna()]
     test = rows[(rows["metric"] == "macro_auroc") & (rows["split"] == "test")]
-    found = test.drop_duplicates("evaluation")[[*_EVALUATION]]
-    _check_folds(frame, found)
-    trained = found["corpus_fold"].where(found["task_fold"] == 0, 0)
-    run = found["seed"].astype("string")
+    tested = test.drop_duplicates("evaluation")[[*_EVALUATION]]
+    _check_folds(frame, tested)
+    trained = tested["corpus_fold"].where(tested["task_fold"] == 0, 0)
+    run = tested["seed"].astype("string")
     run = run.where(trained == 0, run + " of fold " + trained.astype("string"))
     validation = rows[rows["split"] == "validation"].drop_duplicates(["evaluation", "metric"])
     by = validation.pivot_table(index="evaluation", columns="metric", values="value")
     known = by.reindex(columns=["bce", "loss", "macro_auroc"])
-    own = found["evaluation"].map(known["loss"])
-    plain = found["objective"].isin(_BCE) | (found["protocol"] != "held-out")  # probes are BCE
-    return found.assign(
-        fold=found["task_fold"], run=run,
-        bce=found["evaluation"].map(known["bce"]).fillna(own.where(plain)),
-        auroc=found["evaluation"].map(known["macro_auroc"]),
+    own = tested["evaluation"].map(known["loss"])
+    probe = tested["protocol"] != "held-out"  # whose loss is binary cross-entropy
+    own_is_bce = tested["objective"].isin(_BCE) | probe
+    return tested.assign(
+        fold=tested["task_fold"], run=run,
+        bce=tested["evaluation"].map(known["bce"]).fillna(own.where(own_is_bce)),
+        auroc=tested["evaluation"].map(known["macro_auroc"]),
     ).drop(columns=["corpus_fold", "task_fold"]).reset_index(drop=True)  # fmt: skip
 
 
-def _check_folds(frame: pd.DataFrame, found: pd.DataFrame) -> None:
+def _check_folds(frame: pd.DataFrame, tested: pd.DataFrame) -> None:
     """Refuse models that, or whose parents, were trained on records they are tested on.
 
     Within one corpus the split tested on must be the one trained for: a fold's training records
@@ -74,7 +75,7 @@ def _check_folds(frame: pd.DataFrame, found: pd.DataFrame) -> None:
             learnt.index, learnt["corpus"], learnt["corpus_fold"], learnt["parents"], strict=True
         )
     }
-    for row in found.to_dict("records"):
+    for row in tested.to_dict("records"):
         source, todo = str(row["task"]).split(":", maxsplit=1)[0], [str(row["trial"])]
         while todo:
             trial = todo.pop()
@@ -94,13 +95,13 @@ def _split(fold: int) -> str:
     return f"fold {fold}" if fold else "the official split"
 
 
-def folds_of(found: pd.DataFrame, task: str) -> tuple[int, ...]:
+def folds_of(rows: pd.DataFrame, task: str) -> tuple[int, ...]:
     """The folds of a task in a study, or (0,) for the official split.
 
     Raises:
         MissingResultError: some are missing between 1 and the largest.
     """
-    folds = sorted(int(f) for f in found.loc[found["task"] == task, "fold"].unique())
+    folds = sorted(int(f) for f in rows.loc[rows["task"] == task, "fold"].unique())
     if folds != [0]:
         missing = sorted(set(range(1, folds[-1] + 1)) - set(folds))
         if missing:
@@ -115,11 +116,13 @@ def _names(folds: Iterable[int]) -> str:
     return f"fold{'s' * (len(listed) > 1)} {', '.join(listed)}"
 
 
-def gather(rows: pd.DataFrame, folds: tuple[int, ...], store: Path, name: str) -> Predictions:
+def predictions_of(
+    rows: pd.DataFrame, folds: tuple[int, ...], store: Path, name: str
+) -> Predictions:
     """Test predictions of one model configuration and seed, every record once.
 
     Args:
-        rows: of ``evaluations``, one for each fold.
+        rows: of ``evaluations_on_test``, one for each fold.
         folds: that must be there.
         store: folder of the predictions.
         name: for messages.

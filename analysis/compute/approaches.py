@@ -20,10 +20,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.compute.allocation_result import CONVERGED, Allocation
-from analysis.compute.envelope_result import Envelope
-from analysis.compute.isoflop_result import IsoFlop
-from analysis.compute.lines import Lines
+from analysis.compute.allocation import CONVERGED, Allocation
+from analysis.compute.envelope import Envelope
+from analysis.compute.isoflop import IsoFlop
+from analysis.compute.optima import AllocationLines
 from analysis.compute.rows import AllocationError
 from analysis.fit.loglog import UNKNOWN
 from analysis.text.card import Card, Estimate, Shown, jsonable
@@ -31,12 +31,12 @@ from analysis.text.numbers import Interval, interval, number
 
 NAMES = {1: "envelope", 2: "isoFLOP curves", 3: "surface"}
 NOT_ASKED = "not asked for"
-_BIASES = ("asymmetric grid", "drifting grid", "wide grid")
+_BIASED_GRIDS = ("asymmetric grid", "drifting grid", "wide grid")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """What one approach says.
+class ApproachExponents:
+    """The exponents of one approach.
 
     Attributes:
         approach: 1, 2 or 3.
@@ -67,14 +67,14 @@ class Approaches(Shown):
     """Exponents by approach.
 
     Attributes:
-        claims: of Approaches 1, 2 and 3.
+        exponents: of Approaches 1, 2 and 3, in this order.
         believe: number of the approach to believe; None for none.
         why: the reason, in a sentence.
         agree: pairs of usable approaches whose intervals of a overlap.
         disagree: pairs whose intervals do not.
     """
 
-    claims: tuple[Claim, ...]
+    exponents: tuple[ApproachExponents, ...]
     believe: int | None
     why: str
     agree: tuple[tuple[int, int], ...]
@@ -88,12 +88,12 @@ class Approaches(Shown):
              "a_high": c.a_interval.high, "b": c.b, "b_low": c.b_interval.low,
              "b_high": c.b_interval.high, "believed": c.approach == self.believe,
              "refused": c.refused, "cautions": "; ".join(c.cautions)}
-            for c in self.claims
+            for c in self.exponents
         ])  # fmt: skip
 
     def card(self) -> Card:
         """What is shown."""
-        known = [c for c in self.claims if not c.refused]
+        known = [c for c in self.exponents if not c.refused]
         return Card(
             title=f"Allocation: believe {NAMES[self.believe] if self.believe else 'none yet'}",
             warnings=(self.why,),
@@ -103,7 +103,7 @@ class Approaches(Shown):
                 for c in known
             ),
             facts=(
-                *((f"{c.name} refused", c.refused) for c in self.claims if c.refused),
+                *((f"{c.name} refused", c.refused) for c in self.exponents if c.refused),
                 *((f"{c.name}, caution", text) for c in known for text in c.cautions),
                 *((f"{i} and {j}", "agree") for i, j in self.agree),
                 *((f"{i} and {j}", "disagree") for i, j in self.disagree),
@@ -112,11 +112,11 @@ class Approaches(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, as plain JSON values; NaN becomes None."""
-        found: dict[str, Any] = jsonable({
+        numbers: dict[str, Any] = jsonable({
             "approaches": self.table, "believe": self.believe, "why": self.why,
             "agree": self.agree, "disagree": self.disagree,
         })  # fmt: skip
-        return found
+        return numbers
 
 
 def compare_approaches(
@@ -132,69 +132,73 @@ def compare_approaches(
         isoflop: Approach 2, likewise.
         surface: Approach 3, likewise; its counted exponents are compared.
     """
-    claims = (_of_lines(1, envelope), _of_lines(2, isoflop), _of_surface(surface))
-    usable = [c for c in claims if not c.refused]
+    exponents = (_of_lines(1, envelope), _of_lines(2, isoflop), _of_surface(surface))
+    usable = [c for c in exponents if not c.refused]
     pairs = [(p, q) for i, p in enumerate(usable) for q in usable[i + 1 :]]
     known = [(p, q) for p, q in pairs if not math.isnan(p.a_interval.low + q.a_interval.low)]
     agree = tuple((p.approach, q.approach) for p, q in known if _overlap(p, q))
     disagree = tuple((p.approach, q.approach) for p, q in known if not _overlap(p, q))
-    believe, why = _verdict(claims, disagree)
-    if believe == 3 and isinstance(surface, Allocation) and (far := _elsewhere(surface)):
-        why = f"{why}; {far}"
-    return Approaches(claims=claims, believe=believe, why=why, agree=agree, disagree=disagree)
+    believe, why = _verdict(exponents, disagree)
+    if believe == 3 and isinstance(surface, Allocation) and (outside := _optima_outside(surface)):
+        why = f"{why}; {outside}"
+    return Approaches(exponents=exponents, believe=believe, why=why, agree=agree, disagree=disagree)
 
 
-def _overlap(p: Claim, q: Claim) -> bool:
+def _overlap(p: ApproachExponents, q: ApproachExponents) -> bool:
     return max(p.a_interval.low, q.a_interval.low) <= min(p.a_interval.high, q.a_interval.high)
 
 
-def _refusal(approach: int, reason: str) -> Claim:
-    return Claim(approach=approach, a=math.nan, b=math.nan, a_interval=UNKNOWN, b_interval=UNKNOWN,
-                 refused=reason, cautions=())  # fmt: skip
-
-
-def _of_lines(approach: int, found: Lines | AllocationError | None) -> Claim:
-    if not isinstance(found, Lines):
-        return _refusal(approach, NOT_ASKED if found is None else str(found))
-    if not found.ok:
-        return _refusal(approach, found.reason)
-    return Claim(
-        approach=approach, a=found.a, b=found.b, a_interval=found.a_interval,
-        b_interval=found.b_interval, refused="", cautions=found.warnings,
+def _refusal(approach: int, reason: str) -> ApproachExponents:
+    return ApproachExponents(
+        approach=approach, a=math.nan, b=math.nan, a_interval=UNKNOWN, b_interval=UNKNOWN,
+        refused=reason, cautions=(),
     )  # fmt: skip
 
 
-def _of_surface(found: Allocation | AllocationError | None) -> Claim:
-    if not isinstance(found, Allocation):
-        return _refusal(3, NOT_ASKED if found is None else str(found))
-    counted = found.counted
-    unsound = "" if found.status == CONVERGED else f"the fit is {found.status}"
-    return Claim(
+def _of_lines(approach: int, lines: AllocationLines | AllocationError | None) -> ApproachExponents:
+    if not isinstance(lines, AllocationLines):
+        return _refusal(approach, NOT_ASKED if lines is None else str(lines))
+    if not lines.ok:
+        return _refusal(approach, lines.reason)
+    return ApproachExponents(
+        approach=approach, a=lines.a, b=lines.b, a_interval=lines.a_interval,
+        b_interval=lines.b_interval, refused="", cautions=lines.warnings,
+    )  # fmt: skip
+
+
+def _of_surface(surface: Allocation | AllocationError | None) -> ApproachExponents:
+    if not isinstance(surface, Allocation):
+        return _refusal(3, NOT_ASKED if surface is None else str(surface))
+    counted = surface.counted
+    unsound = "" if surface.status == CONVERGED else f"the fit is {surface.status}"
+    return ApproachExponents(
         approach=3, a=counted.a, b=counted.b, a_interval=counted.a_interval,
-        b_interval=counted.b_interval, refused=unsound, cautions=found.warnings,
+        b_interval=counted.b_interval, refused=unsound, cautions=surface.warnings,
     )  # fmt: skip
 
 
-def _elsewhere(found: Allocation) -> str:
+def _optima_outside(surface: Allocation) -> str:
     """What to say of optima that no measured budget has among the measured sizes."""
-    within = found.table[found.table["beyond_C"] <= 1.0]
+    within = surface.table[surface.table["beyond_C"] <= 1.0]
     outside = (within["beyond_N"] > 1.0) | (within["beyond_D"] > 1.0)
     if len(within) and bool(outside.all()):
         return "at every measured budget the optimal N or D lies outside those measured"
     return ""
 
 
-def biased(claim: Claim) -> tuple[str, ...]:
+def _biases(isoflop: ApproachExponents) -> tuple[str, ...]:
     """The cautions of isoFLOP curves that mean a bias: of the grid, or unbracketed minima."""
-    return tuple(c for c in claim.cautions if c.startswith(_BIASES) or "budgets refused" in c)
+    return tuple(
+        c for c in isoflop.cautions if c.startswith(_BIASED_GRIDS) or "budgets refused" in c
+    )
 
 
 def _verdict(
-    claims: tuple[Claim, ...], disagree: tuple[tuple[int, int], ...]
+    exponents: tuple[ApproachExponents, ...], disagree: tuple[tuple[int, int], ...]
 ) -> tuple[int | None, str]:
     """Which approach to believe, and why; see the head of the module."""
-    one, two, three = claims
-    bias = biased(two)
+    one, two, three = exponents
+    bias = _biases(two)
     if not three.refused:
         if (2, 3) in disagree and not bias:
             return None, (

@@ -15,21 +15,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.compute.budgets import distinct
 from analysis.compute.rows import (
     MEASURE,
     AllocationError,
-    Data,
-    checked,
+    distinct,
+    positive_columns,
     spread_at_fixed_size,
 )
 from analysis.fit.log_regression import LogFit
 from analysis.fit.loglog import percentile_interval
 from analysis.laws import FloatArray
+from analysis.studies.checked_rows import Data
 from analysis.text.card import Card, Estimate, Shown, jsonable
 from analysis.text.numbers import Interval, number
-
-__all__ = ["AllocationError", "ComputeModel", "compute_model"]
 
 Convention = Literal["counted", "fixed epochs", "C = k N D"]
 _COLLINEAR = 0.05  # log D that lies closer than this to a line in log N is a function of N
@@ -87,8 +85,8 @@ class ComputeModel(Shown):
     def compute(self, N: npt.ArrayLike, D: npt.ArrayLike) -> FloatArray:
         """C (FLOPs) of training N on D, of their common shape."""
         size, records = (np.asarray(v, dtype=np.float64) for v in (N, D))
-        found: FloatArray = np.exp(self.log_k + self.m * np.log(size) + self.q * np.log(records))
-        return found
+        spent: FloatArray = np.exp(self.log_k + self.m * np.log(size) + self.q * np.log(records))
+        return spent
 
     def card(self) -> Card:
         """What is shown."""
@@ -110,10 +108,10 @@ class ComputeModel(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, as plain JSON values; NaN becomes None."""
-        found: dict[str, Any] = jsonable(
+        numbers: dict[str, Any] = jsonable(
             {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "draws"}
         )
-        return found
+        return numbers
 
 
 def compute_model(
@@ -143,7 +141,9 @@ def compute_model(
         ValueError: no rows, a missing column, or a value that is not positive and finite.
     """
     names = ("N", "D", "macs") if convention == "fixed epochs" else ("N", "D", "C")
-    frame = checked(rows, names, optional=tuple({"C", "macs"} - set(names)), kept=("family",))
+    frame = positive_columns(
+        rows, names, optional=tuple({"C", "macs"} - set(names)), kept=("family",)
+    )
     families = sorted(map(str, frame["family"].unique())) if "family" in frame else []
     if len(families) > 1:
         raise AllocationError(
@@ -158,6 +158,7 @@ def compute_model(
 
 def _counted(frame: pd.DataFrame, n_boot: int, seed: int) -> ComputeModel:
     log_n, log_d, log_c = (np.log(frame[c].to_numpy()) for c in ("N", "D", "C"))
+    # log D about its line in log N: where nothing is left, N and D explain C equally well
     apart = log_d - np.polyval(np.polyfit(log_n - log_n.mean(), log_d, 1), log_n - log_n.mean())
     if float(apart.std()) < _COLLINEAR:
         raise AllocationError(

@@ -9,27 +9,74 @@ where a smaller and a larger one were measured too.
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.compute.budgets import distinct
-from analysis.compute.envelope_result import Envelope
-from analysis.compute.pareto import pareto
+from analysis.compute.optima import NO_RECORDS, AllocationLines
 from analysis.compute.rows import (
-    MEASURE,
     AllocationError,
-    Data,
-    checked,
-    spread_at_fixed_size,
+    distinct,
+    pareto,
+    positive_budgets,
+    positive_columns,
+    refuse_function_of_size,
 )
 from analysis.fit.loglog import LogLine, fit_line
 from analysis.laws import FloatArray
-
-__all__ = ["Envelope", "at_budgets", "envelope", "pareto"]
+from analysis.studies.checked_rows import Data
+from analysis.text.card import Card, jsonable
 
 FEW_SIZES, LEAST_SIZES = 5, 3
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope(AllocationLines):
+    """Compute-optimal allocation from training curves (Hoffmann et al. 2022, Approach 1).
+
+    Attributes:
+        rows: the curves: N, D (if known), C (FLOPs spent by then), loss (nats), trial, and
+            ``pareto`` (whether no row has both less compute and less loss).
+        frontier: the envelope: C, loss, N, D and trial of the best run, ``lowest`` (whether no
+            less compute reached a lower loss) and ``bracketed`` (whether moreover a smaller and
+            a larger size were measured at that C); the lines use the latter.
+        N_line: N*(C) = k C^a, or None (see ``reason``).
+        D_line: D*(C) = k' C^b, or None.
+        sizes: distinct N the line goes through.
+        reason: why there is no N*(C); empty when there is one.
+        warnings: what a reader must know first.
+    """
+
+    rows: pd.DataFrame
+    frontier: pd.DataFrame
+    N_line: LogLine | None
+    D_line: LogLine | None
+    sizes: int
+    reason: str
+    warnings: tuple[str, ...]
+
+    def card(self) -> Card:
+        """What is shown."""
+        used = int(self.frontier["bracketed"].sum())
+        return Card(
+            title="Approach 1: envelope of training curves",
+            warnings=self.reason_and_warnings(),
+            estimates=self.estimates(),
+            facts=(
+                ("runs", f"{self.rows['trial'].nunique()}"),
+                ("sizes on the line", f"{self.sizes}"),
+                ("points between a smaller and a larger size", f"{used} of {len(self.frontier)}"),
+            ),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers, as plain JSON values; NaN becomes None."""
+        numbers: dict[str, Any] = jsonable(
+            {"approach": 1, **self.numbers(), "sizes": self.sizes, "frontier": self.frontier}
+        )
+        return numbers
 
 
 def at_budgets(curves: Data, C: npt.ArrayLike) -> pd.DataFrame:
@@ -48,19 +95,17 @@ def at_budgets(curves: Data, C: npt.ArrayLike) -> pd.DataFrame:
         ValueError: see ``envelope``.
     """
     runs = _runs(curves)
-    budgets = np.atleast_1d(np.asarray(C, dtype=np.float64))
-    if not (np.isfinite(budgets).all() and (budgets > 0).all()):
-        raise ValueError("budgets must be positive and finite")
-    found = [
+    budgets = positive_budgets(C, "budgets")
+    cut = [
         _cut(run, budgets[(budgets >= run["C"].iloc[0]) & (budgets <= run["C"].iloc[-1])])
         for run in runs
     ]
-    return pd.concat(found, ignore_index=True).sort_values(["C", "N"], ignore_index=True)
+    return pd.concat(cut, ignore_index=True).sort_values(["C", "N"], ignore_index=True)
 
 
 def _runs(curves: Data) -> list[pd.DataFrame]:
     """The evaluations of each run, by C."""
-    rows = checked(curves, ("N", "C", "loss"), optional=("D",), kept=("trial",))
+    rows = positive_columns(curves, ("N", "C", "loss"), optional=("D",), kept=("trial",))
     if "trial" not in rows:
         by = [c for c in ("N", "D") if c in rows]
         if "D" in rows and not rows.duplicated(by).any():
@@ -75,10 +120,10 @@ def _runs(curves: Data) -> list[pd.DataFrame]:
 
 def _cut(run: pd.DataFrame, budgets: FloatArray) -> pd.DataFrame:
     """One run at budgets between its evaluations."""
-    found = pd.DataFrame({"trial": run["trial"].iloc[0], "N": run["N"].iloc[0], "C": budgets})
+    cut = pd.DataFrame({"trial": run["trial"].iloc[0], "N": run["N"].iloc[0], "C": budgets})
     for column in [c for c in ("D", "loss") if c in run]:
-        found[column] = np.exp(np.interp(np.log(budgets), np.log(run["C"]), np.log(run[column])))
-    return found
+        cut[column] = np.exp(np.interp(np.log(budgets), np.log(run["C"]), np.log(run[column])))
+    return cut
 
 
 def envelope(curves: Data, *, points: int = 100, n_boot: int = 1000, seed: int = 0) -> Envelope:
@@ -107,13 +152,9 @@ def envelope(curves: Data, *, points: int = 100, n_boot: int = 1000, seed: int =
     rows = pd.concat(runs, ignore_index=True)
     if (sizes := distinct(rows["N"])) < LEAST_SIZES:
         raise AllocationError(f"{sizes} sizes, at least {LEAST_SIZES} are needed for an envelope")
-    spread, varies = spread_at_fixed_size(rows["N"].to_numpy(), rows["C"].to_numpy())
-    if not varies:
-        raise AllocationError(
-            f"C is a function of N alone (log C spreads by {spread:.2g} at fixed N): {MEASURE}"
-        )
+    refuse_function_of_size(rows["N"].to_numpy(), rows["C"].to_numpy())
     grid = np.geomspace(rows["C"].min(), rows["C"].max(), points)
-    return _described(rows, _Losses.of(runs, grid), n_boot, seed)
+    return _envelope_of(rows, _Losses.of(runs, grid), n_boot, seed)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,22 +163,22 @@ class _Losses:
 
     Attributes:
         grid: the budgets (G,), FLOPs.
-        loss: log loss (runs, G), infinite where a run has none.
-        exact: N of the runs (runs,).
-        D: log D of the runs at the budgets (runs, G), or None.
+        log_loss: (runs, G), infinite where a run has none.
+        N: of the runs (runs,).
+        log_d: log D of the runs at the budgets (runs, G), or None.
         trial: the runs (runs,).
     """
 
     grid: FloatArray
-    loss: FloatArray
-    exact: FloatArray
-    D: FloatArray | None
+    log_loss: FloatArray
+    N: FloatArray
+    log_d: FloatArray | None
     trial: tuple[object, ...]
 
     @property
     def log_n(self) -> FloatArray:
         """Log N of the runs (runs,)."""
-        return np.log(self.exact)
+        return np.log(self.N)
 
     @classmethod
     def of(cls, runs: list[pd.DataFrame], grid: FloatArray) -> _Losses:
@@ -151,9 +192,9 @@ class _Losses:
             ])  # fmt: skip
 
         return cls(
-            grid=grid, loss=along("loss", np.inf),
-            exact=np.array([r["N"].iloc[0] for r in runs]),
-            D=along("D", None) if "D" in runs[0] else None,
+            grid=grid, log_loss=along("loss", np.inf),
+            N=np.array([r["N"].iloc[0] for r in runs]),
+            log_d=along("D", None) if "D" in runs[0] else None,
             trial=tuple(r["trial"].iloc[0] for r in runs),
         )  # fmt: skip
 
@@ -163,27 +204,27 @@ class _Losses:
         log N is NaN where no smaller or no larger size has a loss, and where less compute has
         reached a lower one: after the best run so far has ended, the next may lie above it.
         """
-        loss = np.where(drawn[:, None], self.loss, np.inf)
+        loss = np.where(drawn[:, None], self.log_loss, np.inf)
         there = np.isfinite(loss)
         least = np.where(there, self.log_n[:, None], np.inf).min(axis=0)
         most = np.where(there, self.log_n[:, None], -np.inf).max(axis=0)
         run = loss.argmin(axis=0)
         size = self.log_n[run]
-        lowest = loss.min(axis=0)
-        lowest = lowest <= np.minimum.accumulate(lowest)
+        height = loss.min(axis=0)
+        lowest = height <= np.minimum.accumulate(height)
         inside = lowest & there.any(axis=0) & (size > least + 1e-9) & (size < most - 1e-9)
         return run, np.where(inside, size, np.nan)
 
 
-def _described(rows: pd.DataFrame, at: _Losses, n_boot: int, seed: int) -> Envelope:
+def _envelope_of(rows: pd.DataFrame, at: _Losses, n_boot: int, seed: int) -> Envelope:
     """The envelope at the budgets, and lines through it."""
     run, size = at.best(np.ones(len(at.log_n), dtype=np.bool_))
     columns = np.arange(len(at.grid))
     used = np.isfinite(size)
-    frontier = pd.DataFrame({"C": at.grid, "loss": np.exp(at.loss[run, columns]),
-                             "N": at.exact[run]})  # fmt: skip
-    if at.D is not None:
-        frontier["D"] = np.exp(at.D[run, columns])
+    frontier = pd.DataFrame({"C": at.grid, "loss": np.exp(at.log_loss[run, columns]),
+                             "N": at.N[run]})  # fmt: skip
+    if at.log_d is not None:
+        frontier["D"] = np.exp(at.log_d[run, columns])
     frontier["trial"] = [at.trial[i] for i in run]
     frontier["lowest"] = frontier["loss"] <= frontier["loss"].cummin()
     frontier["bracketed"] = used
@@ -196,8 +237,8 @@ def _described(rows: pd.DataFrame, at: _Losses, n_boot: int, seed: int) -> Envel
         )
     N_line, D_line = (None, None) if reason else _lines(at, used, sizes, n_boot, seed)
     warnings = []
-    if at.D is None:
-        warnings.append("no column D: D*(C) is not estimated")
+    if at.log_d is None:
+        warnings.append(NO_RECORDS)
     elif N_line and D_line is None:
         warnings.append("the runs on the envelope share one D: D*(C) is not estimated")
     if N_line and sizes < FEW_SIZES:
@@ -221,14 +262,14 @@ def _lines(
     every += [
         np.bincount(d, minlength=count) > 0 for d in rng.integers(count, size=(n_boot, count))
     ]
-    found = [at.best(drawn) for drawn in every]
-    N = np.stack([size[used] for _, size in found])
+    best = [at.best(drawn) for drawn in every]
+    N = np.stack([size[used] for _, size in best])
     dof = max(1, sizes - 2)
     C = at.grid[used]
     N_line = fit_line(C, np.exp(N[0]), draws=N[1:], dof=dof, effective=sizes)
-    if at.D is None:
+    if at.log_d is None:
         return N_line, None
-    D = np.stack([at.D[run[used], columns] for run, _ in found])
+    D = np.stack([at.log_d[run[used], columns] for run, _ in best])
     if np.ptp(D[0]) < 1e-9:
         return N_line, None
     D = np.where(np.isfinite(N), D, np.nan)

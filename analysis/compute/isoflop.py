@@ -9,29 +9,98 @@ alpha and beta differ and the sizes are wide or lie to one side (Czech et al. 20
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.compute.budgets import Optimum, budget_of, polynomial_optimum
-from analysis.compute.isoflop_assembly import BudgetFit, assemble, line_through
-from analysis.compute.isoflop_result import IsoFlop
+from analysis.compute.optima import (
+    NO_RECORDS,
+    AllocationLines,
+    BudgetOptima,
+    OptimaByBudget,
+    Optimum,
+    RefusedBudget,
+    line_through,
+    polynomial_optimum,
+)
 from analysis.compute.rows import (
     MEASURE,
     AllocationError,
-    Data,
-    checked,
-    spread_at_fixed_size,
+    positive_columns,
+    refuse_function_of_size,
 )
 from analysis.fit.bootstrap import random_factors
+from analysis.fit.loglog import LogLine
 from analysis.laws import FloatArray
+from analysis.studies.checked_rows import Data
+from analysis.text.card import Card, jsonable
+from analysis.text.numbers import number
 
-__all__ = ["IsoFlop", "budget_rows", "isoflop"]
+CLOSE = 1.25  # ratio of neighbouring budgets that may be one: published designs step by 2 and more
+METHODS = {2: "parabolas in log N", 3: "cubics in log N"}
+FEW = 5  # budgets under which the scatter about the line is hardly known
+# A symmetric grid 30 times wide moves N* by 7 % when alpha and beta are 0.5 and 0.3, by 1 % when
+# they are 0.34 and 0.37; one whose centre wanders by half its half width moves it by 9 % between
+# budgets, and with it the exponent.
+WIDE, OFF_CENTRE, WANDERS = 30.0, 0.25, 0.5
+SENSITIVE = 0.02
 
-NEAR = 1.25  # ratio of neighbouring budgets that may be one: published designs step by 2 and more
-NAMES = {2: "parabolas in log N", 3: "cubics in log N"}
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class IsoFlop(AllocationLines):
+    """Compute-optimal allocation from isoFLOP curves (Hoffmann et al. 2022, Approach 2).
+
+    Attributes:
+        method: how a budget's optimum was read.
+        rows: the runs: N, D (if measured), C (of the budget, FLOPs), loss (nats).
+        budgets: one row per budget used: C, runs, N, N_low, N_high, D, D_low, D_high, loss,
+            curvature, off_centre, width (see ``Optimum``). D is NaN where its own curve was
+            refused, which ``refused`` explains, or where D was not measured.
+        curves: C, N and loss of the curves drawn through the runs.
+        N_line: N*(C) = k C^a, or None (see ``reason``).
+        D_line: D*(C) = k' C^b, or None.
+        refused: budgets without an optimum, and why.
+        reason: why there is no N*(C); empty when there is one.
+        warnings: what a reader must know first.
+        sensitivity: a by another curve.
+    """
+
+    method: str
+    rows: pd.DataFrame
+    budgets: pd.DataFrame
+    curves: pd.DataFrame
+    N_line: LogLine | None
+    D_line: LogLine | None
+    refused: tuple[RefusedBudget, ...]
+    reason: str
+    warnings: tuple[str, ...]
+    sensitivity: Mapping[str, float]
+
+    def card(self) -> Card:
+        """What is shown."""
+        return Card(
+            title=f"Approach 2: isoFLOP curves, {self.method}",
+            warnings=self.reason_and_warnings(),
+            estimates=self.estimates(),
+            facts=(
+                ("budgets used", f"{len(self.budgets)}"),
+                *(("refused", str(r)) for r in self.refused),
+                *((f"a by {k}", number(v, 4)) for k, v in self.sensitivity.items()),
+            ),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers, as plain JSON values; NaN becomes None."""
+        numbers: dict[str, Any] = jsonable({
+            "approach": 2, "method": self.method, **self.numbers(), "budgets": self.budgets,
+            "sensitivity": self.sensitivity,
+            "refused": [dataclasses.asdict(r) for r in self.refused],
+        })  # fmt: skip
+        return numbers
 
 
 def isoflop(
@@ -65,30 +134,40 @@ def isoflop(
         ValueError: no rows, a missing column, a value that is not positive and finite, C that
             does not fall into budgets, or a degree other than 2 and 3.
     """
-    if degree not in NAMES:
+    if degree not in METHODS:
         raise ValueError(f"degree {degree} is neither 2 nor 3")
     rows = budget_rows(data, by, tolerance, budget)
     rng = np.random.default_rng(seed)
-    fits, others = [], []
+    optima, by_other_curve = [], []
     for C in np.unique(rows["C"].to_numpy()):
-        part = rows[rows["C"] == C]
-        factors = random_factors(rng, n_boot, len(part))
-        fits.append(_fit(float(C), part, degree, factors))
-        others.append(_fit(float(C), part, 5 - degree, factors[:0]))
+        runs = rows[rows["C"] == C]
+        factors = random_factors(rng, n_boot, len(runs))
+        optima.append(_optima_of(float(C), runs, degree, factors))
+        by_other_curve.append(_optima_of(float(C), runs, 5 - degree, factors[:0]))
     sensitivity = {}
-    optima = [(f, f.N) for f in others if isinstance(f.N, Optimum)]
-    if len(optima) > 1:
-        sensitivity[NAMES[5 - degree]] = line_through(optima).exponent
-    found = assemble(NAMES[degree], rows, fits, sensitivity)
-    if budget is None and (near := _near(fits)):
-        found = dataclasses.replace(found, warnings=(*found.warnings, near))
-    return found
+    sizes = [(b, b.N) for b in by_other_curve if isinstance(b.N, Optimum)]
+    if len(sizes) > 1:
+        sensitivity[METHODS[5 - degree]] = line_through(sizes).exponent
+    curves = isoflop_of(METHODS[degree], rows, optima, sensitivity)
+    if budget is None and (warning := _close_budgets(optima)):
+        curves = dataclasses.replace(curves, warnings=(*curves.warnings, warning))
+    return curves
 
 
-def _near(fits: list[BudgetFit]) -> str:
+def _optima_of(C: float, runs: pd.DataFrame, degree: int, factors: FloatArray) -> BudgetOptima:
+    loss = runs["loss"].to_numpy()
+    by_axis = {
+        axis: polynomial_optimum(runs[axis].to_numpy(), loss, axis, degree, factors)
+        for axis in ("N", "D")
+        if axis in runs
+    }
+    return BudgetOptima(C=C, runs=len(runs), N=by_axis["N"], D=by_axis.get("D"))
+
+
+def _close_budgets(optima: list[BudgetOptima]) -> str:
     """A warning where neighbouring budgets may be one."""
-    C = np.array([f.C for f in fits])
-    close = np.flatnonzero(C[1:] / C[:-1] < NEAR)
+    C = np.array([b.C for b in optima])
+    close = np.flatnonzero(C[1:] / C[:-1] < CLOSE)
     if not close.size:
         return ""
     first, second = C[close[0]], C[close[0] + 1]
@@ -106,18 +185,15 @@ def budget_rows(data: Data, by: str, tolerance: float, budget: str | None = None
         ValueError: see ``isoflop``.
     """
     labels = None if budget is None else _labels(data, budget)
-    rows = checked(data, ("N", by, "loss"), optional=("D",)).rename(columns={by: "C"})
+    rows = positive_columns(data, ("N", by, "loss"), optional=("D",)).rename(columns={by: "C"})
     exact = rows["C"].to_numpy()
     if exact.max() / exact.min() < 1 + tolerance:
         raise AllocationError(f"C does not vary (one budget, {exact.mean():.3g} FLOPs): {MEASURE}")
-    records: FloatArray | None = rows["D"].to_numpy() if "D" in rows else None
-    spread, varies = spread_at_fixed_size(rows["N"].to_numpy(), exact, records)
-    if not varies:
-        raise AllocationError(
-            f"C is a function of N alone (log C spreads by {spread:.2g} at fixed N): {MEASURE}"
-        )
+    refuse_function_of_size(
+        rows["N"].to_numpy(), exact, rows["D"].to_numpy() if "D" in rows else None
+    )
     if labels is None:
-        rows["C"] = budget_of(exact, tolerance)
+        rows["C"] = _budget_of(exact, tolerance)
     else:
         rows["C"] = np.exp(pd.Series(np.log(exact)).groupby(labels).transform("mean"))
     return rows.sort_values(["C", "N"], kind="stable").reset_index(drop=True)
@@ -134,10 +210,149 @@ def _labels(data: Data, budget: str) -> npt.NDArray[np.intp]:
     return np.asarray(labels, dtype=np.intp)
 
 
-def _fit(C: float, rows: pd.DataFrame, degree: int, factors: FloatArray) -> BudgetFit:
-    loss = rows["loss"].to_numpy()
-    size = polynomial_optimum(rows["N"].to_numpy(), loss, "N", degree, factors)
-    records = None
-    if "D" in rows:
-        records = polynomial_optimum(rows["D"].to_numpy(), loss, "D", degree, factors)
-    return BudgetFit(C=C, runs=len(rows), N=size, D=records)
+def _budget_of(C: FloatArray, tolerance: float) -> FloatArray:
+    """The budget of each run (n,): the geometric mean of the C that belong together.
+
+    Sorted C belong together while neighbours differ by less than ``tolerance``.
+
+    Raises:
+        ValueError: neighbours chain into a budget that spreads over four times the tolerance.
+    """
+    order = np.argsort(C, kind="stable")
+    log_c = np.log(C[order])
+    label = np.concatenate([[0], np.cumsum(np.diff(log_c) > math.log1p(tolerance))])
+    mean = np.bincount(label, log_c) / np.bincount(label)
+    first = np.searchsorted(label, np.arange(len(mean)))
+    span = np.append(log_c[first[1:] - 1], log_c[-1]) - log_c[first]
+    if (span > 4 * math.log1p(tolerance)).any():
+        worst = int(span.argmax())
+        raise ValueError(
+            f"C does not fall into budgets: the runs about C = {math.exp(mean[worst]):.3g} spread "
+            f"over {math.expm1(span[worst]):.0%}; name the budgets (budget=), cut training curves "
+            "at common budgets (analysis.compute.envelope.at_budgets), or fit the surface "
+            "(analysis.compute.allocation)"
+        )
+    exact = np.where(span == 0, C[order][first], np.exp(mean))
+    by_run = np.empty_like(C)
+    by_run[order] = exact[label]
+    return by_run
+
+
+def isoflop_of(
+    method: str,
+    rows: pd.DataFrame,
+    optima: list[BudgetOptima],
+    sensitivity: Mapping[str, float],
+    *,
+    interpolated: bool = False,
+) -> IsoFlop:
+    """Power laws through the optima of budgets, and what to know about them.
+
+    Args:
+        method: how the optima were read.
+        rows: the runs.
+        optima: what they say, by budget.
+        sensitivity: the exponent of N* by other choices.
+        interpolated: whether the curves pass through the runs: the optima are then weighted, and
+            none of the biases of a parabola applies.
+    """
+    refused = tuple(
+        RefusedBudget(C=b.C, axis=axis, runs=b.runs, reason=o)
+        for b in optima
+        for axis, o in (("N", b.N), ("D", b.D))
+        if isinstance(o, str)
+    )
+    sizes = [(b, b.N) for b in optima if isinstance(b.N, Optimum)]
+    records = [(b, b.D) for b in optima if isinstance(b.D, Optimum)]
+    reason = ""
+    if len(sizes) < 2:
+        why = _by_reason([r for r in refused if r.axis == "N"])
+        reason = f"{len(sizes)} of {len(optima)} budgets with an optimum, 2 are needed ({why})"
+    line = None if reason else line_through(sizes, interpolated)
+    curves = [pd.DataFrame({"C": b.C, "N": o.curve[0], "loss": o.curve[1]}) for b, o in sizes]
+    warnings = _warnings(optima, sizes)
+    if line is not None and not interpolated:
+        warnings += [*_biases(sizes), *_sensitive(line, sensitivity)]
+    return IsoFlop(
+        method=method, rows=rows, budgets=_table(sizes), reason=reason, refused=refused,
+        curves=pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(),
+        N_line=line,
+        D_line=line_through(records, interpolated) if line and len(records) > 1 else None,
+        sensitivity=sensitivity, warnings=tuple(warnings),
+    )  # fmt: skip
+
+
+def _by_reason(refused: list[RefusedBudget]) -> str:
+    """Why budgets have no optimum, each reason once with its budgets."""
+    budgets: dict[str, list[str]] = {}
+    for each in refused:
+        budgets.setdefault(each.reason, []).append(f"{each.C:.3g}")
+    return "; ".join(f"{why}, at C = {', '.join(at)}" for why, at in budgets.items())
+
+
+def _table(sizes: OptimaByBudget) -> pd.DataFrame:
+    """``IsoFlop.budgets``."""
+    rows = []
+    for budget, size in sizes:
+        records = budget.D if isinstance(budget.D, Optimum) else None
+        rows.append({
+            "C": budget.C, "runs": budget.runs,
+            "N": size.x, "N_low": size.low, "N_high": size.high,
+            "D": records.x if records else math.nan,
+            "D_low": records.low if records else math.nan,
+            "D_high": records.high if records else math.nan,
+            "loss": size.loss, "curvature": size.curvature, "off_centre": size.off_centre,
+            "width": size.width,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _warnings(optima: list[BudgetOptima], sizes: OptimaByBudget) -> list[str]:
+    """What a reader must know first, however the optima were read."""
+    warnings = []
+    if all(b.D is None for b in optima):
+        warnings.append(NO_RECORDS)
+    if exact := sum(o.dof == 0 for _, o in sizes):
+        warnings.append(
+            f"{exact} of {len(optima)} budgets have as many runs as the curve has coefficients: "
+            "their optima have no interval, and the exponent's is their scatter about the line"
+        )
+    if missing := len(optima) - len(sizes):
+        warnings.append(f"{missing} of {len(optima)} budgets refused (see refused)")
+    if 1 < len(sizes) < FEW:
+        warnings.append(f"{len(sizes)} budgets: fewer than {FEW}, so the line's scatter is unsure")
+    return warnings
+
+
+def _biases(sizes: OptimaByBudget) -> list[str]:
+    """When parabolas are biased: off the middle of the sizes, wandering over them, too wide."""
+    warnings = []
+    off = np.array([o.off_centre for _, o in sizes])
+    if (typical := float(np.median(np.abs(off)))) > OFF_CENTRE:
+        warnings.append(
+            f"asymmetric grid: the minima lie {typical:.0%} of a half width off the middle of the "
+            "sizes, which biases N* when alpha and beta differ"
+        )
+    log_c = np.log([b.C for b, _ in sizes])
+    wander = float(np.polyfit(log_c - log_c.mean(), off, 1)[0] * np.ptp(log_c))
+    if abs(wander) > WANDERS:
+        warnings.append(
+            f"drifting grid: the minima move by {abs(wander):.0%} of a half width across the sizes "
+            "as C grows, which biases the exponent when alpha and beta differ"
+        )
+    if (width := float(np.median([o.width for _, o in sizes]))) > WIDE:
+        warnings.append(
+            f"wide grid: N spans {width:.0f} times within a budget, where a parabola no longer "
+            "follows the loss"
+        )
+    return warnings
+
+
+def _sensitive(line: LogLine, sensitivity: Mapping[str, float]) -> list[str]:
+    """Other choices under which the exponent leaves its interval, and by more than a little."""
+    half = (line.interval.high - line.interval.low) / 2
+    return [
+        f"a is {a:.3f} by {name}, not {line.exponent:.3f}"
+        for name, a in sensitivity.items()
+        if abs(a - line.exponent) > max(SENSITIVE, half)
+    ]

@@ -13,13 +13,11 @@ import math
 
 import numpy as np
 
-from analysis.compute.budgets import Optimum, bracket_problem
-from analysis.compute.isoflop import budget_rows
-from analysis.compute.isoflop_assembly import BudgetFit, assemble
-from analysis.compute.isoflop_result import IsoFlop
-from analysis.compute.rows import Data
+from analysis.compute.isoflop import IsoFlop, budget_rows, isoflop_of
+from analysis.compute.optima import BudgetOptima, Optimum, not_bracketed
 from analysis.fit.loglog import percentile_ends
 from analysis.laws import FloatArray
+from analysis.studies.checked_rows import Data
 from analysis.text.numbers import holding
 
 GRID = 25  # points of the curve per interval between runs
@@ -69,7 +67,7 @@ def porian(
         raise ValueError(f"{n_boot} noisy curves, at least 100 are needed")
     rows = budget_rows(data, by, tolerance)
     rng = np.random.default_rng(seed)
-    fits = []
+    optima = []
     for C in np.unique(rows["C"].to_numpy()):
         runs = rows[rows["C"] == C]
         best = runs.loc[runs.groupby("N")["loss"].idxmin()]
@@ -77,10 +75,13 @@ def porian(
         sd = np.exp(np.interp(np.log(loss), np.log(noise_at), np.log((low, high))))
         noisy = loss[:, None] + sd[:, None] * rng.standard_normal((len(loss), n_boot))
         log_noisy = np.log(np.maximum(noisy, 1e-3 * loss[:, None]))
-        found = {a: akima_optimum(best[a].to_numpy(), loss, log_noisy, a)
-                 for a in ("N", "D") if a in best}  # fmt: skip
-        fits.append(BudgetFit(C=float(C), runs=len(runs), N=found["N"], D=found.get("D")))
-    return assemble("Akima curves with noise", rows, fits, {}, interpolated=True)
+        by_axis = {
+            axis: akima_optimum(best[axis].to_numpy(), loss, log_noisy, axis)
+            for axis in ("N", "D")
+            if axis in best
+        }
+        optima.append(BudgetOptima(C=float(C), runs=len(runs), N=by_axis["N"], D=by_axis.get("D")))
+    return isoflop_of("Akima curves with noise", rows, optima, {}, interpolated=True)
 
 
 def akima_optimum(
@@ -111,7 +112,7 @@ def akima_optimum(
     lowest = int(curve.argmin())
     ends = (float(x.min()), float(x.max()))
     if lowest in (0, len(grid) - 1):
-        return bracket_problem(ends[0] if lowest == 0 else ends[1], ends, axis)
+        return not_bracketed(ends[0] if lowest == 0 else ends[1], ends, axis)
     at = Akima1DInterpolator(log_x, log_noisy[order])(grid).argmin(axis=0)
     inside = (at > 0) & (at < len(grid) - 1)
     if 2 * inside.sum() < len(at):
@@ -126,11 +127,11 @@ def akima_optimum(
     sd = max(float(minima.std()), floor) / inside.mean()
     draws = np.where(inside, grid[at], np.nan)
     below, above = percentile_ends(minima, np.asarray(middle), len(at))
-    own = math.exp(middle)
-    low, high = holding(np.asarray(own), np.exp(below), np.exp(above))
+    optimum = math.exp(middle)
+    low, high = holding(np.asarray(optimum), np.exp(below), np.exp(above))
     half = (grid[-1] - grid[0]) / 2
     return Optimum(
-        x=own, low=float(low), high=float(high),
+        x=optimum, low=float(low), high=float(high),
         loss=float(np.exp(np.interp(middle, grid, curve))), curvature=math.nan,
         off_centre=float((middle - grid[0] - half) / half), width=ends[1] / ends[0],
         weight=float(sd**-2), draws=draws, dof=len(at),

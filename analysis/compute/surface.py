@@ -26,10 +26,10 @@ class Surface:
     @property
     def scale(self) -> FloatArray:
         """S = m beta + q alpha (...)."""
-        found: FloatArray = (
+        total: FloatArray = (
             self.cost[..., 1] * self.theta[..., 4] + self.cost[..., 2] * self.theta[..., 2]
         )
-        return found
+        return total
 
     @property
     def exponents(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
@@ -42,6 +42,7 @@ class Surface:
         """Log N*, log D* and the loss there, at log C (m,); shapes (..., m)."""
         E, A, alpha, B, beta = (self.theta[..., i, None] for i in range(5))
         log_k, m, q = (self.cost[..., i, None] for i in range(3))
+        # log G: marginal returns per share of compute are equal at the optimum
         balance = np.log(alpha) + np.log(A) + np.log(q) - np.log(beta) - np.log(B) - np.log(m)
         scale = self.scale[..., None]
         log_n = (q * balance + beta * (log_c - log_k)) / scale
@@ -52,21 +53,21 @@ class Surface:
     def loss(self, log_n: FloatArray, log_d: FloatArray) -> FloatArray:
         """Loss at log N and log D, of one law."""
         E, A, alpha, B, beta = self.theta
-        found: FloatArray = E + A * np.exp(-alpha * log_n) + B * np.exp(-beta * log_d)
-        return found
+        loss: FloatArray = E + A * np.exp(-alpha * log_n) + B * np.exp(-beta * log_d)
+        return loss
 
     def log_d(self, level: float, log_n: FloatArray) -> FloatArray:
         """Log D at which the loss is ``level`` at log N (m,), of one law; NaN where nowhere."""
         E, A, alpha, B, beta = self.theta
         left = level - E - A * np.exp(-alpha * log_n)
-        found: FloatArray = (np.log(B) - np.log(np.where(left > 0, left, np.nan))) / beta
-        return found
+        log_d: FloatArray = (np.log(B) - np.log(np.where(left > 0, left, np.nan))) / beta
+        return log_d
 
     def log_c(self, log_n: FloatArray, log_d: FloatArray) -> FloatArray:
         """Log C at log N and log D, of one cost."""
         log_k, m, q = self.cost
-        found: FloatArray = log_k + m * log_n + q * log_d
-        return found
+        log_c: FloatArray = log_k + m * log_n + q * log_d
+        return log_c
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,16 +104,15 @@ def exponents_of(best: Surface, drawn: Surface, dof: int) -> Exponents:
         drawn: R of them; none gives NaN intervals.
         dof: degrees of freedom of the fit.
     """
-    points = [float(v) for v in best.exponents]
-    found = [
+    a, b, gamma, share = (float(v) for v in best.exponents)
+    of_a, of_b, of_gamma, of_share = (
         percentile_interval(sample, point, dof)
-        for sample, point in zip(drawn.exponents, points, strict=True)
-    ]
-    share = found[3]
+        for sample, point in zip(drawn.exponents, (a, b, gamma, share), strict=True)
+    )
     return Exponents(
-        a=points[0], b=points[1], gamma=points[2], share_data=points[3],
-        a_interval=found[0], b_interval=found[1], gamma_interval=found[2],
+        a=a, b=b, gamma=gamma, share_data=share,
+        a_interval=of_a, b_interval=of_b, gamma_interval=of_gamma,
         share_data_interval=Interval(
-            low=float(np.maximum(share.low, 0)), high=float(np.minimum(share.high, 1))
-        ).holding(points[3]),
+            low=float(np.maximum(of_share.low, 0)), high=float(np.minimum(of_share.high, 1))
+        ).holding(share),
     )  # fmt: skip

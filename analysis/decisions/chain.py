@@ -5,15 +5,13 @@ A law of loss in scale and a law of a metric in loss are fitted to the same runs
 and they are not independent: a resample of the runs moves both. So every resample goes through both
 laws, and the scatter of a new run is that of the measured metric about the chain, not the sum of
 two scatters. What is drawn are clusters (``analysis.studies.clusters``), as the law of the loss
-alone finds
-them: copies are one, and so are seeds that share an error of their cell.
+alone finds them: copies are one, and so are seeds that share an error of their cell.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +26,7 @@ from analysis.laws import FloatArray, Law, get
 from analysis.studies.checked_rows import Data
 from analysis.studies.clusters import run_column
 
-_BESIDE = ("mean_low", "mean_high")
+_CURVE_ENDS = ("mean_low", "mean_high")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,7 +64,7 @@ class Chain:
 
     def predict(
         self,
-        at: pd.DataFrame | Mapping[str, npt.ArrayLike] | None = None,
+        at: Data | None = None,
         /,
         **scales: npt.ArrayLike,
     ) -> pd.DataFrame:
@@ -98,22 +96,22 @@ class Chain:
             scales = {**{a: at[a] for a in self.loss.law.axes if a in columns}, **scales}
         x = self.loss.scales(scales)
         loss = self._loss(self.loss.theta[None], x)[0]
-        first, second = self.loss.predicted(x), self.metric.predicted(loss[:, None])
-        frame = self._intervals(x, loss, first, second)
-        frame["beyond"] = np.fmax(first["beyond"], second["beyond"])
-        frame["untested"] = first["untested"] | second["untested"]
-        said = [
-            untested_words(fit, own)
-            for fit, own in ((self.loss, first), (self.metric, second))
-            if len(fit.bootstrap.theta) and bool(own["untested"].any())
+        of_loss, of_metric = self.loss.predicted(x), self.metric.predicted(loss[:, None])
+        frame = self._intervals(x, loss, of_loss, of_metric)
+        frame["beyond"] = np.fmax(of_loss["beyond"], of_metric["beyond"])
+        frame["untested"] = of_loss["untested"] | of_metric["untested"]
+        words = [
+            untested_words(fit, table)
+            for fit, table in ((self.loss, of_loss), (self.metric, of_metric))
+            if len(fit.bootstrap.theta) and bool(table["untested"].any())
         ]
-        if said:
-            warnings.warn("; ".join(said), ExtrapolationWarning, stacklevel=2)
+        if words:
+            warnings.warn("; ".join(words), ExtrapolationWarning, stacklevel=2)
         return frame
 
     @np.errstate(all="ignore")
     def _intervals(
-        self, x: FloatArray, loss: FloatArray, first: pd.DataFrame, second: pd.DataFrame
+        self, x: FloatArray, loss: FloatArray, of_loss: pd.DataFrame, of_metric: pd.DataFrame
     ) -> pd.DataFrame:
         """The table of ``predict`` at ``x`` (m, K), from what either law predicts there."""
         value = self._metric(self.metric.theta[None], loss[None])[0]
@@ -129,34 +127,35 @@ class Chain:
         ]
         dof = min(self.loss.problem.dof, self.metric.problem.dof)
         ends = widened(self._metric(theta[1], self._loss(theta[0], x)), value, dof)
-        more = self._beyond(x, loss, value, first, second)
+        more = self._beyond_resamples(x, loss, value, of_loss, of_metric)
         run = t_quantile(dof) * self.scatter
         limits = (0.0, 1.0) if self.metric.law.proportion else (-np.inf, np.inf)
-        for side, sign, end, own in zip(("low", "high"), (-1, 1), ends, more, strict=True):
-            half = np.hypot(np.abs(end - value), own)
+        for side, sign, end, excess in zip(("low", "high"), (-1, 1), ends, more, strict=True):
+            half = np.hypot(np.abs(end - value), excess)
             frame[f"mean_{side}"] = np.clip(value + sign * half, *limits)
             frame[f"new_{side}"] = np.clip(value + sign * np.hypot(half, run), *limits)
         return frame
 
-    def _beyond(
+    def _beyond_resamples(
         self,
         x: FloatArray,
         loss: FloatArray,
         value: FloatArray,
-        first: pd.DataFrame,
-        second: pd.DataFrame,
+        of_loss: pd.DataFrame,
+        of_metric: pd.DataFrame,
     ) -> tuple[FloatArray, FloatArray]:
         """Half widths (m,) below and above of what the laws' intervals hold beyond resamples."""
-        found = np.zeros((2, len(loss)))
+        below, above = np.zeros((2, len(loss)))
         samples = self._loss(self.loss.bootstrap.theta, x)
-        for own in _excess(self.loss, first, samples, loss):
-            moved = self._metric(self.metric.theta[None], (loss + own)[None])[0] - value
-            found[0] = np.hypot(found[0], np.maximum(-moved, 0.0))
-            found[1] = np.hypot(found[1], np.maximum(moved, 0.0))
+        for excess in _excess(self.loss, of_loss, samples, loss):
+            # a loss off by its excess moves the metric either way, as the metric's law slopes
+            moved = self._metric(self.metric.theta[None], (loss + excess)[None])[0] - value
+            below = np.hypot(below, np.maximum(-moved, 0.0))
+            above = np.hypot(above, np.maximum(moved, 0.0))
         at = np.repeat(loss[None], len(self.metric.bootstrap.theta), axis=0)
         samples = self._metric(self.metric.bootstrap.theta, at)
-        down, up = _excess(self.metric, second, samples, value)
-        return np.hypot(found[0], down), np.hypot(found[1], up)
+        down, up = _excess(self.metric, of_metric, samples, value)
+        return np.hypot(below, down), np.hypot(above, up)
 
     def __str__(self) -> str:
         return f"{self.loss.law.formula}\n{self.metric.law.formula}\n{self.loss}\n{self.metric}"
@@ -168,13 +167,13 @@ def _excess(
     """How far (m,) below and above the ends of ``predict`` reach beyond those of resamples."""
     scale = fit.problem.scale
     ends = widened(scale.forward(samples), scale.forward(value), fit.problem.dof)
-    found = []
-    for name, end, sign in zip(_BESIDE, ends, (-1.0, 1.0), strict=True):
+    reach = []
+    for name, end, sign in zip(_CURVE_ENDS, ends, (-1.0, 1.0), strict=True):
         whole = np.abs(table[name].to_numpy(dtype=np.float64) - value)
         part = np.abs(scale.inverse(end) - value)
         room = np.maximum(whole**2 - part**2, 0.0)
-        found.append(sign * np.sqrt(np.where(whole > part * (1 + 1e-9), room, 0.0)))
-    return found[0], found[1]
+        reach.append(sign * np.sqrt(np.where(whole > part * (1 + 1e-9), room, 0.0)))
+    return reach[0], reach[1]
 
 
 def fit_chain(
@@ -204,33 +203,37 @@ def fit_chain(
         ValueError: the metric is no function of the first law's response, a column is missing, no
             row has a metric, or either law cannot be fitted to the rows.
     """
-    first, second = (get(law) if isinstance(law, str) else law for law in (loss, metric))
-    if second.axes != (first.response,):
+    loss_law, metric_law = (get(law) if isinstance(law, str) else law for law in (loss, metric))
+    response, measured = loss_law.response, metric_law.response
+    if metric_law.axes != (response,):
         raise ValueError(
-            f"{second.name} is a law of {', '.join(second.axes)}, not of the {first.response} that "
-            f"{first.name} gives"
+            f"{metric_law.name} is a law of {', '.join(metric_law.axes)}, not of the {response} "
+            f"that {loss_law.name} gives"
         )
+    needed = (*loss_law.axes, response, measured)
     if isinstance(data, (str, Path)):
         raise ValueError(
             f"a chain takes columns, not a file: pd.read_csv('{data}') with columns named "
-            f"{', '.join((*first.axes, first.response, second.response))}"
+            f"{', '.join(needed)}"
         )
     frame = pd.DataFrame(dict(data)).reset_index(drop=True)
-    if missing := [c for c in (*first.axes, first.response, second.response) if c not in frame]:
-        raise ValueError(f"a chain of {first.name} and {second.name} needs {', '.join(missing)}")
-    if frame[second.response].isna().all():
-        raise ValueError(f"no row has a {second.response}")
-    frame, said = _clustered(frame, first, second.response, loss_options or {}, seed)
-    known = frame[frame[second.response].notna()].reset_index(drop=True)
+    if missing := [c for c in needed if c not in frame]:
+        raise ValueError(
+            f"a chain of {loss_law.name} and {metric_law.name} needs {', '.join(missing)}"
+        )
+    if frame[measured].isna().all():
+        raise ValueError(f"no row has a {measured}")
+    frame, remarks = _clustered(frame, loss_law, measured, loss_options or {}, seed)
+    known = frame[frame[measured].notna()].reset_index(drop=True)
     pool = list(dict.fromkeys(frame["trial"]))
     shared: dict[str, Any] = {"n_boot": n_boot, "seed": seed, "pool": pool}
-    columns = ["trial", first.response, second.response]
+    pairs = known[["trial", response, measured]]
     fits = (
-        fit_law(frame.drop(columns=second.response), first, **shared, **(loss_options or {})),
-        fit_law({c: known[c] for c in columns}, second, **shared, **(metric_options or {})),
+        fit_law(frame.drop(columns=measured), loss_law, **shared, **(loss_options or {})),
+        fit_law(pairs, metric_law, **shared, **(metric_options or {})),
     )
-    _check(*fits)
-    remarks = tuple(dict.fromkeys((*said, *fits[0].remarks)))
+    _refuse_unfitted(*fits)
+    remarks = tuple(dict.fromkeys((*remarks, *fits[0].remarks)))
     return Chain(loss=dataclasses.replace(fits[0], remarks=remarks), metric=fits[1], rows=known)
 
 
@@ -246,7 +249,7 @@ def _clustered(
         trial = [f"row {i}" for i in range(len(frame))]
         frame = frame.assign(trial=trial if named is None else frame[named].astype(str))
     alone = fit_law(frame.drop(columns=metric), law, n_boot=0, seed=seed, **options)
-    _check(alone)
+    _refuse_unfitted(alone)
     # every row of a trial lies in one cluster, which takes the name of its first trial
     trials, clusters = alone.rows["trial"].to_numpy(), alone.problem.runs
     first = trials[np.unique(clusters, return_index=True)[1]]
@@ -254,7 +257,7 @@ def _clustered(
     return frame.assign(trial=[names.get(t, t) for t in frame["trial"]]), alone.remarks
 
 
-def _check(*fits: Fit) -> None:
+def _refuse_unfitted(*fits: Fit) -> None:
     """Refuse laws that cannot be fitted."""
     for fit in fits:
         if not fit.ok:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from analysis.checks.sensitivity_result import Sensitivity
-from analysis.compute.allocation_result import Allocation
+from analysis.compute.allocation import Allocation
 from analysis.compute.approaches import Approaches
-from analysis.compute.envelope_result import Envelope
-from analysis.compute.isoflop_result import IsoFlop
-from analysis.figures.allocation import allocation_picture, approaches_picture
+from analysis.compute.envelope import Envelope
+from analysis.compute.isoflop import IsoFlop
 from analysis.figures.base import draw
+from analysis.figures.compute import (
+    allocation_picture,
+    approaches_picture,
+    envelope_picture,
+    isoflop_picture,
+)
 from analysis.figures.fits import curves, sensitivity_picture
-from analysis.figures.frontier import envelope_picture, isoflop_picture
 from analysis.fit.result import Fit
 
 __all__ = ["draw"]

@@ -16,20 +16,20 @@ Kind = tuple[str, str]
 
 def _transfer_exponents() -> dict[str, dict[Kind, float]]:
     frame = table("s1_s7")
-    found: dict[str, dict[Kind, float]] = {}
+    by_task: dict[str, dict[Kind, float]] = {}
     for row in frame[frame["quantity"] == "kappa"].to_dict("records"):
         kind = (str(row["architecture"]), str(row["paradigm"]))
-        found.setdefault(str(row["task"]), {})[kind] = float(row["value"])
-    return found
+        by_task.setdefault(str(row["task"]), {})[kind] = float(row["value"])
+    return by_task
 
 
 def _mean_exponents() -> dict[Kind, float]:
     frame = table("aggregates").query("table == 's1_s7' and quantity == 'kappa'")
-    found: dict[Kind, float] = {}
+    means: dict[Kind, float] = {}
     for row in frame[frame["statistic"] == "mean"].to_dict("records"):
         architecture, _, paradigm = str(row["row"]).partition("-")
-        found[architecture, paradigm] = float(row["value"])
-    return found
+        means[architecture, paradigm] = float(row["value"])
+    return means
 
 
 def _by_bin(name: str, bins: str) -> pd.DataFrame:

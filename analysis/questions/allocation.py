@@ -5,15 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import final
 
-from analysis.compute.allocation import allocate
-from analysis.compute.allocation_result import Allocation
+from analysis.compute.allocation import Allocation, allocate
 from analysis.compute.cost import ComputeModel, compute_model
-from analysis.compute.rows import Data
 from analysis.fit.result import Fit
 from analysis.published import s1
 from analysis.questions.answer import Line, Question
 from analysis.questions.evidence.additive import Additive, doubt
 from analysis.questions.evidence.quantity import Quantity
+from analysis.studies.checked_rows import Data
 from analysis.text.numbers import number
 
 

@@ -10,7 +10,6 @@ from typing import final
 import numpy as np
 import pandas as pd
 
-from analysis.compute.rows import Data
 from analysis.fit.fit import fit_law
 from analysis.fit.result import Fit
 from analysis.laws import FloatArray
@@ -23,6 +22,7 @@ from analysis.questions.transfer_runs import (
     transfer_rows,
     tuned_runs,
 )
+from analysis.studies.checked_rows import Data
 from analysis.text.numbers import number
 
 REACH = 4.0  # times outside the scratch runs up to which a D_eff counts

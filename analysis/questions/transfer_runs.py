@@ -9,12 +9,13 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from analysis.compute.rows import Data, checked
+from analysis.compute.rows import positive_columns
 from analysis.fit.fit import fit_law
 from analysis.fit.result import Fit
 from analysis.questions.answer import beyond
 from analysis.questions.evidence.additive import Additive, doubt
 from analysis.questions.evidence.quantity import Quantity, combined
+from analysis.studies.checked_rows import Data
 from analysis.studies.rows import mean_over_folds
 from scaling.records.names import USED
 
@@ -110,7 +111,7 @@ def checked_runs(data: Data) -> pd.DataFrame:
         raise ValueError(f"missing column {', '.join(missing)}")
     if "trial" not in frame.columns:
         frame = frame.assign(trial=[f"run {i}" for i in range(len(frame))])
-    found = checked(frame, ("N", "D", "loss"), kept=("trial", "task", "start"))
+    found = positive_columns(frame, ("N", "D", "loss"), kept=("trial", "task", "start"))
     if wrong := sorted(set(found["start"].astype(str)) - {SCRATCH, TUNED}):
         raise ValueError(f"start {wrong[0]!r} is neither {SCRATCH!r} nor {TUNED!r}")
     return found

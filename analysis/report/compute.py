@@ -10,19 +10,12 @@ import numpy as np
 import pandas as pd
 
 from analysis.checks.choice import LawChoice, choose_law
-from analysis.compute.allocation import (
-    Allocation,
-    AllocationError,
-    Approaches,
-    ComputeModel,
-    allocate,
-    compare_approaches,
-    compute_model,
-)
-from analysis.compute.envelope import at_budgets, envelope
-from analysis.compute.envelope_result import Envelope
-from analysis.compute.isoflop import isoflop
-from analysis.compute.isoflop_result import IsoFlop
+from analysis.compute.allocation import Allocation, allocate
+from analysis.compute.approaches import Approaches, compare_approaches
+from analysis.compute.cost import ComputeModel, compute_model
+from analysis.compute.envelope import Envelope, at_budgets, envelope
+from analysis.compute.isoflop import IsoFlop, isoflop
+from analysis.compute.rows import AllocationError
 from analysis.figures.base import Picture
 from analysis.fit.fit import fit_law
 from analysis.fit.result import Fit
@@ -58,7 +51,7 @@ class Compute:
     @property
     def usable(self) -> bool:
         """Whether the exponents of the surface may be shown: the law behind it converged."""
-        return not self.approaches.claims[2].refused
+        return not self.approaches.exponents[2].refused
 
     def pictures(self) -> dict[str, Picture]:
         """Figures by name, of what there is."""
@@ -67,7 +60,7 @@ class Compute:
             found["envelope"] = self.envelope.plot()
         if self.allocation is not None and self.usable:
             found["allocation"] = self.allocation.plot()
-        if sum(not c.refused for c in self.approaches.claims) > 1:
+        if sum(not c.refused for c in self.approaches.exponents) > 1:
             found["approaches"] = self.approaches.plot()
         return found
 

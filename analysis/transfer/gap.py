@@ -24,9 +24,10 @@ def gap_cells(frame: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One row per cell, means over seeds and folds: the columns that set a configuration apart,
         ``size, N, D, train, validation`` (in the unit of the objective), ``gap`` (validation less
-        train),
-        ``relative`` (gap over train) and ``runs``. Empty where no training loss was measured.
+        train), ``relative`` (gap over train) and ``runs``. Empty where no training loss was
+        measured.
     """
+    columns = [*_CELL, "train", "validation", "gap", "relative", "runs"]
     frame = frame if "fold" in frame.columns else pooled(frame)
     rows = frame[
         (frame["protocol"] == "held-out")
@@ -39,18 +40,17 @@ def gap_cells(frame: pd.DataFrame) -> pd.DataFrame:
         index=["trial", "fold"], columns="split", values="value", aggfunc="mean"
     )
     if not {"train", "validation"} <= set(by_run.columns):
-        return pd.DataFrame(columns=[*_CELL, "train", "validation", "gap", "relative", "runs"])
+        return pd.DataFrame(columns=columns)
     by_run = by_run.dropna().reset_index()
     cells = by_run.merge(rows.drop_duplicates("trial")[["trial", *_CELL]], on="trial")
-    found = (
+    means = (
         cells.groupby(list(_CELL), dropna=False)
         .agg(
             train=("train", "mean"), validation=("validation", "mean"), runs=("train", "size")
         )
         .reset_index()
     )  # fmt: skip
-    found["gap"] = found["validation"] - found["train"]
-    found["relative"] = found["gap"] / found["train"]
+    means["gap"] = means["validation"] - means["train"]
+    means["relative"] = means["gap"] / means["train"]
     order = ["stage", "family", "paradigm", "N", "D"]
-    columns = [*_CELL, "train", "validation", "gap", "relative", "runs"]
-    return found.sort_values(order, kind="stable")[columns].reset_index(drop=True)
+    return means.sort_values(order, kind="stable")[columns].reset_index(drop=True)

@@ -27,16 +27,21 @@ from analysis.fit.certificate import r_squared
 from analysis.fit.fit import refit
 from analysis.fit.intervals import DELTA_SMALLEST, robust_delta, widened
 from analysis.fit.result import Fit
-from analysis.fit.solve.solver import Solution
+from analysis.fit.solve.problem import DEVIANCE, REFIT_STEPS
+from analysis.fit.solve.solution import huber
+from analysis.fit.solve.solver import REFIT, IndexArray, Solution, minimise
 from analysis.fit.status import Status
 from analysis.laws import FloatArray
 from analysis.laws.parameters import EXPONENT
 from analysis.studies.clusters import joined
 from analysis.text.card import Card, Estimate, Shown
 from analysis.text.numbers import Interval, number
-from analysis.transfer.pairs import LossPairs
 
 FORMULA = "L_ood - E_ood = K (L_id - E_id)^kappa"
+_KAPPA_STARTS = (0.1, 0.4, 1.0, 2.0)
+_FLOOR_STARTS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.87, 0.93, 0.97)  # of the smallest loss
+_TRIAL_STEPS = 30  # from another start, by when a lower optimum shows
+_SMALLEST = 1e-9  # of an excess loss or a term, relative to the largest
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,26 +127,26 @@ def fit_transfer(trained_on: Fit, other: Fit) -> Transfer:
     """
     if trained_on.options != other.options:
         raise ValueError("both fits need the same options, so that they share their resamples")
-    pair = _matched(trained_on, other)
+    pair = _shared_runs(trained_on, other)
     if not (pair[0].ok and pair[1].ok):
         raise ValueError("a loss-to-loss law needs both floors: a joint law could not be fitted")
     loss = np.stack([fit.problem.loss for fit in pair])
     floors = np.array([[fit.params["E"] for fit in pair]])
-    first = LossPairs.of(np.log(loss)[:, None], floors, np.ones((1, 1)))
-    delta = robust_delta(first.residual(first.solve(DELTA_SMALLEST).free)[0], 2)
-    found, loose = first.solve(delta), first.solve(delta, hold=False)
-    kappa, kappa_free = float(found.free[0, 1]), float(loose.free[0, 1])
+    pairs = LossPairs.of(np.log(loss)[:, None], floors, np.ones((1, 1)))
+    delta = robust_delta(pairs.residual(pairs.solve(DELTA_SMALLEST).free)[0], 2)
+    held, loose = pairs.solve(delta), pairs.solve(delta, hold=False)
+    kappa, kappa_free = float(held.free[0, 1]), float(loose.free[0, 1])
     samples, samples_free = np.full((2, trained_on.options.n_boot), np.nan)
-    draw, ours, theirs = _resampled(pair, loose)
-    if ours is not None and theirs is not None:
-        solution = ours.solve(delta, near=kappa)
+    draw, drawn, drawn_free = _resampled(pair, loose)
+    if drawn is not None and drawn_free is not None:
+        solution = drawn.solve(delta, kappa=kappa)
         samples[draw] = np.where(solution.converged, solution.free[:, 1], np.nan)
-        solution = theirs.solve(delta, near=kappa_free, hold=False)
+        solution = drawn_free.solve(delta, kappa=kappa_free, hold=False)
         samples_free[draw] = np.where(solution.converged, solution.free[:, 1], np.nan)
     dof = pair[1].problem.dof
     return Transfer(
         kappa=kappa,
-        K=math.exp(float(found.free[0, 0]) - kappa * float(first.centre[0, 0])),
+        K=math.exp(float(held.free[0, 0]) - kappa * float(pairs.centre[0, 0])),
         floors=(float(floors[0, 0]), float(floors[0, 1])),
         interval=_interval(samples, kappa, dof),
         kappa_free=kappa_free,
@@ -149,7 +154,7 @@ def fit_transfer(trained_on: Fit, other: Fit) -> Transfer:
         interval_free=_interval(samples_free, kappa_free, dof),
         samples=samples,
         samples_free=samples_free,
-        r2=r_squared(loss[1], loss[1] * np.exp(first.residual(found.free)[0])),
+        r2=r_squared(loss[1], loss[1] * np.exp(pairs.residual(held.free)[0])),
         excess=(loss - floors.T).T,
         warnings=_warnings(pair, kappa),
     )
@@ -165,7 +170,7 @@ def _interval(samples: FloatArray, kappa: float, dof: int) -> Interval:
     return within.holding(kappa)
 
 
-def _matched(trained_on: Fit, other: Fit) -> tuple[Fit, Fit]:
+def _shared_runs(trained_on: Fit, other: Fit) -> tuple[Fit, Fit]:
     """Both fits on the runs they share, in the same order."""
     runs = [fit.residuals["trial"] for fit in (trained_on, other)]
     if any(trials.duplicated().any() for trials in runs):
@@ -186,18 +191,18 @@ def _matched(trained_on: Fit, other: Fit) -> tuple[Fit, Fit]:
 
 
 def _warnings(pair: tuple[Fit, Fit], kappa: float) -> tuple[str, ...]:
-    found = []
+    warnings = []
     if _at_bound(kappa):
-        found.append(f"kappa ran to a bound ({kappa:.3g}): the data do not determine it")
+        warnings.append(f"kappa ran to a bound ({kappa:.3g}): the data do not determine it")
     for fit, name in zip(pair, ("E_id", "E_ood"), strict=True):
         hit = fit.certificate.bounds_hit
         if "E" in hit:
-            found.append(f"{name} ran to a bound ({fit.params['E']:.3g})")
+            warnings.append(f"{name} ran to a bound ({fit.params['E']:.3g})")
         if others := [other for other in hit if other != "E"]:
-            found.append(f"{name} is doubtful: {' and '.join(others)} of its law ran to a bound")
+            warnings.append(f"{name} is doubtful: {' and '.join(others)} of its law ran to a bound")
         if fit.status is Status.NOT_CONVERGED:
-            found.append(f"{name} is doubtful: its law did not converge")
-    return tuple(found)
+            warnings.append(f"{name} is doubtful: its law did not converge")
+    return tuple(warnings)
 
 
 def _resampled(
@@ -228,14 +233,14 @@ def _resampled(
         if part.weights is not None:
             weights = part.weights[draw]
     if drawn[1].factor is not None:
-        free_target[1] = _along(pair, measured, loose, drawn[1].factor[draw])
+        free_target[1] = _along_law(pair, measured, loose, drawn[1].factor[draw])
     floors = np.stack(
         [boot.theta[np.searchsorted(boot.draw, draw), 0] for boot in (trained_on, other)], axis=1
     )
     return draw, LossPairs.of(target, floors, weights), LossPairs.of(free_target, floors, weights)
 
 
-def _along(
+def _along_law(
     pair: tuple[Fit, Fit], measured: FloatArray, loose: Solution, factor: FloatArray
 ) -> FloatArray:
     """Resampled log L_ood (R, n) about the loss-to-loss law at the fitted ID losses."""
@@ -250,3 +255,137 @@ def _along(
         measured[1] - log_f[0], jacobian[0].T, pair[1].problem.runs
     )
     return resampled
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LossPairs:
+    """R sets of n pairs of losses with known floors.
+
+    Free parameters are the log of the term at the centre of the set, kappa, and E_ood.
+
+    Attributes:
+        log_excess: log(L_id - E_id) less its mean (R, n).
+        centre: that mean (R, 1).
+        floor: E_ood (R, 1).
+        target: log L_ood (R, n).
+        weights: of the pairs (R, n).
+    """
+
+    log_excess: FloatArray
+    centre: FloatArray
+    floor: FloatArray
+    target: FloatArray
+    weights: FloatArray
+
+    @classmethod
+    def of(cls, log_loss: FloatArray, floors: FloatArray, weights: FloatArray) -> LossPairs:
+        """From log losses (2, R, n), floors (R, 2) and weights that broadcast to (R, n)."""
+        excess = np.exp(log_loss[0]) - floors[:, :1]
+        smallest = _SMALLEST * np.exp(log_loss[0]).max(axis=1, keepdims=True)
+        weights = np.broadcast_to(weights, excess.shape) * (excess > smallest)
+        log_excess = np.log(np.maximum(excess, smallest))
+        total = np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)
+        centre = (weights * log_excess).sum(axis=1, keepdims=True) / total
+        return cls(
+            log_excess=log_excess - centre, centre=centre, floor=floors[:, 1:],
+            target=log_loss[1], weights=weights,
+        )  # fmt: skip
+
+    def model(self, free: FloatArray, rows: IndexArray) -> tuple[FloatArray, FloatArray]:
+        """Log L_ood of problems ``rows`` (A,) and its derivative (A, 3, n)."""
+        x = self.log_excess[rows]
+        term = np.exp(free[:, :1] + free[:, 1:2] * x)
+        loss = free[:, 2:] + term
+        return np.log(loss), np.stack([term / loss, term * x / loss, 1.0 / loss], axis=1)
+
+    def residual(self, free: FloatArray) -> FloatArray:
+        """Log of fitted over measured (R, n)."""
+        residual: FloatArray = self.model(free, np.arange(len(free)))[0] - self.target
+        return residual
+
+    def solve(self, delta: float, kappa: float | None = None, *, hold: bool = True) -> Solution:
+        """Best K and kappa of each set, from several kappas.
+
+        Args:
+            delta: Huber's delta, in log loss.
+            kappa: of the measured pairs, for resamples: they start there and at the best
+                regression.
+            hold: keep E_ood at ``floor``; else it is fitted, in [0, smallest loss).
+        """
+        if kappa is None:
+            return self._from(self._starting_points(_KAPPA_STARTS, self.floor[:, 0]), delta, hold)
+        from_kappa = self._starting_points((kappa,), self.floor[:, 0])
+        regressed = self._from(self._best_regression(delta, hold), delta, hold)
+        # most sets end where the regression does; only those that fall lower go on from kappa
+        tried = self._from(from_kappa, delta, hold, iterations=_TRIAL_STEPS)
+        lower = tried.objective < regressed.objective * (1.0 - 1e-9)
+        if not lower.any():
+            return regressed
+        return regressed.replaced(lower, self._from(from_kappa, delta, hold).at(lower))
+
+    @property
+    def _limit(self) -> FloatArray:
+        """What E_ood stays below (R,)."""
+        limit: FloatArray = np.exp(self.target.min(axis=1)) * (1 - _SMALLEST)
+        return limit
+
+    def _below_losses(self, floor: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """``floor`` (R,) kept below the losses, and the losses' excess over it (R, n)."""
+        loss, floor = np.exp(self.target), np.minimum(floor, self._limit)
+        smallest = _SMALLEST * loss.max(axis=1, keepdims=True)
+        return floor, np.maximum(loss - floor[:, None], smallest)
+
+    def _starting_points(self, kappas: tuple[float, ...], floor: FloatArray) -> FloatArray:
+        """Free starting points (R, S, 3) with these kappas and E_ood (R,)."""
+        floor, excess = self._below_losses(floor)
+        mean = np.average(np.log(excess), axis=1, weights=np.maximum(self.weights, 1e-12))
+        places = np.broadcast_arrays(mean[:, None], np.array(kappas), floor[:, None])
+        return np.stack(places, axis=-1)
+
+    def _regressed(self, floor: FloatArray) -> FloatArray:
+        """Free parameters (R, 3) by regression of log(L_ood - E_ood), with E_ood ``floor`` (R,)."""
+        floor, excess = self._below_losses(floor)
+        share = excess / np.exp(self.target)
+        weights = self.weights * share**2 + 1e-12  # errors are even in log L_ood
+        x, y = (
+            v - np.average(v, axis=1, weights=weights)[:, None]
+            for v in (self.log_excess, np.log(excess))
+        )
+        slope = (weights * x * y).sum(axis=1) / np.maximum((weights * x * x).sum(axis=1), 1e-300)
+        kappa = np.clip(slope, *EXPONENT)
+        level = np.average(
+            np.log(excess) - kappa[:, None] * self.log_excess, axis=1, weights=weights
+        )
+        return np.stack([level, kappa, floor], axis=-1)
+
+    def _best_regression(self, delta: float, hold: bool) -> FloatArray:
+        """Each set's best of several regressions, one for each E_ood it may have (R, 1, 3)."""
+        floors = [self.floor[:, 0]] + [share * self._limit for share in _FLOOR_STARTS if not hold]
+        places = [self._regressed(floor) for floor in floors]
+        every = np.arange(len(self.target))
+        objective = [
+            (huber(self.model(free, every)[0] - self.target, delta) * self.weights).sum(axis=1)
+            for free in places
+        ]
+        best: FloatArray = np.stack(places)[np.argmin(objective, axis=0), every][:, None]
+        return best
+
+    def _from(
+        self, start: FloatArray, delta: float, hold: bool, iterations: int = REFIT_STEPS
+    ) -> Solution:
+        """Best solution of each set from its starts (R, S, 3)."""
+        sets, starts, _ = start.shape
+        highest, limit = np.exp(self.target.max(axis=1)), self._limit
+        floor = np.minimum(self.floor[:, 0], limit)
+        low, high = (np.full(sets, v) for v in EXPONENT)
+        least, most = (floor, floor) if hold else (np.zeros(sets), limit)
+        lower = np.stack([np.log(_SMALLEST * highest), low, least], axis=-1)
+        upper = np.stack([np.log(1e3 * highest), high, most], axis=-1)
+        lower, upper, target, weights = (
+            np.repeat(part, starts, axis=0) for part in (lower, upper, self.target, self.weights)
+        )
+        return minimise(
+            lambda free, rows: self.model(free, rows // starts),
+            start.reshape(-1, 3), target, lower, upper, delta=delta, weights=weights,
+            tolerance=REFIT, decrement=DEVIANCE / self.target.shape[1], iterations=iterations,
+        ).best_of(starts)  # fmt: skip

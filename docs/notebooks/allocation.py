@@ -16,9 +16,11 @@
 import os
 
 from analysis import allocate, fit_law, law_rows, load
-from analysis.compute.allocation import AllocationError, compare_approaches, compute_model
+from analysis.compute.approaches import compare_approaches
+from analysis.compute.cost import compute_model
 from analysis.compute.envelope import envelope
 from analysis.compute.isoflop import isoflop
+from analysis.compute.rows import AllocationError
 
 frame = load(os.environ.get("STUDY", "results/ecg-scaling-virtual"))
 frame = frame[(frame["family"] == "resnet") & (frame["stage"] == "pretrain")]

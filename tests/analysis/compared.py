@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.compare.command import main
+from analysis.compare.__main__ import main
 from scaling.records.schema import EVALUATIONS, TRIALS, names
 
 FOLDS, PER_FOLD, TASK = 3, 60, "ptbxl:superclass"

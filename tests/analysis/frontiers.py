@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from analysis.compute.allocation import ComputeModel
+from analysis.compute.cost import ComputeModel
 from analysis.fit.result import Fit
 from analysis.laws import FloatArray, get
 from analysis.text.numbers import Interval

@@ -10,13 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.compute.allocation import (
-    Allocation,
-    AllocationError,
-    ComputeModel,
-    allocate,
-    compute_model,
-)
+from analysis.compute.allocation import Allocation, allocate
+from analysis.compute.cost import ComputeModel, compute_model
+from analysis.compute.rows import AllocationError
 from analysis.fit.fit import fit_law
 from analysis.fit.result import Fit
 from analysis.fit.text import estimates

@@ -15,14 +15,13 @@ import pandas as pd
 import pytest
 
 from analysis import compare_models
-from analysis.compare.command import as_text, main
-from analysis.compare.paired import Scores, scores
-from analysis.studies.load import ResultsError, load
+from analysis.compare.__main__ import main
+from analysis.compare.comparison import Scores, scores
+from analysis.compare.study import as_text
+from analysis.studies.load import ResultsError
 from analysis.studies.predictions import Predictions, read_test
-from analysis.transfer.gap import gap_cells
 from scaling.records.patients import Estimate, Resamples, macro_auroc
 from tests.analysis.compared import PER_FOLD, TASK, made, run
-from tests.analysis.worlds import HOLDS, write_world
 
 
 def predictions(quality: float = 1.0) -> Predictions:
@@ -330,12 +329,3 @@ def test_pickles_are_never_read(tmp_path: Path) -> None:
     np.savez(tmp_path / "e.npz", **arrays)
     with pytest.raises(ResultsError, match=r"e.npz: cannot be read \(Object arrays"):
         read_test(tmp_path / "e.npz", 1)
-
-
-def test_the_gap_is_validation_less_train(tmp_path: Path) -> None:
-    frame = load(write_world(tmp_path / "w", {("resnet", "sl"): HOLDS["resnet", "sl"]}, ()))
-    cells = gap_cells(frame)
-    assert len(cells) == 25 and (cells["runs"] == 1).all()
-    np.testing.assert_allclose(cells["gap"], 0.0001 * 8192 / cells["D"].astype(float), rtol=1e-9)
-    np.testing.assert_allclose(cells["relative"], cells["gap"] / cells["train"], rtol=1e-12)
-    assert gap_cells(frame[frame["split"] != "train"]).empty

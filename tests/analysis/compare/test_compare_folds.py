@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.compare.command import main
+from analysis.compare.__main__ import main
 from tests.analysis.compared import TASK, made, run
 
 

@@ -13,11 +13,8 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 from analysis import fit_law
-from analysis.compute.allocation import (
-    Allocation,
-    allocate,
-    compute_model,
-)
+from analysis.compute.allocation import Allocation, allocate
+from analysis.compute.cost import compute_model
 from analysis.compute.surface import Surface, exponents_of
 from analysis.figures.base import png
 from analysis.text.numbers import number

@@ -10,12 +10,9 @@ import pandas as pd
 import pytest
 
 from analysis import fit_law
-from analysis.compute.allocation import (
-    AllocationError,
-    ComputeModel,
-    allocate,
-    compute_model,
-)
+from analysis.compute.allocation import allocate
+from analysis.compute.cost import ComputeModel, compute_model
+from analysis.compute.rows import AllocationError
 from analysis.text.numbers import Interval
 from tests.analysis.frontiers import (
     EPOCH,

@@ -9,16 +9,12 @@ import math
 import numpy as np
 import pytest
 
-from analysis.compute.allocation import (
-    Allocation,
-    AllocationError,
-    Approaches,
-    ComputeModel,
-    allocate,
-    compare_approaches,
-)
+from analysis.compute.allocation import Allocation, allocate
+from analysis.compute.approaches import Approaches, compare_approaches
+from analysis.compute.cost import ComputeModel
 from analysis.compute.envelope import Envelope, envelope
 from analysis.compute.isoflop import IsoFlop, isoflop
+from analysis.compute.rows import AllocationError
 from analysis.figures.base import png
 from tests.analysis.frontiers import EPOCH, curves, fitted, isoflop_runs
 
@@ -96,7 +92,7 @@ def test_an_unsound_surface_is_refused_and_clean_curves_are_believed(
 def test_few_budgets_are_a_caution_but_no_bias(two: IsoFlop) -> None:
     few = dataclasses.replace(two, warnings=("4 budgets: fewer than 5",))
     found = compare_approaches(isoflop=few, surface=NO_SURFACE)
-    assert found.believe == 2 and found.claims[1].cautions == few.warnings
+    assert found.believe == 2 and found.exponents[1].cautions == few.warnings
 
 
 def test_the_envelope_is_never_believed_alone(one: Envelope) -> None:
@@ -111,12 +107,12 @@ def test_every_refusal_has_its_reason() -> None:
         surface=NO_SURFACE,
     )  # fmt: skip
     assert found.believe is None and found.why == "no approach is usable"
-    assert [c.refused for c in found.claims] == [
+    assert [c.refused for c in found.exponents] == [
         "2 sizes, at least 3 are needed", refused.reason, str(NO_SURFACE),
     ]  # fmt: skip
     assert found.table["a"].isna().all() and not found.agree
-    assert all(c.refused in found.summary() for c in found.claims)
-    assert {c.refused for c in compare_approaches().claims} == {"not asked for"}
+    assert all(c.refused in found.summary() for c in found.exponents)
+    assert {c.refused for c in compare_approaches().exponents} == {"not asked for"}
 
 
 def test_a_surface_alone_is_believed_unchecked(three: Allocation) -> None:

@@ -1,4 +1,4 @@
-"""Envelopes of training curves and Pareto fronts."""
+"""Envelopes of training curves."""
 
 from __future__ import annotations
 
@@ -8,40 +8,14 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from analysis.compute.envelope import at_budgets, envelope, pareto
+from analysis.compute.envelope import at_budgets, envelope
 from analysis.compute.isoflop import isoflop
 from analysis.compute.rows import AllocationError
 from analysis.figures.base import png
 from tests.analysis.frontiers import EPOCH, curves, loss_of, optimal_size
 
 EXPONENT = EPOCH[4] / (EPOCH[2] + EPOCH[4])
-
-
-@given(
-    st.lists(st.tuples(*[st.integers(0, 4)] * 3), min_size=1, max_size=30),
-    st.integers(1, 3),
-)
-def test_pareto_keeps_what_nothing_dominates(rows: list[tuple[int, ...]], count: int) -> None:
-    values = np.array(rows, dtype=float)[:, :count]
-    names = ["C", "loss", "bytes"][:count]
-    found = pareto(pd.DataFrame(values, columns=names), names)
-    for kept, row in zip(found, values, strict=True):
-        beaten = ((values <= row).all(axis=1) & (values < row).any(axis=1)).any()
-        assert kept == (not beaten)
-
-
-def test_pareto_needs_columns_that_compare() -> None:
-    rows = {"C": [1.0, 2.0], "loss": [1.0, math.nan]}
-    with pytest.raises(ValueError, match="loss holds NaN"):
-        pareto(rows, ("C", "loss"))
-    with pytest.raises(ValueError, match="missing column bytes"):
-        pareto(rows, ("C", "bytes"))
-    with pytest.raises(ValueError, match="no columns"):
-        pareto(rows, ())
-    assert pareto({"C": [1.0, math.inf], "loss": [2.0, 1.0]}, ("C", "loss")).all()
 
 
 def test_the_exponent_of_a_known_surface_is_recovered_within_a_step() -> None:

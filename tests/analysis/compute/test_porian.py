@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.compute.budgets import Optimum
-from analysis.compute.isoflop_result import IsoFlop
+from analysis.compute.isoflop import IsoFlop
+from analysis.compute.optima import Optimum
 from analysis.compute.porian import akima_optimum, porian
 from analysis.fit.loglog import fit_line
 from tests.analysis.frontiers import EPOCH, isoflop_runs

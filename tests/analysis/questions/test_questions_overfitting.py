@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.compute.allocation import compute_model
+from analysis.compute.cost import compute_model
 from analysis.published import s1
 from analysis.questions import allocation_split, collapse, data_needed, extent
 from tests.analysis.asked import GRID, HOME, made

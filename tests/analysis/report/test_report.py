@@ -126,7 +126,7 @@ def test_no_reason_stands_in_a_narrow_cell_or_twice(tmp_path: Path) -> None:
     text = (tmp_path / "report.html").read_text()
     section = text[text.index("<h3>Compute</h3>") : text.index("Models chosen on validation")]
     cells = re.findall(r"<td.*?</td>", section)
-    refused = [c.refused for c in compute.approaches.claims if c.refused]
+    refused = [c.refused for c in compute.approaches.exponents if c.refused]
     assert len(refused) == 3
     for reason in refused:
         shown = str(escape(reason[1:]))

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis.compute.allocation import ComputeModel, allocate, compare_approaches
+from analysis.compute.allocation import allocate
+from analysis.compute.approaches import compare_approaches
+from analysis.compute.cost import ComputeModel
 from analysis.report.content import Content, study_content
 from analysis.report.page import write_report
 from analysis.report.transfer import transfer_picture
@@ -50,7 +52,7 @@ def test_compute_that_does_not_depend_on_data_is_refused(content: Content) -> No
     assert compute is not None
     assert compute.allocation is None
     assert "C " in compute.reasons["allocation"]
-    surface = compute.approaches.claims[2]
+    surface = compute.approaches.exponents[2]
     assert surface.refused == compute.reasons["allocation"]
 
 

@@ -1,4 +1,4 @@
-"""``python -m analysis.compare results/<study>``: the best models, and trained against random.
+"""All comparisons of a study: from the predictions it kept, or as they were published.
 
 For each task and protocol with predictions: the best model of each family and paradigm, chosen
 on validation, and each configuration's frozen features against the mean of randomly initialised
@@ -9,46 +9,35 @@ it is read.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import statistics
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
+
+from analysis.compare.comparison import (
+    BestModel,
+    ResampleOptions,
+    TwinComparison,
+    against_twins,
+    best_on_validation,
+)
+from analysis.compare.evaluations import (
+    CONFIGURATION,
+    MissingResultError,
+    evaluations_on_test,
+    folds_of,
+)
+from analysis.studies.load import study as load_study
 from scaling.records.layout import COMPARISON, live_store
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from analysis.compare.comparison import Chosen, Options, Pair
+from scaling.records.tables import ResultsError
 
 SCHEMA = 1
 _KEYS = ("study", "resamples", "seed", "chosen", "pairs", "notes")
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    found = argparse.ArgumentParser(
-        prog="python -m analysis.compare",
-        description="Compare models on the same test patients, from the predictions they kept.",
-    )
-    found.add_argument(
-        "folder",
-        type=Path,
-        help="results folder with predictions in its live store (.runs), or with a published "
-        f"{COMPARISON}",
-    )
-    found.add_argument("--task", help="only this task, such as ptbxl:superclass (without a fold)")
-    found.add_argument("--protocol", help="only this protocol, such as linear-probe")
-    found.add_argument("--bootstrap", type=int, metavar="N", help="resamples (default: 2000)")
-    found.add_argument("--seed", type=int, help="of the resamples (default: 0)")
-    found.add_argument("--json", action="store_true", help="print all numbers as JSON")
-    found.add_argument("--out", type=Path, help="write the JSON to this file as well")
-    return found
 
 
 def compare_models(
@@ -70,39 +59,35 @@ def compare_models(
 
     Returns:
         ``study``, ``resamples``, ``seed``, ``chosen`` and ``pairs`` (the fields of
-        ``comparison.Chosen`` and ``comparison.Pair``), ``notes`` on what was left out, and
-        ``published``: the file they were read from, None where they were computed from
+        ``comparison.BestModel`` and ``comparison.TwinComparison``), ``notes`` on what was left
+        out, and ``published``: the file they were read from, None where they were computed from
         predictions.
 
     Raises:
         ResultsError: the folder cannot be read, it holds neither predictions nor a published
             comparison, they do not fit, or a published one has other resamples than asked for.
     """
-    from analysis.compare.comparison import Options, best
-    from analysis.studies.load import study as read
-    from scaling.records.tables import ResultsError
-
     folder = Path(folder)
-    found, store = read(folder), live_store(folder).predictions
+    study, store = load_study(folder), live_store(folder).predictions
     if not any(store.glob("*.npz")) and (folder / COMPARISON).exists():
-        return _published(folder / COMPARISON, found.name, task, protocol, resamples, seed)
-    options = Options(**_given(resamples=resamples, seed=seed))
-    chosen: list[Chosen] = []
-    pairs: list[Pair] = []
+        return _published(folder / COMPARISON, study.name, task, protocol, resamples, seed)
+    options = ResampleOptions(**_given(resamples=resamples, seed=seed))
+    best: list[BestModel] = []
+    pairs: list[TwinComparison] = []
     notes: list[str] = []
-    for part, folds in _comparable(found.frame, store, task, protocol, notes):
+    for part, folds in _comparable(study.frame, store, task, protocol, notes):
         for _, kind in part[part["paradigm"] != "random"].groupby(["family", "paradigm"]):
             with _skipping(notes):
-                chosen.append(best(kind, folds, store, options))
+                best.append(best_on_validation(kind, folds, store, options))
         pairs += _pairs(part, folds, store, options, notes)
-    if not chosen and not pairs:
+    if not best and not pairs:
         raise ResultsError("; ".join(notes) or f"{store}: nothing to compare")
     return {
         "schema": SCHEMA,
-        "study": found.name,
+        "study": study.name,
         "resamples": options.resamples,
         "seed": options.seed,
-        "chosen": [dataclasses.asdict(c) for c in chosen],
+        "chosen": [dataclasses.asdict(b) for b in best],
         "pairs": [dataclasses.asdict(p) for p in pairs],
         "notes": notes,
         "published": None,
@@ -122,10 +107,7 @@ def _comparable(
     Raises:
         ResultsError: there are none.
     """
-    from analysis.compare.evaluations import evaluations, folds_of
-    from scaling.records.tables import ResultsError
-
-    rows = evaluations(frame)
+    rows = evaluations_on_test(frame)
     kept = {path.stem for path in store.glob("*.npz")}
     there = rows[rows["evaluation"].isin(kept)][["task", "protocol"]].drop_duplicates()
     for column, wanted in (("task", task), ("protocol", protocol)):
@@ -136,12 +118,12 @@ def _comparable(
             f"{store}: no predictions{f' of {asked}' if asked else ''}: "
             "run the study with `predictions: true` in its stage"
         )
-    found = []
+    comparable = []
     for name, way in there.sort_values(["task", "protocol"]).itertuples(index=False):
         part = rows[(rows["task"] == name) & (rows["protocol"] == way)]
         with _skipping(notes):
-            found.append((part, folds_of(part, str(name))))
-    return found
+            comparable.append((part, folds_of(part, str(name))))
+    return comparable
 
 
 def _published(
@@ -158,43 +140,41 @@ def _published(
         ResultsError: it cannot be read, is of another study, or holds no such task, protocol or
             resamples.
     """
-    from scaling.records.tables import ResultsError
-
     try:
-        found = json.loads(path.read_bytes())
+        numbers = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise ResultsError(f"{path}: cannot be read ({error})") from None
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+    if not isinstance(numbers, dict) or numbers.get("schema") != SCHEMA:
         raise ResultsError(f"{path}: not a comparison of schema {SCHEMA}, which this version reads")
-    if missing := [key for key in _KEYS if key not in found]:
+    if missing := [key for key in _KEYS if key not in numbers]:
         raise ResultsError(f"{path}: no key {', '.join(missing)}")
-    if found["study"] != study:
-        raise ResultsError(f"{path}: compares {found['study']!r}, but study.json is {study!r}")
+    if numbers["study"] != study:
+        raise ResultsError(f"{path}: compares {numbers['study']!r}, but study.json is {study!r}")
     for name, asked in _given(resamples=resamples, seed=seed).items():
-        if asked != found[name]:
+        if asked != numbers[name]:
             raise ResultsError(
-                f"{path}: published with {name} {found[name]}, not {asked}: other resamples need "
+                f"{path}: published with {name} {numbers[name]}, not {asked}: other resamples need "
                 "the predictions, which are not published: run the study, or do not ask for them"
             )
-    found["published"] = str(path)
+    numbers["published"] = str(path)
     try:
         for key, value in (("task", task), ("protocol", protocol)):
-            found["chosen"] = [c for c in found["chosen"] if value in (None, c["kind"][key])]
-            found["pairs"] = [p for p in found["pairs"] if value in (None, p["configuration"][key])]
-        as_text(found)
+            numbers["chosen"] = [c for c in numbers["chosen"] if value in (None, c["kind"][key])]
+            numbers["pairs"] = [
+                p for p in numbers["pairs"] if value in (None, p["configuration"][key])
+            ]
+        as_text(numbers)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ResultsError(f"{path}: broken ({error!r})") from None
-    if not found["chosen"] and not found["pairs"]:
+    if not numbers["chosen"] and not numbers["pairs"]:
         of = "/".join(filter(None, (task, protocol)))
         raise ResultsError(f"{path}: no comparison{f' of {of}' if of else ''}")
-    return found
+    return numbers
 
 
 @contextmanager
 def _skipping(notes: list[str]) -> Iterator[None]:
     """Leave out, with a note, what lacks a result."""
-    from analysis.compare.evaluations import MissingResultError
-
     try:
         yield
     except MissingResultError as error:
@@ -205,22 +185,19 @@ def _pairs(
     part: pd.DataFrame,
     folds: tuple[int, ...],
     store: Path,
-    options: Options,
+    options: ResampleOptions,
     notes: list[str],
-) -> list[Pair]:
+) -> list[TwinComparison]:
     """Every configuration that has random twins."""
-    from analysis.compare.comparison import against_twins
-    from analysis.compare.evaluations import CONFIGURATION
-
-    found: list[Pair] = []
+    comparisons: list[TwinComparison] = []
     trained = part[part["paradigm"] != "random"]
     for _, rows in trained.groupby(list(CONFIGURATION), dropna=False, sort=True):
         same = (part["family"] == rows["family"].iloc[0]) & (part["size"] == rows["size"].iloc[0])
         twins = part[same & (part["paradigm"] == "random")]
         if len(twins):
             with _skipping(notes):
-                found.append(against_twins(rows, twins, folds, store, options))
-    return found
+                comparisons.append(against_twins(rows, twins, folds, store, options))
+    return comparisons
 
 
 def as_text(numbers: dict[str, Any]) -> str:
@@ -276,29 +253,3 @@ def _each(runs: dict[str, float]) -> str:
 def _estimate(value: dict[str, float], *, sign: bool = False) -> str:
     form = "+.4f" if sign else ".4f"
     return f"{value['value']:{form}} [{value['low']:{form}}, {value['high']:{form}}]"
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; returns 0, or 2 for a folder that cannot be compared."""
-    options = parser().parse_args(arguments)
-    if options.bootstrap is not None and options.bootstrap < 1:
-        parser().error("--bootstrap must be at least 1")
-    from analysis.text.output import show
-    from scaling.records.tables import ResultsError
-
-    try:
-        numbers = compare_models(
-            options.folder, task=options.task, protocol=options.protocol,
-            resamples=options.bootstrap, seed=options.seed,
-        )  # fmt: skip
-        text = json.dumps(numbers, indent=1)
-        if options.out:
-            options.out.write_text(text + "\n", encoding="utf-8")
-    except ResultsError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)  # noqa: T201
-        return 2
-    show(text if options.json else as_text(numbers))
-    return 0

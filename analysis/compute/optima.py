@@ -1,27 +1,34 @@
-"""Runs of one compute budget: which belong together, and where their loss is smallest.
+"""The optimum of one compute budget, and the power laws of C through several.
 
 The size of the smallest loss is read from a curve through all the runs of the budget, never
-from the best run alone (Hoffmann et al. 2022, Approach 2).
+from the best run alone (Hoffmann et al. 2022, Approach 2). A line through the optima in logs is
+N*(C) = k C^a, or D*(C) = k' C^b.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from abc import ABC
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
+from analysis.compute.rows import AllocationError, times_outside
 from analysis.fit.intervals import t_quantile
+from analysis.fit.loglog import UNKNOWN, LogLine, fit_line
 from analysis.laws import FloatArray
-from analysis.text.numbers import Interval, count
+from analysis.text.card import Estimate, Shown
+from analysis.text.numbers import Interval, count, number
 
 CURVE_POINTS = 60
-LEAST = {2: 3, 3: 5}  # runs that a curve of a degree needs; published designs have three and more
+NO_RECORDS = "no column D: D*(C) is not estimated"
+LEAST_RUNS = {2: 3, 3: 5}  # of a curve by its degree; published designs have three and more
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class RefusedBudget:
     """A budget whose optimum the runs do not show.
 
     Attributes:
@@ -71,35 +78,7 @@ class Optimum:
     curve: FloatArray
 
 
-def budget_of(C: FloatArray, tolerance: float) -> FloatArray:
-    """The budget of each run (n,): the geometric mean of the C that belong together.
-
-    Sorted C belong together while neighbours differ by less than ``tolerance``.
-
-    Raises:
-        ValueError: neighbours chain into a budget that spreads over four times the tolerance.
-    """
-    order = np.argsort(C, kind="stable")
-    log_c = np.log(C[order])
-    label = np.concatenate([[0], np.cumsum(np.diff(log_c) > math.log1p(tolerance))])
-    mean = np.bincount(label, log_c) / np.bincount(label)
-    first = np.searchsorted(label, np.arange(len(mean)))
-    span = np.append(log_c[first[1:] - 1], log_c[-1]) - log_c[first]
-    if (span > 4 * math.log1p(tolerance)).any():
-        worst = int(span.argmax())
-        raise ValueError(
-            f"C does not fall into budgets: the runs about C = {math.exp(mean[worst]):.3g} spread "
-            f"over {math.expm1(span[worst]):.0%}; name the budgets (budget=), cut training curves "
-            "at common budgets (analysis.compute.envelope.at_budgets), or fit the surface "
-            "(analysis.compute.allocation)"
-        )
-    exact = np.where(span == 0, C[order][first], np.exp(mean))
-    found = np.empty_like(C)
-    found[order] = exact[label]
-    return found
-
-
-def bracket_problem(x: float, ends: tuple[float, float], axis: str) -> str:
+def not_bracketed(x: float, ends: tuple[float, float], axis: str) -> str:
     """Why a minimum at ``x`` is not believed; empty when it lies between the runs."""
     if ends[0] < x < ends[1]:
         return ""
@@ -131,11 +110,12 @@ def polynomial_optimum(
     Returns:
         The optimum, or why there is none.
     """
-    log_x, needed = np.log(x), LEAST[degree]
+    log_x, needed = np.log(x), LEAST_RUNS[degree]
     if len(x) < needed:
         return f"{len(x)} runs, at least {needed} are needed for a curve of degree {degree}"
     if (sizes := len(np.unique(np.round(log_x, 9)))) <= degree:
         return f"{sizes} distinct {axis}, at least {degree + 1} are needed"
+    # log x from -1 to 1, in which the powers of a polynomial are far from collinear
     centre = float(log_x.max() + log_x.min()) / 2
     half = float(log_x.max() - log_x.min()) / 2
     u = (log_x - centre) / half
@@ -147,27 +127,27 @@ def polynomial_optimum(
     at = float(_vertex(coefficients))
     fitted = basis @ coefficients
     residual = (loss - fitted) / np.sqrt(np.maximum(1 - (q**2).sum(axis=1), 1 / len(x)))
-    if len(x) == degree + 1:
+    if len(x) == degree + 1:  # the curve passes through all runs: what is left is rounding
         residual = np.zeros_like(loss)
     drawn = np.linalg.solve(r, q.T @ (fitted + factors * residual).T).T
     ends = (float(x.min()), float(x.max()))
-    if problem := bracket_problem(math.exp(centre + half * at), ends, axis):
-        return problem
+    if reason := not_bracketed(math.exp(centre + half * at), ends, axis):
+        return reason
     dof = len(x) - degree - 1
     inverse = np.linalg.inv(r)
     low, high = -math.inf, math.inf
     if dof:
         noise = float(((loss - fitted) ** 2).sum()) / dof
-        low, high = _flat(coefficients, noise * inverse @ inverse.T, at, dof)
-    own = math.exp(centre + half * at)
+        low, high = _fieller(coefficients, noise * inverse @ inverse.T, at, dof)
+    optimum = math.exp(centre + half * at)
     interval = Interval(low=_exp(centre + half * low), high=_exp(centre + half * high))
-    interval = interval.holding(own)
+    interval = interval.holding(optimum)
     grid = np.linspace(-1, 1, CURVE_POINTS)
     draws = _vertex(drawn)
     # a resample whose minimum lies outside the runs is refused, as the runs would be
     draws = np.where(np.abs(draws) < 1, draws, math.nan)
     return Optimum(
-        x=own, low=interval.low, high=interval.high,
+        x=optimum, low=interval.low, high=interval.high,
         loss=float(np.polyval(coefficients[::-1], at)),
         curvature=float(_curvature(coefficients)) / half**2,
         off_centre=at, width=ends[1] / ends[0], weight=1.0,
@@ -179,12 +159,13 @@ def polynomial_optimum(
 def _discriminant(c: FloatArray) -> FloatArray:
     """Square of the second derivative at the stationary points of polynomials (..., 3 or 4)."""
     cubic = c[..., 3] if c.shape[-1] > 3 else np.zeros_like(c[..., 0])
-    found: FloatArray = 4 * c[..., 2] ** 2 - 12 * cubic * c[..., 1]
-    return found
+    square: FloatArray = 4 * c[..., 2] ** 2 - 12 * cubic * c[..., 1]
+    return square
 
 
 def _curvature(c: FloatArray) -> FloatArray:
     """Second derivative at the minimum of polynomials (..., 3 or 4); not positive for none."""
+    # of a cubic's two stationary points the minimum is where the second derivative is positive
     root = np.sqrt(np.maximum(_discriminant(c), 0.0))
     return root if c.shape[-1] > 3 else 2 * c[..., 2]
 
@@ -192,13 +173,14 @@ def _curvature(c: FloatArray) -> FloatArray:
 def _vertex(c: FloatArray) -> FloatArray:
     """Minimum of polynomials (..., 3 or 4); NaN where there is none."""
     curvature = _curvature(c)
+    # the root of the slope without cancellation, which also holds where the cubic term vanishes
     bottom = 2 * c[..., 2] + curvature if c.shape[-1] > 3 else 2 * curvature
     top = np.where((curvature > 0) & (np.abs(bottom) > 1e-300), -2 * c[..., 1], np.nan)
-    found: FloatArray = top / np.where(np.isnan(top), 1.0, bottom)
-    return found
+    vertex: FloatArray = top / np.where(np.isnan(top), 1.0, bottom)
+    return vertex
 
 
-def _flat(coefficients: FloatArray, variance: FloatArray, at: float, dof: int) -> list[float]:
+def _fieller(coefficients: FloatArray, variance: FloatArray, at: float, dof: int) -> list[float]:
     """Ends of the stretch about ``at`` where the slope of the curve may be 0 (Fieller 1954).
 
     The slope p'(u) is a sum of the coefficients, so |p'(u)| <= t se(p'(u)) is a polynomial
@@ -233,6 +215,120 @@ def _exp(value: float) -> float:
         return float(np.exp(value))
 
 
-def distinct(values: npt.ArrayLike) -> int:
-    """How many distinct values there are, to nine digits of the logarithm."""
-    return len(np.unique(np.round(np.log(np.asarray(values, dtype=np.float64)), 9)))
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetOptima:
+    """A budget and what its runs say: an optimum, or why there is none; None for no column."""
+
+    C: float
+    runs: int
+    N: Optimum | str
+    D: Optimum | str | None
+
+
+OptimaByBudget = list[tuple[BudgetOptima, Optimum]]
+
+
+def line_through(optima: OptimaByBudget, weighted: bool = False) -> LogLine:
+    """The line through two or more optima in logs, weighted by their ``weight`` or not."""
+    of_budgets = [o for _, o in optima]
+    dof = sum(o.dof for o in of_budgets)
+    return fit_line(
+        np.array([b.C for b, _ in optima]),
+        np.array([o.x for o in of_budgets]),
+        weights=np.array([o.weight for o in of_budgets]) if weighted else None,
+        draws=np.stack([o.draws for o in of_budgets], axis=1) if dof else None,
+        dof=max(dof, 1),
+    )
+
+
+class AllocationLines(Shown, ABC):
+    """Power laws N*(C) = k C^a and D*(C) = k' C^b of Approaches 1 and 2; either may be missing.
+
+    Attributes:
+        N_line: N*(C), or None (see ``reason``).
+        D_line: D*(C), or None.
+        reason: why there is no N*(C); empty when there is one.
+        warnings: what a reader must know first.
+    """
+
+    __slots__ = ()
+    N_line: LogLine | None
+    D_line: LogLine | None
+    reason: str
+    warnings: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is a power law N*(C)."""
+        return self.N_line is not None
+
+    @property
+    def a(self) -> float:
+        """Exponent of N*(C); NaN when ``reason`` says why there is none."""
+        return self.N_line.exponent if self.N_line else math.nan
+
+    @property
+    def a_interval(self) -> Interval:
+        """95 % interval of ``a``."""
+        return self.N_line.interval if self.N_line else UNKNOWN
+
+    @property
+    def b(self) -> float:
+        """Exponent of D*(C); NaN when ``reason`` or ``warnings`` say why there is none."""
+        return self.D_line.exponent if self.D_line else math.nan
+
+    @property
+    def b_interval(self) -> Interval:
+        """95 % interval of ``b``."""
+        return self.D_line.interval if self.D_line else UNKNOWN
+
+    def predict(self, C: npt.ArrayLike) -> pd.DataFrame:
+        """Compute-optimal N and D.
+
+        Args:
+            C: compute, FLOPs, scalar or (m,).
+
+        Returns:
+            One row per C: ``C``, ``N``, ``N_low``, ``N_high``, ``D``, ``D_low``, ``D_high`` (95 %
+            intervals of the lines; no D where there is no such line), ``beyond`` (how many times
+            C lies outside the budgets used; 1 within).
+
+        Raises:
+            AllocationError: there is no power law (see ``reason``).
+            ValueError: a C that is not positive and finite.
+        """
+        if self.N_line is None:
+            raise AllocationError(self.reason)
+        frame = pd.DataFrame({"C": np.atleast_1d(np.asarray(C, dtype=np.float64))})
+        for axis, line in (("N", self.N_line), ("D", self.D_line)):
+            if line is not None:
+                frame[axis], frame[f"{axis}_low"], frame[f"{axis}_high"] = line.predict(frame["C"])
+        return frame.assign(beyond=times_outside(frame["C"], self.N_line.ends))
+
+    def estimates(self) -> tuple[Estimate, ...]:
+        """The exponents there are, with their coefficients."""
+        lines = (("a", "N* ~ C^a", self.N_line), ("b", "D* ~ C^b", self.D_line))
+        return tuple(
+            Estimate(
+                name=name,
+                value=line.exponent,
+                interval=line.interval,
+                meaning=f"{meaning}, coefficient {number(line.coefficient, 4)}",
+            )
+            for name, meaning, line in lines
+            if line is not None
+        )
+
+    def numbers(self) -> dict[str, object]:
+        """Exponents, coefficients, reason and warnings."""
+        return {
+            "a": self.a, "a_interval": self.a_interval,
+            "N_coefficient": self.N_line.coefficient if self.N_line else None,
+            "b": self.b, "b_interval": self.b_interval,
+            "D_coefficient": self.D_line.coefficient if self.D_line else None,
+            "reason": self.reason, "warnings": self.warnings,
+        }  # fmt: skip
+
+    def reason_and_warnings(self) -> tuple[str, ...]:
+        """The reason, if any, before the warnings."""
+        return (*((self.reason,) if self.reason else ()), *self.warnings)

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.compute.allocation import AllocationError, ComputeModel, compute_model
-from analysis.compute.rows import spread_at_fixed_size
-from tests.analysis.frontiers import isoflop_runs, ladder
+from analysis.compute.cost import ComputeModel, compute_model
+from analysis.compute.rows import AllocationError
+from tests.analysis.frontiers import ladder
 
 
 def test_exact_costs_give_exact_exponents() -> None:
@@ -94,28 +94,6 @@ def test_costs_that_cannot_be_told_apart_are_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         compute_model(rows)
-
-
-def test_sizes_with_several_d_decide_whether_c_varies() -> None:
-    rows = ladder(r=-1.0)
-    bent = rows["C"] * np.exp(0.5 * np.sin(2 * np.log(rows["N"])))  # of N alone, but not smooth
-    N, C, D = (v.to_numpy() for v in (rows["N"], bent, rows["D"]))
-    spread, varies = spread_at_fixed_size(N, C, D)
-    assert spread < 1e-9 and not varies
-    stopped = C * np.exp(0.05 * np.random.default_rng(0).standard_normal(len(C)))
-    spread, varies = spread_at_fixed_size(N, stopped, D)
-    assert varies and spread == pytest.approx(0.05, rel=0.4)
-
-
-def test_a_grid_whose_every_size_is_new_varies() -> None:
-    runs = isoflop_runs()
-    N, C = runs["N"].to_numpy(), runs["C"].to_numpy()
-    assert runs["N"].nunique() == len(runs)
-    assert spread_at_fixed_size(N, C, runs["D"].to_numpy())[1]
-    assert not spread_at_fixed_size(N, N**1.1, None)[1]
-    doubled = np.repeat(N, 2)  # seeds of a size share N, D and C
-    assert spread_at_fixed_size(doubled, np.repeat(C, 2), np.repeat(runs["D"].to_numpy(), 2))[1]
-    assert spread_at_fixed_size(N[:2], C[:2]) == (0.0, False)
 
 
 def test_the_standard_convention_is_exact() -> None:
