@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from scaling.corpora.format.corpus import Corpus
 from scaling.corpora.prepare.prepare import prepare
-from scaling.corpora.signals.delineate import delineate
 from scaling.corpora.virtual.cohorts import COHORTS
 from scaling.corpora.virtual.generate import make
 from scaling.data.batches import predict, split_of
@@ -28,6 +27,7 @@ from scaling.models.classifier import Classifier
 from scaling.training.trainer import TorchTrainer
 from scaling.weights.files import load_weights
 from scaling.workspace import Workspace
+from tests.scaling.corpora.delineate import delineate
 from tests.scaling.training.trials import coarse_bayes
 
 CODE = COHORTS["virtual/code"]
