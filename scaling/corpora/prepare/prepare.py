@@ -23,12 +23,8 @@ from scaling.corpora.format.corpus import Corpus
 from scaling.corpora.prepare.chunks import Work, load
 from scaling.corpora.prepare.finish import finish
 from scaling.corpora.prepare.folds import write_fold
-from scaling.corpora.prepare.pool import (
-    WorkerDiedError,
-    available_cores,
-    fill_all,
-    refuse_while_importing,
-)
+from scaling.corpora.prepare.pool import fill_all
+from scaling.corpora.processes import WorkerDiedError, available_cores, refuse_while_importing
 from scaling.corpora.registry import open_resolved
 from scaling.corpora.signals.presets import preset
 from scaling.corpora.sources.read.base import Chunk, Source

@@ -92,11 +92,12 @@ class VirtualSource:
 
     def bayes_loss(self, workers: int = 1) -> dict[str, Any] | None:
         """Task -> loss, by the cohort's own generative posterior."""
+        from scaling.corpora.virtual.bayes.loss import bayes_loss
         from scaling.corpora.virtual.cohorts import COHORTS
 
-        cohort = COHORTS[self.spec.source]
-        spec = self.spec
-        return cohort.bayes_loss(spec.fs_hz, spec.samples, spec.seed, self.sizes["test"], workers)
+        spec, test = self.spec, self.sizes["test"]
+        cohort = COHORTS[spec.source]
+        return bayes_loss(cohort, spec.fs_hz, spec.samples, spec.seed, test, workers)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

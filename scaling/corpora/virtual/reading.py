@@ -21,8 +21,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from scaling.corpora.virtual.findings import FINDINGS
-from scaling.corpora.virtual.population import RHYTHMS
+from scaling.corpora.virtual.population import FINDINGS, RHYTHMS
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.corpora.prepare.pool import one_thread
+from scaling.corpora.processes import one_thread
 from scaling.corpora.virtual.bayes.posterior import draw_findings, entropy, hidden_entropy
 from scaling.corpora.virtual.bayes.sensitivity import surroundings
-from scaling.corpora.virtual.cohorts.base import Chances, Cohort
+from scaling.corpora.virtual.cohorts.base import Cohort
+from scaling.corpora.virtual.cohorts.chances import Chances, class_chances
 from scaling.corpora.virtual.cohorts.records import BLOCK, as_arrays, labels_of
 from scaling.corpora.virtual.generate import visits
 from scaling.corpora.virtual.population import VISITS, patient_of
@@ -71,9 +72,8 @@ class Sums:
 
 def bayes_loss(
     cohort: Cohort,
-    *,
-    fs_hz: float,
-    samples: int,
+    fs_hz: float = 100,
+    samples: int = 500,
     seed: int = 0,
     test: int = 0,
     workers: int = 1,
@@ -123,7 +123,7 @@ def _entropies(cohort: Cohort, seed: int, duration_s: float) -> dict[str, Sums]:
         stop = min(start + BLOCK, ENTROPY_RECORDS)
         found = visits(cohort, seed, "bayes", start, stop, duration_s)
         arrays = as_arrays(found.findings)
-        for name, chances in cohort.all_chances(arrays, rng, READERS).items():
+        for name, chances in class_chances(cohort, arrays, rng, READERS).items():
             h, weight = known_entropy(chances), chances.belongs
             for first in range(0, stop - start, whole):
                 sums[name].add(h[:, first : first + whole], weight[first : first + whole])
@@ -146,7 +146,7 @@ def _hidden(
     chosen = itertools.islice(first_visits, MOST)
     for around in surroundings(cohort, seed, chosen, fs_hz, samples, names, workers):
         drawn = draw_findings(around, rng, OUTER, INNER)
-        for name, chances in cohort.all_chances(drawn, imagine, READERS).items():
+        for name, chances in class_chances(cohort, drawn, imagine, READERS).items():
             certain = known_entropy(chances)
             sums[name].add(*hidden_entropy(chances.classes, chances.belongs, certain))
         if _precise(sums, known):
@@ -213,7 +213,7 @@ def _on_test_split(
         found = visits(cohort, seed, "test", start, min(start + BLOCK, records), duration_s)
         arrays = as_arrays(found.findings)
         labels, valid = labels_of(cohort, found)
-        for name, chances in cohort.all_chances(arrays, rng, MANY_READERS).items():
+        for name, chances in class_chances(cohort, arrays, rng, MANY_READERS).items():
             lost = surprise(chances, labels[name].T).mean(axis=0)
             losses[name].append(lost[valid[name]])
     return losses

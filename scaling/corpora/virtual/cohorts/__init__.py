@@ -10,8 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scaling.corpora.virtual.cohorts.base import Cohort, Task
-from scaling.corpora.virtual.cohorts.basic import BASIC
-from scaling.corpora.virtual.cohorts.code import CODE
+from scaling.corpora.virtual.cohorts.code import BASIC, CODE
 from scaling.corpora.virtual.cohorts.cpsc2018 import CPSC2018
 from scaling.corpora.virtual.cohorts.csn import CSN
 from scaling.corpora.virtual.cohorts.echonext import ECHONEXT
@@ -31,13 +30,13 @@ def by_name(*cohorts: Cohort) -> dict[str, Cohort]:
     Raises:
         ValueError: two with the same name.
     """
-    found: dict[str, Cohort] = {}
+    cohorts_by_name: dict[str, Cohort] = {}
     for cohort in cohorts:
-        if cohort.name in found:
-            first = found[cohort.name].about
+        if cohort.name in cohorts_by_name:
+            first = cohorts_by_name[cohort.name].about
             raise ValueError(f"{cohort.name} is there twice: {first!r} and {cohort.about!r}")
-        found[cohort.name] = cohort
-    return found
+        cohorts_by_name[cohort.name] = cohort
+    return cohorts_by_name
 
 
 COHORTS = by_name(BASIC, CODE, SHIFTED, CPSC2018, CSN, PTBXL, ECHONEXT, MIMIC, WEARABLE)
