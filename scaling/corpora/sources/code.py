@@ -19,18 +19,21 @@ import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.code_labels import CLASSES, SEXES, code_labels
-from scaling.corpora.sources.read.columns import read_columns, table_digest, whole, years
-from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
-from scaling.corpora.sources.read.listing import present_records
-from scaling.corpora.sources.read.tables import fingerprint, inside
+from scaling.corpora.sources.code_shared import CLASSES, SEXES, code_labels
+from scaling.corpora.sources.read.base import Recording
+from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries, present_records
+from scaling.corpora.sources.read.tables import (
+    existing,
+    fingerprint,
+    inside,
+    read_columns,
+    table_digest,
+    whole,
+    years,
+)
 from scaling.identity import CorpusSpec
-
-if TYPE_CHECKING:
-    from scaling.corpora.sources.read.base import Recording
 
 ANNOTATIONS = "annotations.csv"
 RECORDS = "RECORDS.txt"
@@ -71,8 +74,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
     Raises:
         CorpusError: a missing table or column, a row that makes no sense, or no tracing.
     """
-    if root is None or not root.is_dir():
-        raise CorpusError(f"CODE is not at {root}: no such folder")
+    root = existing(root, "CODE")
     folder = next((root / f for f in FOLDERS if (root / f / RECORDS).is_file()), None)
     if folder is None:
         raise CorpusError(f"{root}: no {RECORDS} here, in wfdb or in ecg-traces")

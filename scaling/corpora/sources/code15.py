@@ -19,12 +19,19 @@ import dataclasses
 import re
 from pathlib import Path, PurePosixPath
 
-from scaling.corpora.errors import CorpusError, shown
-from scaling.corpora.sources.code_labels import CLASSES, code_labels
-from scaling.corpora.sources.code_tracings import TracingsReader, read_exam_ids
-from scaling.corpora.sources.read.columns import flag, read_columns, table_digest, whole, years
+from scaling.corpora.errors import CorpusError, refuse
+from scaling.corpora.sources.code_shared import CLASSES, TracingsReader, code_labels, read_exam_ids
 from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
-from scaling.corpora.sources.read.tables import fingerprint, inside
+from scaling.corpora.sources.read.tables import (
+    existing,
+    fingerprint,
+    flag,
+    inside,
+    read_columns,
+    table_digest,
+    whole,
+    years,
+)
 from scaling.identity import LEADS, CorpusSpec
 
 EXAMS = "exams.csv"
@@ -46,8 +53,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
         CorpusError: missing table, column or parts; a row that makes no sense; a part that is
             damaged, of another shape, or lacks exams that the table says it holds.
     """
-    if root is None or not root.is_dir():
-        raise CorpusError(f"CODE-15 is not at {root}: no such folder")
+    root = existing(root, "CODE-15")
     exams = _read_exams(root / EXAMS)
     parts = sorted(part for part in exams if (root / part).is_file())
     if not parts:
@@ -130,8 +136,7 @@ def _read_exams(path: Path) -> Exams:
             continue
         seen.add(number)
         exams.setdefault(part, {})[number] = entry
-    if problems:
-        raise CorpusError(f"{len(problems)} rows cannot be used:\n{shown(problems)}")
+    refuse(problems)
     return exams
 
 

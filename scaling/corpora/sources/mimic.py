@@ -23,18 +23,21 @@ import dataclasses
 import functools
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.sources.mimic_labels import FOLDS, LabelTables, read_labels
-from scaling.corpora.sources.read.columns import read_columns, table_digest, whole
-from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
-from scaling.corpora.sources.read.listing import present_records
-from scaling.corpora.sources.read.tables import fingerprint, inside
+from scaling.corpora.sources.read.base import Recording, Summary
+from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries, present_records
+from scaling.corpora.sources.read.tables import (
+    existing,
+    fingerprint,
+    inside,
+    read_columns,
+    table_digest,
+    whole,
+)
 from scaling.identity import CorpusSpec
-
-if TYPE_CHECKING:
-    from scaling.corpora.sources.read.base import Recording, Summary
 
 FS_HZ = 500
 RECORD_LIST = "record_list.csv"
@@ -103,8 +106,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> MimicSource:
         CorpusError: a missing table or column, a row that makes no sense, a patient in two
             folds of one table, or no record.
     """
-    if root is None or not root.is_dir():
-        raise CorpusError(f"MIMIC-IV-ECG is not at {root}: no such folder")
+    root = existing(root, "MIMIC-IV-ECG")
     path = root / RECORD_LIST
     labels = read_labels(root)
     problems: list[str] = []

@@ -13,19 +13,23 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.read.amplitude import check_amplitude
-from scaling.corpora.sources.read.columns import read_columns, table_digest, whole, years
-from scaling.corpora.sources.read.hdf5 import open_dataset
-from scaling.corpora.sources.read.listed import Entry, check_entries
-from scaling.corpora.sources.read.remarked import RemarkedSource
-from scaling.corpora.sources.read.tables import file_sizes, fingerprint, inside, patient_number
+from scaling.corpora.sources.read.arrays import open_dataset
+from scaling.corpora.sources.read.base import Recording, check_amplitude
+from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
+from scaling.corpora.sources.read.tables import (
+    existing,
+    file_sizes,
+    fingerprint,
+    inside,
+    patient_number,
+    read_columns,
+    table_digest,
+    whole,
+    years,
+)
 from scaling.identity import LEADS, CorpusSpec
-
-if TYPE_CHECKING:
-    from scaling.corpora.sources.read.base import Recording
 
 METADATA, CODES, RECORDS = "metadata.csv", "code.csv", "records"
 ARCHIVE = "records.tar.gz"
@@ -37,7 +41,7 @@ _SEX = {"M": "male", "F": "female", "": None}
 _NEEDS = f"SPH needs {METADATA}, {CODES} and the folder {RECORDS}"
 
 
-def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
+def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
     """Read the two tables and list the files; no signal is read.
 
     Args:
@@ -48,8 +52,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
         CorpusError: missing folder, table or column; a row or code that makes no sense; no
             record.
     """
-    if root is None or not root.is_dir():
-        raise CorpusError(f"SPH is not at {root}: no such folder")
+    root = existing(root, "SPH")
     primary, modifiers = _read_codes(root / CODES)
     entries = _read_metadata(root / METADATA, list(primary), modifiers)
     sizes = file_sizes(root / RECORDS, root, (".h5",))
@@ -61,7 +64,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
         )
     used = {entry.where[0]: sizes[entry.where[0]] for entry in present}
     unlisted = len(sizes) - len(used)
-    return RemarkedSource(
+    return ListedSource(
         classes={TASK: tuple(primary.values())},
         entries=present,
         read=SphReader(root),
@@ -157,8 +160,6 @@ class SphReader:
             UnusableError: values that no ECG has.
         """
         import numpy as np
-
-        from scaling.corpora.sources.read.base import Recording
 
         name, samples = entry.where
         path = self.root / name

@@ -11,19 +11,14 @@ import dataclasses
 import hashlib
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.described.dataset import read_description, read_entries
-from scaling.corpora.sources.read.columns import table_digest
-from scaling.corpora.sources.read.listed import Entry
-from scaling.corpora.sources.read.remarked import RemarkedSource
-from scaling.corpora.sources.read.tables import fingerprint, inside
+from scaling.corpora.sources.read.base import Recording
+from scaling.corpora.sources.read.described import read_description, read_entries
+from scaling.corpora.sources.read.listed import Entry, ListedSource
+from scaling.corpora.sources.read.tables import fingerprint, inside, table_digest
 from scaling.corpora.sources.read.wfdb16 import LARGEST_GAIN, LEAST_GAIN, read_record
 from scaling.identity import CorpusSpec
-
-if TYPE_CHECKING:
-    from scaling.corpora.sources.read.base import Recording
 
 _FAST = ("16", "16+24")
 _FORMAT = re.compile(r"\d+(?P<several>x\d+)?(:\d+)?(\+\d+)?")
@@ -31,7 +26,7 @@ _GAIN = re.compile(r"[-+]?[\d.]+([eE][-+]?\d+)?(\(-?\d+\))?(/\S+)?")
 _MV = {"mV": 1.0, "uV": 1e-3, "V": 1e3}
 
 
-def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
+def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
     """Read the description, the table and the headers of its records.
 
     Args:
@@ -67,7 +62,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
             "relative to the folder of dataset.json, without .hea"
         )
     tables = [table_digest(description.file), table_digest(description.table)]
-    return RemarkedSource(
+    return ListedSource(
         classes=classes,
         entries=tuple(entries),
         read=FolderReader(folder),
@@ -160,8 +155,6 @@ def _read_other(stem: Path, head: Path) -> Recording:
     """Read a record of any format by the wfdb package, and check its sums."""
     import numpy as np
     import wfdb
-
-    from scaling.corpora.sources.read.base import Recording
 
     try:
         record = wfdb.rdrecord(str(stem), physical=False)

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from scaling.corpora.errors import CorpusError, shown
+from scaling.corpora.errors import CorpusError, refuse
 from scaling.corpora.sources.read.listed import Entry
 from scaling.corpora.sources.read.tables import file_sizes, fingerprint, patient_number
 from scaling.corpora.sources.read.wfdb16 import SUFFIXES
@@ -129,8 +129,7 @@ def read_headers(
             found.append(record)
             used |= {head: sizes[head], signal: sizes[signal]}
             digest.update(content)
-    if problems:
-        raise CorpusError(f"{len(problems)} headers cannot be used:\n{shown(problems)}")
+    refuse(problems, "headers")
     if not found:
         raise CorpusError(
             f"{folder}: no record: of {len(heads)} headers none has its signal file beside it"

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.corpora.errors import CorpusError
+from scaling.corpora.sources.read.base import Recording
+from scaling.corpora.sources.read.listed import Entry
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from scaling.corpora.sources.read.base import Recording
-    from scaling.corpora.sources.read.listed import Entry
 
 MISSING_SAMPLE = -32768
 SUFFIXES = (".dat", ".mat")
@@ -132,8 +131,6 @@ def read_record(stem: Path, fs_hz: int | None, file: str | None = None) -> Recor
         CorpusError: names the file: unreadable, truncated, or header and file disagree.
     """
     import numpy as np
-
-    from scaling.corpora.sources.read.base import Recording
 
     head = stem.with_name(stem.name + ".hea")
     try:
