@@ -18,6 +18,10 @@ class UnusableError(CorpusError):
     """
 
 
+class WorkerDiedError(CorpusError):
+    """A worker process was killed; what is done can be gone on from."""
+
+
 def shown(problems: list[str], most: int = 10) -> str:
     """Join up to ``most`` problems, one a line, and say how many more there are."""
     lines = [f"  {problem}" for problem in problems[:most]]

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
-from scaling.corpora.errors import CorpusError
+from scaling.corpora.errors import CorpusError, WorkerDiedError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -29,10 +29,6 @@ DIED = (
     f"{GUARD}?); what is done is kept: prepare again, with fewer workers"
 )
 AHEAD = 2  # items handed to each process, so that it need not wait for this one
-
-
-class WorkerDiedError(CorpusError):
-    """A worker process was killed; what is done can be gone on from."""
 
 
 @contextlib.contextmanager

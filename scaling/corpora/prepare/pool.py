@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
+from scaling.corpora.errors import WorkerDiedError
 from scaling.corpora.prepare.chunks import Work, fill
-from scaling.corpora.processes import AHEAD, DIED, WorkerDiedError, one_thread, start_worker
+from scaling.corpora.processes import AHEAD, DIED, one_thread, start_worker
 from scaling.corpora.sources.read.base import Chunk
 
 POOL_AFTER_S = 3.0  # less work than this is done before another process has started

@@ -149,13 +149,13 @@ def _files(description: Description) -> list[ArrayFile]:
     dataset = description.own.get("dataset", "")
     if not isinstance(dataset, str):
         raise description.error("dataset", f"is {dataset!r}, not a text")
-    found = []
+    arrays = []
     for name in texts(description.file, "signals", names):
         try:
-            found.append(open_array(description.file.parent / inside(name), dataset))
+            arrays.append(open_array(description.file.parent / inside(name), dataset))
         except CorpusError as error:
             raise description.error("signals", f"cannot be used: {error}") from None
-    return found
+    return arrays
 
 
 def _records(file: ArrayFile, layout: Layout) -> int:

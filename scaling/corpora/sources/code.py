@@ -110,8 +110,8 @@ def _read_places(path: Path, problems: list[str]) -> tuple[dict[int, Place], int
     further = 0
     for line, text in _lines(path):
         below, _, name = text.rpartition("/")
-        found = _NAME.fullmatch(name)
-        if found is None:
+        named = _NAME.fullmatch(name)
+        if named is None:
             problems.append(f"{path}:{line}: {text!r} is not FOLDER/TNMGx_Ny")
             continue
         try:
@@ -119,7 +119,7 @@ def _read_places(path: Path, problems: list[str]) -> tuple[dict[int, Place], int
         except CorpusError as error:
             problems.append(f"{path}:{line}: {error}")
             continue
-        exam, place = int(found[1]), (folder, int(found[2]))
+        exam, place = int(named[1]), (folder, int(named[2]))
         before = places.get(exam)
         further += before is not None
         if before is None or place[1] < before[1]:
@@ -155,7 +155,7 @@ def _read_annotations(
             number, who = whole(exam), whole(patient)
             if sex not in SEXES:
                 raise ValueError(f"sex {sex!r} is neither M nor F")
-            found = code_labels(labels)
+            positives = code_labels(labels)
         except ValueError as error:
             problems.append(f"{path}:{line}: {error}")
             continue
@@ -165,7 +165,9 @@ def _read_annotations(
             # Typed by hand for millions of exams: a slip here must not stop the rest.
             old, ageless = None, ageless + 1
         place = places.pop(number, None)
-        entries.append(Entry(str(number), who, hashed_split(who), found, place, old, SEXES[sex]))
+        entries.append(
+            Entry(str(number), who, hashed_split(who), positives, place, old, SEXES[sex])
+        )
     return entries, ageless
 
 

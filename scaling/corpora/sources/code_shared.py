@@ -46,8 +46,8 @@ def code_labels(cells: Sequence[str]) -> dict[str, tuple[int, ...]]:
                 positives.append(i)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
-    found = tuple(positives)
-    return _SHARED.setdefault(found, {"": found})
+    indices = tuple(positives)
+    return _SHARED.setdefault(indices, {"": indices})
 
 
 FS_HZ = 400

@@ -5,7 +5,7 @@ What is easily got wrong:
 
 - the tables have no ids: line i belongs to tracing i, so their lengths must agree;
 - the lead order is I, II, III, **aVL, aVF, aVR**, V1 to V6, not that of CODE-15;
-- recordings of 7 and 10 s are padded with zeros, which are removed, see ``code_tracings``;
+- recordings of 7 and 10 s are padded with zeros, which are removed, see ``code_shared``;
 - the labels are the committee's (``gold_standard.csv``); those of single readers and of the
   published network lie beside them and are not read.
 
@@ -66,7 +66,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
     problems = []
     for row, ((line, labels), (other, (age, sex))) in enumerate(zip(gold, attributes, strict=True)):
         try:
-            found = code_labels(labels)
+            positives = code_labels(labels)
         except ValueError as error:
             problems.append(f"{root / GOLD}:{line}: {error}")
             continue
@@ -74,7 +74,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
             if not sex or sex not in SEXES:
                 raise ValueError(f"sex {sex!r} is neither M nor F")
             where = (TRACINGS, row)
-            entries.append(Entry(str(row), row, "test", found, where, years(age), SEXES[sex]))
+            entries.append(Entry(str(row), row, "test", positives, where, years(age), SEXES[sex]))
         except ValueError as error:
             problems.append(f"{root / ATTRIBUTES}:{other}: {error}")
     refuse(problems)

@@ -138,8 +138,8 @@ _SEX = {"male": "male", "female": "female"}
 
 def find_reference(root: Path) -> Path | None:
     """``REFERENCE.csv`` in the root, or in one of the folders that the archives unpack to."""
-    found = (root / REFERENCE, *sorted(root.glob(f"*/{REFERENCE}")))
-    return next((path for path in found if path.is_file()), None)
+    candidates = (root / REFERENCE, *sorted(root.glob(f"*/{REFERENCE}")))
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def open_original(
@@ -195,15 +195,15 @@ def open_original(
 
 def _labels(row: dict[str, str], classes: tuple[str, ...]) -> tuple[int, ...]:
     """Indices of the classes of one row; ValueError says what is wrong with it."""
-    found = set()
+    indices = set()
     for column in _COLUMNS:
         if text := row[column].strip():
             if text.removesuffix(".0") not in map(str, range(1, len(NUMBERS) + 1)):
                 raise ValueError(f"{column} {text!r} is not a class from 1 to {len(NUMBERS)}")
-            found.add(classes.index(NUMBERS[int(float(text)) - 1]))
-    if not found:
+            indices.add(classes.index(NUMBERS[int(float(text)) - 1]))
+    if not indices:
         raise ValueError(f"record {row['Recording']} has no class")
-    return tuple(sorted(found))
+    return tuple(sorted(indices))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -114,12 +114,12 @@ def read_conditions(path: Path) -> dict[str, str]:
     """
     if not path.is_file():
         return ACRONYMS
-    found: dict[str, str] = {}
+    acronyms: dict[str, str] = {}
     for _, row in read_table(path, ("Acronym Name", "Snomed_CT")):
-        found.setdefault(row["Snomed_CT"].strip(), row["Acronym Name"].strip())
-    if absent := [name for name in CLASSES if name not in found.values()]:
+        acronyms.setdefault(row["Snomed_CT"].strip(), row["Acronym Name"].strip())
+    if absent := [name for name in CLASSES if name not in acronyms.values()]:
         raise CorpusError(f"{path}: has no code for {', '.join(absent)}: download it again")
-    return found
+    return acronyms
 
 
 def labels_by_code(codes: Iterable[str], acronyms: Mapping[str, str]) -> tuple[int, ...]:

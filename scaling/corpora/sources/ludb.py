@@ -130,10 +130,10 @@ def _entry(row: _Row, classes: Findings) -> Entry:
     from scaling.corpora.format.splits import hashed_split
 
     labels = {}
-    for task, found in row.findings.items():
-        if found or task not in ALWAYS_THERE:
+    for task, findings in row.findings.items():
+        if findings or task not in ALWAYS_THERE:
             index = {name.casefold(): i for i, name in enumerate(classes[task])}
-            labels[task] = tuple(sorted({index[finding.casefold()] for finding in found}))
+            labels[task] = tuple(sorted({index[finding.casefold()] for finding in findings}))
     patient = int(row.number)
     where = (f"data/{row.number}", f"{row.number}.dat")
     return Entry(row.number, patient, hashed_split(patient), labels, where, row.age, row.sex)

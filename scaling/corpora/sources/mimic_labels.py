@@ -101,7 +101,11 @@ class LabelTables:
             tasks["sex"] = None if sex is None else (0,) * (sex == "male")
         if outcome is not None:
             tasks |= {"icu": outcome.icu, "mortality": outcome.mortality}
-        labels = {n: found for n, found in tasks.items() if found is not None and n in self.classes}
+        labels = {
+            n: positive
+            for n, positive in tasks.items()
+            if positive is not None and n in self.classes
+        }
         # Records of one stay share their labels.
         return self._shared.setdefault(tuple(labels.items()), labels), age, sex
 
@@ -169,11 +173,11 @@ def _read_diagnoses(
     # The benchmark's 1,076 classes are those of all_diag_all: diagnoses of the emergency
     # department and of the hospital stay, over all rows.
     needed = ("study_id", "subject_id", "strat_fold", "gender", "age", "all_diag_all")
-    found: dict[int, DiagnosisRow] = {}
+    rows: dict[int, DiagnosisRow] = {}
     for line, (study, subject, fold, sex, age, codes) in read_columns(path, needed):
         try:
             number, who, old = whole(study), whole(subject), years(age)
-            if number in found:
+            if number in rows:
                 raise ValueError(f"study {number} appears twice")
             if sex not in _SEXES:
                 raise ValueError(f"gender {sex!r} is neither M nor F")
@@ -182,14 +186,14 @@ def _read_diagnoses(
         except ValueError as error:
             problems.append(f"{path}:{line}: {error}")
             continue
-        found[number] = row
-    return found
+        rows[number] = row
+    return rows
 
 
 def _read_outcomes(path: Path, folds: dict[int, int], problems: list[str]) -> dict[int, OutcomeRow]:
     targets = [f"deterioration_{name}" for name in (*ICU, *MORTALITY)]
     needed = ("general_study_id", "general_subject_id", "general_strat_fold", *targets)
-    found: dict[int, OutcomeRow] = {}
+    rows: dict[int, OutcomeRow] = {}
     for line, (study, subject, fold, *values) in read_columns(path, needed):
         try:
             number, who = whole(study), whole(subject)
@@ -197,11 +201,11 @@ def _read_outcomes(path: Path, folds: dict[int, int], problems: list[str]) -> di
             icu, mortality = _positives(values[: len(ICU)]), _positives(values[len(ICU) :])
             row = OutcomeRow(who, icu, mortality)
             # A record may be listed again for another stay, but not with other outcomes.
-            if found.setdefault(number, row) != row:
+            if rows.setdefault(number, row) != row:
                 raise ValueError(f"study {number} appears twice, with different outcomes")
         except ValueError as error:
             problems.append(f"{path}:{line}: {error}")
-    return found
+    return rows
 
 
 def _enter_fold(folds: dict[int, int], subject: int, text: str) -> None:
@@ -307,6 +311,6 @@ class CodeLists:
         shared: dict[tuple[int, ...], tuple[int, ...]] = {}
         labels = []
         for codes in self._codes:
-            found = tuple(sorted(index[code] for code in codes if code in index))
-            labels.append(shared.setdefault(found, found))
+            indices = tuple(sorted(index[code] for code in codes if code in index))
+            labels.append(shared.setdefault(indices, indices))
         return labels

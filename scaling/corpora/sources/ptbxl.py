@@ -111,8 +111,8 @@ def _read_statements(path: Path) -> Mapping:
 
 
 def _task_classes(mapping: Mapping) -> dict[str, tuple[str, ...]]:
-    found = {task: tuple(dict.fromkeys(mapping[task].values())) for task in TASKS}
-    return found | {"superclass": SUPERCLASSES}
+    classes = {task: tuple(dict.fromkeys(mapping[task].values())) for task in TASKS}
+    return classes | {"superclass": SUPERCLASSES}
 
 
 def _read_database(

@@ -106,7 +106,7 @@ def _read_metadata(path: Path, primary: list[str], modifiers: set[str]) -> list[
         try:
             if not record.strip():
                 raise ValueError("ECG_ID is empty")
-            found = _statements(codes, index, modifiers)
+            indices = _statements(codes, index, modifiers)
             patient = patient_number(who)
             file = str(inside(f"{RECORDS}/{record.strip()}.h5"))
             entries.append(
@@ -114,7 +114,7 @@ def _read_metadata(path: Path, primary: list[str], modifiers: set[str]) -> list[
                     record=record.strip(),
                     patient=patient,
                     split=hashed_split(patient),
-                    labels=shared.setdefault(found, {TASK: found}),
+                    labels=shared.setdefault(indices, {TASK: indices}),
                     where=(file, whole(samples)),
                     age=years(age),
                     sex=_SEX[sex.strip()],
@@ -134,7 +134,7 @@ def _statements(text: str, index: Mapping[str, int], modifiers: set[str]) -> tup
     Raises:
         ValueError: a code that ``code.csv`` does not have, or not one primary code a statement.
     """
-    found: set[int] = set()
+    indices: set[int] = set()
     for statement in text.split(";"):
         codes = [code.strip() for code in statement.split("+")]
         if unknown := [code for code in codes if code not in index and code not in modifiers]:
@@ -142,8 +142,8 @@ def _statements(text: str, index: Mapping[str, int], modifiers: set[str]) -> tup
         named = [index[code] for code in codes if code in index]
         if len(named) != 1:
             raise ValueError(f"AHA_Code {text!r}: {statement!r} has {len(named)} primary codes")
-        found.add(named[0])
-    return tuple(sorted(found))
+        indices.add(named[0])
+    return tuple(sorted(indices))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

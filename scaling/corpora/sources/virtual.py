@@ -53,7 +53,8 @@ class VirtualSource:
 
     def summary(self, task: str) -> Summary:
         """Sizes of the splits, as far as records belong to the task."""
-        from scaling.corpora.virtual.cohorts import COHORTS, patient_of
+        from scaling.corpora.virtual.cohorts import COHORTS
+        from scaling.corpora.virtual.population import patient_of
 
         classes = self.classes[task]
         if not COHORTS[self.spec.source].tasks[task].needs_label:
@@ -75,8 +76,8 @@ class VirtualSource:
         spec = self.spec
         duration_s = spec.samples / spec.fs_hz
         cohort = COHORTS[spec.source]
-        found = members(cohort, task, spec.seed, split, self.sizes[split], duration_s)
-        return [int(index) for index in found.nonzero()[0]]
+        belongs = members(cohort, task, spec.seed, split, self.sizes[split], duration_s)
+        return [int(index) for index in belongs.nonzero()[0]]
 
     def chunks(self) -> list[Chunk]:
         """Split by split, by index."""

@@ -44,13 +44,13 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
 
     def locate(record: str, cell: str, number: int) -> str | None:
         stem = str(inside((cell or record).removesuffix(".hea")))
-        found = _find(folder, stem)
-        if found is None:
+        header = _find(folder, stem)
+        if header is None:
             return None
         if stem in taken:
             raise CorpusError(f"path {stem!r} belongs to two records")
         taken.add(stem)
-        text, files = found
+        text, files = header
         headers.update(text)
         sizes.update(files)
         return stem
@@ -164,8 +164,8 @@ def _read_other(stem: Path, head: Path) -> Recording:
         raise CorpusError(f"{head}: cannot be read ({type(error).__name__}: {error})") from None
     wrong = [
         lead
-        for lead, said, found in zip(names, record.checksum, sums, strict=True)
-        if said is not None and (said - found) % 65536
+        for lead, said, summed in zip(names, record.checksum, sums, strict=True)
+        if said is not None and (said - summed) % 65536
     ]
     if wrong:
         raise CorpusError(

@@ -117,8 +117,8 @@ def visits(
     latents = develop(cohort.population, numbers)
     beats = events(latents, duration_s)
     whole = heart(latents)
-    found = findings(latents, whole, beats, duration_s)
-    return Visits(latents, whole, beats, found, patients, r_peaks_s(latents, beats))
+    measured = findings(latents, whole, beats, duration_s)
+    return Visits(latents, whole, beats, measured, patients, r_peaks_s(latents, beats))
 
 
 def findings(x: Latents, h: Heart, e: Events, duration_s: float) -> dict[str, Tensor]:
@@ -178,14 +178,14 @@ def make(
     Raises:
         ValueError: unknown split, or no records.
     """
-    found = visits(cohort, seed, split, start, stop, samples / fs_hz, device)
+    visited = visits(cohort, seed, split, start, stop, samples / fs_hz, device)
     size = stop - start
-    signals = torch.empty(size, 12, samples, device=found.patients.device)
+    signals = torch.empty(size, 12, samples, device=visited.patients.device)
     step = size if signals.is_cuda else max(1, CPU_SAMPLES // samples)
     for first in range(0, size, step):
-        part = found if step >= size else rows(found, slice(first, first + step))
+        part = visited if step >= size else rows(visited, slice(first, first + step))
         signals[first : first + step] = _rendered(part, cohort.device, fs_hz, samples, noise)
-    return Batch(signals, found)
+    return Batch(signals, visited)
 
 
 def _rendered(v: Visits, device: Device, fs_hz: float, samples: int, noise: bool) -> Tensor:

@@ -82,9 +82,9 @@ def open_array(path: Path, dataset: str) -> ArrayFile:
     if suffix not in HDF5:
         shape, kind = (array := _map(path, dataset)).shape, array.dtype
     else:
-        found = open_dataset(path, dataset)
-        shape, kind = found.shape, found.dtype
-        found.file.close()
+        stored = open_dataset(path, dataset)
+        shape, kind = stored.shape, stored.dtype
+        stored.file.close()
     if kind.kind not in "fiu":
         raise CorpusError(f"{path}: holds {kind}, not real numbers")
     return ArrayFile(path, dataset, tuple(int(n) for n in shape))
@@ -147,14 +147,14 @@ def _block(
     path: Path, dataset: str, start: int, rows: int, changed_ns: int
 ) -> tuple[NDArray[Any], tuple[int, ...]]:
     """Some rows of an HDF5 dataset, and its shape."""
-    found = open_dataset(path, dataset)
+    stored = open_dataset(path, dataset)
     try:
-        block: NDArray[Any] = found[start : start + rows]
-        return block, tuple(found.shape)
+        block: NDArray[Any] = stored[start : start + rows]
+        return block, tuple(stored.shape)
     except (OSError, RuntimeError) as error:
         raise CorpusError(f"{path}: {dataset} cannot be read ({error}); get it again") from None
     finally:
-        found.file.close()
+        stored.file.close()
 
 
 @functools.lru_cache(maxsize=4)
@@ -264,21 +264,21 @@ def open_dataset(path: Path, name: str) -> h5py.Dataset:
 def _dataset(file: h5py.File, path: Path, name: str) -> h5py.Dataset:
     import h5py
 
-    found = file
+    item = file
     for step in (steps := name.strip("/").split("/")):
-        if not isinstance(found, h5py.Group) or step not in found.keys():  # noqa: SIM118
-            there = ", ".join(found.keys()) if isinstance(found, h5py.Group) else "nothing"
+        if not isinstance(item, h5py.Group) or step not in item.keys():  # noqa: SIM118
+            there = ", ".join(item.keys()) if isinstance(item, h5py.Group) else "nothing"
             raise CorpusError(f"{path}: has no dataset {name!r}; there is {there}")
-        if not isinstance(found.get(step, getlink=True), h5py.HardLink):
+        if not isinstance(item.get(step, getlink=True), h5py.HardLink):
             raise CorpusError(
                 f"{path}: {'/'.join(steps)} is a link to somewhere else: not followed; copy the "
                 "data into the file"
             )
-        found = found[step]
-    if not isinstance(found, h5py.Dataset):
-        raise CorpusError(f"{path}: {name} is a group of {', '.join(found.keys())}")
-    if found.is_virtual or found.external:
+        item = item[step]
+    if not isinstance(item, h5py.Dataset):
+        raise CorpusError(f"{path}: {name} is a group of {', '.join(item.keys())}")
+    if item.is_virtual or item.external:
         raise CorpusError(f"{path}: the data of {name} lie in another file: not followed")
-    if found.dtype.kind == "O":
+    if item.dtype.kind == "O":
         raise CorpusError(f"{path}: {name} holds objects, not numbers")
-    return found
+    return item

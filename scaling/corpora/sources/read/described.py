@@ -258,8 +258,8 @@ def fill_in_labels(
     elif labels.classes is not None:
         classes = labels.classes
     else:
-        found = {name for (cell,) in sets for name in _names(cell, labels.separator)}
-        classes = tuple(sorted(found))
+        names = {name for (cell,) in sets for name in _names(cell, labels.separator)}
+        classes = tuple(sorted(names))
     for cells, (line, positives) in sets.items():
         try:
             indices = _positives(cells, labels, classes)
@@ -328,7 +328,7 @@ def texts(file: Path, key: str, value: object) -> tuple[str, ...]:
     """
     if not isinstance(value, list) or not value:
         raise CorpusError(f"{file}: {key!r} is {value!r}, not a list of texts")
-    found = tuple(text_of(file, key, item) for item in value)
-    if len(set(found)) < len(found):
+    items = tuple(text_of(file, key, item) for item in value)
+    if len(set(items)) < len(items):
         raise CorpusError(f"{file}: {key!r} names one twice")
-    return found
+    return items

@@ -97,14 +97,14 @@ def _parse_signal(line: str) -> tuple[tuple[str, int], str, float, int, int]:
         raise CorpusError(
             f"lead {lead} is stored in format {form}; this reader knows format 16 and 16+24"
         )
-    found = _GAIN.fullmatch(gain)
+    scaling = _GAIN.fullmatch(gain)
     try:
-        scale = float(found["gain"]) if found else 0.0
-        baseline = int(found["baseline"] or zero) if found else 0
+        scale = float(scaling["gain"]) if scaling else 0.0
+        baseline = int(scaling["baseline"] or zero) if scaling else 0
         total = int(checksum)
     except ValueError:
         raise CorpusError(f"signal line {line!r}: a number cannot be read") from None
-    unit = _MV.get((found["unit"] or "mV").lower() if found else "")
+    unit = _MV.get((scaling["unit"] or "mV").lower() if scaling else "")
     if unit is None or not scale > 0:
         raise CorpusError(f"lead {lead}: gain {gain!r} is not a positive number per mV, uV or V")
     if not LEAST_GAIN <= scale / unit <= LARGEST_GAIN:

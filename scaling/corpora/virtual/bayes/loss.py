@@ -98,12 +98,12 @@ def bayes_loss(
         known = _entropies(cohort, seed, samples / fs_hz)
         hidden = _hidden(cohort, seed, fs_hz, samples, known, workers)
         drawn = _on_test_split(cohort, seed, test, samples / fs_hz)
-    found = {}
+    losses = {}
     for name, task in cohort.tasks.items():
         bound, extra = known[name].mean(), hidden[name].mean()
         per_label = bound + extra
         se = np.hypot(known[name].standard_error(), hidden[name].standard_error())
-        found[name] = {
+        losses[name] = {
             "value": float(per_label.mean()),
             "se": float(se),
             "lower_bound": float(bound.mean()),
@@ -111,7 +111,7 @@ def bayes_loss(
             "test": _shifted(drawn[name], float(extra.mean())),
             "method": METHOD.format(ENTROPY_RECORDS, len(hidden[name].values)),
         }
-    return found
+    return losses
 
 
 def _entropies(cohort: Cohort, seed: int, duration_s: float) -> dict[str, Sums]:
@@ -121,8 +121,8 @@ def _entropies(cohort: Cohort, seed: int, duration_s: float) -> dict[str, Sums]:
     whole = sum(VISITS)
     for start in range(0, ENTROPY_RECORDS, BLOCK):
         stop = min(start + BLOCK, ENTROPY_RECORDS)
-        found = visits(cohort, seed, "bayes", start, stop, duration_s)
-        arrays = as_arrays(found.findings)
+        block = visits(cohort, seed, "bayes", start, stop, duration_s)
+        arrays = as_arrays(block.findings)
         for name, chances in class_chances(cohort, arrays, rng, READERS).items():
             h, weight = known_entropy(chances), chances.belongs
             for first in range(0, stop - start, whole):
@@ -168,10 +168,10 @@ def known_entropy(chances: Chances) -> Array:
     among = np.where(counted, n, 1.0)
     given = np.rint(np.where(counted, p * among, 0.0))
     whole = harmonic(among - 1.0)
-    found = sum(
+    counted_entropy = sum(
         k / np.maximum(among, 1.0) * (whole - harmonic(k - 1.0)) for k in (given, among - given)
     )
-    return np.where(counted, found, entropy(p))
+    return np.where(counted, counted_entropy, entropy(p))
 
 
 def surprise(chances: Chances, labels: NDArray[np.uint8]) -> Array:
@@ -191,8 +191,8 @@ def harmonic(m: Array) -> Array:
     """1 + 1/2 + ... + 1/m of whole numbers; 0 where m is less than one."""
     terms = np.arange(1, int(m.max(initial=0.0)) + 1)
     table = np.concatenate([[0.0], np.cumsum(1.0 / terms)])
-    found: Array = table[np.maximum(m, 0.0).astype(np.int64)]
-    return found
+    sums: Array = table[np.maximum(m, 0.0).astype(np.int64)]
+    return sums
 
 
 def _precise(hidden: dict[str, Sums], known: dict[str, Sums]) -> bool:
@@ -210,9 +210,9 @@ def _on_test_split(
     losses: dict[str, list[Array]] = {name: [] for name in cohort.tasks}
     rng = np.random.default_rng([seed, 3])
     for start in range(0, records, BLOCK):
-        found = visits(cohort, seed, "test", start, min(start + BLOCK, records), duration_s)
-        arrays = as_arrays(found.findings)
-        labels, valid = labels_of(cohort, found)
+        block = visits(cohort, seed, "test", start, min(start + BLOCK, records), duration_s)
+        arrays = as_arrays(block.findings)
+        labels, valid = labels_of(cohort, block)
         for name, chances in class_chances(cohort, arrays, rng, MANY_READERS).items():
             lost = surprise(chances, labels[name].T).mean(axis=0)
             losses[name].append(lost[valid[name]])

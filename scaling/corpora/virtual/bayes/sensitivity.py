@@ -144,7 +144,7 @@ def _around(
 
 def _linearised(record: Neighbours, names: tuple[str, ...]) -> Surroundings:
     count, switches = len(record.normals), len(record.switches)
-    signal, found = record.changes(STEP * np.eye(count), np.full(count, -1))
+    signal, slopes = record.changes(STEP * np.eye(count), np.full(count, -1))
     jacobian = signal / STEP
     moved, distance2 = refit(lambda z, s: record.changes(z, s)[0], jacobian, switches)
     toggled = record.changes(moved, np.arange(switches))[1] if switches else {}
@@ -152,7 +152,7 @@ def _linearised(record: Neighbours, names: tuple[str, ...]) -> Surroundings:
         findings={name: record.findings[name] for name in names},
         normals=record.normals,
         gram=jacobian @ jacobian.T,
-        slopes={name: found[name] / STEP for name in names},
+        slopes={name: slopes[name] / STEP for name in names},
         toggled={name: toggled.get(name, np.zeros(0)) for name in names},
         distance2=distance2,
         log_odds=np.array([odds for _, _, odds in record.switches]),
@@ -231,11 +231,11 @@ class Neighbours:
         beats, whole = _repeated(self._beats, len(x["pr_ms"])), heart(x)
         longer = (x["pr_ms"] - self._pr_ms) / 1e3
         beats = dataclasses.replace(beats, p_s=beats.p_s - longer[:, None])
-        found = generate.findings(x, whole, beats, self.samples / self.fs_hz)
-        found["base_rate_bpm"] = x["base_rate_bpm"]
+        values = generate.findings(x, whole, beats, self.samples / self.fs_hz)
+        values["base_rate_bpm"] = x["base_rate_bpm"]
         low_pass = self.cohort.device.low_pass_hz
         signal = leads(x, whole, beats, self.fs_hz, self.samples, low_pass, torch.float64)
-        return signal.numpy(), {name: value.numpy() for name, value in found.items()}
+        return signal.numpy(), {name: value.numpy() for name, value in values.items()}
 
     def _rate_error(self) -> float:
         """Standard error of the rate from the scatter of the intervals; 1 % at least."""
@@ -261,11 +261,11 @@ def _switches(
     for name, finding in HARDLY_VISIBLE.items():
         if finding in names and (p := float(prior[name][0])) > 0.0:
             both["state." + name] = p, bool(x.states[name][0])
-    found = []
+    switches = []
     for name, (p, present) in both.items():
         odds = math.log(p / (1.0 - p))
-        found.append((name, 1.0 - 1e-12, -odds) if present else (name, 1e-12, odds))
-    return found
+        switches.append((name, 1.0 - 1e-12, -odds) if present else (name, 1e-12, odds))
+    return switches
 
 
 def spectrum(device: Device, draws: Draws, fs_hz: float, samples: int) -> Array:

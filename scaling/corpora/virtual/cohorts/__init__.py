@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scaling.corpora.virtual.cohorts.base import Cohort, Task
+from scaling.corpora.virtual.cohorts.base import Cohort
 from scaling.corpora.virtual.cohorts.code import BASIC, CODE
 from scaling.corpora.virtual.cohorts.cpsc2018 import CPSC2018
 from scaling.corpora.virtual.cohorts.csn import CSN
@@ -18,7 +18,6 @@ from scaling.corpora.virtual.cohorts.mimic import MIMIC
 from scaling.corpora.virtual.cohorts.ptbxl import PTBXL
 from scaling.corpora.virtual.cohorts.shifted import SHIFTED
 from scaling.corpora.virtual.cohorts.wearable import WEARABLE
-from scaling.corpora.virtual.population import SPLITS, VISITS, patient_of
 
 if TYPE_CHECKING:
     from scaling.corpora.virtual.cohorts.records import Records
@@ -41,9 +40,7 @@ def by_name(*cohorts: Cohort) -> dict[str, Cohort]:
 
 COHORTS = by_name(BASIC, CODE, SHIFTED, CPSC2018, CSN, PTBXL, ECHONEXT, MIMIC, WEARABLE)
 
-__all__ = [
-    "COHORTS", "SPLITS", "VISITS", "Cohort", "Task", "by_name", "make_records", "patient_of",
-]  # fmt: skip
+__all__ = ["COHORTS", "Cohort", "by_name", "make_records"]
 
 
 def make_records(

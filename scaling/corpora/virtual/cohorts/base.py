@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class CohortTask:
     """A label set made of drawn labels.
 
     Attributes:
@@ -54,9 +54,9 @@ class Task:
         return tuple(dict.fromkeys(name for part in self.members.values() for name in part))
 
 
-def plain(names: tuple[str, ...], *, needs_label: bool = False) -> Task:
+def task_of(names: tuple[str, ...], *, needs_label: bool = False) -> CohortTask:
     """A task whose classes are the readings of these names."""
-    return Task(members={name: (name,) for name in names}, needs_label=needs_label)
+    return CohortTask(members={name: (name,) for name in names}, needs_label=needs_label)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ class Cohort:
     population: Population
     device: Device
     readings: Mapping[str, Reading | Outcome]
-    tasks: dict[str, Task]
+    tasks: dict[str, CohortTask]
     slip: float = 0.0
 
     def __post_init__(self) -> None:
@@ -137,15 +137,17 @@ def _problems(cohort: Cohort) -> Iterator[str]:
         yield from _of_task(name, task, cohort.readings)
 
 
-def _of_task(name: str, task: Task, readings: Mapping[str, Reading | Outcome]) -> Iterator[str]:
+def _of_task(
+    name: str, task: CohortTask, readings: Mapping[str, Reading | Outcome]
+) -> Iterator[str]:
     if unknown := sorted(set(task.readings) - set(readings)):
         yield f"task {name!r} names {unknown}, which nobody reads"
         return
     joined = [part for part in task.members.values() if len(part) > 1]
     joined += [task.readings] if task.needs_label else []
     for part in joined:
-        found = [readings[label] for label in part]
-        draws = [r.draw for r in found if isinstance(r, Outcome) and r.draw]
+        joined_readings = [readings[label] for label in part]
+        draws = [r.draw for r in joined_readings if isinstance(r, Outcome) and r.draw]
         if len(draws) != len(set(draws)):
             yield f"{part} of task {name!r} share a draw and cannot be joined"
 

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.corpora.virtual.cohorts.base import Cohort, Task, plain
+from scaling.corpora.virtual.cohorts.base import Cohort, CohortTask, task_of
 from scaling.corpora.virtual.reading import Errors, Outcome, read_once
 
 Array = NDArray[np.float64]
@@ -58,13 +58,13 @@ class Chances:
 
 def reading_chances(cohort: Cohort, findings: Mapping[str, Array]) -> dict[str, Array]:
     """P(label | findings) of each reading of a cohort, each of the findings' shape."""
-    each = plain(tuple(cohort.readings))
+    each = task_of(tuple(cohort.readings))
     return dict(zip(each.classes, task_chances(cohort, each, findings).classes, strict=True))
 
 
 def task_chances(
     cohort: Cohort,
-    task: Task,
+    task: CohortTask,
     findings: Mapping[str, Array],
     rng: np.random.Generator | None = None,
     readers: int = READERS,
@@ -78,7 +78,7 @@ def class_chances(
     findings: Mapping[str, Array],
     rng: np.random.Generator | None = None,
     readers: int = READERS,
-    tasks: Mapping[str, Task] | None = None,
+    tasks: Mapping[str, CohortTask] | None = None,
 ) -> dict[str, Chances]:
     """Task -> chances of its classes among the records that belong to it.
 
@@ -118,18 +118,18 @@ def class_chances(
     }
 
 
-def exact(cohort: Cohort, task: Task) -> bool:
+def exact(cohort: Cohort, task: CohortTask) -> bool:
     """Whether every chance of the task has a formula."""
     return not _without_formula(cohort, task)
 
 
-def _without_formula(cohort: Cohort, task: Task) -> list[Names]:
+def _without_formula(cohort: Cohort, task: CohortTask) -> list[Names]:
     """Groups of readings of which the chance of any has to be counted."""
 
     def formula(group: Names) -> bool:
-        found = [cohort.readings[name] for name in group]
-        outcomes = all(isinstance(reading, Outcome) for reading in found)
-        return outcomes or (len(group) == 1 and read_once(found[0].condition))
+        readings = [cohort.readings[name] for name in group]
+        outcomes = all(isinstance(reading, Outcome) for reading in readings)
+        return outcomes or (len(group) == 1 and read_once(readings[0].condition))
 
     groups = list(dict.fromkeys(task.members.values()))
     if task.needs_label:
@@ -140,7 +140,7 @@ def _without_formula(cohort: Cohort, task: Task) -> list[Names]:
 
 
 def _chances(
-    task: Task,
+    task: CohortTask,
     counts: Mapping[Names, Array],
     read: Mapping[str, Array],
     readers: int,

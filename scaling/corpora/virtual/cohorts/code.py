@@ -8,7 +8,7 @@ floor of a fitted law can be held against it.
 from __future__ import annotations
 
 from scaling.corpora.virtual.cohorts import conditions as c
-from scaling.corpora.virtual.cohorts.base import Cohort, plain
+from scaling.corpora.virtual.cohorts.base import Cohort, task_of
 from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.population import Population
 from scaling.corpora.virtual.reading import Reading, all_of, below
@@ -53,7 +53,7 @@ CODE = Cohort(
     device=Device(),
     readings=SIX,
     slip=SLIP,
-    tasks={"": plain(tuple(SIX))},
+    tasks={"": task_of(tuple(SIX))},
 )
 
 # No second-degree block here that a slow sinus rate could be mistaken for.
@@ -79,5 +79,5 @@ BASIC = Cohort(
     device=Device(wander_mv=0.02, respiration_mv=0.015, pops_per_min=0.0, low_pass_hz=40.0),
     readings=_QUIET,
     slip=SLIP,
-    tasks={"": plain(tuple(_QUIET))},
+    tasks={"": task_of(tuple(_QUIET))},
 )

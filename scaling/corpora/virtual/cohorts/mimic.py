@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import math
 
-from scaling.corpora.virtual.cohorts.base import Cohort, Task, plain
+from scaling.corpora.virtual.cohorts.base import Cohort, CohortTask, task_of
 from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.population import Population
 from scaling.corpora.virtual.reading import Outcome, Score
@@ -167,11 +167,11 @@ def tail() -> dict[str, Score]:
     taken = {code[:3] for code in _ODDS}
     names = [name for name in _categories() if name not in taken]
     names.sort(key=lambda name: hashlib.sha256(f"rank/{name}".encode()).digest())
-    found = {}
+    scores = {}
     for rank, name in enumerate(names[:TAIL], start=1):
         prevalence = TAIL_SCALE / (rank + TAIL_OFFSET) ** TAIL_EXPONENT
-        found[name] = odds(prevalence, _hashed_weights(name))
-    return found
+        scores[name] = odds(prevalence, _hashed_weights(name))
+    return scores
 
 
 def _categories() -> list[str]:
@@ -217,22 +217,22 @@ _ICU_ODDS = {"frailty": 0.8, "rate_bpm": 0.6, "ef_percent": -0.4, "st_anterior_m
 
 def _outcomes() -> dict[str, Outcome]:
     """Sex, intensive care and mortality; severity shared, thresholds by share."""
-    found = {"male": Outcome(Score(-12.0, (("male", 24.0),)), flip=SEX_FLIP)}
+    outcomes = {"male": Outcome(Score(-12.0, (("male", 24.0),)), flip=SEX_FLIP)}
     for name, share in _ICU.items():
-        found[name] = Outcome(odds(share, _ICU_ODDS), flip=OUTCOME_FLIP, draw="icu")
+        outcomes[name] = Outcome(odds(share, _ICU_ODDS), flip=OUTCOME_FLIP, draw="icu")
     for name, share in _MORTALITY.items():
         condition = odds(share, _ILLNESS)
-        found[f"mortality_{name}"] = Outcome(condition, flip=OUTCOME_FLIP, draw="survival")
-    return found
+        outcomes[f"mortality_{name}"] = Outcome(condition, flip=OUTCOME_FLIP, draw="survival")
+    return outcomes
 
 
-def _diagnoses() -> Task:
+def _diagnoses() -> CohortTask:
     """Every code and its ancestors, sorted; an ancestor is any of its codes."""
     members: dict[str, list[str]] = {}
     for code in _CODES:
         for name in ancestors(code):
             members.setdefault(name, []).append(code)
-    return Task(members={name: tuple(members[name]) for name in sorted(members)})
+    return CohortTask(members={name: tuple(members[name]) for name in sorted(members)})
 
 
 PREVALENCE = {
@@ -289,8 +289,8 @@ MIMIC = Cohort(
     | _outcomes(),
     tasks={
         "icd": _diagnoses(),
-        "sex": plain(("male",)),
-        "icu": plain(tuple(_ICU)),
-        "mortality": plain(tuple(f"mortality_{name}" for name in _MORTALITY)),
+        "sex": task_of(("male",)),
+        "icu": task_of(tuple(_ICU)),
+        "mortality": task_of(tuple(f"mortality_{name}" for name in _MORTALITY)),
     },
 )

@@ -12,7 +12,7 @@ them.
 from __future__ import annotations
 
 from scaling.corpora.virtual.cohorts import conditions as c
-from scaling.corpora.virtual.cohorts.base import Cohort, Task, plain
+from scaling.corpora.virtual.cohorts.base import Cohort, CohortTask, task_of
 from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.population import Population
 from scaling.corpora.virtual.reading import (
@@ -246,11 +246,11 @@ PTBXL = Cohort(
     readings=READINGS,
     slip=SLIP,
     tasks={
-        "superclass": Task(members=_members(SUPERCLASS, SUPERCLASSES), needs_label=True),
-        "subclass": Task(members=_members(SUBCLASS), needs_label=True),
-        "diagnostic": plain(DIAGNOSTIC, needs_label=True),
-        "form": plain(FORM, needs_label=True),
-        "rhythm": plain(RHYTHM, needs_label=True),
-        "all": plain(STATEMENTS),
+        "superclass": CohortTask(members=_members(SUPERCLASS, SUPERCLASSES), needs_label=True),
+        "subclass": CohortTask(members=_members(SUBCLASS), needs_label=True),
+        "diagnostic": task_of(DIAGNOSTIC, needs_label=True),
+        "form": task_of(FORM, needs_label=True),
+        "rhythm": task_of(RHYTHM, needs_label=True),
+        "all": task_of(STATEMENTS),
     },
 )

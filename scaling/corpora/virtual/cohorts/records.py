@@ -71,16 +71,16 @@ def records_of(
         ValueError: unknown split, or no records.
     """
     batch = make(cohort, seed, split, start, stop, fs_hz, samples)
-    found = batch.visits
-    findings = as_arrays(found.findings)
-    labels, valid = draw_labels(cohort, findings, found.latents.draws.visit)
-    peaks = found.r_peaks_s.cpu().numpy()
+    visited = batch.visits
+    findings = as_arrays(visited.findings)
+    labels, valid = draw_labels(cohort, findings, visited.latents.draws.visit)
+    peaks = visited.r_peaks_s.cpu().numpy()
     inside = (peaks >= 0.0) & (peaks < samples / fs_hz)  # false for NaN
     return Records(
         signals=batch.signals.cpu().numpy(),
         labels=labels,
         valid=valid,
-        patients=found.patients.cpu().numpy(),
+        patients=visited.patients.cpu().numpy(),
         ages=findings["age_years"],
         male=findings["male"] > 0.5,
         r_peaks_s=[row[use] for row, use in zip(peaks, inside, strict=True)],
@@ -96,16 +96,16 @@ def members(
         return np.ones(count, np.bool_)
     parts = []
     for start in range(0, count, BLOCK):
-        found = visits(cohort, seed, split, start, min(start + BLOCK, count), duration_s)
-        parts.append(labels_of(cohort, found)[1][task])
+        block = visits(cohort, seed, split, start, min(start + BLOCK, count), duration_s)
+        parts.append(labels_of(cohort, block)[1][task])
     return np.concatenate(parts)
 
 
 def labels_of(
-    cohort: Cohort, found: Visits
+    cohort: Cohort, visited: Visits
 ) -> tuple[dict[str, NDArray[np.uint8]], dict[str, NDArray[np.bool_]]]:
     """Labels and membership of some visits, see ``draw_labels``."""
-    return draw_labels(cohort, as_arrays(found.findings), found.latents.draws.visit)
+    return draw_labels(cohort, as_arrays(visited.findings), visited.latents.draws.visit)
 
 
 def as_arrays(findings: dict[str, Tensor]) -> dict[str, NDArray[np.float64]]:
@@ -153,8 +153,8 @@ def uniforms(stream: Stream, names: tuple[str, ...]) -> Array:
     words = torch.tensor([_word(name) for name in names], device=stream.keys.device)
     bits = mix(mix(stream.keys[:, None] ^ words))
     top = (bits >> 12) & 0xFFFFFFFFFFFFF
-    found: Array = ((top.double() + 0.5) * 2.0**-52).cpu().numpy()
-    return found
+    numbers: Array = ((top.double() + 0.5) * 2.0**-52).cpu().numpy()
+    return numbers
 
 
 @functools.lru_cache(maxsize=8192)

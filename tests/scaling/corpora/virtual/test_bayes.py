@@ -19,7 +19,7 @@ from scaling.corpora.virtual.bayes.posterior import (
     hidden_entropy,
 )
 from scaling.corpora.virtual.cohorts import COHORTS
-from scaling.corpora.virtual.cohorts.base import plain
+from scaling.corpora.virtual.cohorts.base import task_of
 from scaling.corpora.virtual.cohorts.chances import Chances, reading_chances, task_chances
 from scaling.corpora.virtual.cohorts.records import as_arrays, labels_of
 from scaling.corpora.virtual.generate import visits
@@ -104,7 +104,7 @@ def test_an_oracle_attains_the_entropy_given_the_findings() -> None:
     cohort = dataclasses.replace(
         COHORTS["virtual/code"],
         readings={"RBBB": Reading(above("rbbb", 0.6, 0.06))},
-        tasks={"": plain(("RBBB",))},
+        tasks={"": task_of(("RBBB",))},
     )
     found = visits(cohort, 0, "train", 0, 24_000, 5.0)
     findings = as_arrays(found.findings)
@@ -198,7 +198,7 @@ def test_a_task_that_needs_a_label_is_weighted_by_belonging() -> None:
     both = dataclasses.replace(
         COHORTS["virtual/code"],
         readings={"ST": rare},
-        tasks={"": plain(("ST",)), "some": plain(("ST",), needs_label=True)},
+        tasks={"": task_of(("ST",)), "some": task_of(("ST",), needs_label=True)},
     )
     found = bayes.bayes_loss(both, 100, 200, 0, 512)
     # Of a task whose only class makes its records belong, the class is certain.
@@ -271,7 +271,7 @@ def test_imagined_readers_cost_no_more_than_they_are_short_of(
     """Against formulas, which two statements about different findings have."""
     readings = {"fast": Reading(above("rate_bpm", 95.0, 12.0)),
                 "low": Reading(below("ef_percent", 50.0, 6.0))}  # fmt: skip
-    tasks = {"some": plain(tuple(readings), needs_label=True), "each": plain(tuple(readings))}
+    tasks = {"some": task_of(tuple(readings), needs_label=True), "each": task_of(tuple(readings))}
     cohort = dataclasses.replace(COHORTS["virtual/code"], readings=readings, tasks=tasks)
 
     def by_formula(findings: dict[str, Array], *_: object) -> dict[str, Chances]:

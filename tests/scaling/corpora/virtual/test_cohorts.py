@@ -16,7 +16,7 @@ from scaling.corpora.catalogue import PTBXL_TASKS, SOURCES
 from scaling.corpora.sources import code_shared, cpsc2018, csn, echonext, mimic_labels
 from scaling.corpora.sources.ptbxl import open_source as open_ptbxl
 from scaling.corpora.virtual.cohorts import COHORTS, Cohort, by_name, make_records, ptbxl
-from scaling.corpora.virtual.cohorts.base import Task, plain
+from scaling.corpora.virtual.cohorts.base import CohortTask, task_of
 from scaling.corpora.virtual.cohorts.chances import (
     Chances,
     Imagined,
@@ -183,10 +183,10 @@ def test_chances_are_the_shares_of_many_readers(name: str) -> None:
         close(share, found.classes[:, common], among, found.readers[:, common])
 
 
-def some(task: Task) -> Task:
+def some(task: CohortTask) -> CohortTask:
     """Few of the classes of a long list."""
     chosen = list(task.members.items())[:: 1 + len(task.members) // 80]
-    return Task(members=dict(chosen), needs_label=task.needs_label)
+    return CohortTask(members=dict(chosen), needs_label=task.needs_label)
 
 
 def close(share: Array, stated: Array, readers: Array | int, among: Array) -> None:
@@ -337,7 +337,7 @@ def test_members_are_the_records_that_belong() -> None:
     assert members(cohort, "all", 0, "train", 10, 10.0).all()
 
 
-def tiny(task: Task, slip: float = 0.0, **readings: Reading | Outcome) -> Cohort:
+def tiny(task: CohortTask, slip: float = 0.0, **readings: Reading | Outcome) -> Cohort:
     population = Population(age_mean=60.0)
     return Cohort(name="virtual/tiny", about="one task", population=population, device=Device(),
                   readings=readings, tasks={"": task}, slip=slip)  # fmt: skip
@@ -350,7 +350,7 @@ def fixed(p: float) -> Outcome:
 
 
 def test_a_class_of_several_outcomes_is_any_of_them_by_hand() -> None:
-    task = Task(members={"x": ("a", "b"), "y": ("c",)}, needs_label=True)
+    task = CohortTask(members={"x": ("a", "b"), "y": ("c",)}, needs_label=True)
     cohort = tiny(task, a=fixed(0.2), b=fixed(0.5), c=fixed(0.1))
     found = task_chances(cohort, task, {"rate_bpm": np.array([100.0])})
     nothing = 0.8 * 0.5 * 0.9
@@ -363,7 +363,7 @@ def test_a_class_of_several_outcomes_is_any_of_them_by_hand() -> None:
 
 def test_a_class_of_several_statements_is_any_of_them_by_hand() -> None:
     # Of findings judged apart, the chances multiply; of the same finding the wider one counts.
-    task = Task(members={"x": ("a", "b"), "y": ("c",), "z": ("c", "d")}, needs_label=True)
+    task = CohortTask(members={"x": ("a", "b"), "y": ("c",), "z": ("c", "d")}, needs_label=True)
     cohort = tiny(
         task,
         a=Reading(above("rate_bpm", 100.0, 5.0)),
@@ -391,7 +391,7 @@ def test_a_class_of_several_statements_is_any_of_them_by_hand() -> None:
 
 
 def test_a_class_may_be_a_statement_or_an_outcome() -> None:
-    task = Task(members={"x": ("a", "b"), "y": ("b",)})
+    task = CohortTask(members={"x": ("a", "b"), "y": ("b",)})
     cohort = tiny(task, a=Reading(above("pr_ms", 200.0, 8.0)), b=fixed(0.3))
     found = {"rate_bpm": np.full(3, 100.0), "pr_ms": np.array([150.0, 200.0, 205.0])}
     got = task_chances(cohort, task, found, readers=40_000)
@@ -404,7 +404,7 @@ def test_a_class_may_be_a_statement_or_an_outcome() -> None:
 def test_outcomes_that_share_a_draw_are_nested() -> None:
     low = Outcome(above("rate_bpm", 90.0, 20.0), flip=0.01, draw="same")
     high = Outcome(above("rate_bpm", 70.0, 20.0), flip=0.01, draw="same")
-    cohort = tiny(plain(("low", "high")), low=low, high=high)
+    cohort = tiny(task_of(("low", "high")), low=low, high=high)
     found = {"rate_bpm": np.full(500, 80.0)}
     labels, _ = draw_labels(cohort, found, stream("x", 0, "train", "record", torch.arange(500)))
     assert np.all(labels[""][:, 1] >= labels[""][:, 0])
@@ -418,16 +418,16 @@ def test_a_reader_is_bound_to_his_record() -> None:
                 "few": Reading(written("few", any_of(pr, wide), 0.4))}  # fmt: skip
     found = {"pr_ms": np.full(300, 202.0), "qrs_ms": np.full(300, 119.0)}
     numbers = stream("x", 0, "train", "record", torch.arange(300))
-    whole, _ = draw_labels(tiny(plain(tuple(readings)), 0.05, **readings), found, numbers)
+    whole, _ = draw_labels(tiny(task_of(tuple(readings)), 0.05, **readings), found, numbers)
     # In other company, and in another order.
     other = {"few": Reading(written("few", any_of(wide, pr), 0.4)),
              "both": Reading(all_of(wide, pr))}  # fmt: skip
-    again, _ = draw_labels(tiny(plain(tuple(other)), 0.05, **other), found, numbers)
+    again, _ = draw_labels(tiny(task_of(tuple(other)), 0.05, **other), found, numbers)
     assert np.array_equal(whole[""][:, [2, 1]], again[""])
     assert np.all(whole[""][:, 1] <= whole[""][:, 0])
     half = {name: value[100:] for name, value in found.items()}
     later = stream("x", 0, "train", "record", torch.arange(100, 300))
-    part, _ = draw_labels(tiny(plain(tuple(readings)), 0.05, **readings), half, later)
+    part, _ = draw_labels(tiny(task_of(tuple(readings)), 0.05, **readings), half, later)
     assert np.array_equal(whole[""][100:], part[""])
     assert 0 < whole[""].sum(axis=0).min() <= whole[""].sum(axis=0).max() < 300
 
@@ -435,19 +435,19 @@ def test_a_reader_is_bound_to_his_record() -> None:
 def test_impossible_cohorts_are_refused() -> None:
     outcome = Outcome(above("rate_bpm", 90.0, 5.0), flip=0.01)
     with pytest.raises(ValueError, match=r"virtual/tiny: task '' names \['ST'\], which nobody"):
-        tiny(plain(("ST",)), SB=outcome)
+        tiny(task_of(("ST",)), SB=outcome)
     shared_draw = Outcome(outcome.condition, flip=0.01, draw="one")
     with pytest.raises(ValueError, match=r"virtual/tiny: .* share a draw"):
-        tiny(Task(members={"x": ("a", "b")}), a=shared_draw, b=shared_draw)
+        tiny(CohortTask(members={"x": ("a", "b")}), a=shared_draw, b=shared_draw)
     with pytest.raises(ValueError, match="share a draw"):
-        tiny(plain(("a", "b"), needs_label=True), a=shared_draw, b=shared_draw)
+        tiny(task_of(("a", "b"), needs_label=True), a=shared_draw, b=shared_draw)
     for slip in (-0.1, 0.5, float("nan")):
         with pytest.raises(ValueError, match="virtual/tiny: slip"):
-            tiny(plain(("a",)), slip, a=outcome)
+            tiny(task_of(("a",)), slip, a=outcome)
     with pytest.raises(ValueError, match="needs classes"):
-        Task(members={"x": ()})
+        CohortTask(members={"x": ()})
     with pytest.raises(ValueError, match="class 'x' names a reading twice"):
-        Task(members={"x": ("a", "b", "a")})
+        CohortTask(members={"x": ("a", "b", "a")})
     with pytest.raises(ValueError, match="real: a cohort is named virtual/"):
         dataclasses.replace(COHORTS["virtual/code"], name="real")
     with pytest.raises(ValueError, match="virtual/code: a cohort has a task"):
@@ -475,12 +475,12 @@ def test_a_label_that_needs_what_nobody_has_is_refused() -> None:
         with pytest.raises(
             ValueError, match="virtual/tiny: 'X' can only be read by mistake: nobody"
         ):
-            tiny(plain(("X",)), X=Reading(condition))
+            tiny(task_of(("X",)), X=Reading(condition))
         with pytest.raises(ValueError, match="nobody has"):
-            tiny(plain(("X",)), X=Outcome(condition, flip=0.01))
+            tiny(task_of(("X",)), X=Outcome(condition, flip=0.01))
     some = dataclasses.replace(COHORTS["virtual/code"], readings={"X": Reading(af)},
-                               tasks={"": plain(("X",))})  # fmt: skip
+                               tasks={"": task_of(("X",))})  # fmt: skip
     assert some.population.prevalence["af"] > 0
     for seen in (wide, Not(af), any_of(wide, af), above("af", 0.1, 0.05), below("af", 0.5, 0.1),
                  Not(all_of(af, wide))):  # fmt: skip
-        tiny(plain(("X",)), X=Reading(seen))
+        tiny(task_of(("X",)), X=Reading(seen))
