@@ -36,8 +36,8 @@ from numpy.typing import NDArray
 
 from scaling.corpora.format.corpus import Corpus
 from scaling.corpora.prepare.convert import Converted
-from scaling.corpora.prepare.pool import available_cores
 from scaling.corpora.prepare.prepare import prepare
+from scaling.corpora.processes import available_cores
 from scaling.corpora.sources.read.base import Order, Recording, Rows, Summary
 from scaling.identity import LEADS, CorpusSpec
 

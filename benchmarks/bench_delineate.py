@@ -30,12 +30,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.corpora.signals.delineate import delineate, delineate_beats
 from scaling.corpora.signals.presets import resample
 from scaling.identity import LEADS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from tests.scaling.corpora.delineate import delineate, delineate_beats
 from tests.scaling.corpora.ludb_marks import (
     FS_HZ,
     KINDS,

@@ -16,8 +16,8 @@ import torch
 
 from scaling.corpora.virtual.cohorts import COHORTS, Cohort
 from scaling.corpora.virtual.generate import Visits, make, visits
-from scaling.corpora.virtual.heart.lead_field import qt_s, smoothing_s
-from scaling.corpora.virtual.heart.waves import Waves
+from scaling.corpora.virtual.lead_field import qt_s, smoothing_s
+from scaling.corpora.virtual.waves import Waves
 
 TARGET = 1000.0  # ten-second records a second and core at 100 Hz
 BATCH = 128

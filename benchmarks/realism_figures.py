@@ -15,7 +15,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scaling.corpora.signals.median_beat import (
+from scaling.corpora.signals.presets import resample
+from scaling.corpora.signals.r_peaks import detect_r_peaks
+from scaling.identity import LEADS
+from scaling.records.patients import Estimate
+from tests.scaling.corpora.median_beat import (
     AFTER,
     BEFORE,
     WORK_HZ,
@@ -24,10 +28,6 @@ from scaling.corpora.signals.median_beat import (
     dominant,
     work_signal,
 )
-from scaling.corpora.signals.presets import resample
-from scaling.corpora.signals.r_peaks import detect_r_peaks
-from scaling.identity import LEADS
-from scaling.records.patients import Estimate
 
 FS_HZ = 100
 INDEPENDENT = [LEADS.index(name) for name in ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")]

@@ -18,9 +18,24 @@ class UnusableError(CorpusError):
     """
 
 
+class WorkerDiedError(CorpusError):
+    """A worker process was killed; what is done can be gone on from."""
+
+
 def shown(problems: list[str], most: int = 10) -> str:
     """Join up to ``most`` problems, one a line, and say how many more there are."""
     lines = [f"  {problem}" for problem in problems[:most]]
     if len(problems) > most:
         lines.append(f"  and {len(problems) - most} more")
     return "\n".join(lines)
+
+
+def refuse(problems: list[str], what: str = "rows") -> None:
+    """Raise CorpusError where there is a problem; lists the first ten.
+
+    Args:
+        problems: what is wrong with each of them.
+        what: what cannot be used, in the plural.
+    """
+    if problems:
+        raise CorpusError(f"{len(problems)} {what} cannot be used:\n{shown(problems)}")

@@ -17,17 +17,13 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from scaling.corpora.errors import CorpusError, shown
+from scaling.corpora.errors import CorpusError, WorkerDiedError, shown
 from scaling.corpora.format import folder as files
 from scaling.corpora.format.corpus import Corpus
 from scaling.corpora.prepare.chunks import Work, load
 from scaling.corpora.prepare.finish import finish, write_fold
-from scaling.corpora.prepare.pool import (
-    WorkerDiedError,
-    available_cores,
-    fill_all,
-    refuse_while_importing,
-)
+from scaling.corpora.prepare.pool import fill_all
+from scaling.corpora.processes import available_cores, refuse_while_importing
 from scaling.corpora.registry import open_resolved
 from scaling.corpora.signals.presets import preset
 from scaling.corpora.sources.read.base import Chunk, Source

@@ -65,19 +65,19 @@ def _detect(leads: Sequence[NDArray[np.float64]], fs_hz: int) -> list[NDArray[np
     """Indices of the peaks of each lead; none in what is flat or shorter than two seconds."""
     from sleepecg.heartbeats import _squared_moving_integration, _thresholding
 
-    found = [np.empty(0, np.int64) for _ in leads]
+    peaks = [np.empty(0, np.int64) for _ in leads]
     moving = [_first_change(lead) for lead in leads]
     # Leads that begin together are filtered together.
     for start in {start for start in moving if start is not None}:
         which = [k for k, begins in enumerate(moving) if begins == start]
         if len(leads[which[0]]) - start < LEARNING_S * fs_hz:
             continue
-        bands = both_ways(BAND, np.stack([leads[k][start:] for k in which]), fs_hz, PAD)
-        for k, band in zip(which, np.ascontiguousarray(bands), strict=True):
-            slope = np.correlate(band, SLOPE, mode="same")
+        filtered = both_ways(BAND, np.stack([leads[k][start:] for k in which]), fs_hz, PAD)
+        for k, lead in zip(which, np.ascontiguousarray(filtered), strict=True):
+            slope = np.correlate(lead, SLOPE, mode="same")
             energy = _squared_moving_integration(slope, int(WINDOW_S * fs_hz))
-            found[k] = np.flatnonzero(_thresholding(band, energy, fs_hz)) + start
-    return found
+            peaks[k] = np.flatnonzero(_thresholding(lead, energy, fs_hz)) + start
+    return peaks
 
 
 def _first_change(lead: NDArray[np.float64]) -> int | None:
@@ -95,8 +95,8 @@ def _qrs_share(lead: NDArray[np.float64], peaks: NDArray[np.int64], fs_hz: int) 
     slope = lead[1:] - lead[:-1]
     slope *= slope
     reach = round(QRS_S * fs_hz)
-    near = np.zeros(len(lead) + 2 * reach)
-    near[(peaks[:, None] + np.arange(2 * reach)).ravel()] = 1.0
+    in_qrs = np.zeros(len(lead) + 2 * reach)
+    in_qrs[(peaks[:, None] + np.arange(2 * reach)).ravel()] = 1.0
     total = float(slope.sum())
-    near[reach : reach + len(slope)] *= slope
-    return float(near[reach : reach + len(slope)].sum()) / total if total else 0.0
+    in_qrs[reach : reach + len(slope)] *= slope
+    return float(in_qrs[reach : reach + len(slope)].sum()) / total if total else 0.0

@@ -13,20 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.described.dataset import Description, read_description, read_entries
-from scaling.corpora.sources.described.keys import texts
-from scaling.corpora.sources.read.amplitude import check_amplitude
 from scaling.corpora.sources.read.arrays import ArrayFile, open_array, probe
-from scaling.corpora.sources.read.columns import table_digest, whole
-from scaling.corpora.sources.read.listed import Entry
-from scaling.corpora.sources.read.remarked import RemarkedSource
-from scaling.corpora.sources.read.tables import fingerprint, inside
+from scaling.corpora.sources.read.base import Recording, check_amplitude
+from scaling.corpora.sources.read.described import (
+    Description,
+    read_description,
+    read_entries,
+    texts,
+)
+from scaling.corpora.sources.read.listed import Entry, ListedSource
+from scaling.corpora.sources.read.tables import fingerprint, inside, table_digest, whole
 from scaling.identity import CorpusSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from scaling.corpora.sources.read.base import Recording
 
 OWN = ("signals", "dataset", "axes", "fs_hz", "leads", "units", "scale")
 AXES = (("records", "leads", "samples"), ("records", "samples", "leads"), ("records", "samples"))
@@ -53,7 +53,7 @@ class Layout:
     scale: float
 
 
-def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
+def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
     """Read the description and the table, and look at the arrays' headers.
 
     Args:
@@ -73,7 +73,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
         raise CorpusError(f"{description.table}: has no record")
     entries.sort(key=lambda entry: int(entry.where))  # the order in which the files are read
     left_out = total - len(entries)
-    return RemarkedSource(
+    return ListedSource(
         classes=classes,
         entries=tuple(entries),
         read=ArrayReader(tuple(files), tuple(lengths), layout),
@@ -149,13 +149,13 @@ def _files(description: Description) -> list[ArrayFile]:
     dataset = description.own.get("dataset", "")
     if not isinstance(dataset, str):
         raise description.error("dataset", f"is {dataset!r}, not a text")
-    found = []
+    arrays = []
     for name in texts(description.file, "signals", names):
         try:
-            found.append(open_array(description.file.parent / inside(name), dataset))
+            arrays.append(open_array(description.file.parent / inside(name), dataset))
         except CorpusError as error:
             raise description.error("signals", f"cannot be used: {error}") from None
-    return found
+    return arrays
 
 
 def _records(file: ArrayFile, layout: Layout) -> int:
@@ -201,8 +201,6 @@ class ArrayReader:
         import itertools
 
         import numpy as np
-
-        from scaling.corpora.sources.read.base import Recording
 
         starts = list(itertools.accumulate(self.lengths, initial=0))
         at = bisect.bisect_right(starts, entry.where) - 1

@@ -18,9 +18,8 @@ from pathlib import Path
 
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.sources.read.headers import Annotated, read_headers, unusual_gains
-from scaling.corpora.sources.read.listed import Entry, check_entries
+from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
 from scaling.corpora.sources.read.published_splits import stratified
-from scaling.corpora.sources.read.remarked import RemarkedSource
 from scaling.corpora.sources.read.snomed import (
     LITEHEART_CLASSES,
     SCORED,
@@ -28,6 +27,7 @@ from scaling.corpora.sources.read.snomed import (
     class_index,
     positives,
 )
+from scaling.corpora.sources.read.tables import existing
 from scaling.corpora.sources.read.wfdb16 import RecordReader
 from scaling.identity import CorpusSpec
 
@@ -36,7 +36,7 @@ _SPLIT = "each part is split 8:1:1 by iterative stratification over the scored c
 _STRATA = {code: i for i, code in enumerate(SCORED.values())}
 
 
-def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
+def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
     """Read all headers of the set, or of one part of it; no signal is read.
 
     Args:
@@ -55,7 +55,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
     indices = {task: class_index(classes) for task, classes in tasks.items()}
     entries = [_entry(record, indices) for record in headers.records]
     check_entries(entries, [], str(folder))
-    return RemarkedSource(
+    return ListedSource(
         classes={task: tuple(classes) for task, classes in tasks.items()},
         entries=tuple(_split(headers.records, entries, part)),
         read=RecordReader(folder),
@@ -68,8 +68,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
 
 def _folder(root: Path | None, part: str) -> Path:
     """Folder of the part, or of all parts."""
-    if root is None or not root.is_dir():
-        raise CorpusError(f"Challenge 2021 is not at {root}: no such folder")
+    root = existing(root, "Challenge 2021")
     training = root / "training" if (root / "training").is_dir() else root
     folder = training / part
     if not folder.is_dir():

@@ -16,12 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.read.amplitude import check_amplitude
-from scaling.corpora.sources.read.base import Recording
-from scaling.corpora.sources.read.listed import Entry, check_entries
+from scaling.corpora.sources.read.base import Recording, check_amplitude
+from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
 from scaling.corpora.sources.read.published_splits import stratified
-from scaling.corpora.sources.read.remarked import RemarkedSource
-from scaling.corpora.sources.read.tables import file_sizes, fingerprint, inside, patient_number
+from scaling.corpora.sources.read.tables import (
+    existing,
+    file_sizes,
+    fingerprint,
+    inside,
+    patient_number,
+)
 from scaling.identity import LEADS, CorpusSpec
 
 DIAGNOSTICS = "Diagnostics.xlsx"
@@ -42,7 +46,7 @@ _COLUMNS = ("FileName", "Rhythm", "PatientAge", "Gender")
 _SEX = {"MALE": "male", "FEMALE": "female"}
 
 
-def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
+def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
     """Read the sheet and list the files; no signal is read.
 
     Args:
@@ -52,8 +56,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
     Raises:
         CorpusError: missing folder, sheet or column; a row that makes no sense; no record.
     """
-    if root is None or not root.is_dir():
-        raise CorpusError(f"Chapman-Shaoxing is not at {root}: no such folder")
+    root = existing(root, "Chapman-Shaoxing")
     folder = next((name for name in FOLDERS if (root / name).is_dir()), None)
     if folder is None:
         raise CorpusError(f"{root}: holds neither {' nor '.join(FOLDERS)}: unpack one of them")
@@ -72,7 +75,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
     entries = stratified([e for e, _ in present], [(r,) for _, r in present], len(_RHYTHMS))
     used = {entry.where: sizes[entry.where] for entry in entries}
     unlisted = len(sizes) - len(used)
-    return RemarkedSource(
+    return ListedSource(
         classes={"": CLASSES},
         entries=tuple(entries),
         read=CsvReader(root),

@@ -19,18 +19,21 @@ import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.code_labels import CLASSES, SEXES, code_labels
-from scaling.corpora.sources.read.columns import read_columns, table_digest, whole, years
-from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
-from scaling.corpora.sources.read.listing import present_records
-from scaling.corpora.sources.read.tables import fingerprint, inside
+from scaling.corpora.sources.code_shared import CLASSES, SEXES, code_labels
+from scaling.corpora.sources.read.base import Recording
+from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries, present_records
+from scaling.corpora.sources.read.tables import (
+    existing,
+    fingerprint,
+    inside,
+    read_columns,
+    table_digest,
+    whole,
+    years,
+)
 from scaling.identity import CorpusSpec
-
-if TYPE_CHECKING:
-    from scaling.corpora.sources.read.base import Recording
 
 ANNOTATIONS = "annotations.csv"
 RECORDS = "RECORDS.txt"
@@ -71,8 +74,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
     Raises:
         CorpusError: a missing table or column, a row that makes no sense, or no tracing.
     """
-    if root is None or not root.is_dir():
-        raise CorpusError(f"CODE is not at {root}: no such folder")
+    root = existing(root, "CODE")
     folder = next((root / f for f in FOLDERS if (root / f / RECORDS).is_file()), None)
     if folder is None:
         raise CorpusError(f"{root}: no {RECORDS} here, in wfdb or in ecg-traces")
@@ -108,8 +110,8 @@ def _read_places(path: Path, problems: list[str]) -> tuple[dict[int, Place], int
     further = 0
     for line, text in _lines(path):
         below, _, name = text.rpartition("/")
-        found = _NAME.fullmatch(name)
-        if found is None:
+        named = _NAME.fullmatch(name)
+        if named is None:
             problems.append(f"{path}:{line}: {text!r} is not FOLDER/TNMGx_Ny")
             continue
         try:
@@ -117,7 +119,7 @@ def _read_places(path: Path, problems: list[str]) -> tuple[dict[int, Place], int
         except CorpusError as error:
             problems.append(f"{path}:{line}: {error}")
             continue
-        exam, place = int(found[1]), (folder, int(found[2]))
+        exam, place = int(named[1]), (folder, int(named[2]))
         before = places.get(exam)
         further += before is not None
         if before is None or place[1] < before[1]:
@@ -153,7 +155,7 @@ def _read_annotations(
             number, who = whole(exam), whole(patient)
             if sex not in SEXES:
                 raise ValueError(f"sex {sex!r} is neither M nor F")
-            found = code_labels(labels)
+            positives = code_labels(labels)
         except ValueError as error:
             problems.append(f"{path}:{line}: {error}")
             continue
@@ -163,7 +165,9 @@ def _read_annotations(
             # Typed by hand for millions of exams: a slip here must not stop the rest.
             old, ageless = None, ageless + 1
         place = places.pop(number, None)
-        entries.append(Entry(str(number), who, hashed_split(who), found, place, old, SEXES[sex]))
+        entries.append(
+            Entry(str(number), who, hashed_split(who), positives, place, old, SEXES[sex])
+        )
     return entries, ageless
 
 

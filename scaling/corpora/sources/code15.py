@@ -7,7 +7,7 @@ unpacked into one folder. What is easily got wrong:
 - the table and the parts are in different orders: exams are found by their id;
 - recordings of 7 to 10 s are padded with zeros to 4,096 samples: the padding is removed, and a
   preset that asks for 10 s refuses the short ones unless it pads;
-- the table has its labels in another order than the published model, see ``code_labels``;
+- the table has its labels in another order than the published model, see ``code_shared``;
 - there is no official split: patients are split 8:1:1 by a hash of their id.
 
 A partial download is usable: exams of absent parts are left out and counted.
@@ -19,12 +19,19 @@ import dataclasses
 import re
 from pathlib import Path, PurePosixPath
 
-from scaling.corpora.errors import CorpusError, shown
-from scaling.corpora.sources.code_labels import CLASSES, code_labels
-from scaling.corpora.sources.code_tracings import TracingsReader, read_exam_ids
-from scaling.corpora.sources.read.columns import flag, read_columns, table_digest, whole, years
+from scaling.corpora.errors import CorpusError, refuse
+from scaling.corpora.sources.code_shared import CLASSES, TracingsReader, code_labels, read_exam_ids
 from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
-from scaling.corpora.sources.read.tables import fingerprint, inside
+from scaling.corpora.sources.read.tables import (
+    existing,
+    fingerprint,
+    flag,
+    inside,
+    read_columns,
+    table_digest,
+    whole,
+    years,
+)
 from scaling.identity import LEADS, CorpusSpec
 
 EXAMS = "exams.csv"
@@ -46,8 +53,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
         CorpusError: missing table, column or parts; a row that makes no sense; a part that is
             damaged, of another shape, or lacks exams that the table says it holds.
     """
-    if root is None or not root.is_dir():
-        raise CorpusError(f"CODE-15 is not at {root}: no such folder")
+    root = existing(root, "CODE-15")
     exams = _read_exams(root / EXAMS)
     parts = sorted(part for part in exams if (root / part).is_file())
     if not parts:
@@ -63,14 +69,14 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
         listed = exams[part]
         exam_ids = read_exam_ids(root / part)
         ids.append(exam_ids.astype("<i8").tobytes())
-        found = _place(part, exam_ids.tolist(), listed, problems)
-        not_listed += int((exam_ids != 0).sum()) - len(found)
-        if lacking := sorted(listed.keys() - {int(entry.record) for entry in found}):
+        placed = _place(part, exam_ids.tolist(), listed, problems)
+        not_listed += int((exam_ids != 0).sum()) - len(placed)
+        if lacking := sorted(listed.keys() - {int(entry.record) for entry in placed}):
             problems.append(
                 f"{root / part}: {len(lacking)} exams of {EXAMS} are not in it (such as "
                 f"{lacking[0]}): the part is truncated or another; download it again"
             )
-        entries += found
+        entries += placed
     check_entries(entries, problems, str(root / EXAMS))
     return ListedSource(
         classes={"": CLASSES},
@@ -95,11 +101,11 @@ def _place(
         if exam in rows and exam != 0:
             problems.append(f"{part}: exam {exam} is in rows {rows[exam]} and {row}")
         rows.setdefault(exam, row)
-    found = []
+    placed = []
     for exam, row in rows.items():
         if (entry := listed.get(exam)) is not None:
-            found.append(dataclasses.replace(entry, where=(part, row)))
-    return found
+            placed.append(dataclasses.replace(entry, where=(part, row)))
+    return placed
 
 
 def _read_exams(path: Path) -> Exams:
@@ -130,8 +136,7 @@ def _read_exams(path: Path) -> Exams:
             continue
         seen.add(number)
         exams.setdefault(part, {})[number] = entry
-    if problems:
-        raise CorpusError(f"{len(problems)} rows cannot be used:\n{shown(problems)}")
+    refuse(problems)
     return exams
 
 

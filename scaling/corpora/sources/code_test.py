@@ -5,7 +5,7 @@ What is easily got wrong:
 
 - the tables have no ids: line i belongs to tracing i, so their lengths must agree;
 - the lead order is I, II, III, **aVL, aVF, aVR**, V1 to V6, not that of CODE-15;
-- recordings of 7 and 10 s are padded with zeros, which are removed, see ``code_tracings``;
+- recordings of 7 and 10 s are padded with zeros, which are removed, see ``code_shared``;
 - the labels are the committee's (``gold_standard.csv``); those of single readers and of the
   published network lie beside them and are not read.
 
@@ -17,12 +17,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scaling.corpora.errors import CorpusError, shown
-from scaling.corpora.sources.code_labels import CLASSES, SEXES, code_labels
-from scaling.corpora.sources.code_tracings import TracingsReader, count_tracings
-from scaling.corpora.sources.read.columns import read_columns, table_digest, years
+from scaling.corpora.errors import CorpusError, refuse
+from scaling.corpora.sources.code_shared import (
+    CLASSES,
+    SEXES,
+    TracingsReader,
+    code_labels,
+    count_tracings,
+)
 from scaling.corpora.sources.read.listed import Entry, ListedSource
-from scaling.corpora.sources.read.tables import fingerprint
+from scaling.corpora.sources.read.tables import (
+    existing,
+    fingerprint,
+    read_columns,
+    table_digest,
+    years,
+)
 from scaling.identity import CorpusSpec
 
 TRACINGS = "ecg_tracings.hdf5"
@@ -43,8 +53,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
         CorpusError: a missing or damaged file, a row that makes no sense, or tables and
             tracings of different lengths.
     """
-    if root is None or not root.is_dir():
-        raise CorpusError(f"CODE-test is not at {root}: no such folder")
+    root = existing(root, "CODE-test")
     gold = list(read_columns(root / GOLD, CLASSES, what=_WHAT))
     attributes = list(read_columns(root / ATTRIBUTES, ("age", "sex"), what=_WHAT))
     rows = count_tracings(root / TRACINGS)
@@ -57,7 +66,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
     problems = []
     for row, ((line, labels), (other, (age, sex))) in enumerate(zip(gold, attributes, strict=True)):
         try:
-            found = code_labels(labels)
+            positives = code_labels(labels)
         except ValueError as error:
             problems.append(f"{root / GOLD}:{line}: {error}")
             continue
@@ -65,11 +74,10 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
             if not sex or sex not in SEXES:
                 raise ValueError(f"sex {sex!r} is neither M nor F")
             where = (TRACINGS, row)
-            entries.append(Entry(str(row), row, "test", found, where, years(age), SEXES[sex]))
+            entries.append(Entry(str(row), row, "test", positives, where, years(age), SEXES[sex]))
         except ValueError as error:
             problems.append(f"{root / ATTRIBUTES}:{other}: {error}")
-    if problems:
-        raise CorpusError(f"{len(problems)} rows cannot be used:\n{shown(problems)}")
+    refuse(problems)
     return ListedSource(
         classes={"": CLASSES},
         entries=tuple(entries),

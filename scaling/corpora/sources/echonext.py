@@ -25,16 +25,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.read.amplitude import check_amplitude
-from scaling.corpora.sources.read.columns import flag, read_columns, table_digest, years
+from scaling.corpora.sources.read.base import Recording, check_amplitude
 from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
-from scaling.corpora.sources.read.tables import fingerprint, patient_number
+from scaling.corpora.sources.read.tables import (
+    existing,
+    fingerprint,
+    flag,
+    patient_number,
+    read_columns,
+    table_digest,
+    years,
+)
 from scaling.identity import LEADS, CorpusSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from scaling.corpora.sources.read.base import Recording
 
 FS_HZ = 250
 SHAPE = (1, 2500, 12)
@@ -83,8 +88,6 @@ class EchonextReader:
         """
         import numpy as np
 
-        from scaling.corpora.sources.read.base import Recording
-
         split, row = entry.where
         path = self.root / _file(split)
         signal_TL = _array(path)[row, 0]
@@ -105,8 +108,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
         CorpusError: a missing table or column, a row that makes no sense, a patient in two
             splits, an array of another shape or length, or no array.
     """
-    if root is None or not root.is_dir():
-        raise CorpusError(f"EchoNext is not at {root}: no such folder")
+    root = existing(root, "EchoNext")
     path = next((root / name for name in METADATA if (root / name).is_file()), root / METADATA[0])
     problems: list[str] = []
     entries, rows = _read_metadata(path, problems)

@@ -14,9 +14,14 @@ from pathlib import Path
 from typing import Literal
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.read.listed import Entry, check_entries
-from scaling.corpora.sources.read.remarked import RemarkedSource
-from scaling.corpora.sources.read.tables import file_sizes, fingerprint, inside, read_table
+from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
+from scaling.corpora.sources.read.tables import (
+    existing,
+    file_sizes,
+    fingerprint,
+    inside,
+    read_table,
+)
 from scaling.corpora.sources.read.wfdb16 import RecordReader
 from scaling.identity import LEADS, CorpusSpec
 
@@ -45,7 +50,7 @@ _END = b"\0\0"  # of every annotation file; see annot(5) of the WFDB Application
 Findings = dict[str, tuple[str, ...]]
 
 
-def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
+def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
     """Read ``ludb.csv`` and list the files; no signal is read.
 
     Args:
@@ -55,8 +60,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
     Raises:
         CorpusError: missing folder, table or column; a row that makes no sense; no record.
     """
-    if root is None or not root.is_dir():
-        raise CorpusError(f"LUDB is not at {root}: no such folder")
+    root = existing(root, "LUDB")
     table = root / TABLE
     rows = list(_rows(table))
     classes = {task: _classes(row.findings[task] for row in rows) for task in COLUMNS}
@@ -69,7 +73,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
     unlisted = sum(path.endswith(".dat") for path in sizes) - len(present)
     used = sorted(e.where[0] + suffix for e in present for suffix in (".hea", ".dat"))
     headers = b"".join((root / path).read_bytes() for path in used if path.endswith(".hea"))
-    return RemarkedSource(
+    return ListedSource(
         classes=classes,
         entries=tuple(present),
         read=RecordReader(root, FS_HZ),
@@ -126,10 +130,10 @@ def _entry(row: _Row, classes: Findings) -> Entry:
     from scaling.corpora.format.splits import hashed_split
 
     labels = {}
-    for task, found in row.findings.items():
-        if found or task not in ALWAYS_THERE:
+    for task, findings in row.findings.items():
+        if findings or task not in ALWAYS_THERE:
             index = {name.casefold(): i for i, name in enumerate(classes[task])}
-            labels[task] = tuple(sorted({index[finding.casefold()] for finding in found}))
+            labels[task] = tuple(sorted({index[finding.casefold()] for finding in findings}))
     patient = int(row.number)
     where = (f"data/{row.number}", f"{row.number}.dat")
     return Entry(row.number, patient, hashed_split(patient), labels, where, row.age, row.sex)

@@ -2,9 +2,9 @@
 
 ``record_list.csv`` and ``files/p1000/p10000032/s40689238/40689238.hea|dat``; the label tables
 ``records_w_diag_icd10.csv`` and ``mds_ed.csv`` in the root or in ``labels``. The tasks are
-``icd`` (discharge diagnoses, see ``icd``), ``sex``, ``icu`` (two horizons) and ``mortality``
-(six). A record belongs to ``icd`` when it has any diagnosis, to the outcomes when none of the
-task's targets is missing. What is easily got wrong:
+``icd`` (discharge diagnoses, see ``mimic_labels``), ``sex``, ``icu`` (two horizons) and
+``mortality`` (six). A record belongs to ``icd`` when it has any diagnosis, to the outcomes when
+none of the task's targets is missing. What is easily got wrong:
 
 - leads are stored as I, II, III, **aVR, aVF, aVL**, V1 to V6: the names in the header decide;
 - samples may be missing: they are NaN in the recording, and the preset decides;
@@ -23,18 +23,21 @@ import dataclasses
 import functools
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.sources.mimic_labels import FOLDS, LabelTables, read_labels
-from scaling.corpora.sources.read.columns import read_columns, table_digest, whole
-from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
-from scaling.corpora.sources.read.listing import present_records
-from scaling.corpora.sources.read.tables import fingerprint, inside
+from scaling.corpora.sources.read.base import Recording, Summary
+from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries, present_records
+from scaling.corpora.sources.read.tables import (
+    existing,
+    fingerprint,
+    inside,
+    read_columns,
+    table_digest,
+    whole,
+)
 from scaling.identity import CorpusSpec
-
-if TYPE_CHECKING:
-    from scaling.corpora.sources.read.base import Recording, Summary
 
 FS_HZ = 500
 RECORD_LIST = "record_list.csv"
@@ -103,8 +106,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> MimicSource:
         CorpusError: a missing table or column, a row that makes no sense, a patient in two
             folds of one table, or no record.
     """
-    if root is None or not root.is_dir():
-        raise CorpusError(f"MIMIC-IV-ECG is not at {root}: no such folder")
+    root = existing(root, "MIMIC-IV-ECG")
     path = root / RECORD_LIST
     labels = read_labels(root)
     problems: list[str] = []
@@ -141,13 +143,13 @@ def _read_list(path: Path, labels: LabelTables, problems: list[str]) -> list[Ent
             where = path_cell if official else str(inside(path_cell))
             if not where.endswith(f"/{number}"):
                 raise ValueError(f"path {where!r} is not that of study {number}")
-            found, age, sex = labels.take(number, who)
+            positives, age, sex = labels.take(number, who)
         except ValueError as error:
             problems.append(f"{path}:{line}: {error}")
             continue
         fold = labels.folds.get(who)
         split = _SPLITS[_hashed_fold(who) if fold is None else fold]
-        entries.append(Entry(str(number), who, split, found, where, age, sex))
+        entries.append(Entry(str(number), who, split, positives, where, age, sex))
     return entries
 
 

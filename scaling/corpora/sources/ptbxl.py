@@ -14,9 +14,15 @@ import functools
 from pathlib import Path
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.read.columns import years
 from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
-from scaling.corpora.sources.read.tables import file_sizes, fingerprint, inside, read_table
+from scaling.corpora.sources.read.tables import (
+    existing,
+    file_sizes,
+    fingerprint,
+    inside,
+    read_table,
+    years,
+)
 from scaling.corpora.sources.read.wfdb16 import RecordReader
 from scaling.identity import CorpusSpec
 
@@ -45,8 +51,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
     Raises:
         CorpusError: missing folder, file or column; a row that makes no sense; no record.
     """
-    if root is None or not root.is_dir():
-        raise CorpusError(f"PTB-XL is not at {root}: no such folder")
+    root = existing(root, "PTB-XL")
     source_hz = 100 if spec.fs_hz <= 100 else 500
     mapping = _read_statements(root / STATEMENTS)
     classes = _task_classes(mapping)
@@ -106,8 +111,8 @@ def _read_statements(path: Path) -> Mapping:
 
 
 def _task_classes(mapping: Mapping) -> dict[str, tuple[str, ...]]:
-    found = {task: tuple(dict.fromkeys(mapping[task].values())) for task in TASKS}
-    return found | {"superclass": SUPERCLASSES}
+    classes = {task: tuple(dict.fromkeys(mapping[task].values())) for task in TASKS}
+    return classes | {"superclass": SUPERCLASSES}
 
 
 def _read_database(

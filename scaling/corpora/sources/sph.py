@@ -13,19 +13,23 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.read.amplitude import check_amplitude
-from scaling.corpora.sources.read.columns import read_columns, table_digest, whole, years
-from scaling.corpora.sources.read.hdf5 import open_dataset
-from scaling.corpora.sources.read.listed import Entry, check_entries
-from scaling.corpora.sources.read.remarked import RemarkedSource
-from scaling.corpora.sources.read.tables import file_sizes, fingerprint, inside, patient_number
+from scaling.corpora.sources.read.arrays import open_dataset
+from scaling.corpora.sources.read.base import Recording, check_amplitude
+from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
+from scaling.corpora.sources.read.tables import (
+    existing,
+    file_sizes,
+    fingerprint,
+    inside,
+    patient_number,
+    read_columns,
+    table_digest,
+    whole,
+    years,
+)
 from scaling.identity import LEADS, CorpusSpec
-
-if TYPE_CHECKING:
-    from scaling.corpora.sources.read.base import Recording
 
 METADATA, CODES, RECORDS = "metadata.csv", "code.csv", "records"
 ARCHIVE = "records.tar.gz"
@@ -37,7 +41,7 @@ _SEX = {"M": "male", "F": "female", "": None}
 _NEEDS = f"SPH needs {METADATA}, {CODES} and the folder {RECORDS}"
 
 
-def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
+def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
     """Read the two tables and list the files; no signal is read.
 
     Args:
@@ -48,8 +52,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
         CorpusError: missing folder, table or column; a row or code that makes no sense; no
             record.
     """
-    if root is None or not root.is_dir():
-        raise CorpusError(f"SPH is not at {root}: no such folder")
+    root = existing(root, "SPH")
     primary, modifiers = _read_codes(root / CODES)
     entries = _read_metadata(root / METADATA, list(primary), modifiers)
     sizes = file_sizes(root / RECORDS, root, (".h5",))
@@ -61,7 +64,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
         )
     used = {entry.where[0]: sizes[entry.where[0]] for entry in present}
     unlisted = len(sizes) - len(used)
-    return RemarkedSource(
+    return ListedSource(
         classes={TASK: tuple(primary.values())},
         entries=present,
         read=SphReader(root),
@@ -103,7 +106,7 @@ def _read_metadata(path: Path, primary: list[str], modifiers: set[str]) -> list[
         try:
             if not record.strip():
                 raise ValueError("ECG_ID is empty")
-            found = _statements(codes, index, modifiers)
+            indices = _statements(codes, index, modifiers)
             patient = patient_number(who)
             file = str(inside(f"{RECORDS}/{record.strip()}.h5"))
             entries.append(
@@ -111,7 +114,7 @@ def _read_metadata(path: Path, primary: list[str], modifiers: set[str]) -> list[
                     record=record.strip(),
                     patient=patient,
                     split=hashed_split(patient),
-                    labels=shared.setdefault(found, {TASK: found}),
+                    labels=shared.setdefault(indices, {TASK: indices}),
                     where=(file, whole(samples)),
                     age=years(age),
                     sex=_SEX[sex.strip()],
@@ -131,7 +134,7 @@ def _statements(text: str, index: Mapping[str, int], modifiers: set[str]) -> tup
     Raises:
         ValueError: a code that ``code.csv`` does not have, or not one primary code a statement.
     """
-    found: set[int] = set()
+    indices: set[int] = set()
     for statement in text.split(";"):
         codes = [code.strip() for code in statement.split("+")]
         if unknown := [code for code in codes if code not in index and code not in modifiers]:
@@ -139,8 +142,8 @@ def _statements(text: str, index: Mapping[str, int], modifiers: set[str]) -> tup
         named = [index[code] for code in codes if code in index]
         if len(named) != 1:
             raise ValueError(f"AHA_Code {text!r}: {statement!r} has {len(named)} primary codes")
-        found.add(named[0])
-    return tuple(sorted(found))
+        indices.add(named[0])
+    return tuple(sorted(indices))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -157,8 +160,6 @@ class SphReader:
             UnusableError: values that no ECG has.
         """
         import numpy as np
-
-        from scaling.corpora.sources.read.base import Recording
 
         name, samples = entry.where
         path = self.root / name

@@ -53,7 +53,8 @@ class VirtualSource:
 
     def summary(self, task: str) -> Summary:
         """Sizes of the splits, as far as records belong to the task."""
-        from scaling.corpora.virtual.cohorts import COHORTS, patient_of
+        from scaling.corpora.virtual.cohorts import COHORTS
+        from scaling.corpora.virtual.population import patient_of
 
         classes = self.classes[task]
         if not COHORTS[self.spec.source].tasks[task].needs_label:
@@ -75,8 +76,8 @@ class VirtualSource:
         spec = self.spec
         duration_s = spec.samples / spec.fs_hz
         cohort = COHORTS[spec.source]
-        found = members(cohort, task, spec.seed, split, self.sizes[split], duration_s)
-        return [int(index) for index in found.nonzero()[0]]
+        belongs = members(cohort, task, spec.seed, split, self.sizes[split], duration_s)
+        return [int(index) for index in belongs.nonzero()[0]]
 
     def chunks(self) -> list[Chunk]:
         """Split by split, by index."""
@@ -92,11 +93,12 @@ class VirtualSource:
 
     def bayes_loss(self, workers: int = 1) -> dict[str, Any] | None:
         """Task -> loss, by the cohort's own generative posterior."""
+        from scaling.corpora.virtual.bayes.loss import bayes_loss
         from scaling.corpora.virtual.cohorts import COHORTS
 
-        cohort = COHORTS[self.spec.source]
-        spec = self.spec
-        return cohort.bayes_loss(spec.fs_hz, spec.samples, spec.seed, self.sizes["test"], workers)
+        spec, test = self.spec, self.sizes["test"]
+        cohort = COHORTS[spec.source]
+        return bayes_loss(cohort, spec.fs_hz, spec.samples, spec.seed, test, workers)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

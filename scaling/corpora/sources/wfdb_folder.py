@@ -11,19 +11,14 @@ import dataclasses
 import hashlib
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.described.dataset import read_description, read_entries
-from scaling.corpora.sources.read.columns import table_digest
-from scaling.corpora.sources.read.listed import Entry
-from scaling.corpora.sources.read.remarked import RemarkedSource
-from scaling.corpora.sources.read.tables import fingerprint, inside
+from scaling.corpora.sources.read.base import Recording
+from scaling.corpora.sources.read.described import read_description, read_entries
+from scaling.corpora.sources.read.listed import Entry, ListedSource
+from scaling.corpora.sources.read.tables import fingerprint, inside, table_digest
 from scaling.corpora.sources.read.wfdb16 import LARGEST_GAIN, LEAST_GAIN, read_record
 from scaling.identity import CorpusSpec
-
-if TYPE_CHECKING:
-    from scaling.corpora.sources.read.base import Recording
 
 _FAST = ("16", "16+24")
 _FORMAT = re.compile(r"\d+(?P<several>x\d+)?(:\d+)?(\+\d+)?")
@@ -31,7 +26,7 @@ _GAIN = re.compile(r"[-+]?[\d.]+([eE][-+]?\d+)?(\(-?\d+\))?(/\S+)?")
 _MV = {"mV": 1.0, "uV": 1e-3, "V": 1e3}
 
 
-def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
+def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
     """Read the description, the table and the headers of its records.
 
     Args:
@@ -49,13 +44,13 @@ def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
 
     def locate(record: str, cell: str, number: int) -> str | None:
         stem = str(inside((cell or record).removesuffix(".hea")))
-        found = _find(folder, stem)
-        if found is None:
+        header = _find(folder, stem)
+        if header is None:
             return None
         if stem in taken:
             raise CorpusError(f"path {stem!r} belongs to two records")
         taken.add(stem)
-        text, files = found
+        text, files = header
         headers.update(text)
         sizes.update(files)
         return stem
@@ -67,7 +62,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> RemarkedSource:
             "relative to the folder of dataset.json, without .hea"
         )
     tables = [table_digest(description.file), table_digest(description.table)]
-    return RemarkedSource(
+    return ListedSource(
         classes=classes,
         entries=tuple(entries),
         read=FolderReader(folder),
@@ -161,8 +156,6 @@ def _read_other(stem: Path, head: Path) -> Recording:
     import numpy as np
     import wfdb
 
-    from scaling.corpora.sources.read.base import Recording
-
     try:
         record = wfdb.rdrecord(str(stem), physical=False)
         names = tuple(map(str.strip, record.sig_name))
@@ -171,8 +164,8 @@ def _read_other(stem: Path, head: Path) -> Recording:
         raise CorpusError(f"{head}: cannot be read ({type(error).__name__}: {error})") from None
     wrong = [
         lead
-        for lead, said, found in zip(names, record.checksum, sums, strict=True)
-        if said is not None and (said - found) % 65536
+        for lead, said, summed in zip(names, record.checksum, sums, strict=True)
+        if said is not None and (said - summed) % 65536
     ]
     if wrong:
         raise CorpusError(

@@ -10,16 +10,13 @@ import torch
 from torch import Tensor
 
 from scaling.corpora.virtual.device import Device
-from scaling.corpora.virtual.disorders import ventricular_rhythm
-from scaling.corpora.virtual.findings import FINDINGS
-from scaling.corpora.virtual.heart.depolarisation import ventricular_qrs_ms
-from scaling.corpora.virtual.heart.lead_field import VENTRICULAR_QT_MS, Heart, heart, leads
-from scaling.corpora.virtual.heart.rhythm import Events, events, r_peaks_s
-from scaling.corpora.virtual.latents import Draws, Latents, develop
-from scaling.corpora.virtual.population import SPLITS, Population, patient_of
+from scaling.corpora.virtual.latents import Latents, develop
+from scaling.corpora.virtual.lead_field import VENTRICULAR_QT_MS, Heart, heart, leads
+from scaling.corpora.virtual.population import FINDINGS, SPLITS, Population, patient_of
 from scaling.corpora.virtual.recorder import record
-from scaling.corpora.virtual.rng import stream
-from scaling.corpora.virtual.smooth import power
+from scaling.corpora.virtual.reproducible import Draws, power, stream
+from scaling.corpora.virtual.rhythm import Events, events, r_peaks_s
+from scaling.corpora.virtual.ventricles import ventricular_qrs_ms
 
 PATIENTS_PER_SPLIT = 1_000_000_000
 # Records rendered at a time on CPU: as many as keep the arrays in a core's cache.
@@ -53,7 +50,7 @@ class Visits:
         latents: the patients.
         heart: their waves.
         events: their beats.
-        findings: every name of ``findings.FINDINGS``, (B,) float64 each.
+        findings: every name of ``population.FINDINGS``, (B,) float64 each.
         patients: (B,) patient ids, unique over the splits of a cohort.
         r_peaks_s: (B, K) R peaks in seconds, ascending, those outside the window included;
             NaN where a slot has no beat.
@@ -120,12 +117,12 @@ def visits(
     latents = develop(cohort.population, numbers)
     beats = events(latents, duration_s)
     whole = heart(latents)
-    found = findings(latents, whole, beats, duration_s)
-    return Visits(latents, whole, beats, found, patients, r_peaks_s(latents, beats))
+    measured = findings(latents, whole, beats, duration_s)
+    return Visits(latents, whole, beats, measured, patients, r_peaks_s(latents, beats))
 
 
 def findings(x: Latents, h: Heart, e: Events, duration_s: float) -> dict[str, Tensor]:
-    """Every name of ``findings.FINDINGS``: (B,) float64 each.
+    """Every name of ``population.FINDINGS``: (B,) float64 each.
 
     Rate and counts of premature beats are those of the window; an interval-free window (one
     beat or none) has the rate of the rhythm. Width and axis of QRS, and QT, are those of the
@@ -137,13 +134,12 @@ def findings(x: Latents, h: Heart, e: Events, duration_s: float) -> dict[str, Te
     last = torch.where(inside, e.qrs_s, -torch.inf).amax(1)
     measured = 60.0 * (beats - 1) / (last - first)
     rate = torch.where(beats > 1, measured, 60.0 / e.mean_rr_s)
-    alone = ventricular_rhythm(x.states, x.draws)
     own = {
         "rate_bpm": rate,
         "axis_deg": h.axis_deg,
-        "qrs_ms": torch.where(alone, ventricular_qrs_ms(x), x["conducted_qrs_ms"]),
+        "qrs_ms": torch.where(x.ventricular, ventricular_qrs_ms(x), x["conducted_qrs_ms"]),
         "qtc_ms": x["qtf_ms"] * power(e.mean_rr_s, 1.0 / 3.0 - 0.5)
-        + VENTRICULAR_QT_MS * alone * power(e.mean_rr_s, -0.5),
+        + VENTRICULAR_QT_MS * x.ventricular * power(e.mean_rr_s, -0.5),
         "pacs": ((e.premature == 1) & inside).sum(1).double(),
         "pvcs": ((e.premature == 2) & inside).sum(1).double(),
     }
@@ -182,14 +178,14 @@ def make(
     Raises:
         ValueError: unknown split, or no records.
     """
-    found = visits(cohort, seed, split, start, stop, samples / fs_hz, device)
+    visited = visits(cohort, seed, split, start, stop, samples / fs_hz, device)
     size = stop - start
-    signals = torch.empty(size, 12, samples, device=found.patients.device)
+    signals = torch.empty(size, 12, samples, device=visited.patients.device)
     step = size if signals.is_cuda else max(1, CPU_SAMPLES // samples)
     for first in range(0, size, step):
-        part = found if step >= size else rows(found, slice(first, first + step))
+        part = visited if step >= size else rows(visited, slice(first, first + step))
         signals[first : first + step] = _rendered(part, cohort.device, fs_hz, samples, noise)
-    return Batch(signals, found)
+    return Batch(signals, visited)
 
 
 def _rendered(v: Visits, device: Device, fs_hz: float, samples: int, noise: bool) -> Tensor:

@@ -21,8 +21,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from scaling.corpora.virtual.findings import FINDINGS
-from scaling.corpora.virtual.population import RHYTHMS
+from scaling.corpora.virtual.population import FINDINGS, RHYTHMS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -381,9 +380,9 @@ def _clash(
     """Why ``part`` cannot hold beside those that do; empty where it can."""
     if (part.part if isinstance(part, Not) else Not(part)) in held:
         return f"{part.part if isinstance(part, Not) else part} both holds and does not"
-    if (found := _threshold(part)) is None:
+    if (limit := _threshold(part)) is None:
         return ""
-    key, upper, value = found
+    key, upper, value = limit
     other = limits.get((key, not upper), value)
     low, high = (other, value) if upper else (value, other)
     clashes = (key, not upper) in limits and low >= high
@@ -392,8 +391,8 @@ def _clash(
 
 def _limit(part: Condition, limits: dict[tuple[str, bool], float]) -> None:
     """Note what ``part`` says of a finding: the narrowest limit counts."""
-    if found := _threshold(part):
-        key, upper, value = found
+    if limit := _threshold(part):
+        key, upper, value = limit
         before = limits.get((key, upper), value)
         limits[key, upper] = min(before, value) if upper else max(before, value)
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from scaling.corpora.virtual.device import Device
-from scaling.corpora.virtual.heart.lead_field import smoothing_s
-from scaling.corpora.virtual.latents import Draws
+from scaling.corpora.virtual.lead_field import smoothing_s
+from scaling.corpora.virtual.reproducible import Draws
 
 ELECTRODES = 9
 KNOT_S = 0.0625  # spacing of the finest knots of slow noise

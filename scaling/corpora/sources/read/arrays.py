@@ -1,7 +1,9 @@
 """Arrays of signals in .npy, .npz and HDF5 files, read row by row and never whole.
 
 Nothing is unpickled: arrays of objects are refused. A member of an .npz is mapped where it
-lies in the archive, which works as long as it is stored and not compressed.
+lies in the archive, which works as long as it is stored and not compressed. HDF5 can hold links,
+raw data and virtual datasets that lie in any other file of the machine; all of these are refused,
+and so are soft links, which may lead to one.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.read.hdf5 import open_dataset
 
 if TYPE_CHECKING:
+    import h5py
     from numpy.typing import NDArray
 
 HDF5 = (".h5", ".hdf5", ".hdf")
@@ -46,18 +48,14 @@ class ArrayFile:
         Raises:
             CorpusError: the file cannot be read, or changed its shape since it was opened.
         """
-        changed_ns = _changed_ns(self.path)
         if self.path.suffix.lower() not in HDF5:
-            array = _mapped(self.path, self.dataset, changed_ns)
+            array = _mapped(self.path, self.dataset, _changed_ns(self.path))
             self._check(array.shape)
             row: NDArray[Any] = array[index]
             return row
-        rows = _rows_at_once(self.shape)
-        start = index - index % rows
-        block, shape = _block(self.path, self.dataset, start, rows, changed_ns)
+        row, shape = dataset_row(self.path, self.dataset, index, _rows_at_once(self.shape))
         self._check(shape)
-        found: NDArray[Any] = block[index - start]
-        return found
+        return row
 
     def _check(self, shape: tuple[int, ...]) -> None:
         if shape != self.shape:
@@ -84,9 +82,9 @@ def open_array(path: Path, dataset: str) -> ArrayFile:
     if suffix not in HDF5:
         shape, kind = (array := _map(path, dataset)).shape, array.dtype
     else:
-        found = open_dataset(path, dataset)
-        shape, kind = found.shape, found.dtype
-        found.file.close()
+        stored = open_dataset(path, dataset)
+        shape, kind = stored.shape, stored.dtype
+        stored.file.close()
     if kind.kind not in "fiu":
         raise CorpusError(f"{path}: holds {kind}, not real numbers")
     return ArrayFile(path, dataset, tuple(int(n) for n in shape))
@@ -125,19 +123,38 @@ def _rows_at_once(shape: tuple[int, ...]) -> int:
     return max(1, min(_BLOCK, _BLOCK_BYTES // max(1, row_bytes)))
 
 
+def dataset_row(
+    path: Path, dataset: str, index: int, at_once: int
+) -> tuple[NDArray[Any], tuple[int, ...]]:
+    """One row of an HDF5 dataset, read with those beside it, and the shape of the dataset.
+
+    Args:
+        path: the file.
+        dataset: its name.
+        index: of the row.
+        at_once: consecutive rows that are read together and kept until others are.
+
+    Raises:
+        CorpusError: the file cannot be read.
+    """
+    start = index - index % at_once
+    block, shape = _block(path, dataset, start, at_once, _changed_ns(path))
+    return block[index - start], shape
+
+
 @functools.lru_cache(maxsize=1)
 def _block(
     path: Path, dataset: str, start: int, rows: int, changed_ns: int
 ) -> tuple[NDArray[Any], tuple[int, ...]]:
     """Some rows of an HDF5 dataset, and its shape."""
-    found = open_dataset(path, dataset)
+    stored = open_dataset(path, dataset)
     try:
-        block: NDArray[Any] = found[start : start + rows]
-        return block, tuple(found.shape)
-    except OSError as error:
-        raise CorpusError(f"{path}: {dataset} cannot be read ({error})") from None
+        block: NDArray[Any] = stored[start : start + rows]
+        return block, tuple(stored.shape)
+    except (OSError, RuntimeError) as error:
+        raise CorpusError(f"{path}: {dataset} cannot be read ({error}); get it again") from None
     finally:
-        found.file.close()
+        stored.file.close()
 
 
 @functools.lru_cache(maxsize=4)
@@ -208,3 +225,60 @@ def _map_npy(file: BinaryIO, path: Path, end: int) -> NDArray[Any]:
         path, dtype, "r", begin, shape, order="F" if fortran_order else "C"
     )
     return mapped
+
+
+def open_dataset(path: Path, name: str) -> h5py.Dataset:
+    """Open a file for reading and return one of its datasets.
+
+    Rows are read when the dataset is sliced; a slice may raise OSError where the file is
+    damaged. Close the file with ``dataset.file.close()``.
+
+    Args:
+        path: the file.
+        name: of the dataset, with ``/`` between groups.
+
+    Raises:
+        CorpusError: absent, not HDF5 or truncated, no such dataset (names those there are),
+            objects instead of numbers, or data that lie in another file.
+    """
+    import h5py
+
+    try:
+        file = h5py.File(path, "r")
+    except FileNotFoundError:
+        raise CorpusError(f"{path}: no such file") from None
+    except OSError as error:
+        raise CorpusError(
+            f"{path}: is not an HDF5 file, or truncated ({error}); get it again"
+        ) from None
+    try:
+        return _dataset(file, path, name)
+    except (OSError, RuntimeError, KeyError) as error:
+        file.close()
+        raise CorpusError(f"{path}: {name} cannot be read ({error}); get it again") from None
+    except CorpusError:
+        file.close()
+        raise
+
+
+def _dataset(file: h5py.File, path: Path, name: str) -> h5py.Dataset:
+    import h5py
+
+    item = file
+    for step in (steps := name.strip("/").split("/")):
+        if not isinstance(item, h5py.Group) or step not in item.keys():  # noqa: SIM118
+            there = ", ".join(item.keys()) if isinstance(item, h5py.Group) else "nothing"
+            raise CorpusError(f"{path}: has no dataset {name!r}; there is {there}")
+        if not isinstance(item.get(step, getlink=True), h5py.HardLink):
+            raise CorpusError(
+                f"{path}: {'/'.join(steps)} is a link to somewhere else: not followed; copy the "
+                "data into the file"
+            )
+        item = item[step]
+    if not isinstance(item, h5py.Dataset):
+        raise CorpusError(f"{path}: {name} is a group of {', '.join(item.keys())}")
+    if item.is_virtual or item.external:
+        raise CorpusError(f"{path}: the data of {name} lie in another file: not followed")
+    if item.dtype.kind == "O":
+        raise CorpusError(f"{path}: {name} holds objects, not numbers")
+    return item

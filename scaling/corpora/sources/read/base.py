@@ -3,6 +3,9 @@
 A source is one module with ``open_source(spec, root) -> Source`` and one row in
 ``scaling.corpora.registry``. This module and every source module import only the standard
 library at the top, so that a grid can be checked in no time.
+
+For files without a checksum ``check_amplitude`` is what shows a wrong unit, a wrong gain or swapped
+bytes.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from scaling.corpora.errors import CorpusError
+from scaling.corpora.errors import CorpusError, UnusableError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -143,3 +146,35 @@ class Source(Protocol):
             workers: processes that it may take.
         """
         ...
+
+
+# Standard deviation of a lead. In millivolts an ECG has 0.05 to 1, standardised about 1; beyond
+# these bounds in every lead the unit is wrong.
+LEAST_SPREAD, LARGEST_SPREAD = 0.001, 30.0
+DAMAGED = "the file is damaged, its bytes are swapped, or it is in another unit"
+
+
+def check_amplitude(signal_LT: NDArray[Any], where: str, advice: str = DAMAGED) -> None:
+    """Check that the leads vary as those of an ECG do; leads that never change say nothing.
+
+    Args:
+        signal_LT: (leads, samples), in millivolts or standardised.
+        where: file or record, for the message.
+        advice: what may be wrong, for the message.
+
+    Raises:
+        UnusableError: every lead that changes at all is far from an ECG's amplitude.
+    """
+    import numpy as np
+
+    with np.errstate(over="ignore", invalid="ignore"):  # swapped bytes give any number at all
+        signal_LT = np.asarray(signal_LT, np.float64)
+        present = signal_LT[:, np.isfinite(signal_LT).all(axis=0)]
+        spread = present.std(axis=1) if present.size else np.zeros(1)
+    spread = spread[spread > 0]
+    if not len(spread) or (spread.max() >= LEAST_SPREAD and spread.min() <= LARGEST_SPREAD):
+        return
+    raise UnusableError(
+        f"{where}: its leads vary by {spread.min():.3g} to {spread.max():.3g} "
+        f"(standard deviation), which no ECG does: {advice}"
+    )

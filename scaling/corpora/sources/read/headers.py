@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from scaling.corpora.errors import CorpusError, shown
+from scaling.corpora.errors import CorpusError, refuse
 from scaling.corpora.sources.read.listed import Entry
 from scaling.corpora.sources.read.tables import file_sizes, fingerprint, patient_number
 from scaling.corpora.sources.read.wfdb16 import SUFFIXES
@@ -109,7 +109,7 @@ def read_headers(
     }
     heads = [path for path in sizes if path.endswith(".hea")]
     base = os.fspath(root)
-    found: list[Annotated] = []
+    records: list[Annotated] = []
     used: dict[str, int] = {}
     claimed: dict[str, str] = {}
     problems: list[str] = []
@@ -126,19 +126,18 @@ def read_headers(
         if claimed.setdefault(signal, head) != head:
             problems.append(f"{root / head}: names the signal file of {claimed[signal]} too")
         if signal in sizes:
-            found.append(record)
+            records.append(record)
             used |= {head: sizes[head], signal: sizes[signal]}
             digest.update(content)
-    if problems:
-        raise CorpusError(f"{len(problems)} headers cannot be used:\n{shown(problems)}")
-    if not found:
+    refuse(problems, "headers")
+    if not records:
         raise CorpusError(
             f"{folder}: no record: of {len(heads)} headers none has its signal file beside it"
         )
     return Headers(
-        records=tuple(found),
+        records=tuple(records),
         fingerprint=fingerprint(tables, used, digest.digest()),
-        absent=len(heads) - len(found),
+        absent=len(heads) - len(records),
         unclaimed=len(sizes.keys() - claimed.keys() - set(heads)),
     )
 
@@ -164,8 +163,8 @@ def parse_annotated(stem: str, text: str) -> Annotated:
         CorpusError: no signal line, a signal file elsewhere, not one ``#Dx`` line, or a
             diagnosis that is no code.
     """
-    found = _FIELD.findall(text)
-    fields = dict(found)
+    lines = _FIELD.findall(text)
+    fields = dict(lines)
     signal_line = text.split("\n", 2)[1].split() if text.count("\n") > 1 else []
     if len(signal_line) < 3 or signal_line[0].startswith("#"):
         raise CorpusError("describes no lead: truncated; download it again")
@@ -174,7 +173,7 @@ def parse_annotated(stem: str, text: str) -> Annotated:
         raise CorpusError(f"names the file {file!r}, which is not in its own folder")
     if "Dx" not in fields:
         raise CorpusError("has no #Dx line, which says the diagnoses: download it again")
-    if sum(name == "Dx" for name, _ in found) > 1:
+    if sum(name == "Dx" for name, _ in lines) > 1:
         raise CorpusError("has two #Dx lines: download it again")
     codes = () if fields["Dx"].lower() in _UNKNOWN else tuple(fields["Dx"].split(","))
     codes = tuple(code.strip() for code in codes if code.strip())

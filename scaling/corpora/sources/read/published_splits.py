@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from scaling.corpora.errors import CorpusError, shown
+from scaling.corpora.errors import CorpusError, refuse
 from scaling.corpora.sources.read.listed import Entry
 from scaling.corpora.sources.read.tables import read_table
 
@@ -86,8 +86,7 @@ def _read(paths: dict[str, Path], column: str, classes: Sequence[str]) -> Publis
                 problems.append(f"{where}: {wrong[0]} is {row[wrong[0]]!r}, neither 0 nor 1")
             elif classes:
                 labels[record] = tuple(i for i, name in enumerate(classes) if row[name] == "1")
-    if problems:
-        raise CorpusError(f"{len(problems)} rows of the split cannot be used:\n{shown(problems)}")
+    refuse(problems, "rows of the split")
     return PublishedSplit(splits, labels, tuple(path.read_bytes() for path in paths.values()))
 
 

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.corpora.errors import CorpusError
+from scaling.corpora.sources.read.base import Recording
+from scaling.corpora.sources.read.listed import Entry
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from scaling.corpora.sources.read.base import Recording
-    from scaling.corpora.sources.read.listed import Entry
 
 MISSING_SAMPLE = -32768
 SUFFIXES = (".dat", ".mat")
@@ -98,14 +97,14 @@ def _parse_signal(line: str) -> tuple[tuple[str, int], str, float, int, int]:
         raise CorpusError(
             f"lead {lead} is stored in format {form}; this reader knows format 16 and 16+24"
         )
-    found = _GAIN.fullmatch(gain)
+    scaling = _GAIN.fullmatch(gain)
     try:
-        scale = float(found["gain"]) if found else 0.0
-        baseline = int(found["baseline"] or zero) if found else 0
+        scale = float(scaling["gain"]) if scaling else 0.0
+        baseline = int(scaling["baseline"] or zero) if scaling else 0
         total = int(checksum)
     except ValueError:
         raise CorpusError(f"signal line {line!r}: a number cannot be read") from None
-    unit = _MV.get((found["unit"] or "mV").lower() if found else "")
+    unit = _MV.get((scaling["unit"] or "mV").lower() if scaling else "")
     if unit is None or not scale > 0:
         raise CorpusError(f"lead {lead}: gain {gain!r} is not a positive number per mV, uV or V")
     if not LEAST_GAIN <= scale / unit <= LARGEST_GAIN:
@@ -132,8 +131,6 @@ def read_record(stem: Path, fs_hz: int | None, file: str | None = None) -> Recor
         CorpusError: names the file: unreadable, truncated, or header and file disagree.
     """
     import numpy as np
-
-    from scaling.corpora.sources.read.base import Recording
 
     head = stem.with_name(stem.name + ".hea")
     try:

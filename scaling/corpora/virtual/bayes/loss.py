@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.corpora.prepare.pool import one_thread
+from scaling.corpora.processes import one_thread
 from scaling.corpora.virtual.bayes.posterior import draw_findings, entropy, hidden_entropy
 from scaling.corpora.virtual.bayes.sensitivity import surroundings
-from scaling.corpora.virtual.cohorts.base import Chances, Cohort
+from scaling.corpora.virtual.cohorts.base import Cohort
+from scaling.corpora.virtual.cohorts.chances import Chances, class_chances
 from scaling.corpora.virtual.cohorts.records import BLOCK, as_arrays, labels_of
 from scaling.corpora.virtual.generate import visits
 from scaling.corpora.virtual.population import VISITS, patient_of
@@ -71,9 +72,8 @@ class Sums:
 
 def bayes_loss(
     cohort: Cohort,
-    *,
-    fs_hz: float,
-    samples: int,
+    fs_hz: float = 100,
+    samples: int = 500,
     seed: int = 0,
     test: int = 0,
     workers: int = 1,
@@ -98,12 +98,12 @@ def bayes_loss(
         known = _entropies(cohort, seed, samples / fs_hz)
         hidden = _hidden(cohort, seed, fs_hz, samples, known, workers)
         drawn = _on_test_split(cohort, seed, test, samples / fs_hz)
-    found = {}
+    losses = {}
     for name, task in cohort.tasks.items():
         bound, extra = known[name].mean(), hidden[name].mean()
         per_label = bound + extra
         se = np.hypot(known[name].standard_error(), hidden[name].standard_error())
-        found[name] = {
+        losses[name] = {
             "value": float(per_label.mean()),
             "se": float(se),
             "lower_bound": float(bound.mean()),
@@ -111,7 +111,7 @@ def bayes_loss(
             "test": _shifted(drawn[name], float(extra.mean())),
             "method": METHOD.format(ENTROPY_RECORDS, len(hidden[name].values)),
         }
-    return found
+    return losses
 
 
 def _entropies(cohort: Cohort, seed: int, duration_s: float) -> dict[str, Sums]:
@@ -121,9 +121,9 @@ def _entropies(cohort: Cohort, seed: int, duration_s: float) -> dict[str, Sums]:
     whole = sum(VISITS)
     for start in range(0, ENTROPY_RECORDS, BLOCK):
         stop = min(start + BLOCK, ENTROPY_RECORDS)
-        found = visits(cohort, seed, "bayes", start, stop, duration_s)
-        arrays = as_arrays(found.findings)
-        for name, chances in cohort.all_chances(arrays, rng, READERS).items():
+        block = visits(cohort, seed, "bayes", start, stop, duration_s)
+        arrays = as_arrays(block.findings)
+        for name, chances in class_chances(cohort, arrays, rng, READERS).items():
             h, weight = known_entropy(chances), chances.belongs
             for first in range(0, stop - start, whole):
                 sums[name].add(h[:, first : first + whole], weight[first : first + whole])
@@ -146,7 +146,7 @@ def _hidden(
     chosen = itertools.islice(first_visits, MOST)
     for around in surroundings(cohort, seed, chosen, fs_hz, samples, names, workers):
         drawn = draw_findings(around, rng, OUTER, INNER)
-        for name, chances in cohort.all_chances(drawn, imagine, READERS).items():
+        for name, chances in class_chances(cohort, drawn, imagine, READERS).items():
             certain = known_entropy(chances)
             sums[name].add(*hidden_entropy(chances.classes, chances.belongs, certain))
         if _precise(sums, known):
@@ -168,10 +168,10 @@ def known_entropy(chances: Chances) -> Array:
     among = np.where(counted, n, 1.0)
     given = np.rint(np.where(counted, p * among, 0.0))
     whole = harmonic(among - 1.0)
-    found = sum(
+    counted_entropy = sum(
         k / np.maximum(among, 1.0) * (whole - harmonic(k - 1.0)) for k in (given, among - given)
     )
-    return np.where(counted, found, entropy(p))
+    return np.where(counted, counted_entropy, entropy(p))
 
 
 def surprise(chances: Chances, labels: NDArray[np.uint8]) -> Array:
@@ -191,8 +191,8 @@ def harmonic(m: Array) -> Array:
     """1 + 1/2 + ... + 1/m of whole numbers; 0 where m is less than one."""
     terms = np.arange(1, int(m.max(initial=0.0)) + 1)
     table = np.concatenate([[0.0], np.cumsum(1.0 / terms)])
-    found: Array = table[np.maximum(m, 0.0).astype(np.int64)]
-    return found
+    sums: Array = table[np.maximum(m, 0.0).astype(np.int64)]
+    return sums
 
 
 def _precise(hidden: dict[str, Sums], known: dict[str, Sums]) -> bool:
@@ -210,10 +210,10 @@ def _on_test_split(
     losses: dict[str, list[Array]] = {name: [] for name in cohort.tasks}
     rng = np.random.default_rng([seed, 3])
     for start in range(0, records, BLOCK):
-        found = visits(cohort, seed, "test", start, min(start + BLOCK, records), duration_s)
-        arrays = as_arrays(found.findings)
-        labels, valid = labels_of(cohort, found)
-        for name, chances in cohort.all_chances(arrays, rng, MANY_READERS).items():
+        block = visits(cohort, seed, "test", start, min(start + BLOCK, records), duration_s)
+        arrays = as_arrays(block.findings)
+        labels, valid = labels_of(cohort, block)
+        for name, chances in class_chances(cohort, arrays, rng, MANY_READERS).items():
             lost = surprise(chances, labels[name].T).mean(axis=0)
             losses[name].append(lost[valid[name]])
     return losses

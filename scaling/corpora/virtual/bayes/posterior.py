@@ -127,8 +127,8 @@ def draw_findings(
 def entropy(p: Array) -> Array:
     """Entropy of a Bernoulli in nats; ``p`` in [0, 1], rounding aside."""
     inside = np.clip(p, 0.0, 1.0)
-    found: Array = entr(inside) + entr(1.0 - inside)
-    return found
+    nats: Array = entr(inside) + entr(1.0 - inside)
+    return nats
 
 
 def hidden_entropy(p: Array, weight: Array, known: Array | None = None) -> tuple[Array, Array]:

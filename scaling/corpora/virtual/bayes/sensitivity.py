@@ -5,6 +5,13 @@ taken by shifting one normal at a time, through the generator itself. Changes of
 expressed in units of the recorder's noise. Beats stay where they are, since their jitter would
 hide what shifts them: they tell the mean rate as well as their scatter allows, and the interval
 from P to QRS, but not, say, the age of the patient.
+
+Spectra of the noise are medians over some records that the recorder makes of nothing: of slow
+noise (wander, respiration, motion, mains, steps) as it comes, of fast noise (white, muscle) as a
+shape, which is scaled to the amplitudes of a record. Electrodes are shared by leads, which gives
+the leads a covariance. Bursts, uneven electrodes and lost contacts are left out, and so is what
+the limb electrodes have more of (``limbs``, ``tremor_mv``): a median over leads is that of V1 to
+V6.
 """
 
 from __future__ import annotations
@@ -19,21 +26,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scaling.corpora.prepare.pool import in_order, one_thread
-from scaling.corpora.virtual import generate
-from scaling.corpora.virtual.bayes.noise import spectrum, whitened
+from scaling.corpora.processes import in_order, one_thread
+from scaling.corpora.virtual import generate, recorder
 from scaling.corpora.virtual.bayes.posterior import Surroundings, refit
-from scaling.corpora.virtual.heart.lead_field import heart, leads
-from scaling.corpora.virtual.heart.rhythm import Events, events
-from scaling.corpora.virtual.latents import Draws, chances, develop
+from scaling.corpora.virtual.device import Device
+from scaling.corpora.virtual.latents import chances, develop
+from scaling.corpora.virtual.lead_field import heart, leads
 from scaling.corpora.virtual.population import Population
-from scaling.corpora.virtual.rng import Stream
+from scaling.corpora.virtual.reproducible import Draws, Stream
+from scaling.corpora.virtual.rhythm import Events, events
 
 Array = NDArray[np.float64]
 
 # Standard deviations by which a latent is shifted: in double precision rounding is far below
 # the noise, and no bend of a wave is left.
 STEP = 1e-5
+SPECTRUM_RECORDS = 64  # whose median spectrum is taken
 # Disorders that may leave hardly a trace, and the finding each is read from: what the signal
 # says of them is a likelihood ratio.
 HARDLY_VISIBLE = {
@@ -136,7 +144,7 @@ def _around(
 
 def _linearised(record: Neighbours, names: tuple[str, ...]) -> Surroundings:
     count, switches = len(record.normals), len(record.switches)
-    signal, found = record.changes(STEP * np.eye(count), np.full(count, -1))
+    signal, slopes = record.changes(STEP * np.eye(count), np.full(count, -1))
     jacobian = signal / STEP
     moved, distance2 = refit(lambda z, s: record.changes(z, s)[0], jacobian, switches)
     toggled = record.changes(moved, np.arange(switches))[1] if switches else {}
@@ -144,7 +152,7 @@ def _linearised(record: Neighbours, names: tuple[str, ...]) -> Surroundings:
         findings={name: record.findings[name] for name in names},
         normals=record.normals,
         gram=jacobian @ jacobian.T,
-        slopes={name: found[name] / STEP for name in names},
+        slopes={name: slopes[name] / STEP for name in names},
         toggled={name: toggled.get(name, np.zeros(0)) for name in names},
         distance2=distance2,
         log_odds=np.array([odds for _, _, odds in record.switches]),
@@ -223,11 +231,11 @@ class Neighbours:
         beats, whole = _repeated(self._beats, len(x["pr_ms"])), heart(x)
         longer = (x["pr_ms"] - self._pr_ms) / 1e3
         beats = dataclasses.replace(beats, p_s=beats.p_s - longer[:, None])
-        found = generate.findings(x, whole, beats, self.samples / self.fs_hz)
-        found["base_rate_bpm"] = x["base_rate_bpm"]
+        values = generate.findings(x, whole, beats, self.samples / self.fs_hz)
+        values["base_rate_bpm"] = x["base_rate_bpm"]
         low_pass = self.cohort.device.low_pass_hz
         signal = leads(x, whole, beats, self.fs_hz, self.samples, low_pass, torch.float64)
-        return signal.numpy(), {name: value.numpy() for name, value in found.items()}
+        return signal.numpy(), {name: value.numpy() for name, value in values.items()}
 
     def _rate_error(self) -> float:
         """Standard error of the rate from the scatter of the intervals; 1 % at least."""
@@ -253,8 +261,97 @@ def _switches(
     for name, finding in HARDLY_VISIBLE.items():
         if finding in names and (p := float(prior[name][0])) > 0.0:
             both["state." + name] = p, bool(x.states[name][0])
-    found = []
+    switches = []
     for name, (p, present) in both.items():
         odds = math.log(p / (1.0 - p))
-        found.append((name, 1.0 - 1e-12, -odds) if present else (name, 1e-12, odds))
-    return found
+        switches.append((name, 1.0 - 1e-12, -odds) if present else (name, 1e-12, odds))
+    return switches
+
+
+def spectrum(device: Device, draws: Draws, fs_hz: float, samples: int) -> Array:
+    """Spectrum of the noise of one record at an electrode.
+
+    Args:
+        device: the recorder.
+        draws: random numbers of the record.
+        fs_hz: sampling rate.
+        samples: samples per lead.
+
+    Returns:
+        (samples // 2 + 1,) in mV^2 per sample, as white noise of that variance would have at
+        every frequency.
+    """
+    white = float(recorder.white_mv(device, draws))
+    size = math.exp(device.muscle_spread * float(draws.visit.normal("muscle", 1)))
+    muscle = device.muscle_mv * size
+    slow, of_white, of_muscle, of_both = _templates(device, fs_hz, samples)
+    # Both come from the same numbers, so their sum has a cross term.
+    cross = 0.5 * (of_both - of_white - of_muscle)
+    apart = white**2 * of_white + muscle**2 * of_muscle
+    fast = np.maximum(apart + 2.0 * white * muscle * cross, 0.01 * apart)
+    total: Array = slow + fast + device.step_mv**2 / 12.0
+    return total
+
+
+@functools.lru_cache(maxsize=8)
+def _templates(device: Device, fs_hz: float, samples: int) -> tuple[Array, Array, Array, Array]:
+    """Spectra of slow noise, and of white, muscle and both at 1 mV."""
+    # The high-pass takes as much from the signal as from the noise: it is left out of both.
+    linear = dataclasses.replace(
+        device, gain_error=0.0, step_mv=0.0, range_mv=0.0, loss=0.0, high_pass_hz=0.0
+    )
+    slow = dataclasses.replace(linear, white_mv=0.0, muscle_mv=0.0)
+    none = dataclasses.replace(
+        linear, spread=0.0, muscle_spread=0.0, wander_mv=0.0, respiration_mv=0.0, mains_mv=0.0,
+        pops_per_min=0.0, motion_mv=0.0,
+    )  # fmt: skip
+    kinds = [
+        dataclasses.replace(none, white_mv=white, muscle_mv=muscle)
+        for white, muscle in ((1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
+    ]
+    of_slow, *of_fast = (_median_spectrum(kind, fs_hz, samples) for kind in (slow, *kinds))
+    return of_slow, of_fast[0], of_fast[1], of_fast[2]
+
+
+def _median_spectrum(device: Device, fs_hz: float, samples: int) -> Array:
+    index = torch.arange(SPECTRUM_RECORDS)
+    draws = Draws(Stream(index * 7919 + 1), Stream(index * 104729 + 2))
+    nothing = torch.zeros(SPECTRUM_RECORDS, 8, samples)
+    breath = torch.linspace(0.17, 0.31, SPECTRUM_RECORDS, dtype=torch.float64)
+    noise = recorder.record(nothing, device, draws, breath, fs_hz).double().numpy()
+    power = np.abs(np.fft.rfft(noise)) ** 2 / samples
+    # A periodogram is exponentially distributed: its median is ln 2 of its mean. The mixing
+    # of electrodes, which the leads are freed of later, is taken out of the level.
+    mixed = (lead_mixing() ** 2).sum(axis=1)[:, None]
+    level: Array = np.median((power / mixed).reshape(-1, power.shape[-1]), axis=0) / math.log(2.0)
+    return level
+
+
+def whitened(signals: Array, power: Array) -> Array:
+    """Leads I, II, V1-V6 (rows, 8, samples) in mV to (rows, numbers) in units of the noise.
+
+    Args:
+        signals: noise-free leads, or differences of such.
+        power: of the noise at an electrode, from ``spectrum``.
+    """
+    samples = signals.shape[-1]
+    mixing = lead_mixing()
+    root = np.linalg.inv(np.linalg.cholesky(mixing @ mixing.T))
+    parts = np.fft.rfft(root @ signals)
+    twice = np.full(parts.shape[-1], 2.0)  # both signs of a frequency
+    twice[0] = 1.0
+    if samples % 2 == 0:
+        twice[-1] = 1.0
+    parts *= np.sqrt(twice / samples / power)
+    flat = parts.reshape(len(signals), -1)
+    return np.concatenate([flat.real, flat.imag], axis=1)
+
+
+def lead_mixing() -> Array:
+    """Leads I, II, V1 to V6 from the potentials of nine electrodes: (8, 9)."""
+    mixing = np.zeros((8, 9))
+    mixing[0, [0, 1]] = -1.0, 1.0
+    mixing[1, [0, 2]] = -1.0, 1.0
+    mixing[2:, 3:] = np.eye(6)
+    mixing[2:, :3] = -1.0 / 3.0
+    return mixing

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scaling.corpora.virtual.cohorts.base import Cohort, Task
-from scaling.corpora.virtual.cohorts.basic import BASIC
-from scaling.corpora.virtual.cohorts.code import CODE
+from scaling.corpora.virtual.cohorts.base import Cohort
+from scaling.corpora.virtual.cohorts.code import BASIC, CODE
 from scaling.corpora.virtual.cohorts.cpsc2018 import CPSC2018
 from scaling.corpora.virtual.cohorts.csn import CSN
 from scaling.corpora.virtual.cohorts.echonext import ECHONEXT
@@ -19,7 +18,6 @@ from scaling.corpora.virtual.cohorts.mimic import MIMIC
 from scaling.corpora.virtual.cohorts.ptbxl import PTBXL
 from scaling.corpora.virtual.cohorts.shifted import SHIFTED
 from scaling.corpora.virtual.cohorts.wearable import WEARABLE
-from scaling.corpora.virtual.population import SPLITS, VISITS, patient_of
 
 if TYPE_CHECKING:
     from scaling.corpora.virtual.cohorts.records import Records
@@ -31,20 +29,18 @@ def by_name(*cohorts: Cohort) -> dict[str, Cohort]:
     Raises:
         ValueError: two with the same name.
     """
-    found: dict[str, Cohort] = {}
+    cohorts_by_name: dict[str, Cohort] = {}
     for cohort in cohorts:
-        if cohort.name in found:
-            first = found[cohort.name].about
+        if cohort.name in cohorts_by_name:
+            first = cohorts_by_name[cohort.name].about
             raise ValueError(f"{cohort.name} is there twice: {first!r} and {cohort.about!r}")
-        found[cohort.name] = cohort
-    return found
+        cohorts_by_name[cohort.name] = cohort
+    return cohorts_by_name
 
 
 COHORTS = by_name(BASIC, CODE, SHIFTED, CPSC2018, CSN, PTBXL, ECHONEXT, MIMIC, WEARABLE)
 
-__all__ = [
-    "COHORTS", "SPLITS", "VISITS", "Cohort", "Task", "by_name", "make_records", "patient_of",
-]  # fmt: skip
+__all__ = ["COHORTS", "Cohort", "by_name", "make_records"]
 
 
 def make_records(

@@ -1,17 +1,17 @@
-"""What a cohort is: its people, its recorder, its readings, and its tasks.
+"""What a cohort is: its people, its recorder, its readings, its tasks, and what it must not say.
 
-Needs only the standard library to be defined; probabilities are numpy.
+Needs only the standard library.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from scaling.corpora.virtual.device import Device
-from scaling.corpora.virtual.population import Population
-from scaling.corpora.virtual.reading import Errors, Outcome, Reading
+from scaling.corpora.virtual.population import RAISED_BY, UNRAISED, Population
+from scaling.corpora.virtual.reading import Condition, Errors, Not, Outcome, Reading, Score
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,11 +20,9 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Bools = NDArray[np.bool_]
 
-READERS = 256  # imagined for each record where a chance has no formula
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class CohortTask:
     """A label set made of drawn labels.
 
     Attributes:
@@ -56,25 +54,9 @@ class Task:
         return tuple(dict.fromkeys(name for part in self.members.values() for name in part))
 
 
-def plain(names: tuple[str, ...], *, needs_label: bool = False) -> Task:
+def task_of(names: tuple[str, ...], *, needs_label: bool = False) -> CohortTask:
     """A task whose classes are the readings of these names."""
-    return Task(members={name: (name,) for name in names}, needs_label=needs_label)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Chances:
-    """What the findings of some records say of a task's labels.
-
-    Attributes:
-        classes: (classes, ...) P(class | findings, the record belongs to the task).
-        belongs: (...) P(the record belongs to the task | findings); 1 unless it needs a label.
-        readers: (classes, ...) how many imagined readers ``classes`` is a share of; infinite
-            where it has a formula.
-    """
-
-    classes: Array
-    belongs: Array
-    readers: Array
+    return CohortTask(members={name: (name,) for name in names}, needs_label=needs_label)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,13 +85,11 @@ class Cohort:
     population: Population
     device: Device
     readings: Mapping[str, Reading | Outcome]
-    tasks: dict[str, Task]
+    tasks: dict[str, CohortTask]
     slip: float = 0.0
 
     def __post_init__(self) -> None:
-        from scaling.corpora.virtual.cohorts.checks import problems
-
-        for problem in problems(self):
+        for problem in _problems(self):
             raise ValueError(f"{self.name}: {problem}")
 
     @property
@@ -141,53 +121,50 @@ class Cohort:
             for name, reading in chosen.items()
         }
 
-    def read(self, findings: Mapping[str, Array]) -> dict[str, Array]:
-        """P(label | findings) of each reading, each of the findings' shape."""
-        names = tuple(self.readings)
-        return dict(zip(names, self.chances(plain(names), findings).classes, strict=True))
 
-    def chances(
-        self,
-        task: Task,
-        findings: Mapping[str, Array],
-        rng: np.random.Generator | None = None,
-        readers: int = READERS,
-    ) -> Chances:
-        """Chances of a task's classes among the records that belong to it.
+def _problems(cohort: Cohort) -> Iterator[str]:
+    """What is wrong with a definition, a sentence each."""
+    if not cohort.name.startswith("virtual/"):
+        yield "a cohort is named virtual/..."
+    if not cohort.tasks:
+        yield "a cohort has a task"
+    if not 0.0 <= cohort.slip < 0.5:
+        yield f"slip {cohort.slip} must be in [0, 0.5)"
+    for label, reading in cohort.readings.items():
+        if absent := _absent(reading.condition, cohort.population.prevalence):
+            yield f"{label!r} can only be read by mistake: {absent}"
+    for name, task in cohort.tasks.items():
+        yield from _of_task(name, task, cohort.readings)
 
-        A class has a formula where no finding is judged twice in it and it needs nothing of
-        other classes; elsewhere its chance is the share of imagined readers.
 
-        Args:
-            task: one of the label sets, or another of the same readings.
-            findings: finding -> (...), one-dimensional or more.
-            rng: source of the imagined readers' errors; None for fixed ones.
-            readers: how many are imagined for each record.
-        """
-        from scaling.corpora.virtual.cohorts.imagined import chances
+def _of_task(
+    name: str, task: CohortTask, readings: Mapping[str, Reading | Outcome]
+) -> Iterator[str]:
+    if unknown := sorted(set(task.readings) - set(readings)):
+        yield f"task {name!r} names {unknown}, which nobody reads"
+        return
+    joined = [part for part in task.members.values() if len(part) > 1]
+    joined += [task.readings] if task.needs_label else []
+    for part in joined:
+        joined_readings = [readings[label] for label in part]
+        draws = [r.draw for r in joined_readings if isinstance(r, Outcome) and r.draw]
+        if len(draws) != len(set(draws)):
+            yield f"{part} of task {name!r} share a draw and cannot be joined"
 
-        return chances(self, {"": task}, findings, rng, readers)[""]
 
-    def all_chances(
-        self,
-        findings: Mapping[str, Array],
-        rng: np.random.Generator | None = None,
-        readers: int = READERS,
-    ) -> dict[str, Chances]:
-        """Task -> ``chances``; the same readers are imagined for all tasks, which saves time."""
-        from scaling.corpora.virtual.cohorts.imagined import chances
-
-        return chances(self, self.tasks, findings, rng, readers)
-
-    def bayes_loss(
-        self,
-        fs_hz: int = 100,
-        samples: int = 500,
-        seed: int = 0,
-        test: int = 0,
-        workers: int = 1,
-    ) -> dict[str, dict[str, Any]]:
-        """Task -> the smallest expected loss any model can reach, see ``virtual.bayes``."""
-        from scaling.corpora.virtual.bayes.loss import bayes_loss
-
-        return bayes_loss(self, fs_hz=fs_hz, samples=samples, seed=seed, test=test, workers=workers)
+def _absent(condition: Condition, prevalence: Mapping[str, float]) -> str:
+    """Which disorder a condition needs that nobody has; empty where it may be seen."""
+    for part in condition.must:
+        if isinstance(part, Score) and len(part.weights) == 1:
+            ((finding, weight),) = part.weights
+            causes = RAISED_BY.get(finding, ())
+            high = weight > 0.0 and -part.bias / weight > UNRAISED
+            if high and causes and not any(prevalence.get(cause, 0.0) for cause in causes):
+                return f"nobody has {' or '.join(causes)}, which {finding} is read from"
+        elif isinstance(part, Not) and (rest := part.part.must) != (part.part,):
+            reasons = [
+                _absent(one.part if isinstance(one, Not) else Not(one), prevalence) for one in rest
+            ]
+            if all(reasons):
+                return "; ".join(dict.fromkeys(reasons))
+    return ""

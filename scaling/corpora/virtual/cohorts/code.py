@@ -1,12 +1,17 @@
-"""``virtual/code``: primary care by telehealth, the six labels of CODE (Ribeiro et al. 2020)."""
+"""The six labels of CODE (Ribeiro et al. 2020): primary care by telehealth, and a quiet clinic.
+
+``virtual/code`` has them in realistic company. In ``virtual/basic`` six findings vary and little
+else does, for studies of laws on a laptop: models of minutes come near the Bayes loss, so the
+floor of a fitted law can be held against it.
+"""
 
 from __future__ import annotations
 
 from scaling.corpora.virtual.cohorts import conditions as c
-from scaling.corpora.virtual.cohorts.base import Cohort, plain
+from scaling.corpora.virtual.cohorts.base import Cohort, task_of
 from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.population import Population
-from scaling.corpora.virtual.reading import Reading
+from scaling.corpora.virtual.reading import Reading, all_of, below
 
 SLIP = 0.04
 # In CODE's own order, which is the order of its model.
@@ -48,5 +53,31 @@ CODE = Cohort(
     device=Device(),
     readings=SIX,
     slip=SLIP,
-    tasks={"": plain(tuple(SIX))},
+    tasks={"": task_of(tuple(SIX))},
+)
+
+# No second-degree block here that a slow sinus rate could be mistaken for.
+_QUIET = SIX | {"SB": Reading(all_of(below("rate_bpm", 57.0, 1.5), c.SINUS))}
+_QUIET_PREVALENCE = {
+    "af": 0.13, "bradycardia": 0.17, "tachycardia": 0.17, "av_block1": 0.17,
+    "rbbb": 0.14, "irbbb": 0.04, "lbbb": 0.12, "ilbbb": 0.03, "t_lateral": 0.05, "t_low": 0.05,
+}  # fmt: skip
+
+BASIC = Cohort(
+    name="virtual/basic",
+    about="a quiet clinic: six findings vary, little else does",
+    population=Population(
+        age_mean=54.0,
+        axis_sd=18.0,
+        voltage_sd=0.18,
+        pr_mean=156.0,
+        pr_sd=15.0,
+        p_voltage=0.4,
+        variety=0.5,
+        prevalence=_QUIET_PREVALENCE,
+    ),
+    device=Device(wander_mv=0.02, respiration_mv=0.015, pops_per_min=0.0, low_pass_hz=40.0),
+    readings=_QUIET,
+    slip=SLIP,
+    tasks={"": task_of(tuple(_QUIET))},
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scaling.corpora.virtual.cohorts import conditions as c
-from scaling.corpora.virtual.cohorts.base import Cohort, plain
+from scaling.corpora.virtual.cohorts.base import Cohort, task_of
 from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.population import Population
 from scaling.corpora.virtual.reading import Reading, all_of, none_of
@@ -47,5 +47,5 @@ CPSC2018 = Cohort(
     device=Device(white_mv=0.006, muscle_mv=0.012, wander_mv=0.08, mains_mv=0.006, mains_hz=50.0),
     readings=READINGS,
     slip=SLIP,
-    tasks={"": plain(tuple(READINGS))},
+    tasks={"": task_of(tuple(READINGS))},
 )

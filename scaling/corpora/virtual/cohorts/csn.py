@@ -7,7 +7,7 @@ fibrillation; STTC, STTU and STE are ST-T change, ST tilt up and ST elevation.
 from __future__ import annotations
 
 from scaling.corpora.virtual.cohorts import conditions as c
-from scaling.corpora.virtual.cohorts.base import Cohort, plain
+from scaling.corpora.virtual.cohorts.base import Cohort, task_of
 from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.population import Population
 from scaling.corpora.virtual.reading import (
@@ -107,5 +107,5 @@ CSN = Cohort(
     device=Device(white_mv=0.005, muscle_mv=0.009, wander_mv=0.06, mains_mv=0.005, mains_hz=50.0),
     readings=READINGS,
     slip=SLIP,
-    tasks={"": plain(tuple(READINGS))},
+    tasks={"": task_of(tuple(READINGS))},
 )

@@ -8,7 +8,7 @@ order of the eleven flags are those of the EchoNext source; the composite is any
 
 from __future__ import annotations
 
-from scaling.corpora.virtual.cohorts.base import Cohort, Task, plain
+from scaling.corpora.virtual.cohorts.base import Cohort, CohortTask, task_of
 from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.population import Population
 from scaling.corpora.virtual.reading import Outcome, above, below, score
@@ -69,7 +69,7 @@ ECHONEXT = Cohort(
     device=Device(white_mv=0.004, muscle_mv=0.008, wander_mv=0.05, mains_mv=0.004, mains_hz=60.0),
     readings=FLAGS,
     tasks={
-        "shd": Task(members={"shd_moderate_or_greater": tuple(FLAGS)}),
-        "flags": plain(tuple(FLAGS)),
+        "shd": CohortTask(members={"shd_moderate_or_greater": tuple(FLAGS)}),
+        "flags": task_of(tuple(FLAGS)),
     },
 )

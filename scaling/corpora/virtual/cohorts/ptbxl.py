@@ -3,13 +3,16 @@
 The 71 statements are drawn once a record; superclasses and subclasses are any of their
 statements, so the tasks agree with each other as they do in the real source. As there, a
 record without a label of a task is not part of it, except of ``all``.
+
+Order, kinds, classes and subclasses of the statements are those of ``scp_statements.csv`` of
+PTB-XL 1.0.3 (Wagner et al. 2020, CC BY 4.0), from which ``scaling.corpora.sources.ptbxl`` reads
+them.
 """
 
 from __future__ import annotations
 
 from scaling.corpora.virtual.cohorts import conditions as c
-from scaling.corpora.virtual.cohorts import scp
-from scaling.corpora.virtual.cohorts.base import Cohort, Task, plain
+from scaling.corpora.virtual.cohorts.base import Cohort, CohortTask, task_of
 from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.population import Population
 from scaling.corpora.virtual.reading import (
@@ -25,6 +28,33 @@ from scaling.corpora.virtual.reading import (
     none_of,
     written,
 )
+
+SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
+# Subclass of each diagnostic statement, in the table's order, below its superclass.
+_DIAGNOSTIC = """
+NDT:STTC/STTC NST_:STTC/NST_ DIG:STTC/STTC LNGQT:STTC/STTC NORM:NORM/NORM IMI:MI/IMI ASMI:MI/AMI
+LVH:HYP/LVH LAFB:CD/LAFB/LPFB ISC_:STTC/ISC_ IRBBB:CD/IRBBB 1AVB:CD/_AVB IVCD:CD/IVCD
+ISCAL:STTC/ISCA CRBBB:CD/CRBBB CLBBB:CD/CLBBB ILMI:MI/IMI LAO/LAE:HYP/LAO/LAE AMI:MI/AMI
+ALMI:MI/AMI ISCIN:STTC/ISCI INJAS:MI/AMI LMI:MI/LMI ISCIL:STTC/ISCI LPFB:CD/LAFB/LPFB
+ISCAS:STTC/ISCA INJAL:MI/AMI ISCLA:STTC/ISCA RVH:HYP/RVH ANEUR:STTC/STTC RAO/RAE:HYP/RAO/RAE
+EL:STTC/STTC WPW:CD/WPW ILBBB:CD/ILBBB IPLMI:MI/IMI ISCAN:STTC/ISCA IPMI:MI/IMI SEHYP:HYP/SEHYP
+INJIN:MI/IMI INJLA:MI/AMI PMI:MI/PMI 3AVB:CD/_AVB INJIL:MI/IMI 2AVB:CD/_AVB
+"""
+ALSO_FORM = ("NDT", "NST_", "DIG", "LNGQT")
+_OTHER_FORM = """
+ABQRS PVC STD_ VCLVH QWAVE LOWT NT_ PAC LPR INVT LVOLT HVOLT TAB_ STE_ PRC(S)
+"""
+_RHYTHMS = """
+SR AFIB STACH SARRH SBRAD PACE SVARR BIGU AFLT SVTAC PSVT TRIGU
+"""
+
+_ROWS = [entry.split(":") for entry in _DIAGNOSTIC.split()]
+SUPERCLASS: dict[str, str] = {code: place.split("/")[0] for code, place in _ROWS}
+SUBCLASS: dict[str, str] = {code: place.split("/", 1)[1] for code, place in _ROWS}
+DIAGNOSTIC = tuple(SUPERCLASS)
+FORM = (*ALSO_FORM, *_OTHER_FORM.split())
+RHYTHM = tuple(_RHYTHMS.split())
+STATEMENTS = (*DIAGNOSTIC, *_OTHER_FORM.split(), *RHYTHM)
 
 SLIP = 0.002
 SLOW_BPM = 52.0  # where its readers begin to call bradycardia
@@ -154,13 +184,13 @@ _NOT_NORMAL = [
     all_of(_STATEMENTS[name], Opinion(f"{name} is not normal", _VARIANTS[name]))
     if name in _VARIANTS
     else _STATEMENTS[name]
-    for name in scp.DIAGNOSTIC
+    for name in DIAGNOSTIC
     if name != "NORM"
 ]
 _NOT_NORMAL += [c.CLEARLY_ABNORMAL, c.BIGEMINY, c.TRIGEMINY]
 _NOT_NORMAL += [all_of(any_of(c.LEFT_AXIS, c.RIGHT_AXIS), Opinion("axis is not normal", 0.5))]
 _STATEMENTS["NORM"] = all_of(c.SINUS, none_of(*_NOT_NORMAL))
-READINGS = {code: Reading(_STATEMENTS[code]) for code in scp.STATEMENTS}
+READINGS = {code: Reading(_STATEMENTS[code]) for code in STATEMENTS}
 
 PREVALENCE = {
     "af": 0.07, "flutter": 0.015, "svt": 0.03, "atrial_tachycardia": 0.01,
@@ -181,6 +211,13 @@ PREVALENCE = {
     "long_qt": 0.02, "hyperkalaemia": 0.012, "hypokalaemia": 0.015,
     "hypercalcaemia": 0.004, "hypocalcaemia": 0.004, "digitalis": 0.02,
 }  # fmt: skip
+
+
+def _members(groups: dict[str, str], order: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
+    """Class -> its statements, from statement -> class; classes as they come, or in ``order``."""
+    names = order or tuple(dict.fromkeys(groups.values()))
+    return {name: tuple(code for code, of in groups.items() if of == name) for name in names}
+
 
 PTBXL = Cohort(
     name="virtual/ptbxl",
@@ -209,11 +246,11 @@ PTBXL = Cohort(
     readings=READINGS,
     slip=SLIP,
     tasks={
-        "superclass": Task(members=scp.members(scp.SUPERCLASS, scp.SUPERCLASSES), needs_label=True),
-        "subclass": Task(members=scp.members(scp.SUBCLASS), needs_label=True),
-        "diagnostic": plain(scp.DIAGNOSTIC, needs_label=True),
-        "form": plain(scp.FORM, needs_label=True),
-        "rhythm": plain(scp.RHYTHM, needs_label=True),
-        "all": plain(scp.STATEMENTS),
+        "superclass": CohortTask(members=_members(SUPERCLASS, SUPERCLASSES), needs_label=True),
+        "subclass": CohortTask(members=_members(SUBCLASS), needs_label=True),
+        "diagnostic": task_of(DIAGNOSTIC, needs_label=True),
+        "form": task_of(FORM, needs_label=True),
+        "rhythm": task_of(RHYTHM, needs_label=True),
+        "all": task_of(STATEMENTS),
     },
 )

@@ -1,16 +1,26 @@
-"""Records of a cohort with their labels, from indices alone."""
+"""Records of a cohort with their labels, from indices alone.
+
+Labels are drawn once, from random numbers that depend on the record and the name.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
+from collections.abc import Mapping
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from scaling.corpora.virtual.cohorts.base import Cohort
-from scaling.corpora.virtual.cohorts.labels import draw_labels
 from scaling.corpora.virtual.generate import Visits, make, visits
+from scaling.corpora.virtual.reading import Errors
+from scaling.corpora.virtual.reproducible import Stream, mix
+
+Array = NDArray[np.float64]
 
 BLOCK = 2048  # visits made at a time where only their labels are wanted
 
@@ -61,16 +71,16 @@ def records_of(
         ValueError: unknown split, or no records.
     """
     batch = make(cohort, seed, split, start, stop, fs_hz, samples)
-    found = batch.visits
-    findings = as_arrays(found.findings)
-    labels, valid = draw_labels(cohort, findings, found.latents.draws.visit)
-    peaks = found.r_peaks_s.cpu().numpy()
+    visited = batch.visits
+    findings = as_arrays(visited.findings)
+    labels, valid = draw_labels(cohort, findings, visited.latents.draws.visit)
+    peaks = visited.r_peaks_s.cpu().numpy()
     inside = (peaks >= 0.0) & (peaks < samples / fs_hz)  # false for NaN
     return Records(
         signals=batch.signals.cpu().numpy(),
         labels=labels,
         valid=valid,
-        patients=found.patients.cpu().numpy(),
+        patients=visited.patients.cpu().numpy(),
         ages=findings["age_years"],
         male=findings["male"] > 0.5,
         r_peaks_s=[row[use] for row, use in zip(peaks, inside, strict=True)],
@@ -86,18 +96,68 @@ def members(
         return np.ones(count, np.bool_)
     parts = []
     for start in range(0, count, BLOCK):
-        found = visits(cohort, seed, split, start, min(start + BLOCK, count), duration_s)
-        parts.append(labels_of(cohort, found)[1][task])
+        block = visits(cohort, seed, split, start, min(start + BLOCK, count), duration_s)
+        parts.append(labels_of(cohort, block)[1][task])
     return np.concatenate(parts)
 
 
 def labels_of(
-    cohort: Cohort, found: Visits
+    cohort: Cohort, visited: Visits
 ) -> tuple[dict[str, NDArray[np.uint8]], dict[str, NDArray[np.bool_]]]:
     """Labels and membership of some visits, see ``draw_labels``."""
-    return draw_labels(cohort, as_arrays(found.findings), found.latents.draws.visit)
+    return draw_labels(cohort, as_arrays(visited.findings), visited.latents.draws.visit)
 
 
 def as_arrays(findings: dict[str, Tensor]) -> dict[str, NDArray[np.float64]]:
     """Findings as numpy arrays on the host."""
     return {name: value.cpu().numpy() for name, value in findings.items()}
+
+
+class Reader(Errors):
+    """The reader of each record: errors that depend on the record alone."""
+
+    def __init__(self, stream: Stream, slip: float) -> None:
+        super().__init__(slip)
+        self._stream = stream
+
+    def drawn(self, key: str) -> Array:
+        """Uniform on (0, 1) for each record."""
+        return uniforms(self._stream, (key,))[:, 0]
+
+
+def draw_labels(
+    cohort: Cohort, findings: Mapping[str, Array], stream: Stream
+) -> tuple[dict[str, NDArray[np.uint8]], dict[str, NDArray[np.bool_]]]:
+    """Draw the labels of some records.
+
+    Args:
+        cohort: the cohort.
+        findings: finding -> (n,).
+        stream: the random numbers of the same n records.
+
+    Returns:
+        Task -> labels (n, classes), 0 or 1, and task -> whether the record belongs to it (n,).
+    """
+    drawn = cohort.draw(findings, Reader(stream, cohort.slip))
+    labels: dict[str, NDArray[np.uint8]] = {}
+    valid: dict[str, NDArray[np.bool_]] = {}
+    for name, task in cohort.tasks.items():
+        columns = [np.any([drawn[part] for part in p], axis=0) for p in task.members.values()]
+        labels[name] = np.stack(columns, axis=1).astype(np.uint8)
+        valid[name] = labels[name].max(axis=1) >= (1 if task.needs_label else 0)
+    return labels, valid
+
+
+def uniforms(stream: Stream, names: tuple[str, ...]) -> Array:
+    """Uniform on (0, 1) for each record and name, (n, len(names)): one hash each."""
+    words = torch.tensor([_word(name) for name in names], device=stream.keys.device)
+    bits = mix(mix(stream.keys[:, None] ^ words))
+    top = (bits >> 12) & 0xFFFFFFFFFFFFF
+    numbers: Array = ((top.double() + 0.5) * 2.0**-52).cpu().numpy()
+    return numbers
+
+
+@functools.lru_cache(maxsize=8192)
+def _word(name: str) -> int:
+    digest = hashlib.sha256(f"label/{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "little", signed=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scaling.corpora.virtual.cohorts import conditions as c
-from scaling.corpora.virtual.cohorts.base import Cohort, plain
+from scaling.corpora.virtual.cohorts.base import Cohort, task_of
 from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.population import Population
 from scaling.corpora.virtual.reading import Reading
@@ -54,5 +54,5 @@ SHIFTED = Cohort(
     ),
     readings=READINGS,
     slip=SLIP,
-    tasks={"": plain(tuple(READINGS))},
+    tasks={"": task_of(tuple(READINGS))},
 )

@@ -7,7 +7,7 @@ of ectopy, far more wander, motion and contact loss, and a narrower band than in
 from __future__ import annotations
 
 from scaling.corpora.virtual.cohorts import conditions as c
-from scaling.corpora.virtual.cohorts.base import Cohort, plain
+from scaling.corpora.virtual.cohorts.base import Cohort, task_of
 from scaling.corpora.virtual.cohorts.code import SIX
 from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.population import Population
@@ -59,5 +59,5 @@ WEARABLE = Cohort(
     ),
     readings=READINGS,
     slip=SLIP,
-    tasks={"": plain(tuple(READINGS))},
+    tasks={"": task_of(tuple(READINGS))},
 )

@@ -15,7 +15,7 @@ import torch
 from threadpoolctl import threadpool_info
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.prepare.pool import in_order, one_thread
+from scaling.corpora.processes import in_order, one_thread
 
 
 def slow_square(i: int) -> tuple[int, int]:

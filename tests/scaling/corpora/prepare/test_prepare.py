@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scaling.corpora import catalogue
-from scaling.corpora.errors import CorpusError
+from scaling.corpora import catalogue, processes
+from scaling.corpora.errors import CorpusError, WorkerDiedError
 from scaling.corpora.format.corpus import Corpus
 from scaling.corpora.prepare import pool
 from scaling.corpora.prepare.convert import convert
@@ -287,7 +287,7 @@ def test_a_worker_that_dies_at_the_end_loses_no_chunk(
     fakes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def die(*_: Any) -> None:
-        raise pool.WorkerDiedError(pool.DIED)
+        raise WorkerDiedError(processes.DIED)
 
     with monkeypatch.context() as patch:
         patch.setattr("scaling.corpora.prepare.prepare.finish", die)

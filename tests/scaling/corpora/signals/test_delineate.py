@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from scaling.corpora.errors import CorpusError, UnusableError
 from scaling.corpora.format.corpus import Corpus
-from scaling.corpora.signals.delineate import Delineation, delineate, delineate_beats
-from scaling.corpora.signals.median_beat import feet
 from scaling.corpora.virtual.cohorts import COHORTS
 from scaling.corpora.virtual.generate import make
 from scaling.evaluation.metrics import auroc
 from scaling.identity import LEADS
+from tests.scaling.corpora.delineate import Delineation, delineate, delineate_beats
+from tests.scaling.corpora.median_beat import feet
 
 OUTSIDE_MS = 12
 

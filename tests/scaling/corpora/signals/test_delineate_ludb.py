@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from scaling.corpora.signals.delineate import delineate, delineate_beats
 from scaling.corpora.signals.presets import resample
 from scaling.identity import LEADS
+from tests.scaling.corpora.delineate import delineate, delineate_beats
 from tests.scaling.corpora.ludb_marks import FS_HZ, RECORDS, cardiologists, intervals_ms, recording
 
 EVEN = tuple(number for number in RECORDS if number % 2 == 0)

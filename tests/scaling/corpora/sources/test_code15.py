@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from scaling.corpora.errors import CorpusError, UnusableError
 from scaling.corpora.format.splits import hashed_split
 from scaling.corpora.registry import open_source
-from scaling.corpora.sources import code_tracings
+from scaling.corpora.sources import code_shared
 from scaling.corpora.sources.code15 import NOT_LISTED
-from scaling.corpora.sources.code_tracings import EDGE, unpadded
+from scaling.corpora.sources.code_shared import EDGE, unpadded
+from scaling.corpora.sources.read import arrays
 from scaling.corpora.sources.read.base import Recording, Source
 from scaling.corpora.sources.testing import Expected, SourceContract
 from scaling.identity import CorpusSpec
@@ -168,10 +169,10 @@ def test_absent_parts_and_unknown_rows_are_counted(root: Path) -> None:
 
 
 def test_rows_are_read_in_blocks(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(code_tracings, "BLOCK", 2)
-    code_tracings._block.cache_clear()
+    monkeypatch.setattr(code_shared, "BLOCK", 2)
+    arrays._block.cache_clear()
     found = recordings(open_source(SPEC, root))
-    assert code_tracings._block.cache_info().misses == 3  # rows 0-1 and 2 of part 0, 0-1 of part 1
+    assert arrays._block.cache_info().misses == 3  # rows 0-1 and 2 of part 0, 0-1 of part 1
     recording = found["11"]
     assert isinstance(recording, Recording)
     np.testing.assert_array_equal(recording.signal, layout.tracing_mv(11, 4000).T)

@@ -10,10 +10,10 @@ import pytest
 
 from scaling.corpora.errors import CorpusError, UnusableError
 from scaling.corpora.registry import open_source
-from scaling.corpora.sources.csn import SHARES
-from scaling.corpora.sources.csn_labels import (
+from scaling.corpora.sources.csn import (
     ACRONYMS,
     CLASSES,
+    SHARES,
     labels_as_published,
     read_conditions,
 )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.read.hdf5 import open_dataset
+from scaling.corpora.sources.read.arrays import open_dataset
 
 Write = Callable[[h5py.File, Path], None]
 

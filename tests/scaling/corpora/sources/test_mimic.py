@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.registry import open_source, summarise
-from scaling.corpora.sources.read import icd
+from scaling.corpora.sources import mimic_labels
+from scaling.corpora.sources.mimic_labels import MIN_COUNT, CodeLists, parse_codes, with_ancestors
 from scaling.corpora.sources.read.base import Recording, Rows, Source
-from scaling.corpora.sources.read.icd import MIN_COUNT, CodeLists, parse_codes, with_ancestors
 from scaling.corpora.sources.testing import Expected, SourceContract
 from scaling.identity import CorpusSpec
 from tests.scaling.corpora.layouts import mimic as layout
@@ -27,7 +27,7 @@ SPEC = CorpusSpec(source="mimic")
 @pytest.fixture(autouse=True)
 def few_records(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two records are enough for a class, so that a small table has some."""
-    monkeypatch.setattr(icd, "MIN_COUNT", 2)
+    monkeypatch.setattr(mimic_labels, "MIN_COUNT", 2)
 
 
 @pytest.fixture
@@ -227,7 +227,7 @@ def test_tasks_whose_table_is_absent_say_so(root: Path) -> None:
 def test_tables_in_the_root_and_a_table_that_is_too_small(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(icd, "MIN_COUNT", 2000)
+    monkeypatch.setattr(mimic_labels, "MIN_COUNT", 2000)
     root = layout.write(tmp_path / "flat", labels=".")
     assert summarise(SPEC, "mortality", root).train == 2
     with pytest.raises(CorpusError, match=r"no code has 2,000 records in records_w_diag_icd10"):

@@ -19,7 +19,8 @@ from scaling.corpora.virtual.bayes.posterior import (
     hidden_entropy,
 )
 from scaling.corpora.virtual.cohorts import COHORTS
-from scaling.corpora.virtual.cohorts.base import Chances, plain
+from scaling.corpora.virtual.cohorts.base import task_of
+from scaling.corpora.virtual.cohorts.chances import Chances, reading_chances, task_chances
 from scaling.corpora.virtual.cohorts.records import as_arrays, labels_of
 from scaling.corpora.virtual.generate import visits
 from scaling.corpora.virtual.reading import Outcome, Reading, above, below
@@ -42,7 +43,7 @@ def quick() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def losses(quick: None) -> dict[str, dict[str, dict[str, Any]]]:
     names = ("virtual/code", "virtual/ptbxl", "virtual/echonext")
-    return {name: COHORTS[name].bayes_loss(100, 300, 0, 2048) for name in names}
+    return {name: bayes.bayes_loss(COHORTS[name], 100, 300, 0, 2048) for name in names}
 
 
 def test_every_task_has_its_loss(losses: dict[str, dict[str, dict[str, Any]]]) -> None:
@@ -83,14 +84,14 @@ def test_hidden_disease_costs_more_than_a_visible_rhythm(
 
 def test_it_is_the_same_every_time() -> None:
     cohort = COHORTS["virtual/shifted"]
-    assert cohort.bayes_loss(100, 200) == cohort.bayes_loss(100, 200, workers=2)
-    assert cohort.bayes_loss(100, 200)[""]["test"] is None
+    assert bayes.bayes_loss(cohort, 100, 200) == bayes.bayes_loss(cohort, 100, 200, workers=2)
+    assert bayes.bayes_loss(cohort, 100, 200)[""]["test"] is None
 
 
 def test_noise_costs_more_where_the_signal_says_less() -> None:
     cohort = COHORTS["virtual/shifted"]
     noisy = dataclasses.replace(cohort, device=dataclasses.replace(cohort.device, white_mv=0.3))
-    quiet_loss, noisy_loss = (c.bayes_loss(100, 200)[""] for c in (cohort, noisy))
+    quiet_loss, noisy_loss = (bayes.bayes_loss(c, 100, 200)[""] for c in (cohort, noisy))
     assert noisy_loss["lower_bound"] == quiet_loss["lower_bound"]
     quiet_cost, noisy_cost = (x["value"] - x["lower_bound"] for x in (quiet_loss, noisy_loss))
     assert quiet_cost >= 0.0
@@ -103,7 +104,7 @@ def test_an_oracle_attains_the_entropy_given_the_findings() -> None:
     cohort = dataclasses.replace(
         COHORTS["virtual/code"],
         readings={"RBBB": Reading(above("rbbb", 0.6, 0.06))},
-        tasks={"": plain(("RBBB",))},
+        tasks={"": task_of(("RBBB",))},
     )
     found = visits(cohort, 0, "train", 0, 24_000, 5.0)
     findings = as_arrays(found.findings)
@@ -114,7 +115,7 @@ def test_an_oracle_attains_the_entropy_given_the_findings() -> None:
     learned = np.array([(y[train & (bins == b)].sum() + 0.02) / ((bins[train] == b).sum() + 1)
                         for b in range(60)])[bins]  # fmt: skip
     loss = -np.log(np.where(y, learned, 1 - learned))[~train]
-    known = entropy(cohort.read(findings)["RBBB"])[~train]
+    known = entropy(reading_chances(cohort, findings)["RBBB"])[~train]
     se = (loss - known).std() / np.sqrt(len(loss))
     assert abs(loss.mean() - known.mean()) < 3.5 * se + 60 / 2 / 12_000  # 1/2 nat a parameter
 
@@ -197,14 +198,14 @@ def test_a_task_that_needs_a_label_is_weighted_by_belonging() -> None:
     both = dataclasses.replace(
         COHORTS["virtual/code"],
         readings={"ST": rare},
-        tasks={"": plain(("ST",)), "some": plain(("ST",), needs_label=True)},
+        tasks={"": task_of(("ST",)), "some": task_of(("ST",), needs_label=True)},
     )
-    found = both.bayes_loss(100, 200, 0, 512)
+    found = bayes.bayes_loss(both, 100, 200, 0, 512)
     # Of a task whose only class makes its records belong, the class is certain.
     for value in (found["some"]["value"], found["some"]["test"]["value"]):
         assert value == pytest.approx(0.0, abs=1e-12)
     assert found[""]["value"] > 0.01
-    chances = both.chances(both.tasks["some"], {"rate_bpm": np.array([60.0, 120.0])})
+    chances = task_chances(both, both.tasks["some"], {"rate_bpm": np.array([60.0, 120.0])})
     assert chances.classes[0, 1] == 1.0
     # Of the readers 4 % slip, half of them this way and half that way.
     assert chances.belongs == pytest.approx([0.02, 0.98], abs=0.03)
@@ -270,20 +271,20 @@ def test_imagined_readers_cost_no_more_than_they_are_short_of(
     """Against formulas, which two statements about different findings have."""
     readings = {"fast": Reading(above("rate_bpm", 95.0, 12.0)),
                 "low": Reading(below("ef_percent", 50.0, 6.0))}  # fmt: skip
-    tasks = {"some": plain(tuple(readings), needs_label=True), "each": plain(tuple(readings))}
+    tasks = {"some": task_of(tuple(readings), needs_label=True), "each": task_of(tuple(readings))}
     cohort = dataclasses.replace(COHORTS["virtual/code"], readings=readings, tasks=tasks)
 
     def by_formula(findings: dict[str, Array], *_: object) -> dict[str, Chances]:
-        p = np.stack(list(cohort.read(findings).values()))
+        p = np.stack(list(reading_chances(cohort, findings).values()))
         belongs = 1 - np.prod(1 - p, axis=0)
         among = np.full(p.shape, np.inf)
         each = Chances(classes=p, belongs=np.ones_like(belongs), readers=among)
         return {"some": Chances(classes=p / belongs, belongs=belongs, readers=among), "each": each}
 
-    counted_loss = cohort.bayes_loss(100, 200, 0, 4096)
+    counted_loss = bayes.bayes_loss(cohort, 100, 200, 0, 4096)
     with monkeypatch.context() as patch:
-        patch.setattr(type(cohort), "all_chances", lambda _, *args: by_formula(*args))
-        exact_loss = cohort.bayes_loss(100, 200, 0, 4096)
+        patch.setattr(bayes, "class_chances", lambda _, *args: by_formula(*args))
+        exact_loss = bayes.bayes_loss(cohort, 100, 200, 0, 4096)
     assert counted_loss["each"] == exact_loss["each"]
     got, true = counted_loss["some"], exact_loss["some"]
     # The same records, so only what the readers scatter differs: far less than the error.
@@ -302,7 +303,7 @@ def test_fewer_readers_bring_a_lower_bound_and_the_same_value(
     found = {}
     for readers in (16, 128):
         monkeypatch.setattr(bayes, "READERS", readers)
-        found[readers] = cohort.bayes_loss(100, 200)
+        found[readers] = bayes.bayes_loss(cohort, 100, 200)
     for task in chosen:
         few, many = found[16][task], found[128][task]
         assert few["lower_bound"] < many["lower_bound"]

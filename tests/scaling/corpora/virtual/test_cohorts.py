@@ -13,18 +13,29 @@ import torch
 from numpy.typing import NDArray
 
 from scaling.corpora.catalogue import PTBXL_TASKS, SOURCES
-from scaling.corpora.sources import code_labels, cpsc2018, csn_labels, echonext, mimic_labels
+from scaling.corpora.sources import code_shared, cpsc2018, csn, echonext, mimic_labels
 from scaling.corpora.sources.ptbxl import open_source as open_ptbxl
-from scaling.corpora.virtual.cohorts import COHORTS, Cohort, by_name, make_records, scp
-from scaling.corpora.virtual.cohorts.base import Chances, Task, plain
-from scaling.corpora.virtual.cohorts.icd import ancestors, core, odds, tail
-from scaling.corpora.virtual.cohorts.imagined import Imagined, exact
-from scaling.corpora.virtual.cohorts.labels import draw_labels, uniforms
-from scaling.corpora.virtual.cohorts.records import as_arrays, labels_of, members
+from scaling.corpora.virtual.cohorts import COHORTS, Cohort, by_name, make_records, ptbxl
+from scaling.corpora.virtual.cohorts.base import CohortTask, task_of
+from scaling.corpora.virtual.cohorts.chances import (
+    Chances,
+    Imagined,
+    class_chances,
+    exact,
+    reading_chances,
+    task_chances,
+)
+from scaling.corpora.virtual.cohorts.mimic import ancestors, core, odds, tail
+from scaling.corpora.virtual.cohorts.records import (
+    as_arrays,
+    draw_labels,
+    labels_of,
+    members,
+    uniforms,
+)
 from scaling.corpora.virtual.device import Device
-from scaling.corpora.virtual.findings import FINDINGS
 from scaling.corpora.virtual.generate import Visits, visits
-from scaling.corpora.virtual.population import Population
+from scaling.corpora.virtual.population import FINDINGS, Population
 from scaling.corpora.virtual.reading import (
     Not,
     Outcome,
@@ -37,7 +48,7 @@ from scaling.corpora.virtual.reading import (
     read_once,
     written,
 )
-from scaling.corpora.virtual.rng import stream
+from scaling.corpora.virtual.reproducible import stream
 from scaling.identity import CorpusSpec
 
 Array = NDArray[np.float64]
@@ -60,7 +71,7 @@ def population(name: str) -> Visits:
 
 @functools.cache
 def chances(name: str) -> dict[str, Chances]:
-    return COHORTS[name].all_chances(as_arrays(population(name).findings))
+    return class_chances(COHORTS[name], as_arrays(population(name).findings))
 
 
 def test_every_virtual_source_has_its_cohort_and_tasks() -> None:
@@ -76,9 +87,9 @@ def test_every_virtual_source_has_its_cohort_and_tasks() -> None:
 
 def test_class_lists_are_those_of_the_real_sources() -> None:
     classes = {name: cohort.classes for name, cohort in COHORTS.items()}
-    assert classes["virtual/code"][""] == classes["virtual/basic"][""] == code_labels.CLASSES
-    assert classes["virtual/wearable"][""] == (*code_labels.CLASSES, "PAC", "PVC")
-    assert classes["virtual/csn"][""] == csn_labels.CLASSES
+    assert classes["virtual/code"][""] == classes["virtual/basic"][""] == code_shared.CLASSES
+    assert classes["virtual/wearable"][""] == (*code_shared.CLASSES, "PAC", "PVC")
+    assert classes["virtual/csn"][""] == csn.CLASSES
     assert classes["virtual/cpsc2018"][""] == cpsc2018.CLASSES
     assert classes["virtual/echonext"] == echonext.CLASSES
     assert classes["virtual/mimic"]["sex"] == mimic_labels.SEX
@@ -91,11 +102,11 @@ def test_ptbxl_statements_and_mapping_are_the_official_ones(shared: Path) -> Non
     with (root / "scp_statements.csv").open(encoding="utf-8", newline="") as file:
         rows = {row[""]: row for row in csv.DictReader(file)}
     diagnostic = {code: row for code, row in rows.items() if row["diagnostic"] == "1.0"}
-    assert tuple(rows) == scp.STATEMENTS
-    assert scp.SUPERCLASS == {k: row["diagnostic_class"] for k, row in diagnostic.items()}
-    assert scp.SUBCLASS == {k: row["diagnostic_subclass"] for k, row in diagnostic.items()}
-    assert tuple(k for k, row in rows.items() if row["form"] == "1.0") == scp.FORM
-    assert tuple(k for k, row in rows.items() if row["rhythm"] == "1.0") == scp.RHYTHM
+    assert tuple(rows) == ptbxl.STATEMENTS
+    assert ptbxl.SUPERCLASS == {k: row["diagnostic_class"] for k, row in diagnostic.items()}
+    assert ptbxl.SUBCLASS == {k: row["diagnostic_subclass"] for k, row in diagnostic.items()}
+    assert tuple(k for k, row in rows.items() if row["form"] == "1.0") == ptbxl.FORM
+    assert tuple(k for k, row in rows.items() if row["rhythm"] == "1.0") == ptbxl.RHYTHM
 
 
 def test_ptbxl_tasks_have_the_classes_of_the_real_source(shared: Path) -> None:
@@ -160,7 +171,7 @@ def test_chances_are_the_shares_of_many_readers(name: str) -> None:
     drawn = cohort.draw(findings, errors, names)
     assert tuple(drawn) == names
     for task in tasks.values():
-        found = cohort.chances(task, findings, np.random.default_rng(2), 4000)
+        found = task_chances(cohort, task, findings, np.random.default_rng(2), 4000)
         seen = np.stack(
             [np.any([drawn[n] for n in part], axis=0) for part in task.members.values()]
         )
@@ -172,10 +183,10 @@ def test_chances_are_the_shares_of_many_readers(name: str) -> None:
         close(share, found.classes[:, common], among, found.readers[:, common])
 
 
-def some(task: Task) -> Task:
+def some(task: CohortTask) -> CohortTask:
     """Few of the classes of a long list."""
     chosen = list(task.members.items())[:: 1 + len(task.members) // 80]
-    return Task(members=dict(chosen), needs_label=task.needs_label)
+    return CohortTask(members=dict(chosen), needs_label=task.needs_label)
 
 
 def close(share: Array, stated: Array, readers: Array | int, among: Array) -> None:
@@ -193,10 +204,10 @@ def test_what_a_statement_is_worth_among_records_with_a_label_is_what_its_formul
     for task_name in ("diagnostic", "form", "rhythm"):
         task = cohort.tasks[task_name]
         for column, code in enumerate(task.classes):
-            formula = found["all"].readers[scp.STATEMENTS.index(code)]
+            formula = found["all"].readers[ptbxl.STATEMENTS.index(code)]
             assert np.isinf(formula).all() == read_once(cohort.readings[code].condition)
             if np.isinf(formula).all():
-                p = found["all"].classes[scp.STATEMENTS.index(code)]
+                p = found["all"].classes[ptbxl.STATEMENTS.index(code)]
                 counted = found[task_name].classes[column] * found[task_name].belongs
                 assert (
                     abs(counted.mean() - p.mean())
@@ -220,8 +231,8 @@ def test_cohorts_differ_where_they_should() -> None:
 
 def test_ptbxl_tasks_agree_with_each_other() -> None:
     labels, valid = labels_of(COHORTS["virtual/ptbxl"], population("virtual/ptbxl"))
-    drawn = dict(zip(scp.STATEMENTS, labels["all"].T, strict=True))
-    for task, groups in (("superclass", scp.SUPERCLASS), ("subclass", scp.SUBCLASS)):
+    drawn = dict(zip(ptbxl.STATEMENTS, labels["all"].T, strict=True))
+    for task, groups in (("superclass", ptbxl.SUPERCLASS), ("subclass", ptbxl.SUBCLASS)):
         classes = COHORTS["virtual/ptbxl"].classes[task]
         for column, name in enumerate(classes):
             parts = [drawn[code] for code, of in groups.items() if of == name]
@@ -281,7 +292,7 @@ def test_the_tail_is_fixed_by_names_and_falls_with_rank() -> None:
     assert len(core()) == 71
     assert tail()["G30"] == tail()["G30"]
     first, *_, last = tail()
-    p = COHORTS["virtual/mimic"].read(as_arrays(population("virtual/mimic").findings))
+    p = reading_chances(COHORTS["virtual/mimic"], as_arrays(population("virtual/mimic").findings))
     assert p.keys() == COHORTS["virtual/mimic"].readings.keys()
     assert p[first].mean() > 5 * p[last].mean()
 
@@ -326,7 +337,7 @@ def test_members_are_the_records_that_belong() -> None:
     assert members(cohort, "all", 0, "train", 10, 10.0).all()
 
 
-def tiny(task: Task, slip: float = 0.0, **readings: Reading | Outcome) -> Cohort:
+def tiny(task: CohortTask, slip: float = 0.0, **readings: Reading | Outcome) -> Cohort:
     population = Population(age_mean=60.0)
     return Cohort(name="virtual/tiny", about="one task", population=population, device=Device(),
                   readings=readings, tasks={"": task}, slip=slip)  # fmt: skip
@@ -339,9 +350,9 @@ def fixed(p: float) -> Outcome:
 
 
 def test_a_class_of_several_outcomes_is_any_of_them_by_hand() -> None:
-    task = Task(members={"x": ("a", "b"), "y": ("c",)}, needs_label=True)
+    task = CohortTask(members={"x": ("a", "b"), "y": ("c",)}, needs_label=True)
     cohort = tiny(task, a=fixed(0.2), b=fixed(0.5), c=fixed(0.1))
-    found = cohort.chances(task, {"rate_bpm": np.array([100.0])})
+    found = task_chances(cohort, task, {"rate_bpm": np.array([100.0])})
     nothing = 0.8 * 0.5 * 0.9
     assert found.belongs == pytest.approx(1 - nothing)
     assert found.classes[:, 0] == pytest.approx(
@@ -352,7 +363,7 @@ def test_a_class_of_several_outcomes_is_any_of_them_by_hand() -> None:
 
 def test_a_class_of_several_statements_is_any_of_them_by_hand() -> None:
     # Of findings judged apart, the chances multiply; of the same finding the wider one counts.
-    task = Task(members={"x": ("a", "b"), "y": ("c",), "z": ("c", "d")}, needs_label=True)
+    task = CohortTask(members={"x": ("a", "b"), "y": ("c",), "z": ("c", "d")}, needs_label=True)
     cohort = tiny(
         task,
         a=Reading(above("rate_bpm", 100.0, 5.0)),
@@ -362,9 +373,9 @@ def test_a_class_of_several_statements_is_any_of_them_by_hand() -> None:
     )
     found = {"rate_bpm": np.array([[95.0, 60.0]]), "pr_ms": np.array([[190.0, 170.0]]),
              "qrs_ms": np.array([[102.0, 120.0]])}  # fmt: skip
-    a, b, c, d = cohort.read(found).values()
+    a, b, c, d = reading_chances(cohort, found).values()
     readers = 40_000
-    got = cohort.chances(task, found, readers=readers)
+    got = task_chances(cohort, task, found, readers=readers)
     assert got.classes.shape == (3, 1, 2)
     belongs = 1 - (1 - a) * (1 - b) * (1 - c)
     any_ = 1 - (1 - a) * (1 - b)
@@ -374,17 +385,17 @@ def test_a_class_of_several_statements_is_any_of_them_by_hand() -> None:
     for row, stated in zip(got.classes, (any_, c, c), strict=True):
         close(row, stated / belongs, readers * belongs, np.full((1, 2), np.inf))
     # The same records again, and other readers.
-    assert np.array_equal(cohort.chances(task, found, readers=readers).classes, got.classes)
-    other = cohort.chances(task, found, np.random.default_rng(5), readers)
+    assert np.array_equal(task_chances(cohort, task, found, readers=readers).classes, got.classes)
+    other = task_chances(cohort, task, found, np.random.default_rng(5), readers)
     assert not np.array_equal(other.classes, got.classes)
 
 
 def test_a_class_may_be_a_statement_or_an_outcome() -> None:
-    task = Task(members={"x": ("a", "b"), "y": ("b",)})
+    task = CohortTask(members={"x": ("a", "b"), "y": ("b",)})
     cohort = tiny(task, a=Reading(above("pr_ms", 200.0, 8.0)), b=fixed(0.3))
     found = {"rate_bpm": np.full(3, 100.0), "pr_ms": np.array([150.0, 200.0, 205.0])}
-    got = cohort.chances(task, found, readers=40_000)
-    p = cohort.read(found)
+    got = task_chances(cohort, task, found, readers=40_000)
+    p = reading_chances(cohort, found)
     close(got.classes[0], 1 - (1 - p["a"]) * 0.7, 40_000, np.full(3, np.inf))
     assert got.classes[1] == pytest.approx(0.3)
     assert np.isinf(got.readers[1]).all()
@@ -393,7 +404,7 @@ def test_a_class_may_be_a_statement_or_an_outcome() -> None:
 def test_outcomes_that_share_a_draw_are_nested() -> None:
     low = Outcome(above("rate_bpm", 90.0, 20.0), flip=0.01, draw="same")
     high = Outcome(above("rate_bpm", 70.0, 20.0), flip=0.01, draw="same")
-    cohort = tiny(plain(("low", "high")), low=low, high=high)
+    cohort = tiny(task_of(("low", "high")), low=low, high=high)
     found = {"rate_bpm": np.full(500, 80.0)}
     labels, _ = draw_labels(cohort, found, stream("x", 0, "train", "record", torch.arange(500)))
     assert np.all(labels[""][:, 1] >= labels[""][:, 0])
@@ -407,16 +418,16 @@ def test_a_reader_is_bound_to_his_record() -> None:
                 "few": Reading(written("few", any_of(pr, wide), 0.4))}  # fmt: skip
     found = {"pr_ms": np.full(300, 202.0), "qrs_ms": np.full(300, 119.0)}
     numbers = stream("x", 0, "train", "record", torch.arange(300))
-    whole, _ = draw_labels(tiny(plain(tuple(readings)), 0.05, **readings), found, numbers)
+    whole, _ = draw_labels(tiny(task_of(tuple(readings)), 0.05, **readings), found, numbers)
     # In other company, and in another order.
     other = {"few": Reading(written("few", any_of(wide, pr), 0.4)),
              "both": Reading(all_of(wide, pr))}  # fmt: skip
-    again, _ = draw_labels(tiny(plain(tuple(other)), 0.05, **other), found, numbers)
+    again, _ = draw_labels(tiny(task_of(tuple(other)), 0.05, **other), found, numbers)
     assert np.array_equal(whole[""][:, [2, 1]], again[""])
     assert np.all(whole[""][:, 1] <= whole[""][:, 0])
     half = {name: value[100:] for name, value in found.items()}
     later = stream("x", 0, "train", "record", torch.arange(100, 300))
-    part, _ = draw_labels(tiny(plain(tuple(readings)), 0.05, **readings), half, later)
+    part, _ = draw_labels(tiny(task_of(tuple(readings)), 0.05, **readings), half, later)
     assert np.array_equal(whole[""][100:], part[""])
     assert 0 < whole[""].sum(axis=0).min() <= whole[""].sum(axis=0).max() < 300
 
@@ -424,19 +435,19 @@ def test_a_reader_is_bound_to_his_record() -> None:
 def test_impossible_cohorts_are_refused() -> None:
     outcome = Outcome(above("rate_bpm", 90.0, 5.0), flip=0.01)
     with pytest.raises(ValueError, match=r"virtual/tiny: task '' names \['ST'\], which nobody"):
-        tiny(plain(("ST",)), SB=outcome)
+        tiny(task_of(("ST",)), SB=outcome)
     shared_draw = Outcome(outcome.condition, flip=0.01, draw="one")
     with pytest.raises(ValueError, match=r"virtual/tiny: .* share a draw"):
-        tiny(Task(members={"x": ("a", "b")}), a=shared_draw, b=shared_draw)
+        tiny(CohortTask(members={"x": ("a", "b")}), a=shared_draw, b=shared_draw)
     with pytest.raises(ValueError, match="share a draw"):
-        tiny(plain(("a", "b"), needs_label=True), a=shared_draw, b=shared_draw)
+        tiny(task_of(("a", "b"), needs_label=True), a=shared_draw, b=shared_draw)
     for slip in (-0.1, 0.5, float("nan")):
         with pytest.raises(ValueError, match="virtual/tiny: slip"):
-            tiny(plain(("a",)), slip, a=outcome)
+            tiny(task_of(("a",)), slip, a=outcome)
     with pytest.raises(ValueError, match="needs classes"):
-        Task(members={"x": ()})
+        CohortTask(members={"x": ()})
     with pytest.raises(ValueError, match="class 'x' names a reading twice"):
-        Task(members={"x": ("a", "b", "a")})
+        CohortTask(members={"x": ("a", "b", "a")})
     with pytest.raises(ValueError, match="real: a cohort is named virtual/"):
         dataclasses.replace(COHORTS["virtual/code"], name="real")
     with pytest.raises(ValueError, match="virtual/code: a cohort has a task"):
@@ -464,12 +475,12 @@ def test_a_label_that_needs_what_nobody_has_is_refused() -> None:
         with pytest.raises(
             ValueError, match="virtual/tiny: 'X' can only be read by mistake: nobody"
         ):
-            tiny(plain(("X",)), X=Reading(condition))
+            tiny(task_of(("X",)), X=Reading(condition))
         with pytest.raises(ValueError, match="nobody has"):
-            tiny(plain(("X",)), X=Outcome(condition, flip=0.01))
+            tiny(task_of(("X",)), X=Outcome(condition, flip=0.01))
     some = dataclasses.replace(COHORTS["virtual/code"], readings={"X": Reading(af)},
-                               tasks={"": plain(("X",))})  # fmt: skip
+                               tasks={"": task_of(("X",))})  # fmt: skip
     assert some.population.prevalence["af"] > 0
     for seen in (wide, Not(af), any_of(wide, af), above("af", 0.1, 0.05), below("af", 0.5, 0.1),
                  Not(all_of(af, wide))):  # fmt: skip
-        tiny(plain(("X",)), X=Reading(seen))
+        tiny(task_of(("X",)), X=Reading(seen))

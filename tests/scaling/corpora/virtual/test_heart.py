@@ -11,8 +11,7 @@ import torch
 
 from scaling.corpora.virtual.cohorts import COHORTS
 from scaling.corpora.virtual.generate import Visits, rows, visits
-from scaling.corpora.virtual.heart.canvas import wave_by_wave, weighted
-from scaling.corpora.virtual.heart.lead_field import (
+from scaling.corpora.virtual.lead_field import (
     ATRIA_IN_CHEST,
     EIGHT,
     P_WINDOW,
@@ -21,7 +20,7 @@ from scaling.corpora.virtual.heart.lead_field import (
     qt_s,
     smoothing_s,
 )
-from scaling.corpora.virtual.heart.waves import Waves
+from scaling.corpora.virtual.waves import Waves, wave_by_wave, weighted
 from tests.scaling.corpora.virtual.lone import QUIET, having, lone
 
 LEAD = {name: k for k, name in enumerate(EIGHT)}

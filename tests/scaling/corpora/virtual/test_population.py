@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from scaling.corpora.virtual.device import Device
-from scaling.corpora.virtual.disorders import chances
-from scaling.corpora.virtual.findings import FINDINGS
 from scaling.corpora.virtual.generate import visits
+from scaling.corpora.virtual.latents import chances
 from scaling.corpora.virtual.population import (
     DISORDERS,
+    FINDINGS,
     RAISED_BY,
     RHYTHMS,
     STATES,

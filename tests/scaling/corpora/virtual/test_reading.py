@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from scaling.corpora.virtual.cohorts import COHORTS
-from scaling.corpora.virtual.cohorts.imagined import Imagined
+from scaling.corpora.virtual.cohorts.chances import Imagined
 from scaling.corpora.virtual.reading import (
     AllOf,
     Between,

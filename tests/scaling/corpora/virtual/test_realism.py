@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from scaling.corpora.format.corpus import Corpus
 from scaling.corpora.prepare.prepare import prepare
-from scaling.corpora.signals.delineate import delineate
 from scaling.corpora.virtual.cohorts import COHORTS
+from scaling.corpora.virtual.cohorts.chances import reading_chances
 from scaling.corpora.virtual.generate import make
 from scaling.data.batches import predict, split_of
 from scaling.data.device import cpu_has_bf16
@@ -28,6 +28,7 @@ from scaling.models.classifier import Classifier
 from scaling.training.trainer import TorchTrainer
 from scaling.weights.files import load_weights
 from scaling.workspace import Workspace
+from tests.scaling.corpora.delineate import delineate
 from tests.scaling.training.trials import coarse_bayes
 
 CODE = COHORTS["virtual/code"]
@@ -50,7 +51,9 @@ def table() -> pd.DataFrame:
         batch = make(CODE, 0, "train", start, start + PART, FS_HZ, 10 * FS_HZ)
         findings = {name: values.numpy() for name, values in batch.visits.findings.items()}
         columns = {f"true_{name}": values for name, values in findings.items()}
-        columns |= {f"called_{name}": p > 0.5 for name, p in CODE.read(findings).items()}
+        columns |= {
+            f"called_{name}": p > 0.5 for name, p in reading_chances(CODE, findings).items()
+        }
         found = [delineate(signal.numpy(), FS_HZ, LEADS) for signal in batch.signals]
         rows.append(pd.DataFrame(columns).join(pd.DataFrame(found)))
     return pd.concat(rows, ignore_index=True)

@@ -11,9 +11,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from scaling.corpora.signals.median_beat import AFTER, BEFORE
 from scaling.identity import LEADS
 from scaling.records.patients import Estimate, Resamples
+from tests.scaling.corpora.median_beat import AFTER, BEFORE
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[4] / "benchmarks"))
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from scaling.corpora.virtual.cohorts import COHORTS, scp
+from scaling.corpora.virtual.cohorts import COHORTS, ptbxl
 from scaling.corpora.virtual.cohorts import conditions as c
-from scaling.corpora.virtual.cohorts.imagined import Imagined
+from scaling.corpora.virtual.cohorts.chances import Imagined
 from scaling.corpora.virtual.cohorts.records import as_arrays, labels_of
 from scaling.corpora.virtual.generate import visits
 from scaling.corpora.virtual.reading import above, all_of, any_of, read_once
@@ -118,7 +118,7 @@ def test_reports_are_as_long_as_real_ones() -> None:
     assert 2.4 < count.mean() < 3.2
     assert (count == 0).mean() < 0.02
     assert count.max() <= 16
-    ill = np.any([said[code] for code, of in scp.SUPERCLASS.items() if of != "NORM"], axis=0)
+    ill = np.any([said[code] for code, of in ptbxl.SUPERCLASS.items() if of != "NORM"], axis=0)
     assert 0.02 < ill[said["NORM"]].mean() < 0.08
 
 

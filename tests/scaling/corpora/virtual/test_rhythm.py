@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from scaling.corpora.virtual.atria import p_duration_ms
 from scaling.corpora.virtual.generate import Visits, rows, visits
-from scaling.corpora.virtual.heart.atria import p_duration_ms
-from scaling.corpora.virtual.heart.rhythm import EARLIEST_S, events, flutter_cycle_s
 from scaling.corpora.virtual.population import RHYTHMS
+from scaling.corpora.virtual.rhythm import EARLIEST_S, events, flutter_cycle_s
 from tests.scaling.corpora.virtual.lone import having, lone
 
 

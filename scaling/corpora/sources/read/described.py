@@ -10,14 +10,12 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.described.keys import check_keys, object_of, text_of
-from scaling.corpora.sources.described.labels import Labels, LabelSets, parse_labels, resolve
-from scaling.corpora.sources.read.columns import read_columns, years
 from scaling.corpora.sources.read.listed import Entry, check_entries
-from scaling.corpora.sources.read.tables import inside, patient_number
+from scaling.corpora.sources.read.tables import flag, inside, patient_number, read_columns, years
+from scaling.records.names import nearest
 
 FILE = "dataset.json"
 TASK = ""
@@ -157,7 +155,7 @@ def read_entries(
             absent += 1
         else:
             entries.append(entry)
-    classes, wrong = resolve(labels, description.table, sets)
+    classes, wrong = fill_in_labels(labels, description.table, sets)
     check_entries(entries, problems + wrong, str(description.table))
     return entries, {TASK: classes}, absent
 
@@ -195,3 +193,142 @@ def _entry(
         age=years(cells["age"]),
         sex=_SEXES[sex],
     )
+
+
+_KEYS = ("columns", "column", "separator", "classes", "empty")
+
+# Cells of the label columns -> first line that has them, and task -> indices of the positives.
+LabelSets = dict[tuple[str, ...], tuple[int, dict[str, tuple[int, ...]]]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """How the labels are written.
+
+    Attributes:
+        columns: the columns that hold them.
+        separator: between the classes of a cell; None where each column is a class, 0 or 1.
+        classes: names in label order; None takes those that occur, sorted.
+        empty: what an empty cell means; a column of 0 and 1 has no label there.
+    """
+
+    columns: tuple[str, ...]
+    separator: str | None = None
+    classes: tuple[str, ...] | None = None
+    empty: Literal["negative", "missing"] | None = "missing"
+
+
+def parse_labels(file: Path, value: dict[str, Any]) -> Labels:
+    """The key ``labels`` of a ``dataset.json``; CorpusError names what is wrong with it."""
+    check_keys(file, "labels.", value, _KEYS)
+    if "columns" in value and len(value) == 1:
+        return Labels(columns=texts(file, "labels.columns", value["columns"]))
+    if "columns" in value or "column" not in value or "separator" not in value:
+        raise CorpusError(
+            f"{file}: 'labels' needs either 'columns' (each 0 or 1) or 'column' and 'separator'"
+        )
+    if value.get("empty") not in (None, "negative", "missing"):
+        raise CorpusError(f"{file}: 'labels.empty' is {value['empty']!r}: negative or missing")
+    classes = value.get("classes")
+    return Labels(
+        columns=(text_of(file, "labels.column", value["column"]),),
+        separator=text_of(file, "labels.separator", value["separator"]),
+        classes=None if classes is None else texts(file, "labels.classes", classes),
+        empty=value.get("empty"),
+    )
+
+
+def fill_in_labels(
+    labels: Labels, where: Path, sets: LabelSets
+) -> tuple[tuple[str, ...], list[str]]:
+    """Fill in the label sets of a table.
+
+    Args:
+        labels: how they are written.
+        where: the table, for messages.
+        sets: the mappings become {"": indices of the positive classes}, or stay empty where
+            the label is missing.
+
+    Returns:
+        The classes in label order, and what is wrong with cells.
+    """
+    problems = []
+    if labels.separator is None:
+        classes = labels.columns
+    elif labels.classes is not None:
+        classes = labels.classes
+    else:
+        names = {name for (cell,) in sets for name in _names(cell, labels.separator)}
+        classes = tuple(sorted(names))
+    for cells, (line, positives) in sets.items():
+        try:
+            indices = _positives(cells, labels, classes)
+        except ValueError as error:
+            problems.append(f"{where}:{line}: {error}")
+            continue
+        if indices is not None:
+            positives[""] = indices
+    if not classes:
+        problems.append(f"{where}: column {labels.columns[0]!r} holds no label")
+    return classes, problems
+
+
+def _names(cell: str, separator: str) -> list[str]:
+    return [name.strip() for name in cell.split(separator) if name.strip()]
+
+
+def _positives(
+    cells: tuple[str, ...], labels: Labels, classes: tuple[str, ...]
+) -> tuple[int, ...] | None:
+    """Indices of the positive classes; None where the label is missing."""
+    if labels.separator is None:
+        if not all(cells):
+            return None
+        return tuple(i for i, cell in enumerate(cells) if flag(cell))
+    names = _names(cells[0], labels.separator)
+    if not names and labels.empty is None:
+        raise ValueError(
+            f"column {labels.columns[0]!r} has empty cells: say in 'labels.empty' of dataset.json "
+            "whether that is 'negative' (none of the classes) or 'missing'"
+        )
+    if unknown := [name for name in names if name not in classes]:
+        raise ValueError(f"label {unknown[0]!r} is not among the classes of dataset.json")
+    if not names and labels.empty == "missing":
+        return None
+    return tuple(sorted({classes.index(name) for name in names}))
+
+
+def check_keys(file: Path, prefix: str, value: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Raise CorpusError for a key that nobody reads; the message suggests the nearest."""
+    for key in value:
+        if key not in known:
+            hint = "; ".join(filter(None, (", ".join(known), nearest(key, known))))
+            raise CorpusError(f"{file}: unknown key {prefix + key!r}; there is {hint}")
+
+
+def text_of(file: Path, key: str, value: object) -> str:
+    """A text that is not empty, or CorpusError."""
+    if not isinstance(value, str) or not value:
+        raise CorpusError(f"{file}: {key!r} is {value!r}, not a text")
+    return value
+
+
+def object_of(file: Path, key: str, value: object) -> dict[str, Any]:
+    """An object, or CorpusError."""
+    if not isinstance(value, dict):
+        raise CorpusError(f"{file}: {key!r} is {value!r}, not an object")
+    return value
+
+
+def texts(file: Path, key: str, value: object) -> tuple[str, ...]:
+    """A list of different texts that is not empty.
+
+    Raises:
+        CorpusError: it is something else.
+    """
+    if not isinstance(value, list) or not value:
+        raise CorpusError(f"{file}: {key!r} is {value!r}, not a list of texts")
+    items = tuple(text_of(file, key, item) for item in value)
+    if len(set(items)) < len(items):
+        raise CorpusError(f"{file}: {key!r} names one twice")
+    return items

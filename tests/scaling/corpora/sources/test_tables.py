@@ -9,8 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.read.columns import flag, read_columns, table_digest, whole, years
-from scaling.corpora.sources.read.tables import read_table
+from scaling.corpora.sources.read.tables import (
+    flag,
+    read_columns,
+    read_table,
+    table_digest,
+    whole,
+    years,
+)
 
 
 def write(path: Path, text: str, encoding: str = "utf-8") -> Path:

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from scaling.corpora.virtual.bayes import noise
+from scaling.corpora.virtual.bayes import sensitivity
 from scaling.corpora.virtual.cohorts import COHORTS
 from scaling.corpora.virtual.device import Device
-from scaling.corpora.virtual.latents import Draws
 from scaling.corpora.virtual.recorder import record
-from scaling.corpora.virtual.rng import Stream
+from scaling.corpora.virtual.reproducible import Draws, Stream
 
 
 def made(device: Device, count: int, samples: int) -> tuple[torch.Tensor, list[Draws]]:
@@ -31,9 +30,13 @@ def powers(name: str) -> np.ndarray:
     device = dataclasses.replace(COHORTS[name].device, high_pass_hz=0.0)
     signal, each = made(device, 48, 1000)
     numbers = np.concatenate(
-        [noise.whitened(signal[i : i + 1].numpy(), noise.spectrum(device, d, 100.0, 1000))
-         for i, d in enumerate(each)]
-    )  # fmt: skip
+        [
+            sensitivity.whitened(
+                signal[i : i + 1].numpy(), sensitivity.spectrum(device, d, 100.0, 1000)
+            )
+            for i, d in enumerate(each)
+        ]
+    )
     found: np.ndarray = (numbers.reshape(48, 2, 8, 501) ** 2).sum(axis=1)
     return found
 
@@ -63,7 +66,7 @@ def test_white_noise_by_hand() -> None:
         spread=0.0, pops_per_min=0.0, step_mv=0.0, low_pass_hz=0.0, high_pass_hz=0.0,
     )  # fmt: skip
     signal, each = made(quiet, 1, 1000)
-    power = noise.spectrum(quiet, each[0], 100.0, 1000)
+    power = sensitivity.spectrum(quiet, each[0], 100.0, 1000)
     # Unit energy of the recorder's filter: the mean over frequency is the variance.
     assert power.mean() == pytest.approx(1e-4, rel=0.1)
     assert signal[0, 0].var().item() == pytest.approx(2e-4, rel=0.2)  # lead I: two electrodes
@@ -73,9 +76,9 @@ def test_power_is_kept_by_whitening() -> None:
     rng = np.random.default_rng(0)
     for samples in (64, 65):
         electrodes = rng.normal(size=(200, 9, samples))
-        leads = noise.lead_mixing() @ electrodes
+        leads = sensitivity.lead_mixing() @ electrodes
         flat = np.full(samples // 2 + 1, 1.0)
-        numbers = noise.whitened(leads, flat)
+        numbers = sensitivity.whitened(leads, flat)
         assert (numbers**2).sum(axis=1).mean() == pytest.approx(8 * samples, rel=0.02)
         # Four times the noise, half the numbers.
-        assert np.allclose(noise.whitened(leads, 4 * flat), numbers / 2)
+        assert np.allclose(sensitivity.whitened(leads, 4 * flat), numbers / 2)

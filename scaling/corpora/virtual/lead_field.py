@@ -12,23 +12,19 @@ import math
 import torch
 from torch import Tensor
 
-from scaling.corpora.virtual.disorders import ventricular_rhythm
-from scaling.corpora.virtual.heart.atria import atrial, atrial_activity
-from scaling.corpora.virtual.heart.canvas import Canvas, kinds
-from scaling.corpora.virtual.heart.depolarisation import (
+from scaling.corpora.virtual.atria import atrial, atrial_activity
+from scaling.corpora.virtual.latents import Latents
+from scaling.corpora.virtual.reproducible import angle_deg, power
+from scaling.corpora.virtual.rhythm import Events
+from scaling.corpora.virtual.ventricles import (
+    Repolarisation,
+    after_ventricular,
+    repolarisation,
     supraventricular,
     ventricular,
     without_spike,
 )
-from scaling.corpora.virtual.heart.repolarisation import (
-    Repolarisation,
-    after_ventricular,
-    repolarisation,
-)
-from scaling.corpora.virtual.heart.rhythm import Events
-from scaling.corpora.virtual.heart.waves import Waves, dot
-from scaling.corpora.virtual.latents import Latents
-from scaling.corpora.virtual.smooth import angle_deg, power
+from scaling.corpora.virtual.waves import Canvas, Waves, dot, kinds
 
 EIGHT = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
 # Rows as EIGHT, columns x (left), y (feet), z (back).
@@ -74,8 +70,8 @@ def heart(x: Latents) -> Heart:
     """Lay out the waves of each record."""
     conducted, ectopic = supraventricular(x), ventricular(x)
     field = lead_field(x)
-    alone = ventricular_rhythm(x.states, x.draws)
-    axis = torch.where(alone, _axis_deg(without_spike(ectopic), field), _axis_deg(conducted, field))
+    own, through_node = _axis_deg(without_spike(ectopic), field), _axis_deg(conducted, field)
+    axis = torch.where(x.ventricular, own, through_node)
     return Heart(
         atrial=atrial(x),
         qrs=(conducted, ectopic),

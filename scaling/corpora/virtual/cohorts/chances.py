@@ -8,6 +8,7 @@ together in one report: there the chance is the share of readers with errors of 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import operator
@@ -16,14 +17,15 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.corpora.virtual.cohorts.base import Chances, Cohort, Task
+from scaling.corpora.virtual.cohorts.base import Cohort, CohortTask, task_of
 from scaling.corpora.virtual.reading import Errors, Outcome, read_once
 
 Array = NDArray[np.float64]
 Names = tuple[str, ...]
 
 NUMBERS = 1 << 18  # of a finding that are judged at a time: they stay in a core's cache
-PLAIN = 0  # seed of the readers where none is given
+FIXED_SEED = 0  # of the readers where no rng is given
+READERS = 256  # imagined for each record where a chance has no formula
 
 
 class Imagined(Errors):
@@ -38,16 +40,62 @@ class Imagined(Errors):
         return self._rng.random(self._shape)
 
 
-def chances(
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Chances:
+    """What the findings of some records say of a task's labels.
+
+    Attributes:
+        classes: (classes, ...) P(class | findings, the record belongs to the task).
+        belongs: (...) P(the record belongs to the task | findings); 1 unless it needs a label.
+        readers: (classes, ...) how many imagined readers ``classes`` is a share of; infinite
+            where it has a formula.
+    """
+
+    classes: Array
+    belongs: Array
+    readers: Array
+
+
+def reading_chances(cohort: Cohort, findings: Mapping[str, Array]) -> dict[str, Array]:
+    """P(label | findings) of each reading of a cohort, each of the findings' shape."""
+    each = task_of(tuple(cohort.readings))
+    return dict(zip(each.classes, task_chances(cohort, each, findings).classes, strict=True))
+
+
+def task_chances(
     cohort: Cohort,
-    tasks: Mapping[str, Task],
+    task: CohortTask,
     findings: Mapping[str, Array],
-    rng: np.random.Generator | None,
-    readers: int,
+    rng: np.random.Generator | None = None,
+    readers: int = READERS,
+) -> Chances:
+    """``class_chances`` of one task: of the cohort, or another of the same readings."""
+    return class_chances(cohort, findings, rng, readers, {"": task})[""]
+
+
+def class_chances(
+    cohort: Cohort,
+    findings: Mapping[str, Array],
+    rng: np.random.Generator | None = None,
+    readers: int = READERS,
+    tasks: Mapping[str, CohortTask] | None = None,
 ) -> dict[str, Chances]:
-    """Task -> chances, from the same readers for all of them; see ``Cohort.chances``."""
-    open_ = {name: _without_formula(cohort, task) for name, task in tasks.items()}
-    groups = tuple(dict.fromkeys(group for part in open_.values() for group in part))
+    """Task -> chances of its classes among the records that belong to it.
+
+    A class has a formula where no finding is judged twice in it and it needs nothing of
+    other classes; elsewhere its chance is the share of imagined readers, the same ones for all
+    tasks, which saves time.
+
+    Args:
+        cohort: the cohort.
+        findings: finding -> (...), one-dimensional or more.
+        rng: source of the imagined readers' errors; None for fixed ones.
+        readers: how many are imagined for each record.
+        tasks: label sets of the cohort's readings; None for its own.
+    """
+    tasks = cohort.tasks if tasks is None else tasks
+    counted = {name: _without_formula(cohort, task) for name, task in tasks.items()}
+    groups = tuple(dict.fromkeys(group for part in counted.values() for group in part))
     counts = _counted(cohort, groups, findings, rng, readers) if groups else {}
     read = {
         name: reading.probability(findings)
@@ -57,29 +105,31 @@ def chances(
             name
             for of, task in tasks.items()
             for group in task.members.values()
-            if group not in open_[of]
+            if group not in counted[of]
             for name in group
         )
     }
     shape = np.shape(next(iter(findings.values())))
     return {
-        name: _chances(task, {group: counts[group] for group in open_[name]}, read, readers, shape)
+        name: _chances(
+            task, {group: counts[group] for group in counted[name]}, read, readers, shape
+        )
         for name, task in tasks.items()
     }
 
 
-def exact(cohort: Cohort, task: Task) -> bool:
+def exact(cohort: Cohort, task: CohortTask) -> bool:
     """Whether every chance of the task has a formula."""
     return not _without_formula(cohort, task)
 
 
-def _without_formula(cohort: Cohort, task: Task) -> list[Names]:
+def _without_formula(cohort: Cohort, task: CohortTask) -> list[Names]:
     """Groups of readings of which the chance of any has to be counted."""
 
     def formula(group: Names) -> bool:
-        found = [cohort.readings[name] for name in group]
-        outcomes = all(isinstance(reading, Outcome) for reading in found)
-        return outcomes or (len(group) == 1 and read_once(found[0].condition))
+        readings = [cohort.readings[name] for name in group]
+        outcomes = all(isinstance(reading, Outcome) for reading in readings)
+        return outcomes or (len(group) == 1 and read_once(readings[0].condition))
 
     groups = list(dict.fromkeys(task.members.values()))
     if task.needs_label:
@@ -90,7 +140,7 @@ def _without_formula(cohort: Cohort, task: Task) -> list[Names]:
 
 
 def _chances(
-    task: Task,
+    task: CohortTask,
     counts: Mapping[Names, Array],
     read: Mapping[str, Array],
     readers: int,
@@ -129,7 +179,7 @@ def _counted(
     readers: int,
 ) -> dict[Names, Array]:
     """Group of readings -> how many of the imagined readers give any of them, (...)."""
-    rng = rng or np.random.default_rng(PLAIN)
+    rng = rng or np.random.default_rng(FIXED_SEED)
     shape = np.shape(next(iter(findings.values())))
     flat = {name: np.reshape(value, -1) for name, value in findings.items()}
     names = tuple(dict.fromkeys(name for group in groups for name in group))

@@ -6,8 +6,9 @@ offset of each wave of each beat in each lead. A P wave is the largest response 
 Mexican-hat wavelet of its width between T and QRS (wavelet delineation: Martinez et al., IEEE
 Trans. Biomed. Eng. 51, 570, 2004), and counts when it comes back from beat to beat.
 
-Validated on LUDB, which cardiologists delineated in twelve leads (docs/corpora.md), and on the
-labels of 1,987 records of PTB-XL (``tests/scaling/corpora/signals/test_delineate.py``).
+It judges virtual patients from outside. Validated on LUDB, which cardiologists delineated in
+twelve leads (docs/corpora.md), and on the labels of 1,987 records of PTB-XL
+(``tests/scaling/corpora/signals/test_delineate.py``).
 
 As cardiologists do, it marks QRS some 12 ms outside of where its slope sets in. That and the
 outermost of twelve leads make intervals longer than those of one lead or of most analysers:
@@ -25,24 +26,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.corpora.errors import CorpusError, UnusableError
-from scaling.corpora.signals.median_beat import (
+from scaling.corpora.signals.r_peaks import detect_r_peaks
+from scaling.identity import LEADS
+from tests.scaling.corpora.median_beat import (
     AFTER,
     BEFORE,
+    QRS,
     REACH,
     WORK_HZ,
+    P,
     Span,
+    T,
     align,
     cut,
     dominant,
     find_p,
     find_qrs,
     find_t,
+    lead_bounds,
     sizes,
     work_signal,
 )
-from scaling.corpora.signals.r_peaks import detect_r_peaks
-from scaling.corpora.signals.wave_bounds import QRS, P, T, lead_bounds
-from scaling.identity import LEADS
 
 INDEPENDENT = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")  # the others follow from I and II
 MIN_P_COHERENCE = 0.4  # below it there is no P wave to measure PR from

@@ -1,25 +1,54 @@
-"""The HDF5 tracings of CODE-15 and CODE-test: (records, 4096, 12) at 400 Hz, in millivolts.
+"""What the CODE datasets share: six abnormalities, and the HDF5 tracings of CODE-15 and CODE-test.
 
-Recordings of 7 to 10 s were padded with zeros on both sides to 4,096 samples; the padding is
-taken off again, so that a preset decides what becomes of a short recording. The READMEs
-speak of a scale of 1e-4 V, but the values are millivolts.
+The order of the abnormalities is that of Ribeiro et al., Nature Communications 11, 1760 (2020):
+SB, AF, ST. The table of CODE-15 has them as SB, ST, AF; columns are therefore taken by name. A
+record without any of the six is a valid negative. It need not be normal: most carry other findings,
+and CODE-15 marks only 134,657 of 308,004 as ``normal_ecg``.
+
+Tracings are (records, 4096, 12) at 400 Hz, in millivolts. Recordings of 7 to 10 s were padded with
+zeros on both sides to 4,096 samples; the padding is taken off again, so that a preset decides what
+becomes of a short recording. The READMEs speak of a scale of 1e-4 V, but the values are millivolts.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.corpora.errors import CorpusError, UnusableError
-from scaling.corpora.sources.read.amplitude import check_amplitude
+from scaling.corpora.sources.read.arrays import dataset_row, open_dataset
+from scaling.corpora.sources.read.base import Recording, check_amplitude
 from scaling.corpora.sources.read.listed import Entry
+from scaling.corpora.sources.read.tables import flag
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from scaling.corpora.sources.read.base import Recording
+CLASSES = ("1dAVb", "RBBB", "LBBB", "SB", "AF", "ST")
+SEXES = {"F": "female", "M": "male", "": None}
+
+# Millions of records share these few dictionaries.
+_SHARED: dict[tuple[int, ...], dict[str, tuple[int, ...]]] = {}
+
+
+def code_labels(cells: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Labels of an ``Entry`` from the six cells in the order of ``CLASSES``.
+
+    Raises:
+        ValueError: a cell that is neither yes nor no, by class.
+    """
+    positives = []
+    for i, (name, cell) in enumerate(zip(CLASSES, cells, strict=True)):
+        try:
+            if flag(cell):
+                positives.append(i)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    indices = tuple(positives)
+    return _SHARED.setdefault(indices, {"": indices})
+
 
 FS_HZ = 400
 SAMPLES = 4096
@@ -49,12 +78,9 @@ class TracingsReader:
         """
         import numpy as np
 
-        from scaling.corpora.sources.read.base import Recording
-
         name, row = entry.where
         path = self.root / name
-        offset = row % BLOCK
-        signal_TL = _block(path, row - offset, _changed_ns(path))[offset]
+        signal_TL, _ = dataset_row(path, "tracings", row, BLOCK)
         start, stop = unpadded(signal_TL)
         where = f"{path}: record {entry.record} (row {row})"
         if start == stop:
@@ -92,8 +118,6 @@ def count_tracings(path: Path) -> int:
     Raises:
         CorpusError: not HDF5, truncated, without such a dataset, or of another shape or type.
     """
-    from scaling.corpora.sources.read.hdf5 import open_dataset
-
     dataset = open_dataset(path, "tracings")
     try:
         if (
@@ -118,8 +142,6 @@ def read_exam_ids(path: Path) -> NDArray[Any]:
     """
     import numpy as np
 
-    from scaling.corpora.sources.read.hdf5 import open_dataset
-
     rows = count_tracings(path)
     dataset = open_dataset(path, "exam_id")
     try:
@@ -129,33 +151,6 @@ def read_exam_ids(path: Path) -> NDArray[Any]:
             )
         return np.asarray(dataset[:], np.int64)
     except (OSError, RuntimeError) as error:
-        raise _damaged(path, error) from None
+        raise CorpusError(f"{path}: cannot be read ({error}); download it again") from None
     finally:
         dataset.file.close()
-
-
-def _changed_ns(path: Path) -> int:
-    """When the file was changed last, so that a cached block is never one of an older file."""
-    try:
-        return path.stat().st_mtime_ns
-    except OSError as error:
-        raise _damaged(path, error) from None
-
-
-@functools.lru_cache(maxsize=1)
-def _block(path: Path, start: int, changed_ns: int) -> NDArray[Any]:
-    """Rows ``start`` to ``start + BLOCK`` (fewer at the end) in one read."""
-    from scaling.corpora.sources.read.hdf5 import open_dataset
-
-    dataset = open_dataset(path, "tracings")
-    try:
-        block_NTL: NDArray[Any] = dataset[start : start + BLOCK]
-    except (OSError, RuntimeError) as error:
-        raise _damaged(path, error) from None
-    finally:
-        dataset.file.close()
-    return block_NTL
-
-
-def _damaged(path: Path, error: Exception) -> CorpusError:
-    return CorpusError(f"{path}: cannot be read ({error}); download it again")

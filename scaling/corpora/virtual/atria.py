@@ -8,10 +8,10 @@ import math
 import torch
 from torch import Tensor
 
-from scaling.corpora.virtual.heart.rhythm import flutter_cycle_s
-from scaling.corpora.virtual.heart.waves import Waves, in_chest, join, near_field, vector, waves_of
 from scaling.corpora.virtual.latents import Latents
-from scaling.corpora.virtual.smooth import softplus
+from scaling.corpora.virtual.reproducible import softplus
+from scaling.corpora.virtual.rhythm import flutter_cycle_s
+from scaling.corpora.virtual.waves import Waves, in_chest, join, near_field, vector, waves_of
 
 # What V1 to V6 show beyond the dipole of the right atrium and of atrial repolarisation, mV.
 NEAR_P = (0.007, 0.0, 0.0, 0.0, 0.0, 0.0)

@@ -16,10 +16,9 @@ import math
 import torch
 from torch import Tensor
 
-from scaling.corpora.virtual.disorders import NEVER_PREMATURE, wide_escape
-from scaling.corpora.virtual.heart.depolarisation import sequence_ms, ventricular_qrs_ms
-from scaling.corpora.virtual.latents import DELTA_MS, Latents
-from scaling.corpora.virtual.smooth import power, sigmoid
+from scaling.corpora.virtual.latents import DELTA_MS, NEVER_PREMATURE, Latents, wide_escape
+from scaling.corpora.virtual.reproducible import power, sigmoid
+from scaling.corpora.virtual.ventricles import sequence_ms, ventricular_qrs_ms
 
 EARLIEST_S = 3.0  # events begin this long before the record
 SHORTEST_RR_S = 0.26

@@ -1,10 +1,19 @@
-"""Random numbers that are a pure function of what they are for.
+"""Random numbers by name and smooth functions: the same bits whatever else is in the batch.
 
 Number ``position`` of a named stream of a record depends on (cohort, seed, split, patient or
 record index, name, position) and on nothing else: not on batch size, order, threads or
 device. Integers are hashed with the finaliser of SplitMix64 (Steele, Lea and Flood 2014,
 OOPSLA, "Fast splittable pseudorandom number generators"), in elementwise int64 arithmetic
 that wraps, which CPU and CUDA do alike.
+
+Everything continuous in a patient starts from standard normals with names. A caller may shift
+these, so the posterior of a patient given a signal can be taken in coordinates whose prior is
+the identity.
+
+torch computes ``sigmoid``, ``softplus``, ``pow`` and ``atan2`` in vectors and the rest of a
+tensor number by number, with another last bit, so the result changes with the size of the
+batch. ``exp``, ``log``, ``log1p`` and ``atan`` are the same everywhere; those here are made of
+them.
 """
 
 from __future__ import annotations
@@ -12,6 +21,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -103,3 +114,65 @@ def stream(cohort: str, seed: int, split: str, kind: str, index: Tensor) -> Stre
     """
     root = _word(f"{cohort}/{seed}/{split}/{kind}")
     return Stream(mix(index.long() * _GOLDEN ^ root))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Draws:
+    """The random numbers of a batch of records.
+
+    Attributes:
+        patient: stream of each record's patient, shared by the patient's records.
+        visit: stream of each record.
+        shifts: added to the standard normals of that name, (B, count).
+    """
+
+    patient: Stream
+    visit: Stream
+    shifts: Mapping[str, Tensor] = dataclasses.field(default_factory=dict)
+
+    def normal(self, name: str, count: int) -> Tensor:
+        """Standard normals of the patient, (B, count) float64."""
+        return self._shifted(name, self.patient.normal(name, count))
+
+    def at_visit(self, name: str, count: int) -> Tensor:
+        """Standard normals of the record, (B, count) float64."""
+        return self._shifted("visit." + name, self.visit.normal(name, count))
+
+    def one(self, name: str) -> Tensor:
+        """One standard normal of the patient, (B,)."""
+        return self.normal(name, 1)[:, 0]
+
+    def share(self, name: str) -> Tensor:
+        """Uniform on (0, 1) as the distribution function of a normal, (B,)."""
+        value: Tensor = torch.special.ndtr(self.one(name))
+        return value
+
+    def uniform(self, name: str) -> Tensor:
+        """Uniform of the patient for a discrete choice, (B,)."""
+        return self.patient.uniform(name, 1)[:, 0]
+
+    def _shifted(self, name: str, values: Tensor) -> Tensor:
+        shift = self.shifts.get(name)
+        return values if shift is None else values + shift
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    """1 / (1 + exp(-x)); from 1e-35 on, so that nothing overflows."""
+    return 1.0 / (1.0 + torch.exp(-x.clamp(min=-80.0)))
+
+
+def softplus(x: Tensor) -> Tensor:
+    """log(1 + exp(x))."""
+    return x.clamp(min=0.0) + torch.log1p(torch.exp(-x.abs()))
+
+
+def power(x: Tensor, exponent: float) -> Tensor:
+    """X to a positive or negative power, for x > 0 (or x = 0 and a positive power)."""
+    return torch.exp(exponent * torch.log(x))
+
+
+def angle_deg(y: Tensor, x: Tensor) -> Tensor:
+    """Angle of (x, y) from the x axis in degrees, -180 to 180."""
+    ahead = torch.atan(y / x) * (180.0 / math.pi)
+    back = torch.where(y < 0.0, ahead - 180.0, ahead + 180.0)
+    return torch.where(x < 0.0, back, ahead)
