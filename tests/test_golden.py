@@ -23,7 +23,6 @@ from scaling.corpora.sources.ptbxl import open_source
 from scaling.corpora.sources.read.base import Recording
 from scaling.corpora.virtual.cohorts import COHORTS, make_records
 from scaling.data.label_sets import choose
-from scaling.evaluation.held_out import mean_and_se
 from scaling.evaluation.linear_probe import Features, fit_probe
 from scaling.evaluation.metrics import f1_thresholds, label_metrics, macro_auroc, macro_auroc_se
 from scaling.identity import LEADS, CorpusSpec
@@ -34,7 +33,7 @@ from scaling.models.vq_hbr import VqHbr
 from scaling.numerics import NUMERICS
 from scaling.objectives.base import Context
 from scaling.objectives.supervised import OBJECTIVE, loss, loss_per_record
-from scaling.records.patients import Resamples
+from scaling.records.patients import Resamples, mean_and_se
 from scaling.simulated import expected_loss, expected_shifted_loss, noise
 from scaling.training.trainer import initial_model
 from tests.scaling.corpora.beats import ecg
@@ -145,7 +144,8 @@ def training() -> Numbers:
 def held_out() -> Numbers:
     split = toy_split(64, 5)
     logits = split.signals.float().mean(dim=2)[:, :2] * split.mv
-    return list(mean_and_se(loss_per_record(logits, split.labels), np.arange(64) // 2))
+    losses = loss_per_record(logits, split.labels).double().numpy()
+    return list(mean_and_se(losses, np.arange(64) // 2))
 
 
 def metrics() -> Numbers:

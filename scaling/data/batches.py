@@ -178,14 +178,37 @@ def measured(measure: Callable[[Batch], Tensor], split: Split, size: int | None 
     little padding.
 
     Args:
-        measure: from records to (B, ...), each by itself; see ``memory.in_parts``.
+        measure: from records to (B, ...), each by itself; see ``in_parts``.
         split: one record or more.
         size: records at once; ``EVAL_BATCH`` unless said.
     """
     order_N = split.alike()
     parts = torch.split(order_N, size or EVAL_BATCH[split.device.type])
-    found = torch.cat([memory.in_parts(measure, split.batch(rows)) for rows in parts])
+    found = torch.cat([in_parts(measure, split.batch(rows)) for rows in parts])
     return found[order_N.argsort().to(found.device)]
+
+
+def in_parts(measure: Callable[[Batch], Tensor], batch: Batch) -> Tensor:
+    """``measure(batch)``, of two halves one after the other where the whole does not fit.
+
+    Args:
+        measure: from n records to (n, ...), each record by itself: no batch statistics. The last
+            digits of a record may depend on how many are measured at once.
+        batch: records.
+
+    Raises:
+        RuntimeError: not even one record fits.
+    """
+    try:
+        return measure(batch)
+    except Exception as error:
+        if len(batch.x_BLT) == 1 or not memory.is_out_of_memory(error):
+            raise
+    # Out of the ``except`` block, since the exception holds on to what was computed.
+    memory.release(batch.x_BLT.device)
+    middle = len(batch.x_BLT) // 2
+    halves = (batch.part(slice(middle)), batch.part(slice(middle, None)))
+    return torch.cat([in_parts(measure, half) for half in halves])
 
 
 def open_corpus(spec: CorpusSpec, workspace: Workspace) -> Corpus:

@@ -13,15 +13,10 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from scaling.corpora.format.corpus import Corpus
-
-if TYPE_CHECKING:
-    from scaling.data.batches import Batch
 
 SHARE = 0.5  # of the free memory that records may take; the rest is for the model and its steps
 MEMINFO = Path("/proc/meminfo")
@@ -100,29 +95,6 @@ def keep_freed() -> None:
             library = ctypes.CDLL("libc.so.6")
             library.mallopt(M_MMAP_THRESHOLD, KEPT)
             library.mallopt(M_TRIM_THRESHOLD, 2 * KEPT)
-
-
-def in_parts(measure: Callable[[Batch], Tensor], batch: Batch) -> Tensor:
-    """``measure(batch)``, of two halves one after the other where the whole does not fit.
-
-    Args:
-        measure: from n records to (n, ...), each record by itself: no batch statistics. The last
-            digits of a record may depend on how many are measured at once.
-        batch: records.
-
-    Raises:
-        RuntimeError: not even one record fits.
-    """
-    try:
-        return measure(batch)
-    except Exception as error:
-        if len(batch.x_BLT) == 1 or not is_out_of_memory(error):
-            raise
-    # Out of the ``except`` block, since the exception holds on to what was computed.
-    release(batch.x_BLT.device)
-    middle = len(batch.x_BLT) // 2
-    halves = (batch.part(slice(middle)), batch.part(slice(middle, None)))
-    return torch.cat([in_parts(measure, half) for half in halves])
 
 
 def largest_batch(

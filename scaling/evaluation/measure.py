@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scaling.corpora.format.corpus import Corpus
-from scaling.evaluation.held_out import mean_and_se
 from scaling.evaluation.metrics import f1_thresholds, is_single_label, label_metrics, macro_auroc_of
-from scaling.records.patients import Estimate, Resamples
+from scaling.records.patients import Estimate, Resamples, mean_and_se
 from scaling.records.schema import PREDICTED_SPLITS
 
 Row = dict[str, Any]
@@ -66,8 +65,9 @@ def loss_row(
     split: str, metric: str, loss_N: Tensor, patients_N: NDArray[np.int64], resamples: Resamples
 ) -> Row:
     """The mean of a loss, its clustered standard error and its bootstrap interval."""
-    value, se = mean_and_se(loss_N, patients_N)
-    bootstrap = Estimate.of(resamples.mean(loss_N.double().numpy()))
+    losses_N = loss_N.double().numpy()
+    value, se = mean_and_se(losses_N, patients_N)
+    bootstrap = Estimate.of(resamples.mean(losses_N))
     found = Estimate(value, se, bootstrap.low, bootstrap.high)
     return estimate_row(split, metric, found, len(patients_N))
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from scaling.cost import training_flops
 from scaling.data.batches import Split
 from scaling.data.order import Order
-from scaling.evaluation.held_out import mean_and_se
 from scaling.identity import Recipe
 from scaling.objectives.base import Objective
+from scaling.records.patients import mean_and_se
 from scaling.training.checkpoint import State
 from scaling.training.schedule import learning_rate
 
@@ -147,7 +147,7 @@ class Run:
         split = self.splits[name]
         with self.precision():
             losses = self.objective.held_out(self.model, split)
-        loss, se = mean_and_se(losses, split.patients)
+        loss, se = mean_and_se(losses.double().numpy(), split.patients)
         self._row(name, loss, se, len(split))
         return loss
 

@@ -1,9 +1,8 @@
-"""The torch trainer: a Training becomes a record and weights, its Evaluations records."""
+"""The trainer: a Training becomes a record and weights."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from scaling.cost import Counts, count_training, training_flops
 from scaling.data import memory
 from scaling.data.batches import EVAL_BATCH, Split, open_corpus
 from scaling.data.device import bf16_note, device_name, pick_device
-from scaling.identity import Evaluation, Training
+from scaling.identity import Training
 from scaling.objectives.base import Context, Objective
 from scaling.objectives.registry import OBJECTIVES, objective_of
 from scaling.provenance import corpus_name, run_columns, training_record
@@ -24,62 +23,46 @@ from scaling.training.run import Outcome, Run, Weights, evaluated_steps
 from scaling.training.selection import Selection, select
 from scaling.weights.files import save_weights
 from scaling.weights.parents import BACKBONE, frozen, parents_of, start_from
-from scaling.workspace import Workspace
+from scaling.workspace import Report, Workspace
 
 Record = dict[str, Any]
-Report = Callable[[float], None]
 
 
-class TorchTrainer:
-    """Runs trainings and evaluations in this process; see ``scaling.trial.Trainer``."""
+def run_training(
+    training: Training, workspace: Workspace, report: Report, keep_trajectory: bool = False
+) -> Record:
+    """Train, keep the weights of the best validation step, return the record.
 
-    def train(
-        self,
-        training: Training,
-        workspace: Workspace,
-        report: Report,
-        keep_trajectory: bool = False,
-    ) -> Record:
-        """Train, keep the weights of the best validation step, return the record.
+    Args:
+        training: what to run.
+        workspace: where to leave weights and checkpoints.
+        report: see ``scaling.trial.Trainer``.
+        keep_trajectory: keep the weights of every evaluated step, and not of the best only.
 
-        Raises:
-            OutOfMemory: it does not fit; the message says which batch would.
-            WeightsError: a parent's weights are absent or damaged.
-            ParentError: a parent that does not go with the training.
-            CorpusError: the corpus does not have what is asked for.
-        """
-        torch.set_num_threads(workspace.threads)
-        memory.keep_freed()
-        device = pick_device()
-        try:
-            return self._train(training, workspace, report, keep_trajectory, device)
-        finally:
-            memory.release(device)
+    Raises:
+        OutOfMemory: it does not fit; the message says which batch would.
+        WeightsError: a parent's weights are absent or damaged.
+        ParentError: a parent that does not go with the training.
+        CorpusError: the corpus does not have what is asked for.
+    """
+    torch.set_num_threads(workspace.threads)
+    memory.keep_freed()
+    device = pick_device()
+    try:
+        return _run(_Job(training, workspace, device, keep_trajectory), report)
+    finally:
+        memory.release(device)
 
-    def _train(
-        self,
-        training: Training,
-        workspace: Workspace,
-        report: Report,
-        keep_trajectory: bool,
-        device: torch.device,
-    ) -> Record:
-        job = _Job(training, workspace, device, keep_trajectory)
-        try:
-            return job.run(report)
-        except Exception as error:
-            if not memory.is_out_of_memory(error):
-                raise
-        # Out of the ``except`` block, since the exception holds on to the step's tensors.
-        raise memory.OutOfMemory(job.what_fits())
 
-    def evaluate_all(
-        self, evaluations: Sequence[Evaluation], training: Training, workspace: Workspace
-    ) -> Iterator[Record]:
-        """Yield the record of each evaluation; see ``scaling.evaluation.evaluator``."""
-        from scaling.evaluation.evaluator import evaluate_all
-
-        yield from evaluate_all(evaluations, training, workspace)
+def _run(job: _Job, report: Report) -> Record:
+    # A function of its own: when memory is released, nothing may hold the job any more.
+    try:
+        return job.run(report)
+    except Exception as error:
+        if not memory.is_out_of_memory(error):
+            raise
+    # Out of the ``except`` block, since the exception holds on to the step's tensors.
+    raise memory.OutOfMemory(job.what_fits())
 
 
 class _Job:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from scaling.data import memory
-from scaling.data.batches import Batch
+from scaling.data.batches import Batch, in_parts
 from scaling.evaluation.trained import Trained
 from scaling.identity import Job
 from scaling.models.resnet import ResNet1d
@@ -106,7 +106,7 @@ def test_records_are_measured_in_parts_that_fit(limit: int) -> None:
         sizes.append(len(batch.x_BLT))
         return batch.rows_B + batch.extra["codes"] + batch.r_peaks_BP[:, 0]
 
-    assert torch.equal(memory.in_parts(measure, batch_of(13)), 12 * torch.arange(13))
+    assert torch.equal(in_parts(measure, batch_of(13)), 12 * torch.arange(13))
     assert max(sizes) <= limit
 
 
@@ -115,9 +115,9 @@ def test_one_record_that_does_not_fit_and_other_errors_are_raised() -> None:
         raise MemoryError if len(batch.x_BLT) < 4 else ValueError("sizes differ")
 
     with pytest.raises(MemoryError):
-        memory.in_parts(measure, batch_of(3))
+        in_parts(measure, batch_of(3))
     with pytest.raises(ValueError, match="sizes differ"):
-        memory.in_parts(measure, batch_of(4))
+        in_parts(measure, batch_of(4))
 
 
 def limited_to(records: int, monkeypatch: pytest.MonkeyPatch, kind: type[Any] = Supervised) -> None:

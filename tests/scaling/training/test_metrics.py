@@ -10,11 +10,11 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 
-from scaling.evaluation.held_out import clustered_se
 from scaling.evaluation.linear_probe import Features, fit_probe
 from scaling.evaluation.metrics import auroc, macro_auroc, macro_auroc_se
 from scaling.objectives import supervised
 from scaling.objectives.labels import prior_logits
+from scaling.records.patients import mean_and_se
 
 
 def test_auroc_equals_scikit_learn_with_ties() -> None:
@@ -47,8 +47,10 @@ def test_bootstrap_by_patient_is_wider_when_records_repeat() -> None:
 
 def test_clustered_se_of_single_records_is_the_usual_one() -> None:
     x = np.random.default_rng(2).normal(size=200)
-    assert clustered_se(x, np.arange(200)) == pytest.approx(x.std(ddof=1) / math.sqrt(200))
-    assert math.isnan(clustered_se(x, np.zeros(200, np.int64)))
+    mean, se = mean_and_se(x, np.arange(200))
+    assert mean == x.mean()
+    assert se == pytest.approx(x.std(ddof=1) / math.sqrt(200))
+    assert math.isnan(mean_and_se(x, np.zeros(200, np.int64))[1])
 
 
 def test_cross_entropy_by_hand() -> None:

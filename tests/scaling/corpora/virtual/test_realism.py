@@ -25,7 +25,7 @@ from scaling.data.device import cpu_has_bf16
 from scaling.evaluation.metrics import auroc
 from scaling.identity import LEADS, CorpusSpec, Recipe, Training
 from scaling.models.classifier import Classifier
-from scaling.training.trainer import TorchTrainer
+from scaling.training.trainer import run_training
 from scaling.weights.files import load_weights
 from scaling.workspace import Workspace
 from tests.scaling.training.trials import coarse_bayes
@@ -226,7 +226,7 @@ def transferred(
 
     Weights and their choice have seen virtual patients only.
     """
-    TorchTrainer().train(training, workspace, lambda share: None)
+    run_training(training, workspace, lambda share: None)
     state, about = load_weights(workspace.weights_of(training.id))
     model = Classifier(training.family, training.size, len(LEADS), len(about["classes"]))
     model.load_state_dict(state)
