@@ -24,7 +24,7 @@ from scaling.data import memory
 from scaling.data.batches import Split
 from scaling.data.device import device_name, pick_device
 from scaling.identity import CorpusSpec, Recipe, Training
-from scaling.models import resnet_sizes, transformer_sizes
+from scaling.models import sizes
 from scaling.objectives.base import Context
 from scaling.objectives.registry import objective_of
 from scaling.training.run import Run
@@ -40,8 +40,8 @@ GAIN_LIMIT = 1.7  # least throughput of ours over that of the plain loop
 EVAL_EVERY, HELD_OUT, IMPROVED = 40, 1024, 253 / 384
 BATCH, SAMPLES, RECORDS, CLASSES = 64, 500, 2048, 6
 ROUNDS, STEPS, WARM = 9, 5, 3
-TRANSFORMERS = [name for name, shape in transformer_sizes.LADDER.items() if shape.laptop]
-RESNETS = [name for name, shape in resnet_sizes.LADDER.items() if shape.laptop]
+TRANSFORMERS = [name for name, shape in sizes.TRANSFORMER.items() if shape.laptop]
+RESNETS = [name for name, shape in sizes.RESNET.items() if shape.laptop]
 CASES = [("transformer", size, "supervised") for size in TRANSFORMERS]
 CASES += [("resnet", size, name) for size in RESNETS for name in ("supervised", "contrastive")]
 COMPARED = ("l1d64h1t128", "l2d96h2t128")

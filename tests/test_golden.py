@@ -26,10 +26,9 @@ from scaling.data.label_sets import choose
 from scaling.evaluation.linear_probe import Features, fit_probe
 from scaling.evaluation.metrics import f1_thresholds, label_metrics, macro_auroc, macro_auroc_se
 from scaling.identity import LEADS, CorpusSpec
-from scaling.models.codebook import Codebook
 from scaling.models.families import build
 from scaling.models.heartbeats import tokenize
-from scaling.models.vq_hbr import VqHbr
+from scaling.models.vq_hbr import Codebook, VqHbr
 from scaling.numerics import NUMERICS
 from scaling.objectives.base import Context
 from scaling.objectives.supervised import OBJECTIVE, loss, loss_per_record

@@ -19,10 +19,9 @@ from torch import Tensor, nn
 
 from scaling.data.batches import Batch, Split, measured
 from scaling.identity import Recipe
-from scaling.models.codebook import KMEANS_PER_CODE
 from scaling.models.families import problem
 from scaling.models.heartbeats import Heartbeats, Part, put_back, tokenize
-from scaling.models.vq_hbr import Reconstruction, VqHbr
+from scaling.models.vq_hbr import KMEANS_PER_CODE, Reconstruction, VqHbr
 from scaling.objectives.base import Context
 from scaling.objectives.registry import OBJECTIVES
 

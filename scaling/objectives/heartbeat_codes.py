@@ -17,7 +17,7 @@ from torch.nn.functional import pad
 
 from scaling.data.batches import Batch, Split, StreamedSplit, measured
 from scaling.models.heartbeats import Heartbeats, Part, put_back, tokenize
-from scaling.models.transformer_sizes import LADDER
+from scaling.models.sizes import TRANSFORMER
 from scaling.objectives.base import Context
 from scaling.objectives.registry import OBJECTIVES
 
@@ -119,7 +119,7 @@ def check_codebook(codebook: Codebook, context: Context) -> None:
     """
     training = context.training
     settings = OBJECTIVES[training.objective].settings(training.options)
-    tokens = LADDER[training.size].tokens
+    tokens = TRANSFORMER[training.size].tokens
     differences = []
     if codebook.shape.codes != settings["codes"]:
         differences.append(
