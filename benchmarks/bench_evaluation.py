@@ -20,14 +20,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from scaling.data import memory
 from scaling.data.batches import Split
-from scaling.data.device import device_name, pick_device
+from scaling.data.device import device_name, keep_freed, pick_device
 from scaling.identity import CorpusSpec, Recipe, Training
 from scaling.models import sizes
-from scaling.objectives.base import Context
-from scaling.objectives.registry import objective_of
-from scaling.training.run import Run
+from scaling.objectives.base import Context, objective_of
+from scaling.training.loop import Run
 from scaling.training.trainer import initial_model
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also as a module
@@ -136,7 +134,7 @@ def gain(size: str, device: torch.device) -> float:
 
 def main() -> int:
     torch.set_num_threads(1)
-    memory.keep_freed()
+    keep_freed()
     device = pick_device()
     print(f"{device_name(device)}, bf16, batch {BATCH}, 12 x {SAMPLES}")
     fine = True

@@ -18,7 +18,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from scaling.cost import count, training_flops
 from scaling.models import sizes
-from scaling.models.classifier import Classifier
+from scaling.models.families import build
+from scaling.objectives.labels import Classifier
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also as a module
 
@@ -48,7 +49,7 @@ class Step:
         self, family: str, size: str, samples: int, batch: int, device: torch.device, bf16: bool
     ) -> None:
         torch.manual_seed(0)
-        self.model = Classifier(family, size, LEADS, LABELS).to(device)
+        self.model = Classifier(build(family, size, LEADS), LABELS).to(device)
         self.optimiser = torch.optim.AdamW(self.model.parameters(), fused=True)
         self.x_BLT = torch.randn(batch, LEADS, samples, device=device)
         self.peaks_BP = hearts(batch, samples)

@@ -13,7 +13,7 @@ from torch import nn
 from scaling.corpora.signals.filters import resample
 from scaling.corpora.signals.median_beat import WORK_HZ, cut
 from scaling.corpora.signals.presets import MV_PER_LSB, preset, quantise
-from scaling.evaluation.metrics import auroc
+from tests.scaling.areas import auroc
 
 BEAT_MS = (320, 500)  # before and after R
 BATCH, LR, DECAY = 64, 4e-3, 0.01

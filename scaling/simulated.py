@@ -27,9 +27,14 @@ from typing import Any
 
 from scaling import cost
 from scaling.corpora.catalogue import SHIFTED_BAYES_LOSS, SIMULATED_BAYES_LOSS
-from scaling.evaluation.protocols import protocol_name
 from scaling.identity import Evaluation, Training
-from scaling.provenance import corpus_name, evaluation_record, run_columns, training_record
+from scaling.provenance import (
+    corpus_name,
+    evaluation_record,
+    protocol_name,
+    run_columns,
+    training_record,
+)
 from scaling.records.names import HELD_OUT, TRAJECTORY
 from scaling.workspace import Report, Workspace
 

@@ -9,17 +9,24 @@ import numpy as np
 import torch
 from torch import nn
 
-from scaling.cost import Counts, count_training, training_flops
-from scaling.data import memory
+from scaling.cost import Counts, bf16_note, count_training, training_flops
 from scaling.data.batches import EVAL_BATCH, Split, open_corpus
-from scaling.data.device import bf16_note, device_name, pick_device
+from scaling.data.device import (
+    OutOfMemory,
+    device_name,
+    is_out_of_memory,
+    keep_freed,
+    largest_batch,
+    pick_device,
+    release_memory,
+    training_advice,
+)
 from scaling.identity import Training
-from scaling.objectives.base import Context, Objective
-from scaling.objectives.registry import OBJECTIVES, objective_of
+from scaling.objectives.base import Context, Objective, objective_of
+from scaling.objectives.registry import OBJECTIVES
 from scaling.provenance import corpus_name, run_columns, training_record
 from scaling.training.checkpoint import Checkpoint, State
-from scaling.training.loop import train
-from scaling.training.run import Outcome, Run, Weights, evaluated_steps
+from scaling.training.loop import Outcome, Run, Weights, evaluated_steps, train
 from scaling.training.selection import Selection, select
 from scaling.weights.files import save_weights
 from scaling.weights.parents import BACKBONE, frozen, parents_of, start_from
@@ -46,12 +53,12 @@ def run_training(
         CorpusError: the corpus does not have what is asked for.
     """
     torch.set_num_threads(workspace.threads)
-    memory.keep_freed()
+    keep_freed()
     device = pick_device()
     try:
         return _run(_Job(training, workspace, device, keep_trajectory), report)
     finally:
-        memory.release(device)
+        release_memory(device)
 
 
 def _run(job: _Job, report: Report) -> Record:
@@ -59,10 +66,10 @@ def _run(job: _Job, report: Report) -> Record:
     try:
         return job.run(report)
     except Exception as error:
-        if not memory.is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
     # Out of the ``except`` block, since the exception holds on to the step's tensors.
-    raise memory.OutOfMemory(job.what_fits())
+    raise OutOfMemory(job.what_fits())
 
 
 class _Job:
@@ -107,9 +114,9 @@ class _Job:
     def what_fits(self) -> str:
         """Advice after a run that ran out of memory: which batch does fit."""
         recipe, least = self.training.recipe, OBJECTIVES[self.training.objective].least_batch
-        fitting = memory.largest_batch(recipe.batch, self._try, self.device, least)
+        fitting = largest_batch(recipe.batch, self._try, self.device, least)
         where = device_name(self.device)
-        return memory.advice(recipe.batch, fitting, where, recipe.activation_checkpointing, least)
+        return training_advice(recipe.batch, fitting, where, recipe.activation_checkpointing, least)
 
     def _try(self, batch: int) -> None:
         """Steps of ``batch`` records around an evaluation, of a fresh model.

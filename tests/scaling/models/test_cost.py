@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from scaling.cost import count, count_macs, count_macs_fvcore, count_training, training_flops
+from scaling.cost import count, count_macs, count_training, training_flops
 from scaling.identity import CorpusSpec, Training
 from scaling.models.sizes import RESNET, TRANSFORMER, VQ_HBR, TransformerShape
-from scaling.objectives.base import Context
-from scaling.objectives.registry import OBJECTIVES, objective_of
+from scaling.objectives.base import Context, objective_of
+from scaling.objectives.registry import OBJECTIVES
 from tests.scaling.models import test_resnet, test_transformer
+from tests.scaling.models.fvcore_macs import count_macs_fvcore
 from tests.scaling.models.weights import zeros
 from tests.scaling.test_identity import TRAINING
 

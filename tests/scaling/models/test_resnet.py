@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scaling.cost import count, count_macs_fvcore, training_flops
+from scaling.cost import count, training_flops
 from scaling.models.families import FAMILIES, build
 from scaling.models.sizes import RESNET, ResnetShape, ramp
+from tests.scaling.models.fvcore_macs import count_macs_fvcore
 from tests.scaling.models.weights import without_weights
 
 # S1 Table S.4 read as Ribeiro's ramp: backbone, norms and a six-class head.

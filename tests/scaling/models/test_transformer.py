@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scaling.cost import count, count_macs, count_macs_fvcore, in_full
-from scaling.models.classifier import Classifier
+from scaling.cost import count, count_macs, in_full
 from scaling.models.families import build
 from scaling.models.heartbeats import WIDTH, Heartbeats
 from scaling.models.sizes import TRANSFORMER, TransformerShape
 from scaling.models.transformer import Attention, EcgTransformer, HeartbeatEncoder, attend
+from scaling.objectives.labels import Classifier
+from tests.scaling.models.fvcore_macs import count_macs_fvcore
 from tests.scaling.models.weights import without_weights
 
 # S1 Table S.4: backbone, with a six-class head, with a head of 8192 codes.
@@ -119,7 +120,7 @@ def test_fvcore_agrees_once_it_counts_attention(size: str, samples: int) -> None
 
 
 def test_attention_is_counted_on_a_cpu_too() -> None:
-    model = Classifier("transformer", SIZE, 12, 6)
+    model = Classifier(build("transformer", SIZE), 6)
     assert count_macs(model, (1, 12, 500)) == closed_form(TRANSFORMER[SIZE], 6)
 
 

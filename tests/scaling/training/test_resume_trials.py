@@ -159,7 +159,7 @@ def test_streamed_records_give_the_same_numbers_bit_for_bit(
         workspace(tmp_path / "b", trials_cache),
     )
     run_job(Job(training=SUPERVISED), resident)
-    monkeypatch.setattr("scaling.data.memory.free_bytes", lambda device: 1000)
+    monkeypatch.setattr("scaling.data.device.free_bytes", lambda device: 1000)
     record = run_training(SUPERVISED, streamed, lambda share: None)
     assert "do not fit on cpu" in record["notes"][0]
     first, weights = outcome(SUPERVISED, resident)

@@ -16,8 +16,8 @@ from scaling.corpora.signals.delineate import Delineation, delineate, delineate_
 from scaling.corpora.signals.median_beat import feet
 from scaling.corpora.virtual.cohorts import COHORTS
 from scaling.corpora.virtual.generate import make
-from scaling.evaluation.metrics import auroc
 from scaling.identity import LEADS
+from tests.scaling.areas import auroc
 
 OUTSIDE_MS = 12
 
