@@ -20,14 +20,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from scaling.data import memory
 from scaling.data.batches import Split
-from scaling.data.device import device_name, pick_device
+from scaling.data.device import device_name, keep_freed, pick_device
 from scaling.identity import CorpusSpec, Recipe, Training
-from scaling.models import resnet_sizes, transformer_sizes
-from scaling.objectives.base import Context
-from scaling.objectives.registry import objective_of
-from scaling.training.run import Run
+from scaling.models import sizes
+from scaling.objectives.base import Context, objective_of
+from scaling.training.loop import Run
 from scaling.training.trainer import initial_model
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also as a module
@@ -40,8 +38,8 @@ GAIN_LIMIT = 1.7  # least throughput of ours over that of the plain loop
 EVAL_EVERY, HELD_OUT, IMPROVED = 40, 1024, 253 / 384
 BATCH, SAMPLES, RECORDS, CLASSES = 64, 500, 2048, 6
 ROUNDS, STEPS, WARM = 9, 5, 3
-TRANSFORMERS = [name for name, shape in transformer_sizes.LADDER.items() if shape.laptop]
-RESNETS = [name for name, shape in resnet_sizes.LADDER.items() if shape.laptop]
+TRANSFORMERS = [name for name, shape in sizes.TRANSFORMER.items() if shape.laptop]
+RESNETS = [name for name, shape in sizes.RESNET.items() if shape.laptop]
 CASES = [("transformer", size, "supervised") for size in TRANSFORMERS]
 CASES += [("resnet", size, name) for size in RESNETS for name in ("supervised", "contrastive")]
 COMPARED = ("l1d64h1t128", "l2d96h2t128")
@@ -136,7 +134,7 @@ def gain(size: str, device: torch.device) -> float:
 
 def main() -> int:
     torch.set_num_threads(1)
-    memory.keep_freed()
+    keep_freed()
     device = pick_device()
     print(f"{device_name(device)}, bf16, batch {BATCH}, 12 x {SAMPLES}")
     fine = True

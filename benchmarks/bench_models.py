@@ -17,18 +17,17 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from scaling.cost import count, training_flops
-from scaling.models import resnet_sizes, transformer_sizes
-from scaling.models.classifier import Classifier
+from scaling.models import sizes
+from scaling.models.families import build
+from scaling.objectives.labels import Classifier
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also as a module
 
 from hearts import hearts
 
 LEADS, LABELS, WARM, STEPS = 12, 6, 3, 9
-LAPTOP = [("resnet", size) for size, shape in resnet_sizes.LADDER.items() if shape.laptop]
-LAPTOP += [
-    ("transformer", size) for size, shape in transformer_sizes.LADDER.items() if shape.laptop
-]
+LAPTOP = [("resnet", size) for size, shape in sizes.RESNET.items() if shape.laptop]
+LAPTOP += [("transformer", size) for size, shape in sizes.TRANSFORMER.items() if shape.laptop]
 LARGEST = (("resnet", "d7w1024"), ("transformer", "l8d768h8"))
 # Dense bf16 FLOP/s as their makers state them; the first name found in the device's counts.
 PEAKS = {"H200": 989e12, "H100 PCIe": 756e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12}
@@ -50,7 +49,7 @@ class Step:
         self, family: str, size: str, samples: int, batch: int, device: torch.device, bf16: bool
     ) -> None:
         torch.manual_seed(0)
-        self.model = Classifier(family, size, LEADS, LABELS).to(device)
+        self.model = Classifier(build(family, size, LEADS), LABELS).to(device)
         self.optimiser = torch.optim.AdamW(self.model.parameters(), fused=True)
         self.x_BLT = torch.randn(batch, LEADS, samples, device=device)
         self.peaks_BP = hearts(batch, samples)

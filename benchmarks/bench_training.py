@@ -1,7 +1,7 @@
 """Our training loop against loops written by hand, and the share of a trial that probing takes.
 
 ``python -m benchmarks.bench_training`` takes about two minutes on one core. A step of our loop
-(``scaling.training.run.Run.step``) is timed against a minimal loop: the same model, batch,
+(``scaling.training.loop.Run.step``) is timed against a minimal loop: the same model, batch,
 records, precision, optimiser and clipping, and nothing else. ResNets are timed against the plain
 loop, which has their one-dimensional form (``tests/scaling/models/plain_resnet.py``) and PyTorch's
 own AdamW instead; so is measuring 1,024 records. Both sides run in this process, a few steps of one
@@ -25,16 +25,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from scaling.cache import cache_dir
+from scaling.cost import bf16_note
 from scaling.data.batches import Split, open_corpus, predict
-from scaling.data.device import bf16_note, device_name, pick_device
+from scaling.data.device import device_name, pick_device
 from scaling.identity import CorpusSpec, Job, Recipe, Training
-from scaling.objectives.base import Context
-from scaling.objectives.registry import objective_of
-from scaling.training.run import Run
+from scaling.objectives.base import Context, objective_of
+from scaling.training.loop import Run
 from scaling.training.trainer import initial_model
 from scaling.trial import run_job, trainer_for
-from scaling.workspace import Workspace
+from scaling.workspace import Workspace, cache_dir
 from sweeps.grid.load import load_grid
 from sweeps.plan.corpora import resolve
 from sweeps.plan.ladder import Speeds

@@ -11,7 +11,7 @@ from realism_figures import FS_HZ, INDEPENDENT, beat_centres
 from torch import nn
 
 from scaling.corpora.signals.presets import MV_PER_LSB, preset, quantise, resample
-from scaling.evaluation.metrics import auroc
+from tests.scaling.areas import auroc
 from tests.scaling.corpora.median_beat import WORK_HZ, cut
 
 BEAT_MS = (320, 500)  # before and after R

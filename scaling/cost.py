@@ -1,4 +1,4 @@
-"""What a model costs: parameters by group, MACs, FLOPs and bytes.
+"""What a model costs: parameters by group, MACs, FLOPs and bytes; and bf16 where it is emulated.
 
 MACs are counted by ``torch.utils.flop_counter`` on the meta device (halved: it counts a
 multiply-accumulate as two). Attention is counted, which fvcore alone leaves out and the flop
@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from scaling.records.record import PARAMETER_GROUPS
 
+BF16 = ("avx512_bf16", "amx_bf16", "bf16")  # as PyTorch names what x86 and ARM have
 # Learned, though by averages and not by gradients, so they are no parameters to PyTorch.
 LEARNED_BUFFERS = ("codebook.codes",)
 
@@ -76,10 +76,11 @@ def count(family: str, size: str, leads: int, samples: int, num_labels: int) -> 
         return _simulated(size, num_labels)
     import torch
 
-    from scaling.models.classifier import Classifier
+    from scaling.models.families import build
+    from scaling.objectives.labels import Classifier
 
     with torch.device("meta"):
-        return _counts(Classifier(family, size, leads, num_labels), leads, samples)
+        return _counts(Classifier(build(family, size, leads), num_labels), leads, samples)
 
 
 def count_training(training: Training, num_labels: int) -> Counts:
@@ -91,8 +92,7 @@ def count_training(training: Training, num_labels: int) -> Counts:
         return _simulated(training.size, num_labels)
     import torch
 
-    from scaling.objectives.base import Context
-    from scaling.objectives.registry import objective_of
+    from scaling.objectives.base import Context, objective_of
 
     with torch.device("meta"):
         model = objective_of(training).build(Context(training=training, outputs=num_labels))
@@ -156,43 +156,61 @@ def count_macs(model: nn.Module, shape: tuple[int, ...]) -> int:
     model.eval()
     kernels = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention}
     with FlopCounterMode(display=False, custom_mapping=kernels) as counter, torch.no_grad():
-        model(torch.empty(shape, device=device), _crowded(shape, device))
+        model(torch.empty(shape, device=device), crowded(shape, device))
     model.train(was_training)
     return int(counter.get_total_flops()) // 2
 
 
-def _crowded(shape: tuple[int, ...], device: torch.device) -> Tensor:
+def crowded(shape: tuple[int, ...], device: torch.device) -> Tensor:
     """An R peak at every sample, (B, T) int16: no slot is padding, which would be left out."""
     import torch
 
     return torch.arange(shape[-1], dtype=torch.int16, device=device).repeat(shape[0], 1)
 
 
-def count_macs_fvcore(model: nn.Module, shape: tuple[int, ...]) -> int:
-    """The same by fvcore, convolutions, matrix products and attention only, as a cross-check.
-
-    fvcore adds normalisations to its total, which are not MACs; they are left out. It has no
-    entry for scaled-dot-product attention, which gets the two matrix products it stands for.
-    """
-    import warnings
-
+def cpu_has_bf16() -> bool:
+    """Whether the processor multiplies bf16 numbers itself (AVX512-BF16, AMX or their like)."""
     import torch
 
-    with warnings.catch_warnings():
-        # fvcore's last release (2022) compiles and traces with torch.jit, deprecated since.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        from fvcore.nn import FlopCountAnalysis
-
-        inputs = (torch.zeros(shape), _crowded(shape, torch.device("cpu")))
-        analysis = FlopCountAnalysis(model.eval(), inputs)
-        analysis.set_op_handle("aten::scaled_dot_product_attention", _attention_macs)
-        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-        operators = analysis.by_operator()
-    norms = {"batch_norm", "layer_norm", "group_norm", "instance_norm"}
-    return int(sum(value for name, value in operators.items() if name not in norms))
+    found = torch.cpu.get_capabilities()
+    return _onednn_takes_bf16() and any(found.get(name) for name in BF16)
 
 
-def _attention_macs(inputs: list[Any], outputs: list[Any]) -> int:
-    """MACs of softmax(q k') v: fvcore's handle for traced values (B, H, S, E)."""
-    q, k, v = (value.type().sizes() for value in inputs[:3])
-    return int(math.prod(q) * k[-2] + math.prod(q[:-1]) * v[-2] * v[-1])
+def _onednn_takes_bf16() -> bool:
+    """Whether oneDNN computes in bf16: also with AVX512 alone, where it emulates it."""
+    import torch
+
+    # Builds without oneDNN, such as those for Apple's processors, do not have the operator at all.
+    known = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return known and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def bf16_note(device: torch.device) -> str:
+    """What to tell the user of a bf16 recipe on ``device``; empty where its hardware has bf16."""
+    import torch
+
+    from scaling.data.device import device_name
+
+    if device.type == "cuda":
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return ""
+        advice = "precision: float32 in the recipe is likely faster"
+    elif cpu_has_bf16():
+        return ""
+    else:
+        advice = bf16_emulated(avx512=_onednn_takes_bf16())
+    return f"{device_name(device)} has no bf16 arithmetic: {advice}"
+
+
+def bf16_emulated(avx512: bool) -> str:
+    """What to expect of bf16 and what to do, for the end of a sentence on a processor without bf16.
+
+    Args:
+        avx512: whether it has AVX512, with which oneDNN emulates bf16; without it PyTorch
+            converts every number itself.
+    """
+    times, measured = ("1 to 3", "AVX512 alone") if avx512 else ("3 to 11", "AVX2 alone")
+    return (
+        f"bf16 is emulated, and with {measured} a training step took {times} times as long as in "
+        "float32 (docs/training.md); set precision: float32 in the recipe"
+    )

@@ -26,16 +26,22 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from scaling import cost
-from scaling.evaluation.protocols import protocol_name
+from scaling.corpora.catalogue import SHIFTED_BAYES_LOSS, SIMULATED_BAYES_LOSS
 from scaling.identity import Evaluation, Training
-from scaling.provenance import corpus_name, evaluation_record, run_columns, training_record
+from scaling.provenance import (
+    corpus_name,
+    evaluation_record,
+    protocol_name,
+    run_columns,
+    training_record,
+)
 from scaling.records.names import HELD_OUT, TRAJECTORY
 from scaling.workspace import Report, Workspace
 
-TRUTH = {"E": 0.20, "A": 3.0, "alpha": 0.40, "B": 8.0, "beta": 0.50, "sigma": 0.01}
+TRUTH = {"E": SIMULATED_BAYES_LOSS, "A": 3.0, "alpha": 0.40, "B": 8.0, "beta": 0.50, "sigma": 0.01}
 """Parameters of the law, losses in nats; ``sigma`` is the standard deviation of log noise."""
 
-SHIFTED = {"E": 0.25, "K": 1.10, "kappa": 0.80}
+SHIFTED = {"E": SHIFTED_BAYES_LOSS, "K": 1.10, "kappa": 0.80}
 """L_shifted = E + K (L - TRUTH.E)^kappa, before noise (Brandfonbrener et al. 2024)."""
 
 FEW_SHOT = 0.1
@@ -60,11 +66,6 @@ def expected_shifted_loss(n: float, d: float) -> float:
     """Loss in nats before noise on the shifted task."""
     excess = expected_loss(n, d) - TRUTH["E"]
     return float(SHIFTED["E"] + SHIFTED["K"] * excess ** SHIFTED["kappa"])
-
-
-def bayes_loss(source: str) -> float:
-    """The loss that no model can beat, in nats."""
-    return SHIFTED["E"] if source == "simulated/shifted" else TRUTH["E"]
 
 
 def uniform(*words: str) -> float:

@@ -51,14 +51,36 @@ class Trainer(Protocol):
         ...
 
 
+class TorchTrainer:
+    """Networks on this machine's device."""
+
+    def train(
+        self,
+        training: Training,
+        workspace: Workspace,
+        report: Report,
+        keep_trajectory: bool = False,
+    ) -> Record:
+        """Train; see ``scaling.training.trainer``."""
+        from scaling.training.trainer import run_training
+
+        return run_training(training, workspace, report, keep_trajectory)
+
+    def evaluate_all(
+        self, evaluations: Sequence[Evaluation], training: Training, workspace: Workspace
+    ) -> Iterator[Record]:
+        """Measure; see ``scaling.evaluation.evaluator``."""
+        from scaling.evaluation.evaluator import evaluate_all
+
+        yield from evaluate_all(evaluations, training, workspace)
+
+
 def trainer_for(training: Training) -> Trainer:
     """The simulated trainer for ``simulated/...`` corpora, the torch one otherwise."""
     if training.corpus.source.startswith("simulated/"):
         from scaling.simulated import SimulatedTrainer
 
         return SimulatedTrainer()
-    from scaling.training.trainer import TorchTrainer
-
     return TorchTrainer()
 
 

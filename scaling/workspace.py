@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,3 +50,16 @@ class Workspace(LiveStore):
     def root(self, source: str) -> Path | None:
         """Folder of a source's files, or None."""
         return next((Path(p) for name, p in self.roots if name == source), None)
+
+
+def cache_dir() -> Path:
+    """Where prepared corpora, counted ladders and measured speeds are kept between studies.
+
+    ``$ECG_CACHE``, else ``ecg-scaling`` in the XDG cache folder (``~/.cache``).
+
+    The folder may not exist yet; whoever writes makes it.
+    """
+    if chosen := os.environ.get("ECG_CACHE"):
+        return Path(chosen).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "ecg-scaling"

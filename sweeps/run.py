@@ -106,7 +106,7 @@ def _ended(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from scaling.cache import cache_dir
+    from scaling.workspace import cache_dir
     from sweeps.grid.load import load_grid
     from sweeps.plan.corpora import parse_roots, resolve
     from sweeps.plan.text import full_text, short_text
@@ -147,8 +147,7 @@ def _plan(study: Study, targets: Targets, store: Store, cache: Path) -> Plan:
 
 def _weights_are_there(plan: Plan, store: Store) -> None:
     """A trained model whose weights were deleted can be neither measured nor started from."""
-    from scaling.cache import cache_dir
-    from scaling.workspace import Workspace
+    from scaling.workspace import Workspace, cache_dir
     from sweeps.drive.prerequisites import lost_weights
 
     if lost := lost_weights(plan, store, Workspace(store=store.runs, cache=cache_dir())):
@@ -169,9 +168,8 @@ def _execute(
     options: argparse.Namespace, study: Study, plan: Plan, targets: Targets, store: Store
 ) -> Outcome:
     """Run the plan; whatever happens, the records that are there end up in the tables."""
-    from scaling.cache import cache_dir
     from scaling.corpora.errors import CorpusError
-    from scaling.workspace import Workspace
+    from scaling.workspace import Workspace, cache_dir
     from sweeps.drive.driver import corpora_json, prepare_corpora, run_plan
     from sweeps.drive.executors import make_executor
     from sweeps.drive.preflight import look

@@ -23,20 +23,19 @@ from scaling.corpora.sources.ptbxl import open_source
 from scaling.corpora.sources.read.base import Recording
 from scaling.corpora.virtual.cohorts import COHORTS, make_records
 from scaling.data.label_sets import choose
-from scaling.evaluation.held_out import mean_and_se
-from scaling.evaluation.linear_probe import Features, fit_probe
-from scaling.evaluation.metrics import f1_thresholds, label_metrics, macro_auroc, macro_auroc_se
+from scaling.evaluation.metrics import f1_thresholds, label_metrics
+from scaling.evaluation.probe import Features, fit_probe
 from scaling.identity import LEADS, CorpusSpec
-from scaling.models.codebook import Codebook
 from scaling.models.families import build
 from scaling.models.heartbeats import tokenize
-from scaling.models.vq_hbr import VqHbr
+from scaling.models.vq_hbr import Codebook, VqHbr
 from scaling.numerics import NUMERICS
 from scaling.objectives.base import Context
-from scaling.objectives.supervised import OBJECTIVE, loss, loss_per_record
-from scaling.records.patients import Resamples
+from scaling.objectives.labels import Supervised, binary_loss, binary_losses
+from scaling.records.patients import Resamples, mean_and_se
 from scaling.simulated import expected_loss, expected_shifted_loss, noise
 from scaling.training.trainer import initial_model
+from tests.scaling.areas import macro_auroc, macro_auroc_se
 from tests.scaling.corpora.beats import ecg
 from tests.scaling.corpora.layout import write
 from tests.scaling.corpora.writers import WRITERS, numbers
@@ -128,7 +127,7 @@ def vq_hbr() -> Numbers:
 
 def objective() -> Numbers:
     logits = torch.tensor([[0.5, -2.0], [3.0, 0.1]])
-    return [float(loss(logits, torch.tensor([[1.0, 0.0], [0.0, 1.0]])))]
+    return [float(binary_loss(logits, torch.tensor([[1.0, 0.0], [0.0, 1.0]])))]
 
 
 def training() -> Numbers:
@@ -136,7 +135,7 @@ def training() -> Numbers:
     losses = [row["value"] for row in outcome.curve if row["split"] == "validation"][::2]
     data = toy_split(32, 8)
     context = Context(training=TRAINING, outputs=data.labels.shape[1])
-    untrained = initial_model(OBJECTIVE, context, data)
+    untrained = initial_model(Supervised(), context, data)
     with torch.no_grad():
         start = float(untrained(torch.ones(1, 12, 100)).sum())
     return [*losses, start]
@@ -145,7 +144,8 @@ def training() -> Numbers:
 def held_out() -> Numbers:
     split = toy_split(64, 5)
     logits = split.signals.float().mean(dim=2)[:, :2] * split.mv
-    return list(mean_and_se(loss_per_record(logits, split.labels), np.arange(64) // 2))
+    losses = binary_losses(logits, split.labels).double().numpy()
+    return list(mean_and_se(losses, np.arange(64) // 2))
 
 
 def metrics() -> Numbers:

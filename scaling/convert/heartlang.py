@@ -21,8 +21,8 @@ from torch import Tensor
 from scaling.convert.checkpoint import ConversionError, read_state
 from scaling.corpora.signals.presets import preset
 from scaling.identity import LEADS, CorpusSpec
+from scaling.models.sizes import VQ_HBR
 from scaling.models.vq_hbr import VqHbr
-from scaling.models.vq_sizes import LADDER
 from scaling.weights.files import save_weights
 
 SIZE = "l4d768k8192"
@@ -126,7 +126,7 @@ def codebook_state(theirs: dict[str, Tensor], where: str) -> dict[str, Tensor]:
 
 def _names() -> Iterator[tuple[str, str]]:
     """Pairs of their name and ours."""
-    shape = LADDER[SIZE]
+    shape = VQ_HBR[SIZE]
     for part, layers in (("encoder", shape.encoder), ("decoder", shape.decoder)):
         for theirs, ours in OF_A_TRANSFORMER.items():
             yield f"{part}.{theirs}", f"backbone.{part}.{ours}"

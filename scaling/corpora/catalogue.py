@@ -37,6 +37,7 @@ class SourceInfo:
         access: ``open`` to all, ``restricted`` (a signed agreement, or asked of its authors),
             ``own`` (the user's), ``none`` (made here).
         url: where it is from.
+        bayes_loss: loss that no model can beat, in nats, of a simulated source.
         download: its folder below ``https://physionet.org/files/`` where ``download`` can
             fetch it; empty otherwise.
     """
@@ -59,6 +60,7 @@ class SourceInfo:
     access: Literal["open", "restricted", "own", "none"] = "none"
     url: str = ""
     download: str = ""
+    bayes_loss: float | None = None
 
 
 def _virtual(
@@ -82,9 +84,18 @@ def _virtual(
     )
 
 
-def _simulated(name: str, about: str) -> SourceInfo:
+SIMULATED_BAYES_LOSS, SHIFTED_BAYES_LOSS = 0.20, 0.25  # E of the laws of ``scaling.simulated``
+
+
+def _simulated(name: str, about: str, bayes_loss: float = SIMULATED_BAYES_LOSS) -> SourceInfo:
     return SourceInfo(
-        name=name, kind="simulated", records=1_000_000, validation=1024, test=4096, about=about
+        name=name,
+        kind="simulated",
+        records=1_000_000,
+        validation=1024,
+        test=4096,
+        about=about,
+        bayes_loss=bayes_loss,
     )
 
 
@@ -321,7 +332,9 @@ _COHORTS = (
 )
 _SIMULATED = (
     _simulated("simulated/chinchilla", "no ECG: losses drawn from a known law"),
-    _simulated("simulated/shifted", "no ECG: the out-of-distribution task of the above"),
+    _simulated(
+        "simulated/shifted", "no ECG: the out-of-distribution task of the above", SHIFTED_BAYES_LOSS
+    ),
     _simulated("simulated/flaky", "no ECG: some trials fail at first"),
     _simulated("simulated/diverging", "no ECG: some trials diverge"),
     _simulated("simulated/slow", "no ECG: trials that take their time"),

@@ -79,8 +79,8 @@ def prepare_source(spec: CorpusSpec, options: argparse.Namespace) -> None:
     Raises:
         CorpusError: as ``prepare.prepare``.
     """
-    from scaling.cache import cache_dir
     from scaling.corpora.prepare.prepare import prepare
+    from scaling.workspace import cache_dir
 
     meter = Meter(f"preparing {spec.source}", sys.stderr)
     try:

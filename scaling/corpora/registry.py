@@ -96,6 +96,11 @@ def _opened(info: SourceInfo, spec: CorpusSpec, root: Path | None) -> Source:
     return few.tested_on(spec.fold, info.folds) if spec.fold else few
 
 
+def corpus_folder(spec: CorpusSpec, cache: Path) -> Path:
+    """Where the prepared corpus of a resolved spec is, or would be."""
+    return cache / "corpora" / f"{spec.source.replace('/', '-')}-{spec.key}"
+
+
 def with_defaults(spec: CorpusSpec) -> CorpusSpec:
     """Fill the sizes that a virtual or simulated spec leaves open."""
     info = source_info(spec.source)
@@ -211,21 +216,17 @@ def describe(spec: CorpusSpec, task: str, cache: Path, root: Path | None) -> dic
     info = source_info(spec.source)
     check_task(info, task)
     if info.kind == "simulated":
-        return _describe_simulated(spec, task)
+        return _describe_simulated(spec, task, info.bayes_loss)
     from scaling.corpora.format.corpus import Corpus
-    from scaling.corpora.prepare.prepare import corpus_folder
 
     corpus = Corpus.open(corpus_folder(spec if spec.fingerprint else resolve(spec, root), cache))
     return {"source": spec.source, "task": task, **corpus.describe(task)}
 
 
-def _describe_simulated(spec: CorpusSpec, task: str) -> dict[str, Any]:
-    from scaling.simulated import bayes_loss
-
+def _describe_simulated(spec: CorpusSpec, task: str, floor: float | None) -> dict[str, Any]:
     summary = summarise(spec, task, None)
     counts = {"train": summary.train, "validation": summary.validation, "test": summary.test}
-    floor = bayes_loss(spec.source)
-    loss = {"value": floor, "se": 0.0, "lower_bound": floor, "per_label": {}}
+    loss: dict[str, Any] = {"value": floor, "se": 0.0, "lower_bound": floor, "per_label": {}}
     return {
         "source": spec.source,
         "task": task,

@@ -1,4 +1,4 @@
-"""Records for training, resident on the device or streamed."""
+"""Records for training: resident on the device or streamed, in which order, measured in parts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from scaling.corpora.format.corpus import Corpus
 from scaling.corpora.prepare.prepare import prepare
 from scaling.corpora.signals.leads import lead_order
-from scaling.data import memory
+from scaling.data.device import is_out_of_memory, release_memory
 from scaling.data.label_sets import columns
 from scaling.identity import CorpusSpec
 from scaling.workspace import Workspace
@@ -161,12 +161,45 @@ class StreamedSplit(Split):
         return dataclasses.replace(super(StreamedSplit, self).first(n), corpus_rows=rows)
 
 
-@torch.no_grad()
+class Order:
+    """Rows of one batch after another, without end: shuffled epochs joined end to end.
+
+    Every batch has exactly ``batch`` rows, so that C is a plain product.
+
+    Args:
+        n: records.
+        batch: rows of a batch.
+        seed: of the shuffles.
+    """
+
+    def __init__(self, n: int, batch: int, seed: int) -> None:
+        self.n, self.size = n, batch
+        self.generator = torch.Generator().manual_seed(seed)
+        self.queue = torch.empty(0, dtype=torch.int64)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Tensor:
+        while len(self.queue) < self.size:
+            self.queue = torch.cat([self.queue, torch.randperm(self.n, generator=self.generator)])
+        rows, self.queue = self.queue[: self.size], self.queue[self.size :]
+        return rows
+
+
 def predict(model: nn.Module, split: Split) -> Tensor:
     """Outputs of ``model`` in evaluation mode on every record, (n, ...) float32 on the CPU."""
+    return evaluated(model, lambda b: model(b.x_BLT, b.r_peaks_BP).float().cpu(), split)
+
+
+@torch.no_grad()
+def evaluated(
+    model: nn.Module, measure: Callable[[Batch], Tensor], split: Split, size: int | None = None
+) -> Tensor:
+    """See ``measured``: with ``model`` in evaluation mode, which it is put back from."""
     was_training = model.training
     model.eval()
-    found = measured(lambda some: model(some.x_BLT, some.r_peaks_BP).float().cpu(), split)
+    found = measured(measure, split, size)
     model.train(was_training)
     return found
 
@@ -178,14 +211,37 @@ def measured(measure: Callable[[Batch], Tensor], split: Split, size: int | None 
     little padding.
 
     Args:
-        measure: from records to (B, ...), each by itself; see ``memory.in_parts``.
+        measure: from records to (B, ...), each by itself; see ``in_parts``.
         split: one record or more.
         size: records at once; ``EVAL_BATCH`` unless said.
     """
     order_N = split.alike()
     parts = torch.split(order_N, size or EVAL_BATCH[split.device.type])
-    found = torch.cat([memory.in_parts(measure, split.batch(rows)) for rows in parts])
+    found = torch.cat([in_parts(measure, split.batch(rows)) for rows in parts])
     return found[order_N.argsort().to(found.device)]
+
+
+def in_parts(measure: Callable[[Batch], Tensor], batch: Batch) -> Tensor:
+    """``measure(batch)``, of two halves one after the other where the whole does not fit.
+
+    Args:
+        measure: from n records to (n, ...), each record by itself: no batch statistics. The last
+            digits of a record may depend on how many are measured at once.
+        batch: records.
+
+    Raises:
+        RuntimeError: not even one record fits.
+    """
+    try:
+        return measure(batch)
+    except Exception as error:
+        if len(batch.x_BLT) == 1 or not is_out_of_memory(error):
+            raise
+    # Out of the ``except`` block, since the exception holds on to what was computed.
+    release_memory(batch.x_BLT.device)
+    middle = len(batch.x_BLT) // 2
+    halves = (batch.part(slice(middle)), batch.part(slice(middle, None)))
+    return torch.cat([in_parts(measure, half) for half in halves])
 
 
 def open_corpus(spec: CorpusSpec, workspace: Workspace) -> Corpus:
@@ -217,7 +273,7 @@ def split_of(
         device: where batches come out.
         leads: names of the leads wanted, in order; None for all.
         classes: names of the classes wanted, in order; None for all.
-        streamed: leave the signals in the memory map; see ``memory.fits``.
+        streamed: leave the signals in the memory map; see ``device.fits``.
 
     Raises:
         CorpusError: a lead or task the corpus does not hold.

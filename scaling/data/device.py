@@ -1,12 +1,40 @@
-"""Where a trial runs, and whether bf16 is fast there."""
+"""The device of a trial: which it is, what fits in its memory, what to do when a step does not.
+
+Records that are only measured are halved until they fit. A batch of training is not: its size is
+part of what is trained, so the trial fails and says which would fit.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
 import torch
 
-from scaling.bf16 import emulated
+from scaling.corpora.format.corpus import Corpus
 
-BF16 = ("avx512_bf16", "amx_bf16", "bf16")  # as PyTorch names what x86 and ARM have
+SHARE = 0.5  # of the free memory that records may take; the rest is for the model and its steps
+MEMINFO = Path("/proc/meminfo")
+M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1  # of glibc's malloc.h
+KEPT = 32 << 20  # the most that glibc allows
+# What a RuntimeError says when memory ran out: PyTorch's allocator on a CPU, CUDA outside of
+# PyTorch's allocator, and the libraries that take memory of their own.
+SAID = (
+    "can't allocate memory",
+    "CUDA error: out of memory",
+    "CUDA out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+
+
+class OutOfMemory(RuntimeError):  # noqa: N818 - it names what happened
+    """What was to be done does not fit; the message says what would."""
 
 
 def pick_device() -> torch.device:
@@ -21,27 +49,119 @@ def device_name(device: torch.device) -> str:
     return f"cpu x{torch.get_num_threads()}"
 
 
-def cpu_has_bf16() -> bool:
-    """Whether the processor multiplies bf16 numbers itself (AVX512-BF16, AMX or their like)."""
-    found = torch.cpu.get_capabilities()
-    return _onednn_takes_bf16() and any(found.get(name) for name in BF16)
+def free_bytes(device: torch.device) -> int:
+    """Bytes that can still be allocated on ``device``, as it says itself.
 
-
-def _onednn_takes_bf16() -> bool:
-    """Whether oneDNN computes in bf16: also with AVX512 alone, where it emulates it."""
-    # Builds without oneDNN, such as those for Apple's processors, do not have the operator at all.
-    known = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return known and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-def bf16_note(device: torch.device) -> str:
-    """What to tell the user of a bf16 recipe on ``device``; empty where its hardware has bf16."""
+    On a CPU that is what the system could give without swapping (``MemAvailable`` on Linux,
+    elsewhere its free pages).
+    """
     if device.type == "cuda":
-        if torch.cuda.is_bf16_supported(including_emulation=False):
-            return ""
-        advice = "precision: float32 in the recipe is likely faster"
-    elif cpu_has_bf16():
-        return ""
-    else:
-        advice = emulated(avx512=_onednn_takes_bf16())
-    return f"{device_name(device)} has no bf16 arithmetic: {advice}"
+        return int(torch.cuda.mem_get_info(device)[0])
+    if MEMINFO.exists():
+        for line in MEMINFO.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    pages, page = os.sysconf("SC_AVPHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    return int(pages * page)
+
+
+def signal_bytes(corpus: Corpus, records: int, leads: int) -> int:
+    """Bytes of the signals of ``records`` records of ``corpus``, as splits hold them."""
+    return int(records * leads * corpus.signals.shape[2] * corpus.signals.itemsize)
+
+
+def fits(size: int, device: torch.device) -> bool:
+    """Whether ``size`` bytes of records may be resident on ``device``."""
+    return size <= SHARE * free_bytes(device)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether ``error`` says that memory ran out, on a GPU or a CPU."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in SAID)
+
+
+def release_memory(device: torch.device) -> None:
+    """Give back what nothing refers to any more.
+
+    On a CPU the C library keeps freed memory in pieces: batches that hide ever other numbers of
+    heartbeats let a worker grow from 0.8 to 3.9 GB in some ten masked trials.
+    """
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library has no such call
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def keep_freed() -> None:
+    """Let the C library keep freed blocks up to ``KEPT`` bytes for the next batch.
+
+    Otherwise they go back to the system and are faulted in again at every batch. glibc comes to
+    this by itself once a block so large was freed, which may be never or after some trials.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            library = ctypes.CDLL("libc.so.6")
+            library.mallopt(M_MMAP_THRESHOLD, KEPT)
+            library.mallopt(M_TRIM_THRESHOLD, 2 * KEPT)
+
+
+def largest_batch(
+    most: int, attempt: Callable[[int], None], device: torch.device, least: int = 1
+) -> int:
+    """The largest power of two from ``least`` to ``most`` that ``attempt`` can take, or 0.
+
+    Args:
+        most: the batch that did not fit.
+        attempt: trains on batches of that many records. Whatever it raises, that many do not
+            fit: after memory has run out, CUDA and its libraries fail in many ways.
+        device: where it runs.
+        least: the smallest batch that makes sense, a power of two.
+    """
+    batch = 1 << (most.bit_length() - 1)
+    while batch >= least:
+        release_memory(device)
+        try:
+            attempt(batch)
+        except Exception:
+            batch //= 2
+        else:
+            return batch
+    return 0
+
+
+def training_advice(
+    batch: int, largest: int, where: str, checkpointing: bool, least: int = 1
+) -> str:
+    """What happened in training and what would fit.
+
+    Args:
+        batch: records of the step that failed.
+        largest: what ``largest_batch`` found.
+        where: name of the device.
+        checkpointing: whether activation checkpointing is on already.
+        least: the smallest batch that makes sense.
+    """
+    failed = f"out of memory on {where} at batch {batch}"
+    less = "" if checkpointing else " or set activation_checkpointing: true in the recipe"
+    if not largest:
+        few = "1 record fits" if least == 1 else f"{least} records fit"
+        return f"{failed}, and not even {few}: choose a smaller size{less}"
+    if largest == batch:
+        return (
+            f"{failed}, though steps of {batch} and an evaluation fit when they are tried again: "
+            "something else took the memory; run fewer workers at once"
+        )
+    return f"{failed}; the largest power of two that fits is {largest}: lower the batch to it{less}"
+
+
+def measuring_advice(where: str) -> str:
+    """What to do when an evaluation runs out of memory."""
+    return (
+        f"out of memory on {where} while a finished training was measured. Records are measured "
+        "one at a time where more do not fit, so something else has the memory: run fewer workers "
+        "at once. The same command again measures what is missing and trains nothing"
+    )

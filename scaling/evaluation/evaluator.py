@@ -12,20 +12,25 @@ from typing import Any
 
 import torch
 
-from scaling.data import memory
 from scaling.data.batches import open_corpus
-from scaling.data.device import device_name, pick_device
-from scaling.evaluation.measure import Row, thresholds_of
-from scaling.evaluation.own_head import measure_own_head
-from scaling.evaluation.predictions import save_predictions
+from scaling.data.device import (
+    OutOfMemory,
+    device_name,
+    is_out_of_memory,
+    keep_freed,
+    measuring_advice,
+    pick_device,
+    release_memory,
+)
+from scaling.evaluation.held_out import measure_held_out
+from scaling.evaluation.measure import Row, save_predictions, thresholds_of
 from scaling.evaluation.probe import FeatureStore, Probe, measure_probe, prepare_probe
-from scaling.evaluation.protocols import protocol_name
 from scaling.evaluation.trained import Trained, load_trained, training_record
 from scaling.identity import Evaluation, Training
-from scaling.provenance import corpus_name, evaluation_record, failed_evaluation
+from scaling.provenance import corpus_name, evaluation_record, failed_evaluation, protocol_name
 from scaling.records.files import reraise_storage
 from scaling.records.names import HELD_OUT, TRAJECTORY
-from scaling.training.run import evaluated_steps
+from scaling.training.loop import evaluated_steps
 from scaling.weights.files import WeightsError
 from scaling.workspace import Workspace
 
@@ -47,7 +52,7 @@ def evaluate_all(
         FileNotFoundError: the training has no record.
     """
     torch.set_num_threads(workspace.threads)
-    memory.keep_freed()
+    keep_freed()
     record = training_record(workspace, training.id)
     status, weights = record["trial"]["status"], workspace.weights_of(training.id)
     if status == "diverged" and not weights.exists():
@@ -58,7 +63,7 @@ def evaluate_all(
     try:
         yield from _Pass(trained, evaluations).records()
     except Exception as error:
-        if not memory.is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         raise _explained(error, device) from error
 
@@ -98,7 +103,7 @@ class _Pass:
         trained = self.trained
         trained.check_reads(evaluation.corpus, evaluation.task)
         corpus = open_corpus(evaluation.corpus, self.workspace)
-        rows, scored = measure_own_head(trained, corpus, evaluation)
+        rows, scored = measure_held_out(trained, corpus, evaluation)
         if evaluation.predictions:
             if not scored:
                 name = trained.training.objective
@@ -175,7 +180,7 @@ class _Pass:
         reraise_storage(error)
         # What its frames hold would stay in memory as long as the error does.
         traceback.clear_frames(error.__traceback__)
-        memory.release(self.trained.device)
+        release_memory(self.trained.device)
         self.failed[evaluation.id] = _explained(error, self.trained.device)
 
     def _record(self, evaluation: Evaluation) -> Record:
@@ -190,9 +195,9 @@ class _Pass:
 
 def _explained(error: Exception, device: torch.device) -> Exception:
     """An error, or what to do about it where memory ran out."""
-    if not memory.is_out_of_memory(error):
+    if not is_out_of_memory(error):
         return error
-    told = memory.OutOfMemory(memory.advice_on_measuring(device_name(device)))
+    told = OutOfMemory(measuring_advice(device_name(device)))
     told.__cause__ = error
     return told
 

@@ -1,29 +1,90 @@
-"""Held-out loss with its standard error over patients."""
+"""Held-out: a model is measured by what it was trained for, on records held out."""
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+
+from scaling.corpora.format.corpus import Corpus
+from scaling.data.batches import Split, split_of
+from scaling.data.label_sets import columns
+from scaling.evaluation.measure import (
+    MEASURED,
+    Row,
+    Scored,
+    label_rows,
+    loss_rows,
+    split_rows,
+    value_row,
+)
+from scaling.evaluation.trained import Trained
+from scaling.identity import Evaluation
+from scaling.objectives.base import Measured
+from scaling.training.selection import training_rows
+
+TRAIN_RECORDS = 1024  # of those trained on, for the gap between training and validation
 
 
-def mean_and_se(per_record: Tensor, patients: NDArray[np.int64]) -> tuple[float, float]:
-    """Mean of the losses of records, (n,), and its standard error over patients."""
-    values = per_record.double().numpy()
-    return float(values.mean()), clustered_se(values, patients)
+def measure_held_out(
+    trained: Trained, corpus: Corpus, evaluation: Evaluation
+) -> tuple[list[Row], dict[str, Scored]]:
+    """What the objective measures on training, validation and test records.
 
+    Training records are the first that were trained on, measured as the others are: in evaluation
+    mode, with the weights of the best step. They are left out where the evaluation is not of the
+    corpus and task of the training.
 
-def clustered_se(values: NDArray[np.float64], clusters: NDArray[np.int64]) -> float:
-    """Standard error of the mean of ``values`` when records of one patient go together.
+    Returns:
+        Rows, and for an objective that predicts labels the predictions they are from.
 
-    The usual sandwich for a mean: sqrt(g / (g - 1) * sum of squared cluster residual sums) / n.
-    NaN with fewer than two patients.
+    Raises:
+        ValueError: a split without records, or classes that the task does not have.
+        WeightsError: weights of another architecture; a parent's are gone.
     """
-    _, group = np.unique(clusters, return_inverse=True)
-    groups = int(group.max()) + 1 if len(group) else 0
-    if groups < 2:
-        return math.nan
-    sums = np.bincount(group, weights=values - values.mean(), minlength=groups)
-    return math.sqrt(groups / (groups - 1) * float((sums**2).sum())) / len(values)
+    objective, context, model = trained.whole()
+    leads = trained.training.leads
+    classes = trained.classes if objective.predicts_labels else None
+    rows = _rows(trained, corpus, evaluation.task)
+    splits = {
+        name: split_of(corpus, of, evaluation.task, trained.device, leads, classes, streamed=True)
+        for name, of in rows.items()
+    }
+    few = {n: s.first(TRAIN_RECORDS) if n == "train" else s for n, s in splits.items()}
+    objective.annotate(few, context)
+    core = columns(trained.classes, trained.core)
+    measured = {name: objective.measure(model, split, core) for name, split in few.items()}
+    scored = {
+        name: _scored(rows[name], few[name], measured[name])
+        for name in MEASURED
+        if measured[name].scores_NC is not None
+    }
+    found: list[Row] = []
+    for name, split in few.items():  # scored splits have their losses beside their metrics
+        if name not in scored:
+            found += loss_rows(name, measured[name].losses, split.patients)
+    if scored:
+        found += label_rows(scored, np.asarray(core, dtype=np.int64) if core else None)
+    if "train" in splits:
+        quality, n = objective.quality(model, splits["train"], splits["test"]), len(rows["test"])
+        found += [value_row("test", metric, value, n) for metric, value in quality.items()]
+    return found, scored
+
+
+def _rows(trained: Trained, corpus: Corpus, task: str) -> dict[str, NDArray[np.int64]]:
+    """Rows of each split; those trained on where it is the corpus and task of the training."""
+    training = trained.training
+    rows = {split: split_rows(corpus, task, split) for split in MEASURED}
+    if corpus.spec.identity() == training.corpus.identity() and task == training.task:
+        rows["train"] = training_rows(corpus, training)
+    return rows
+
+
+def _scored(rows_N: NDArray[np.int64], split: Split, measured: Measured) -> Scored:
+    assert measured.scores_NC is not None
+    return Scored(
+        rows_N=rows_N,
+        patients_N=split.patients,
+        losses=measured.losses,
+        scores_NC=measured.scores_NC.numpy(),
+        labels_NC=split.labels.cpu().numpy() > 0.5,
+    )

@@ -1,27 +1,27 @@
-"""From predictions to the rows of an evaluation."""
+"""From predictions to the rows of an evaluation, and to a file for later comparison."""
 
 from __future__ import annotations
 
 import dataclasses
+import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from scaling.corpora.format.corpus import Corpus
-from scaling.evaluation.held_out import mean_and_se
 from scaling.evaluation.metrics import f1_thresholds, is_single_label, label_metrics, macro_auroc_of
-from scaling.records.patients import Estimate, Resamples
+from scaling.records.files import write_whole
+from scaling.records.patients import Estimate, Resamples, mean_and_se
 from scaling.records.schema import PREDICTED_SPLITS
 
 Row = dict[str, Any]
 
 MEASURED = PREDICTED_SPLITS
-LARGEST_ODDS = 1e-12  # a probability is kept so far from 0 and 1, that its log-odds are finite
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,19 +57,20 @@ def split_rows(corpus: Corpus, task: str, split: str) -> NDArray[np.int64]:
     return rows
 
 
-def log_odds(logits_NC: Tensor) -> Tensor:
-    """Log-odds of each class under a softmax, (N, C): what one-against-rest metrics rank by."""
-    return torch.logit(logits_NC.double().softmax(dim=1), eps=LARGEST_ODDS)
-
-
-def loss_row(
-    split: str, metric: str, loss_N: Tensor, patients_N: NDArray[np.int64], resamples: Resamples
-) -> Row:
-    """The mean of a loss, its clustered standard error and its bootstrap interval."""
-    value, se = mean_and_se(loss_N, patients_N)
-    bootstrap = Estimate.of(resamples.mean(loss_N.double().numpy()))
-    found = Estimate(value, se, bootstrap.low, bootstrap.high)
-    return estimate_row(split, metric, found, len(patients_N))
+def loss_rows(
+    split: str,
+    losses: Mapping[str, Tensor],
+    patients_N: NDArray[np.int64],
+    resamples: Resamples | None = None,
+) -> Iterator[Row]:
+    """The mean of each loss (N,), its clustered standard error and its bootstrap interval."""
+    resamples = resamples or Resamples.draw(patients_N)
+    for metric, loss_N in losses.items():
+        losses_N = loss_N.double().numpy()
+        value, se = mean_and_se(losses_N, patients_N)
+        bootstrap = Estimate.of(resamples.mean(losses_N))
+        mean = Estimate(value, se, bootstrap.low, bootstrap.high)
+        yield estimate_row(split, metric, mean, len(patients_N))
 
 
 def label_rows(scored: Mapping[str, Scored], core: NDArray[np.int64] | None = None) -> list[Row]:
@@ -87,10 +88,7 @@ def label_rows(scored: Mapping[str, Scored], core: NDArray[np.int64] | None = No
         found = scored[split]
         scores, labels, records = found.scores_NC, found.labels_NC, len(found.rows_N)
         resamples = Resamples.draw(found.patients_N)
-        rows += [
-            loss_row(split, metric, loss, found.patients_N, resamples)
-            for metric, loss in found.losses.items()
-        ]
+        rows += loss_rows(split, found.losses, found.patients_N, resamples)
         metrics = label_metrics(scores, labels, thresholds, resamples, single_label=single)
         if core is not None:
             metrics["macro_auroc_core"] = macro_auroc_of(
@@ -107,10 +105,51 @@ def thresholds_of(scored: Mapping[str, Scored], classes: Sequence[str]) -> dict[
     return dict(zip(classes, found.tolist(), strict=True))
 
 
-def estimate_row(split: str, metric: str, found: Estimate, n: int) -> Row:
+def value_row(split: str, metric: str, value: float, n: int) -> Row:
+    """A row of a value without standard error or interval."""
+    return {"split": split, "metric": metric, "value": value, "n": n, "value_se": None}
+
+
+def estimate_row(split: str, metric: str, estimate: Estimate, n: int) -> Row:
     """A row; without ``low`` and ``high`` where they are not known."""
-    row: Row = {"split": split, "metric": metric, "value": found.value, "n": n}
-    row["value_se"] = None if math.isnan(found.se) else found.se
-    if not math.isnan(found.low):
-        row |= {"low": found.low, "high": found.high}
+    row = value_row(split, metric, estimate.value, n)
+    if not math.isnan(estimate.se):
+        row["value_se"] = estimate.se
+    if not math.isnan(estimate.low):
+        row |= {"low": estimate.low, "high": estimate.high}
     return row
+
+
+def save_predictions(
+    path: Path, corpus: Corpus, scored: Mapping[str, Scored], classes: Sequence[str]
+) -> None:
+    """Write predictions to one compressed array file, atomically.
+
+    Arrays, over validation and test records: ``split`` (0 validation, 1 test), ``row`` in the
+    prepared corpus, ``record`` id, ``patient``, ``labels`` (n, C) and ``logits`` (n, C), the
+    log-odds of ``classes`` (C,). They are read with ``numpy.load(path, allow_pickle=False)``.
+
+    Args:
+        path: see ``LiveStore.predictions_of``.
+        corpus: where the records are.
+        scored: ``validation`` and ``test``.
+        classes: names of the columns.
+
+    Raises:
+        OSError: they could not be written; nothing half-written is left.
+    """
+    parts = [scored[split] for split in MEASURED]
+    rows = np.concatenate([part.rows_N for part in parts])
+    ids = corpus.record_ids
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        split=np.repeat(np.arange(len(parts), dtype=np.int8), [len(p.rows_N) for p in parts]),
+        row=rows,
+        record=np.array([ids[row] for row in rows], dtype=np.str_),
+        patient=np.concatenate([part.patients_N for part in parts]),
+        labels=np.concatenate([part.labels_NC for part in parts]).astype(np.uint8),
+        logits=np.concatenate([part.scores_NC for part in parts]).astype(np.float32),
+        classes=np.array(classes, dtype=np.str_),
+    )
+    write_whole(path, buffer.getvalue())

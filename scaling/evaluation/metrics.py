@@ -17,43 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.records import patients
-from scaling.records.patients import BOOTSTRAPS, Estimate, Resamples, divide, mean_known
-
-__all__ = [
-    "BOOTSTRAPS",
-    "auroc",
-    "f1_thresholds",
-    "is_single_label",
-    "label_metrics",
-    "macro_auroc",
-    "macro_auroc_of",
-    "macro_auroc_se",
-]
+from scaling.records.patients import Estimate, Resamples, divide, mean_known
 
 EVEN_ODDS = 0.0  # the log-odds of a probability of one half
-
-
-def auroc(scores_N: NDArray[np.float64], labels_N: NDArray[np.bool_]) -> float:
-    """Area under the ROC curve, ties counted half; NaN without both classes."""
-    return float(_itself(len(labels_N)).auroc(scores_N, labels_N)[0])
-
-
-def macro_auroc(scores_NC: NDArray[np.float64], labels_NC: NDArray[np.bool_]) -> float:
-    """Mean AUROC over the labels that have both classes; NaN when none has."""
-    return macro_auroc_of(scores_NC, labels_NC, _itself(len(labels_NC))).value
-
-
-def macro_auroc_se(
-    scores_NC: NDArray[np.float64],
-    labels_NC: NDArray[np.bool_],
-    patients_N: NDArray[np.int64],
-    seed: int = 0,
-) -> float:
-    """Bootstrap standard error of the macro-AUROC, resampling patients.
-
-    NaN when fewer than two patients, or no resample has both classes of any label.
-    """
-    return macro_auroc_of(scores_NC, labels_NC, Resamples.draw(patients_N, seed)).se
 
 
 def macro_auroc_of(
@@ -142,7 +108,3 @@ def is_single_label(labels_NC: NDArray[np.bool_]) -> bool:
     """Whether there are several labels and every record has exactly one of them."""
     several = labels_NC.shape[1] > 1 and len(labels_NC) > 0
     return several and bool((labels_NC.sum(axis=1) == 1).all())
-
-
-def _itself(records: int) -> Resamples:
-    return Resamples(np.ones((records, 1), np.float32))

@@ -13,8 +13,7 @@ from scaling.compatible import differences, signal_differences
 from scaling.cost import training_flops
 from scaling.identity import CorpusSpec, Training
 from scaling.models import families
-from scaling.objectives.base import Context, Objective
-from scaling.objectives.registry import objective_of
+from scaling.objectives.base import Context, Objective, objective_of
 from scaling.provenance import corpus_name
 from scaling.weights.files import WeightsError, load_weights
 from scaling.weights.parents import BACKBONE, frozen_parents

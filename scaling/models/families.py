@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import re
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from scaling.models import resnet_sizes, transformer_sizes, vq_sizes
+from scaling.models import sizes
 
 if TYPE_CHECKING:
     from torch import nn
+
+Limits = Callable[[str, int, int], str | None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +25,15 @@ class Family:
         sizes: names of its sizes, smallest first; empty when ``pattern`` decides.
         paradigms: what it can be trained under.
         numerics: module whose version enters training ids.
-        builder: ``module:class`` of the backbone, called with (size, leads, dropout).
+        builder: ``module:class`` of the backbone, called with (size, leads, dropout); empty for
+            a family without one.
         pattern: regular expression of legal size names where they are not a fixed list.
+        offers: what objectives may ask of it (``ObjectiveInfo.asks``): ``halves`` (records cut in
+            two, without R peaks), ``masking`` (heartbeats that are hidden), ``codes``.
         fs_hz: the only sampling rate it reads, or None for any.
+        cannot_read: from size, samples per lead and leads to what keeps it from reading such
+            records; None where it reads any.
+        slots: by size, slots for heartbeats; empty where records are not cut into them.
         about: one line for listings.
     """
 
@@ -34,7 +43,10 @@ class Family:
     numerics: str
     builder: str = ""
     pattern: str = ""
+    offers: tuple[str, ...] = ()
     fs_hz: int | None = None
+    cannot_read: Limits | None = None
+    slots: Mapping[str, int] = dataclasses.field(default_factory=dict)
     about: str = ""
 
     def has(self, size: str) -> bool:
@@ -45,39 +57,50 @@ class Family:
 
 
 FAMILIES: dict[str, Family] = {
-    "resnet": Family(
-        name="resnet",
-        sizes=tuple(resnet_sizes.LADDER),
-        paradigms=("sl", "ssl", "random"),
-        numerics="models.resnet",
-        builder="scaling.models.resnet:ResNet1d",
-        about="ResNet-1D after Ribeiro et al. 2020",
-    ),
-    "transformer": Family(
-        name="transformer",
-        sizes=tuple(transformer_sizes.LADDER),
-        paradigms=("sl", "ssl", "random"),
-        numerics="models.transformer",
-        builder="scaling.models.transformer:EcgTransformer",
-        fs_hz=100,
-        about="ST-ECGFormer on heartbeat tokens, after HeartLang (Jin et al. 2025)",
-    ),
-    "vq-hbr": Family(
-        name="vq-hbr",
-        sizes=tuple(vq_sizes.LADDER),
-        paradigms=("ssl",),
-        numerics="models.vq_hbr",
-        fs_hz=100,
-        about="heartbeat codebook by vector-quantised reconstruction (HeartLang's VQ-HBR)",
-    ),
-    "simulated": Family(
-        name="simulated",
-        sizes=(),
-        paradigms=("sl", "ssl"),
-        numerics="simulated",
-        pattern=r"n[1-9][0-9]*",
-        about="no network: a law with known truth, for testing studies",
-    ),
+    family.name: family
+    for family in (
+        Family(
+            name="resnet",
+            sizes=tuple(sizes.RESNET),
+            paradigms=("sl", "ssl", "random"),
+            numerics="models.resnet",
+            builder="scaling.models.resnet:ResNet1d",
+            offers=("halves",),
+            cannot_read=lambda size, samples, leads: sizes.resnet_cannot_read(size, samples),
+            about="ResNet-1D after Ribeiro et al. 2020",
+        ),
+        Family(
+            name="transformer",
+            sizes=tuple(sizes.TRANSFORMER),
+            paradigms=("sl", "ssl", "random"),
+            numerics="models.transformer",
+            builder="scaling.models.transformer:EcgTransformer",
+            offers=("masking",),
+            fs_hz=sizes.FS_HZ,
+            cannot_read=lambda size, samples, leads: sizes.heartbeats_cannot_read(samples, leads),
+            slots={size: shape.tokens for size, shape in sizes.TRANSFORMER.items()},
+            about="ST-ECGFormer on heartbeat tokens, after HeartLang (Jin et al. 2025)",
+        ),
+        Family(
+            name="vq-hbr",
+            sizes=tuple(sizes.VQ_HBR),
+            paradigms=("ssl",),
+            numerics="models.vq_hbr",
+            offers=("codes",),
+            fs_hz=sizes.FS_HZ,
+            cannot_read=lambda size, samples, leads: sizes.heartbeats_cannot_read(samples, leads),
+            slots={size: shape.tokens for size, shape in sizes.VQ_HBR.items()},
+            about="heartbeat codebook by vector-quantised reconstruction (HeartLang's VQ-HBR)",
+        ),
+        Family(
+            name="simulated",
+            sizes=(),
+            paradigms=("sl", "ssl"),
+            numerics="simulated",
+            pattern=r"n[1-9][0-9]*",
+            about="no network: a law with known truth, for testing studies",
+        ),
+    )
 }
 
 
@@ -96,8 +119,8 @@ def build(family: str, size: str, leads: int = 12, dropout: float = 0.0) -> nn.M
     if not info.builder:
         raise ValueError(f"family {family} has no backbone")
     module, name = info.builder.split(":")
-    found: nn.Module = getattr(importlib.import_module(module), name)(size, leads, dropout)
-    return found
+    backbone: nn.Module = getattr(importlib.import_module(module), name)(size, leads, dropout)
+    return backbone
 
 
 def problem(family: str, size: str, fs_hz: int, samples: int, leads: int) -> str | None:
@@ -113,8 +136,4 @@ def problem(family: str, size: str, fs_hz: int, samples: int, leads: int) -> str
     info = FAMILIES[family]
     if info.fs_hz not in (None, fs_hz):
         return f"family {family} reads records at {info.fs_hz} Hz, not at {fs_hz} Hz"
-    if family == "resnet" and samples < resnet_sizes.shortest(size):
-        return resnet_sizes.too_short(size, samples)
-    if family in ("transformer", "vq-hbr"):
-        return transformer_sizes.cannot_read(samples, leads)
-    return None
+    return info.cannot_read(size, samples, leads) if info.cannot_read else None

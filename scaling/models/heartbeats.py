@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from scaling.models.transformer_sizes import FS_HZ, TOKEN_WIDTH, cannot_read
+from scaling.models.sizes import FS_HZ, TOKEN_WIDTH, heartbeats_cannot_read
 
 WIDTH = TOKEN_WIDTH
 MIDDLE = WIDTH // 2
@@ -58,10 +58,10 @@ def tokenize(x_BLT: Tensor, r_peaks_BP: Tensor, tokens: int) -> Heartbeats:
 
     Raises:
         ValueError: records shorter than a token, or with more seconds or leads than the tables
-            of ``transformer_sizes`` have rows.
+            of ``scaling.models.sizes`` have rows.
     """
     records, leads, samples = x_BLT.shape
-    if problem := cannot_read(samples, leads):
+    if problem := heartbeats_cannot_read(samples, leads):
         raise ValueError(problem)
     # A GPU is not waited for: so few numbers are copied when their turn comes.
     peaks_BP = _with_grid(r_peaks_BP.to(x_BLT.device, torch.int64, non_blocking=True), samples)

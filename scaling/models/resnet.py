@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from scaling.models.checkpointing import run_block
-from scaling.models.resnet_sizes import LADDER, shortest, too_short
+from scaling.models.sizes import RESNET, resnet_cannot_read
 
 
 class Conv(nn.Conv1d):
@@ -79,7 +79,7 @@ class ResNet1d(nn.Module):
 
     def __init__(self, size: str, leads: int = 12, dropout: float = 0.0) -> None:
         super().__init__()
-        shape = LADDER[size]
+        shape = RESNET[size]
         kernel, stem = shape.kernel, shape.channels[0]
         self.conv1 = Conv(leads, stem, kernel)
         self.bn1 = nn.BatchNorm2d(stem)
@@ -89,7 +89,7 @@ class ResNet1d(nn.Module):
             for before, after, stride in zip(widths, widths[1:], shape.strides, strict=False)
         )
         self.features = shape.channels[-1]
-        self.size, self.shortest, self.checkpoint_blocks = size, shortest(size), False
+        self.size, self.checkpoint_blocks = size, False
         for module in self.modules():
             if isinstance(module, Conv):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -100,8 +100,8 @@ class ResNet1d(nn.Module):
         Raises:
             ValueError: records of which the strides leave less than a sample.
         """
-        if x_BLT.shape[-1] < self.shortest:
-            raise ValueError(too_short(self.size, x_BLT.shape[-1]))
+        if problem := resnet_cannot_read(self.size, x_BLT.shape[-1]):
+            raise ValueError(problem)
         x = self.conv1(_channels_last(x_BLT.unsqueeze(2)))
         x = self.bn1(_channels_last(x))  # a copy with one lead only, which has no order of axes
         y = x

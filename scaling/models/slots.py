@@ -8,17 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.corpora.format.corpus import Corpus
-from scaling.models import transformer_sizes, vq_sizes
-from scaling.models.transformer_sizes import TOKEN_WIDTH
+from scaling.models.families import FAMILIES
+from scaling.models.sizes import TOKEN_WIDTH
 
 LOSE_SOME = "heartbeats over all leads and lose some"
 
 
 def slots_of(family: str, size: str) -> int | None:
     """Slots for heartbeats of a model; None for a family that does not cut records into them."""
-    if family == "transformer":
-        return transformer_sizes.LADDER[size].tokens
-    return vq_sizes.LADDER[size].tokens if family == "vq-hbr" else None
+    return FAMILIES[family].slots.get(size)
 
 
 def heartbeats_lost(

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from scaling.cost import count, count_macs, count_params
-from scaling.models.classifier import Classifier
 from scaling.models.families import FAMILIES, build, problem
+from scaling.objectives.labels import Classifier
 
 RECORDS, LEADS = 6, 12
 
@@ -119,7 +119,7 @@ class FamilyContract:
     def test_counted_without_allocating_as_with(self, samples: int) -> None:
         """The meta device gives what real tensors do."""
         meta = count(self.family, self.size, LEADS, samples, 3)
-        model = Classifier(self.family, self.size, LEADS, 3)
+        model = Classifier(build(self.family, self.size, LEADS), 3)
         assert meta.params == count_params(model)
         assert sum(value.numel() for value in model.backbone.parameters()) == meta.N
         assert meta.macs == count_macs(model, (1, LEADS, samples)) > 0

@@ -23,7 +23,7 @@ from torch.nn.functional import dropout, linear, scaled_dot_product_attention
 
 from scaling.models.checkpointing import run_block
 from scaling.models.heartbeats import WIDTH, Heartbeats, Part, parts_of, put_back, tokenize
-from scaling.models.transformer_sizes import HEAD_WIDTH, LADDER, LONGEST, PLACES, cannot_read
+from scaling.models.sizes import HEAD_WIDTH, LONGEST, PLACES, TRANSFORMER, heartbeats_cannot_read
 
 STD = 0.02  # of the tables at the start
 
@@ -216,9 +216,9 @@ class EcgTransformer(nn.Module):
 
     def __init__(self, size: str, leads: int = 12, dropout: float = 0.0) -> None:
         super().__init__()
-        if problem := cannot_read(LONGEST, leads):
+        if problem := heartbeats_cannot_read(LONGEST, leads):
             raise ValueError(problem)
-        shape = LADDER[size]
+        shape = TRANSFORMER[size]
         self.encoder = HeartbeatEncoder(
             WIDTH, shape.width, shape.layers, shape.heads, shape.hidden, shape.tokens, dropout
         )

@@ -2,8 +2,13 @@
 
 After HeartLang (Jin et al. 2025). An encoder of the kind of the Transformer's turns each beat
 into a short vector on the unit sphere, the nearest code of the codebook replaces it, and a
-decoder rebuilds the beats from the codes of the whole record. Codes are moved by averages
-(``scaling.models.codebook``); none of them is a parameter.
+decoder rebuilds the beats from the codes of the whole record.
+
+Codes are moved by exponential moving averages of what is assigned to them (van den Oord et al.
+2017, appendix A.1) and none of them is a parameter. As in HeartLang and the code it builds on
+(BEiT v2), vectors and codes have unit length, the nearest code is the one of the largest cosine,
+the start is spherical k-means. HeartLang has no rule for codes that nothing is assigned to; here
+they are revived.
 
 Choices where paper and released code leave several (``docs/codebook.md``): both halves are given
 lead and second of each beat, always; padding is not attended to; its state is zero before the
@@ -20,10 +25,116 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from scaling.models.codebook import Codebook
 from scaling.models.heartbeats import WIDTH, Heartbeats, Part, parts_of, tokenize
+from scaling.models.sizes import VQ_HBR, VqShape
 from scaling.models.transformer import HeartbeatEncoder
-from scaling.models.vq_sizes import LADDER, VqShape
+
+KMEANS_ROUNDS = 10
+KMEANS_PER_CODE = 8  # heartbeats looked at for each code in the k-means start
+DEAD_SHARE = 0.1  # a code used less than this share of the mean use is revived
+CHUNK = 1 << 24  # similarities held at once: 64 MB
+
+
+class Codebook(nn.Module):
+    """K codes of W values.
+
+    Buffers, and so part of the state: ``codes`` (K, W) unit vectors, ``uses`` (K,) the running
+    mean of assignments a batch, ``sums`` (K, W) the running mean of the sums of the vectors
+    assigned, ``steps`` () batches of training seen. A code is its sum brought back to unit
+    length, so a vector counts the same whether its batch holds many others of the code or none.
+
+    Args:
+        codes: K.
+        width: W.
+    """
+
+    codes: Tensor
+    uses: Tensor
+    sums: Tensor
+    steps: Tensor
+
+    def __init__(self, codes: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("codes", normalize(torch.randn(codes, width), dim=-1))
+        self.register_buffer("uses", torch.ones(codes))
+        self.register_buffer("sums", self.codes.clone())
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def nearest(self, z_NW: Tensor) -> Tensor:
+        """Index of the nearest code to each unit vector, (N,) int64.
+
+        In float32 even under autocast: with bf16 cosines, codes that lie close would be mixed up.
+        """
+        rows = max(1, CHUNK // len(self.codes))
+        with torch.autocast("cuda" if z_NW.is_cuda else "cpu", enabled=False):
+            parts = [(z @ self.codes.T).argmax(dim=1) for z in torch.split(z_NW.float(), rows)]
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def start(self, z_NW: Tensor, decay: float, generator: torch.Generator) -> None:
+        """Spherical k-means on unit vectors; a cluster left empty keeps its centre.
+
+        The running means hold what they would after one batch of these vectors, from zero: the
+        codes follow the encoder quickly while it changes most. The first centres are vectors
+        at random, with repetitions where there are fewer of them than codes.
+
+        Args:
+            z_NW: (N, W) float32.
+            decay: of the running means, as in ``update``.
+            generator: on the CPU, for the first centres.
+
+        Raises:
+            ValueError: not one vector.
+        """
+        if not len(z_NW):
+            raise ValueError("a codebook cannot start: the training records hold no heartbeat")
+        codes = len(self.codes)
+        if len(z_NW) >= codes:
+            first = torch.randperm(len(z_NW), generator=generator)[:codes]
+        else:
+            first = torch.randint(len(z_NW), (codes,), generator=generator)
+        self.codes.copy_(z_NW[first.to(z_NW.device)])
+        for _ in range(KMEANS_ROUNDS):
+            uses_K, sums_KW = self._gathered(z_NW, self.nearest(z_NW))
+            filled = uses_K > 0
+            self.codes[filled] = normalize(sums_KW[filled], dim=-1)
+        self.uses.copy_(uses_K.clamp_min(1.0) * (1 - decay))
+        self.sums.copy_(self.codes * self.uses[:, None])
+
+    @torch.no_grad()
+    def update(
+        self, z_NW: Tensor, index_N: Tensor, decay: float, generator: torch.Generator
+    ) -> None:
+        """Move the codes towards the vectors of a batch.
+
+        Args:
+            z_NW: (N, W) float32 unit vectors of real heartbeats.
+            index_N: (N,) int64, the nearest code to each.
+            decay: of the running means, in [0, 1).
+            generator: on the CPU, for revived codes.
+        """
+        uses_K, sums_KW = self._gathered(z_NW, index_N)
+        self.uses.lerp_(uses_K, 1 - decay)
+        self.sums.lerp_(sums_KW, 1 - decay)
+        self._revive(z_NW, generator)
+        self.codes.copy_(normalize(self.sums, dim=-1))
+
+    def _gathered(self, z_NW: Tensor, index_N: Tensor) -> tuple[Tensor, Tensor]:
+        """How many vectors each code has, (K,), and their sums, (K, W)."""
+        uses_K = torch.zeros_like(self.uses).index_add_(0, index_N, torch.ones_like(z_NW[:, 0]))
+        return uses_K, torch.zeros_like(self.sums).index_add_(0, index_N, z_NW)
+
+    def _revive(self, z_NW: Tensor, generator: torch.Generator) -> None:
+        """A code used less than a tenth of the mean takes a random vector and the mean use.
+
+        The mean use keeps it alive long enough to win vectors of its own.
+        """
+        mean = self.uses.mean()
+        dead = torch.nonzero(self.uses < DEAD_SHARE * mean)[:, 0]
+        if len(dead) and len(z_NW):
+            picked = torch.randint(len(z_NW), (len(dead),), generator=generator)
+            self.uses[dead] = mean
+            self.sums[dead] = z_NW[picked.to(z_NW.device)] * mean
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +181,7 @@ class VqHbr(nn.Module):
     """Heartbeats to codes and back.
 
     Args:
-        size: point on the ladder of ``vq_sizes``.
+        size: point on the ladder ``VQ_HBR``.
 
     Raises:
         KeyError: a size that is not on the ladder.
@@ -80,7 +191,7 @@ class VqHbr(nn.Module):
 
     def __init__(self, size: str) -> None:
         super().__init__()
-        self.shape = LADDER[size]
+        self.shape = VQ_HBR[size]
         self.backbone = VqBackbone(self.shape)
         self.codebook = Codebook(self.shape.codes, self.shape.code_width)
         self.register_buffer("attends_padding", torch.zeros((), dtype=torch.bool))

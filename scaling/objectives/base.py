@@ -1,4 +1,4 @@
-"""What an objective is: it builds the model that is trained, and says what is minimised.
+"""What an objective is: it builds the model that is trained, says what is minimised, and measures.
 
 Everything an objective measures is in nats (a codebook's in mV^2) and, held out, comes as one
 value per record, so that every paradigm has an in-distribution loss with a standard error over
@@ -8,13 +8,17 @@ patients.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Protocol
+import importlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from scaling.data.batches import Batch, Split
 from scaling.identity import Training
+from scaling.models.families import build
+from scaling.objectives.registry import OBJECTIVES, Settings
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +37,47 @@ class Context:
     parents: dict[str, nn.Module] = dataclasses.field(default_factory=dict)
     device: torch.device = dataclasses.field(default_factory=lambda: torch.device("cpu"))
 
+    @property
+    def settings(self) -> Settings:
+        """The training's options over the objective's defaults."""
+        return OBJECTIVES[self.training.objective].settings(self.training.options)
 
-class Objective(Protocol):
-    """What is minimised, as a stateless object named ``OBJECTIVE`` in its module.
+    def backbone(self) -> nn.Module:
+        """The training's untrained backbone, drawn from torch's global stream.
+
+        Objectives build it first, so that those of one family, size, leads and seed start alike.
+        """
+        training = self.training
+        leads, dropout = len(training.leads), training.recipe.dropout
+        return build(training.family, training.size, leads, dropout)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What an objective finds on the N held-out records of a split.
+
+    Attributes:
+        losses: by metric name, (N,) float32 on the CPU, one of each record; ``loss`` is what is
+            minimised.
+        scores_NC: float64 log-odds of each class on the CPU; None without labels to predict.
+    """
+
+    losses: Mapping[str, Tensor]
+    scores_NC: Tensor | None = None
+
+
+class Objective:
+    """What is minimised. Stateless; a subclass has a row in ``registry`` and passes a battery.
 
     The model's top-level modules are named after parameter groups
     (``scaling.records.record.PARAMETER_GROUPS``), so that parameters can be counted by group.
+    A subclass defines ``build``, ``outputs``, ``loss`` and ``held_out``, and what else it needs.
+
+    Attributes:
+        predicts_labels: whether it predicts the classes of the task: ``measure`` scores them.
     """
+
+    predicts_labels = False
 
     def build(self, context: Context) -> nn.Module:
         """The untrained model, on whatever device is current; draws from torch's global stream.
@@ -47,15 +85,15 @@ class Objective(Protocol):
         Its ``forward(x_BLT, r_peaks_BP)`` is one pass of training without its random choices:
         what is counted as MACs.
         """
-        ...
+        raise NotImplementedError
 
     def start(self, model: nn.Module, train: Split) -> None:
         """Set what an untrained model should know of the training records (class frequencies)."""
-        ...
+        return
 
     def annotate(self, splits: dict[str, Split], context: Context) -> None:
         """Add to each split what a target needs beyond signals and labels (codes)."""
-        ...
+        return
 
     def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Any:
         """What the loss needs of the model; in training, the only part run under autocast.
@@ -65,11 +103,11 @@ class Objective(Protocol):
             batch: records.
             generator: on the CPU; source of every random choice of the objective.
         """
-        ...
+        raise NotImplementedError
 
     def loss(self, outputs: Any, batch: Batch) -> Tensor:
         """The mean over the batch, a scalar in float32."""
-        ...
+        raise NotImplementedError
 
     def held_out(self, model: nn.Module, split: Split) -> Tensor:
         """Loss of each record of ``split``, (n,) float32 on the CPU, in evaluation mode.
@@ -77,4 +115,32 @@ class Objective(Protocol):
         May be called under autocast, which is for the model: the loss is computed in float32.
         Random choices are fixed by the record, so that two models see the same.
         """
-        ...
+        raise NotImplementedError
+
+    def measure(self, model: nn.Module, split: Split, core: Sequence[int] = ()) -> Measured:
+        """All that is said of the records of ``split``, one by one; in float32.
+
+        Args:
+            model: trained.
+            split: held-out records, annotated.
+            core: columns of the classes that a label set keeps fixed, whose loss is wanted apart.
+        """
+        return Measured(losses={"loss": self.held_out(model, split)})
+
+    def quality(self, model: nn.Module, train: Split, test: Split) -> dict[str, float]:
+        """Metric -> value of the test records together, where training records are at hand."""
+        return {}
+
+
+def objective_of(training: Training) -> Objective:
+    """The objective of a training, ready to build its model.
+
+    Raises:
+        KeyError: no such objective.
+        ValueError: an option it does not have.
+    """
+    info = OBJECTIVES[training.objective]
+    info.settings(training.options)
+    module, name = info.implementation.split(":")
+    objective: Objective = getattr(importlib.import_module(module), name)()
+    return objective

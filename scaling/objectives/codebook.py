@@ -13,20 +13,22 @@ encoder follow each other into a small part of the sphere.
 from __future__ import annotations
 
 import dataclasses
+import warnings
 
 import torch
 from torch import Tensor, nn
 
-from scaling.data.batches import Batch, Split, measured
+from scaling.data.batches import Batch, Split, evaluated
 from scaling.identity import Recipe
-from scaling.models.codebook import KMEANS_PER_CODE
 from scaling.models.families import problem
 from scaling.models.heartbeats import Heartbeats, Part, put_back, tokenize
-from scaling.models.vq_hbr import Reconstruction, VqHbr
-from scaling.objectives.base import Context
-from scaling.objectives.registry import OBJECTIVES
+from scaling.models.vq_hbr import KMEANS_PER_CODE, Reconstruction, VqHbr
+from scaling.objectives.base import Context, Objective
 
 HELD_OUT_BATCH = 64  # records at once: cosines to 8,192 codes are many
+BEATS_PER_CODE = 200  # training heartbeats plain k-means is given for each centre, at most
+ROUNDS = 25
+SPREAD_START = 1024  # k-means++ up to so many centres; above, its start takes longer than its rest
 
 
 class CodebookModel(VqHbr):
@@ -62,8 +64,8 @@ def warmup_steps(recipe: Recipe) -> int:
     return min(recipe.warmup_steps, recipe.max_steps // 4)
 
 
-class CodebookObjective:
-    """Reconstruction and commitment; see ``scaling.objectives.base.Objective``."""
+class CodebookObjective(Objective):
+    """Reconstruction and commitment."""
 
     def build(self, context: Context) -> nn.Module:
         """Encoder, codebook and decoder of the training's size.
@@ -76,13 +78,8 @@ class CodebookObjective:
         reason = problem(training.family, training.size, corpus.fs_hz, corpus.samples, leads)
         if reason:
             raise ValueError(reason)
-        settings = OBJECTIVES["codebook"].settings(training.options)
-        return CodebookModel(
-            training.size,
-            commitment=float(settings["commitment"]),
-            decay=float(settings["decay"]),
-            warmup=warmup_steps(training.recipe),
-        )
+        commitment, decay = (float(context.settings[name]) for name in ("commitment", "decay"))
+        return CodebookModel(training.size, commitment, decay, warmup_steps(training.recipe))
 
     def start(self, model: nn.Module, train: Split) -> None:
         """Lay by the first heartbeats of the training records, which the codes start on."""
@@ -99,9 +96,6 @@ class CodebookObjective:
             for field in dataclasses.fields(Heartbeats)
         }
         model.first_beats = Heartbeats(**joined)
-
-    def annotate(self, splits: dict[str, Split], context: Context) -> None:
-        """The heartbeats are all it needs."""
 
     def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """Loss of each record (B,), in float32; the codes are moved on the way."""
@@ -138,12 +132,12 @@ class CodebookObjective:
             parts, found = _reconstructions(model, batch, quantised=True)
             return put_back([_per_record(f, model.commitment) for f in found], parts).cpu()
 
-        was_training = model.training
-        model.eval()
-        with torch.no_grad():
-            losses_N = measured(losses, split, HELD_OUT_BATCH)
-        model.train(was_training)
-        return losses_N
+        return evaluated(model, losses, split, HELD_OUT_BATCH)
+
+    def quality(self, model: nn.Module, train: Split, test: Split) -> dict[str, float]:
+        """Use of the codes and error of the reconstruction; see ``codebook_quality``."""
+        assert isinstance(model, VqHbr)
+        return codebook_quality(model, train, test)
 
 
 def _reconstructions(
@@ -176,4 +170,74 @@ def _per_record(found: Reconstruction, commitment: float) -> Tensor:
     return total_BS.sum(dim=1) / real_BS.sum(dim=1)
 
 
-OBJECTIVE = CodebookObjective()
+def codebook_quality(model: VqHbr, train: Split, held_out: Split) -> dict[str, float]:
+    """Use of the codes and error of the reconstruction, against plain k-means.
+
+    Args:
+        model: trained; measured in evaluation mode and left in it.
+        train: training records, for k-means; it looks at up to 200 heartbeats for each centre.
+        held_out: records that are measured.
+
+    Returns:
+        ``perplexity`` of the use of codes over all real heartbeats, exp of the entropy in nats,
+        in [1, K]; ``codes_used``, the share of codes used at least once, in (0, 1]; ``mse``, the
+        mean squared error of rebuilt heartbeats per sample, in mV^2; ``mse_kmeans``, that of
+        replacing each heartbeat by the nearest of K centres of k-means on raw samples.
+    """
+    model.eval()
+    uses_K, error, beats = torch.zeros(model.shape.codes, dtype=torch.float64), 0.0, 0
+    with torch.no_grad():
+        for batch in held_out.chunks(HELD_OUT_BATCH):
+            found = model.reconstruct(tokenize(batch.x_BLT, batch.r_peaks_BP, model.tokens))
+            real_BS = found.beats.real_BS
+            uses_K += torch.bincount(found.index_BS[real_BS].cpu(), minlength=len(uses_K))
+            wrong_NW = (found.output_BSW - found.beats.beats_BSW)[real_BS]
+            error += float(wrong_NW.double().square().mean(dim=-1).sum())
+            beats += len(wrong_NW)
+    most = BEATS_PER_CODE * model.shape.codes
+    raw_NW, held_out_MW = (
+        heartbeats(split, model.tokens, limit) for split, limit in ((train, most), (held_out, None))
+    )
+    return {
+        "perplexity": perplexity(uses_K),
+        "codes_used": float((uses_K > 0).double().mean()),
+        "mse": error / beats,
+        "mse_kmeans": kmeans_mse(raw_NW, held_out_MW, model.shape.codes),
+    }
+
+
+def perplexity(uses_K: Tensor) -> float:
+    """Exponential of the entropy in nats of the use of K codes, from counts (K,); in [1, K]."""
+    share = uses_K[uses_K > 0].double() / uses_K.sum()
+    return float(torch.exp(-(share * share.log()).sum()))
+
+
+def heartbeats(split: Split, tokens: int, most: int | None = None) -> Tensor:
+    """(N, W) raw heartbeats of records in order, on the CPU, the first ``most`` of them."""
+    parts, held = [], 0
+    for batch in split.chunks():
+        beats = tokenize(batch.x_BLT, batch.r_peaks_BP, tokens)
+        parts.append(beats.beats_BSW[beats.real_BS].cpu())
+        held += len(parts[-1])
+        if most is not None and held >= most:
+            break
+    return torch.cat(parts)[:most]
+
+
+def kmeans_mse(train_NW: Tensor, held_out_MW: Tensor, centres: int) -> float:
+    """Mean squared error per sample of ``held_out_MW`` against the nearest centre of k-means.
+
+    Lloyd's algorithm on ``train_NW``, from a k-means++ start up to 1,024 centres and from random
+    heartbeats above; with fewer heartbeats than centres, each is a centre.
+    """
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    start = "k-means++" if centres <= SPREAD_START else "random"
+    found = KMeans(min(centres, len(train_NW)), init=start, n_init=1, max_iter=ROUNDS,
+                   random_state=0)  # fmt: skip
+    with warnings.catch_warnings():
+        # Some heartbeats are the same, so that there are fewer of them than centres.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        found.fit(train_NW.numpy())
+    return float(-found.score(held_out_MW.numpy()) / held_out_MW.numel())

@@ -30,8 +30,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from scaling.data.batches import Batch, Split, predict
-from scaling.models.families import build
-from scaling.objectives.base import Context
+from scaling.objectives.base import Context, Objective
 from scaling.objectives.registry import OBJECTIVES
 
 SEGMENTS = 2
@@ -57,12 +56,8 @@ class ContrastiveModel(nn.Module):
 
     def __init__(self, context: Context) -> None:
         super().__init__()
-        training = context.training
-        settings = OBJECTIVES[training.objective].settings(training.options)
-        self.temperature = float(settings["temperature"])
-        self.backbone = build(
-            training.family, training.size, len(training.leads), training.recipe.dropout
-        )
+        self.temperature = float(context.settings["temperature"])
+        self.backbone = context.backbone()
         width = self.backbone.features
         assert isinstance(width, int)
         self.head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, PROJECTION))
@@ -109,7 +104,7 @@ def loss_per_anchor(
     return torch.where(has_positive_V, among_V - mean_V, 0.0), has_positive_V
 
 
-def loss(z_VD: Tensor, patients_V: Tensor, temperature: float) -> Tensor:
+def contrastive_loss(z_VD: Tensor, patients_V: Tensor, temperature: float) -> Tensor:
     """S1 Eq. S.2: mean over the anchors that have a positive, a scalar in nats.
 
     Raises:
@@ -126,8 +121,8 @@ def loss(z_VD: Tensor, patients_V: Tensor, temperature: float) -> Tensor:
     return each_V.sum() / has_positive_V.sum()
 
 
-class Contrastive:
-    """CMSC; see ``scaling.objectives.base.Objective``."""
+class Contrastive(Objective):
+    """CMSC: segments of one patient are alike."""
 
     def build(self, context: Context) -> nn.Module:
         """Backbone and projection head.
@@ -154,9 +149,6 @@ class Contrastive:
                 "records of others are its negatives; raise data"
             )
 
-    def annotate(self, splits: dict[str, Split], context: Context) -> None:
-        """Patients are all it needs."""
-
     def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Views:
         """Projections of both halves; no random choice."""
         assert isinstance(model, ContrastiveModel)
@@ -166,7 +158,7 @@ class Contrastive:
         """S1 Eq. S.2 over the halves of the batch's records, each record once.
 
         Every record has its other half for a positive. That is not looked at here, as it is in
-        ``loss``: a GPU would have to be waited for.
+        ``contrastive_loss``: a GPU would have to be waited for.
         """
         rows_B = batch.rows_B
         again_B = (rows_B[:, None] == rows_B[None, :]).tril(-1).any(dim=1)
@@ -203,6 +195,3 @@ class Contrastive:
             fresh = min(n - first, HELD_OUT_RECORDS)
             losses[rows[:fresh]] = each_V.view(-1, SEGMENTS).mean(dim=1)[:fresh]
         return losses
-
-
-OBJECTIVE = Contrastive()

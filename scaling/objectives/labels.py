@@ -1,16 +1,84 @@
-"""What objectives on labels share: a classifier whose head starts at the class frequencies."""
+"""Objectives on labels: a backbone with a linear head, which starts at the class frequencies.
+
+- **supervised**: binary cross-entropy of independent labels, its mean over labels, in nats.
+- **focal**: for long tails (Lin et al. 2017, arXiv 1708.02002, Eq. 4),
+  FL(p_t) = -(1 - p_t)^gamma log(p_t), with p_t the probability given to what is true of a label.
+  Labels that are easily told are weighted down; with gamma 0 it is the binary cross-entropy.
+  Their class weight alpha is left out: S1 names none, and one weight does not fit labels of
+  different prevalence. It is no likelihood, so held out it has the plain cross-entropy beside it.
+- **categorical**: cross-entropy of tasks in which a record has exactly one of the classes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, logsigmoid
 
 from scaling.data.batches import Batch, Split, predict
-from scaling.models.classifier import Classifier
-from scaling.objectives.base import Context
+from scaling.objectives.base import Context, Measured, Objective
+from scaling.objectives.registry import Settings
+
+LARGEST_ODDS = 1e-12  # a probability is kept so far from 0 and 1, that its log-odds are finite
+
+
+class Classifier(nn.Module):
+    """Backbone and head, named so that parameters can be counted by group.
+
+    Args:
+        backbone: with F ``features``.
+        outputs: one logit per label.
+        settings: those of the objective it is trained by.
+    """
+
+    def __init__(self, backbone: nn.Module, outputs: int, settings: Settings | None = None) -> None:
+        super().__init__()
+        self.backbone, self.settings = backbone, settings or {}
+        features = backbone.features
+        assert isinstance(features, int)
+        self.head = nn.Linear(features, outputs)
+
+    def forward(self, x_BLT: Tensor, r_peaks_BP: Tensor | None = None) -> Tensor:
+        """Records (B, L, T) in millivolts and their R peaks to logits (B, outputs)."""
+        logits: Tensor = self.head(self.backbone(x_BLT, r_peaks_BP))
+        return logits
+
+
+def binary_loss(logits_BC: Tensor, labels_BC: Tensor) -> Tensor:
+    """Mean over records and labels of the binary cross-entropy, a scalar in nats."""
+    return binary_cross_entropy_with_logits(logits_BC, labels_BC)
+
+
+def binary_losses(logits_BC: Tensor, labels_BC: Tensor) -> Tensor:
+    """The same for each record, (B,): mean over its labels."""
+    return binary_cross_entropy_with_logits(logits_BC, labels_BC, reduction="none").mean(dim=1)
+
+
+def focal_losses(logits_BC: Tensor, labels_BC: Tensor, gamma: float) -> Tensor:
+    """Mean over labels of the focal loss of each record, (B,) in nats.
+
+    Args:
+        logits_BC: (B, C) in float32.
+        labels_BC: (B, C) of 0 and 1.
+        gamma: exponent, 0 or more.
+    """
+    towards_BC = logits_BC * (2.0 * labels_BC - 1.0)
+    # (1 - p_t)^gamma by way of its logarithm: the power itself has no finite gradient at p_t = 1.
+    weight_BC = (gamma * logsigmoid(-towards_BC)).exp()
+    return -(weight_BC * logsigmoid(towards_BC)).mean(dim=1)
+
+
+def categorical_losses(logits_BC: Tensor, labels_BC: Tensor) -> Tensor:
+    """Negative log-softmax of the positive class of each record, (B,) in nats.
+
+    Args:
+        logits_BC: (B, C) in float32.
+        labels_BC: (B, C), one 1 in each row.
+    """
+    return cross_entropy(logits_BC, labels_BC.argmax(dim=1), reduction="none")
 
 
 def prior_logits(labels_NC: Tensor) -> Tensor:
@@ -22,46 +90,50 @@ def prior_logits(labels_NC: Tensor) -> Tensor:
     return torch.logit(frequency)
 
 
-def empty_classes(split: Split, classes: Sequence[str]) -> list[str]:
-    """Names of the classes without a positive record in ``split``, in class order.
+def log_frequencies(labels_NC: Tensor) -> Tensor:
+    """Logarithm of the share of each class, (C,), smoothed by half a record for each."""
+    counts = labels_NC.sum(dim=0) + 0.5
+    return (counts / counts.sum()).log()
 
-    Nothing can be learned of them and metrics of them are undefined, but losses stay finite.
 
-    Args:
-        split: records whose labels are looked at.
-        classes: a name for each column of its labels.
+def log_odds(logits_NC: Tensor) -> Tensor:
+    """Log-odds of each class under a softmax, (N, C): what one-against-rest metrics rank by."""
+    return torch.logit(logits_NC.double().softmax(dim=1), eps=LARGEST_ODDS)
+
+
+def check_one_class(labels_NC: Tensor, name: str) -> None:
+    """Refuse records of split ``name`` that do not have exactly one positive class.
+
+    Raises:
+        ValueError: says how many, and the places of the first in the split.
     """
-    positives = split.labels.sum(dim=0).tolist()
-    return [name for name, count in zip(classes, positives, strict=True) if not count]
+    positives_N = labels_NC.sum(dim=1)
+    wrong = torch.nonzero(positives_N != 1)[:, 0].tolist()
+    if wrong:
+        first = ", ".join(f"record {row} has {positives_N[row]:.0f}" for row in wrong[:3])
+        raise ValueError(
+            f"the categorical objective needs exactly one positive class in each record: "
+            f"{len(wrong)} of {len(labels_NC)} {name} records have none or several ({first}); "
+            "use the supervised objective, or a task of one label"
+        )
 
 
-class LabelObjective:
-    """A backbone with a linear head, trained on labels; a subclass says what is minimised.
+class LabelObjective(Objective):
+    """A backbone with a linear head, trained on labels; a subclass says what is minimised."""
 
-    See ``scaling.objectives.base.Objective``.
-    """
+    predicts_labels = True
 
-    def per_record(self, model: nn.Module, logits_BC: Tensor, labels_BC: Tensor) -> Tensor:
+    def losses(self, logits_BC: Tensor, labels_BC: Tensor, settings: Settings) -> Tensor:
         """Loss of each record, (B,) in nats, from float32 logits and labels."""
-        raise NotImplementedError
-
-    def loss(self, outputs: Any, batch: Batch) -> Tensor:
-        """Mean over the batch, in nats, in float32."""
         raise NotImplementedError
 
     def prior(self, labels_NC: Tensor) -> Tensor:
         """Logits (C,) an untrained head starts with."""
         return prior_logits(labels_NC)
 
-    def classifier(self, context: Context) -> Classifier:
-        """Backbone and linear head as their classes make them."""
-        training = context.training
-        leads, dropout = len(training.leads), training.recipe.dropout
-        return Classifier(training.family, training.size, leads, context.outputs, dropout)
-
-    def build(self, context: Context) -> nn.Module:
+    def build(self, context: Context) -> Classifier:
         """Backbone and linear head; the head's weights start small."""
-        model = self.classifier(context)
+        model = Classifier(context.backbone(), context.outputs, context.settings)
         with torch.no_grad():
             model.head.weight.mul_(0.1)
         return model
@@ -72,13 +144,108 @@ class LabelObjective:
         with torch.no_grad():
             model.head.bias.copy_(self.prior(train.labels.cpu()))
 
-    def annotate(self, splits: dict[str, Split], context: Context) -> None:
-        """Labels are all it needs."""
-
     def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Any:
         """Logits (B, C); no random choice."""
         return model(batch.x_BLT, batch.r_peaks_BP)
 
     def held_out(self, model: nn.Module, split: Split) -> Tensor:
         """Loss of each record, (n,) in nats."""
-        return self.per_record(model, predict(model, split), split.labels.cpu())
+        return self.losses(predict(model, split), split.labels.cpu(), _settings(model))
+
+    def measure(self, model: nn.Module, split: Split, core: Sequence[int] = ()) -> Measured:
+        """Losses, those of the core classes alone (``loss_core``), and scores of all classes."""
+        logits_NC, labels_NC, settings = predict(model, split), split.labels.cpu(), _settings(model)
+        losses = {"loss": self.losses(logits_NC, labels_NC, settings)}
+        losses |= self.beside(logits_NC, labels_NC)
+        if core and self.independent:
+            columns = list(core)
+            losses["loss_core"] = self.losses(
+                logits_NC[:, columns], labels_NC[:, columns], settings
+            )
+        return Measured(losses=losses, scores_NC=self.scores(logits_NC))
+
+    # Whether a label's loss is its own, so that some of them have one without the others.
+    independent = True
+
+    def beside(self, logits_NC: Tensor, labels_NC: Tensor) -> Mapping[str, Tensor]:
+        """By metric name, losses (N,) that held-out records have besides the objective's own."""
+        return {}
+
+    def scores(self, logits_NC: Tensor) -> Tensor:
+        """Log-odds of each class in float64, which metrics rank by."""
+        return logits_NC.double()
+
+
+def _settings(model: nn.Module) -> Settings:
+    return model.settings if isinstance(model, Classifier) else {}
+
+
+class Supervised(LabelObjective):
+    """Binary cross-entropy of independent labels."""
+
+    def losses(self, logits_BC: Tensor, labels_BC: Tensor, settings: Settings) -> Tensor:
+        """Mean over its labels, (B,)."""
+        return binary_losses(logits_BC, labels_BC)
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Mean binary cross-entropy of the batch."""
+        return binary_loss(outputs.float(), batch.labels_BC)
+
+
+class Logits(NamedTuple):
+    """Logits (B, C) and the exponent."""
+
+    logits_BC: Tensor
+    gamma: float
+
+
+class Focal(LabelObjective):
+    """Focal loss of independent labels."""
+
+    def losses(self, logits_BC: Tensor, labels_BC: Tensor, settings: Settings) -> Tensor:
+        """Mean over its labels, (B,)."""
+        return focal_losses(logits_BC, labels_BC, float(settings["gamma"]))
+
+    def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Logits:
+        """Logits; no random choice."""
+        logits_BC = model(batch.x_BLT, batch.r_peaks_BP)
+        return Logits(logits_BC, float(_settings(model)["gamma"]))
+
+    def loss(self, outputs: Logits, batch: Batch) -> Tensor:
+        """Mean focal loss of the batch."""
+        return focal_losses(outputs.logits_BC.float(), batch.labels_BC, outputs.gamma).mean()
+
+    def beside(self, logits_NC: Tensor, labels_NC: Tensor) -> Mapping[str, Tensor]:
+        """The plain binary cross-entropy, since a focal loss is no likelihood."""
+        return {"bce": binary_losses(logits_NC, labels_NC)}
+
+
+class Categorical(LabelObjective):
+    """Cross-entropy of one class a record."""
+
+    independent = False  # a softmax is over all classes
+
+    def annotate(self, splits: dict[str, Split], context: Context) -> None:
+        """Labels are all it needs.
+
+        Raises:
+            ValueError: records without exactly one positive class.
+        """
+        for name, split in splits.items():
+            check_one_class(split.labels, name)
+
+    def prior(self, labels_NC: Tensor) -> Tensor:
+        """The head starts at the class frequencies, of which logits are the logarithm."""
+        return log_frequencies(labels_NC)
+
+    def losses(self, logits_BC: Tensor, labels_BC: Tensor, settings: Settings) -> Tensor:
+        """Cross-entropy of its class, (B,)."""
+        return categorical_losses(logits_BC, labels_BC)
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Mean cross-entropy of the batch."""
+        return categorical_losses(outputs.float(), batch.labels_BC).mean()
+
+    def scores(self, logits_NC: Tensor) -> Tensor:
+        """Log-odds of each class against the rest."""
+        return log_odds(logits_NC)

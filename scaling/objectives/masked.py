@@ -21,24 +21,28 @@ Choices where the paper and HeartLang's released code leave several, or differ:
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+import collections
+import hashlib
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, pad
 
-from scaling.data.batches import Batch, Split, measured
-from scaling.models.families import build
-from scaling.models.heartbeats import Part
+from scaling.data.batches import Batch, Split, StreamedSplit, evaluated, measured
+from scaling.models.families import FAMILIES
+from scaling.models.heartbeats import Part, put_back, tokenize
 from scaling.models.transformer import EcgTransformer
-from scaling.objectives.base import Context
-from scaling.objectives.heartbeat_codes import PADDING, Codebook, check_codebook, codes_of
-from scaling.objectives.registry import OBJECTIVES
+from scaling.models.vq_hbr import VqHbr
+from scaling.objectives.base import Context, Objective
 
 CODES = "codes"  # name in ``Split.extra``
 # Records at once when held out: 128 hidden tokens of each against 8,192 codes are 268 MB.
 HELD_OUT_BATCH = 64
 HELD_OUT_SEED = 0
+PADDING = -1  # in place of a code
+KEPT = 8  # splits whose codes are kept: 2 MB each for 8,192 records of 128 heartbeats
 
 
 class Guesses(NamedTuple):
@@ -64,12 +68,10 @@ class MaskedModel(nn.Module):
 
     def __init__(self, context: Context) -> None:
         super().__init__()
-        training = context.training
-        settings = OBJECTIVES[training.objective].settings(training.options)
+        settings = context.settings
         self.mask_ratio = float(settings["mask_ratio"])
         self.codes = int(settings["codes"])
-        leads, dropout = len(training.leads), training.recipe.dropout
-        backbone = build(training.family, training.size, leads, dropout)
+        backbone = context.backbone()
         assert isinstance(backbone, EcgTransformer)
         self.backbone = backbone
         self.head = nn.Linear(backbone.features, self.codes)
@@ -126,7 +128,7 @@ def choose_masked(real_BS: Tensor, score_BS: Tensor, ratio: float) -> Tensor:
     return (rank_BS < hidden_B[:, None]) & real_BS
 
 
-def loss_per_record(guesses: Guesses, records: int) -> Tensor:
+def masked_losses(guesses: Guesses, records: int) -> Tensor:
     """Mean over its hidden tokens of the cross-entropy of each record, (B,) in nats."""
     each_M = cross_entropy(guesses.logits_MK.float(), guesses.codes_M, reduction="none")
     record_M = guesses.record_M  # counted by adding up: bincount makes a GPU wait
@@ -135,8 +137,83 @@ def loss_per_record(guesses: Guesses, records: int) -> Tensor:
     return summed_B / hidden_B.clamp_min(1)
 
 
-class Masked:
-    """Masked heartbeats; see ``scaling.objectives.base.Objective``."""
+_kept: collections.OrderedDict[bytes, Tensor] = collections.OrderedDict()
+
+
+def codes_of(codebook: VqHbr, split: Split) -> Tensor:
+    """What a frozen codebook calls every heartbeat of a split, (n, S), or ``PADDING``.
+
+    16-bit integers where codes fit, on the split's device. A training and its evaluation, and
+    trials that follow each other in one process, want the codes of the same records: those of the
+    last few splits are kept.
+    """
+    kind = torch.int16 if codebook.shape.codes <= torch.iinfo(torch.int16).max + 1 else torch.int32
+    key = _fingerprint(codebook, split)
+    if key is None or key not in _kept:
+        with torch.no_grad():
+            found = measured(lambda some: _codes(codebook, some).to(kind), split)
+        if key is None:
+            return found
+        _kept[key] = found
+    _kept.move_to_end(key)
+    while len(_kept) > KEPT:
+        _kept.popitem(last=False)
+    return _kept[key].clone()
+
+
+def _codes(codebook: VqHbr, batch: Batch) -> Tensor:
+    """(B, S): of the first slots of each part of the batch, and padding behind."""
+    parts = codebook.parts(batch.x_BLT, batch.r_peaks_BP)
+    found = []
+    for part in parts:
+        beats = tokenize(batch.x_BLT[part.rows], batch.r_peaks_BP[part.rows], part.slots)
+        codes_BS = torch.where(beats.real_BS, codebook.codes(beats), PADDING)
+        found.append(pad(codes_BS, (0, codebook.tokens - part.slots), value=PADDING))
+    return put_back(found, parts)
+
+
+def _fingerprint(codebook: VqHbr, split: Split) -> bytes | None:
+    """Of the codebook's weights and the records; None on a GPU, where both would come back."""
+    if split.device.type != "cpu":
+        return None
+    kind = f"{type(codebook).__qualname__} {codebook.shape} {codebook.tokens}"
+    found = hashlib.blake2b(kind.encode(), digest_size=16)
+    for name, value in codebook.state_dict().items():
+        found.update(name.encode() + value.cpu().numpy().tobytes())
+    if isinstance(split, StreamedSplit):
+        leads = split.corpus.leads if split.leads is None else split.leads.tolist()
+        found.update(f"{split.corpus.spec.key} {leads}".encode() + split.corpus_rows.tobytes())
+    else:
+        found.update(np.ascontiguousarray(split.signals.numpy()).data)
+        found.update(f"{split.mv} {tuple(split.signals.shape)}".encode())
+    found.update(f"{tuple(split.r_peaks.shape)}".encode() + split.r_peaks.numpy().tobytes())
+    return found.digest()
+
+
+def check_codebook(codebook: VqHbr, context: Context) -> None:
+    """Refuse a codebook whose codes are not those the training predicts.
+
+    Raises:
+        ValueError: names each difference.
+    """
+    training, settings = context.training, context.settings
+    tokens = FAMILIES[training.family].slots[training.size]
+    differences = []
+    if codebook.shape.codes != settings["codes"]:
+        differences.append(
+            f"it has {codebook.shape.codes} codes, the option 'codes' says {settings['codes']}"
+        )
+    if codebook.tokens != tokens:
+        differences.append(
+            f"it reads {codebook.tokens} heartbeats, a Transformer {training.size} {tokens}"
+        )
+    if differences:
+        parents = ", ".join(training.parents) or "without an id"
+        raise ValueError(f"the codebook does not fit ({parents}): {'; '.join(differences)}")
+
+
+class Masked(Objective):
+    """Masked heartbeats."""
 
     def build(self, context: Context) -> nn.Module:
         """Transformer and head; the head's weights start small."""
@@ -161,7 +238,8 @@ class Masked:
                 "the masked objective predicts the codes of a codebook and has none: "
                 "give the training a parent of the stage codebook"
             )
-        codebook = cast(Codebook, context.parents["codebook"])
+        codebook = context.parents["codebook"]
+        assert isinstance(codebook, VqHbr)
         check_codebook(codebook, context)
         for split in splits.values():
             split.extra[CODES] = codes_of(codebook, split)
@@ -173,7 +251,7 @@ class Masked:
 
     def loss(self, outputs: Guesses, batch: Batch) -> Tensor:
         """Mean over records of the mean over their hidden tokens."""
-        return loss_per_record(outputs, len(batch.x_BLT)).mean()
+        return masked_losses(outputs, len(batch.x_BLT)).mean()
 
     def held_out(self, model: nn.Module, split: Split) -> Tensor:
         """Loss of each record, (n,) in nats; what is hidden is fixed by its place in the split."""
@@ -185,18 +263,10 @@ class Masked:
 
         def losses(batch: Batch) -> Tensor:
             guesses = model.guess(batch, score_NS[batch.rows_B])
-            return loss_per_record(guesses, len(batch.x_BLT)).cpu()
+            return masked_losses(guesses, len(batch.x_BLT)).cpu()
 
-        was_training = model.training
-        model.eval()
-        with torch.no_grad():
-            found = measured(losses, split, HELD_OUT_BATCH)
-        model.train(was_training)
-        return found
+        return evaluated(model, losses, split, HELD_OUT_BATCH)
 
 
 def _scores(model: MaskedModel, records: int, generator: torch.Generator) -> Tensor:
     return torch.rand(records, model.backbone.tokens, generator=generator)
-
-
-OBJECTIVE = Masked()

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
-from typing import TYPE_CHECKING
 
-from scaling.identity import Options, Training
+from scaling.identity import Options
+from scaling.models.families import FAMILIES
 
-if TYPE_CHECKING:
-    from scaling.objectives.base import Objective
-
-
-NETWORKS = ("resnet", "transformer")
+Settings = dict[str, float | int | str]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,10 +17,10 @@ class ObjectiveInfo:
     Attributes:
         name: as written in grids.
         paradigm: ``sl``, ``ssl`` or ``random``.
-        families: those that can be trained by it.
-        module: where its ``OBJECTIVE`` lives.
+        implementation: ``module:class``, an ``Objective``.
         numerics: module whose version enters training ids.
         stages: stages it may run in.
+        asks: what a family must offer (``Family.offers``); empty for any with a backbone.
         options: its settings and their defaults; what a grid sets is an ``Options`` of these.
         limits: (option, lowest, highest) of the values that make sense.
         codebook: whether it predicts the codes of a frozen codebook, which is then a parent.
@@ -35,15 +30,24 @@ class ObjectiveInfo:
 
     name: str
     paradigm: str
-    families: tuple[str, ...]
-    module: str
+    implementation: str
     numerics: str
     stages: tuple[str, ...] = ("pretrain", "finetune")
+    asks: str = ""
     options: Options = ()
     limits: tuple[tuple[str, float, float], ...] = ()
     codebook: bool = False
     least_batch: int = 1
     about: str = ""
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Those that can be trained by it."""
+        return tuple(
+            family.name
+            for family in FAMILIES.values()
+            if (self.asks in family.offers if self.asks else family.builder)
+        )
 
     def problem(self, name: str, value: object) -> str | None:
         """What is wrong with a value of option ``name``: of another kind, or out of its limits."""
@@ -59,7 +63,7 @@ class ObjectiveInfo:
                 return f"must be from {low:g} to {high:g}, not {value!r}"
         return None
 
-    def settings(self, options: Options) -> dict[str, float | int | str]:
+    def settings(self, options: Options) -> Settings:
         """Defaults with ``options`` over them.
 
         Raises:
@@ -81,16 +85,14 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
         ObjectiveInfo(
             name="supervised",
             paradigm="sl",
-            families=NETWORKS,
-            module="scaling.objectives.supervised",
+            implementation="scaling.objectives.labels:Supervised",
             numerics="objectives.supervised",
             about="binary cross-entropy of independent labels",
         ),
         ObjectiveInfo(
             name="focal",
             paradigm="sl",
-            families=NETWORKS,
-            module="scaling.objectives.focal",
+            implementation="scaling.objectives.labels:Focal",
             numerics="objectives.focal",
             options=(("gamma", 2.0),),
             limits=(("gamma", 0.0, 10.0),),
@@ -99,17 +101,16 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
         ObjectiveInfo(
             name="categorical",
             paradigm="sl",
-            families=NETWORKS,
-            module="scaling.objectives.categorical",
+            implementation="scaling.objectives.labels:Categorical",
             numerics="objectives.categorical",
             about="cross-entropy of one label per record",
         ),
         ObjectiveInfo(
             name="contrastive",
             paradigm="ssl",
-            families=("resnet",),
-            module="scaling.objectives.contrastive",
+            implementation="scaling.objectives.contrastive:Contrastive",
             numerics="objectives.contrastive",
+            asks="halves",
             options=(("temperature", 0.1),),
             limits=(("temperature", 0.001, 10.0),),
             least_batch=2,
@@ -118,9 +119,9 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
         ObjectiveInfo(
             name="masked",
             paradigm="ssl",
-            families=("transformer",),
-            module="scaling.objectives.masked",
+            implementation="scaling.objectives.masked:Masked",
             numerics="objectives.masked",
+            asks="masking",
             options=(("codes", 8192), ("mask_ratio", 0.5)),
             limits=(("codes", 2, 32768), ("mask_ratio", 0.01, 0.99)),
             codebook=True,
@@ -129,10 +130,10 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
         ObjectiveInfo(
             name="codebook",
             paradigm="ssl",
-            families=("vq-hbr",),
             stages=("codebook",),
-            module="scaling.objectives.codebook",
+            implementation="scaling.objectives.codebook:CodebookObjective",
             numerics="objectives.codebook",
+            asks="codes",
             options=(("commitment", 1.0), ("decay", 0.99)),
             limits=(("commitment", 0.0, 100.0), ("decay", 0.0, 0.9999)),
             about="VQ-HBR: reconstruct heartbeats from the codes of a codebook",
@@ -140,38 +141,21 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
         ObjectiveInfo(
             name="untrained",
             paradigm="random",
-            families=NETWORKS,
-            module="scaling.objectives.untrained",
+            implementation="scaling.objectives.untrained:UntrainedObjective",
             numerics="objectives.untrained",
             stages=("pretrain",),
             about="no training: the weights as initialised, the baseline of probes",
         ),
     )
 }
-# The objective a paradigm means for a family, where a grid names none.
-DEFAULTS: dict[tuple[str, str], str] = {
-    **{("sl", family): "supervised" for family in NETWORKS},
-    **{("random", family): "untrained" for family in NETWORKS},
-    ("ssl", "resnet"): "contrastive",
-    ("ssl", "transformer"): "masked",
-    ("ssl", "vq-hbr"): "codebook",
-    ("sl", "simulated"): "supervised",
-}
 
 
 def default_objective(paradigm: str, family: str) -> str | None:
-    """The objective a paradigm means for a family, or None where it has none."""
-    return DEFAULTS.get((paradigm, family))
+    """The objective a paradigm means for a family where a grid names none: the first above.
 
-
-def objective_of(training: Training) -> Objective:
-    """The objective of a training, ready to build its model.
-
-    Raises:
-        KeyError: no such objective.
-        ValueError: an option it does not have.
+    None where it has none. Simulated trainings, which no objective trains, are called supervised.
     """
-    info = OBJECTIVES[training.objective]
-    found: Objective = importlib.import_module(info.module).OBJECTIVE
-    info.settings(training.options)
-    return found
+    if family == "simulated":
+        return "supervised" if paradigm == "sl" else None
+    fit = (i.name for i in OBJECTIVES.values() if i.paradigm == paradigm and family in i.families)
+    return next(fit, None)

@@ -15,11 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from scaling.cost import count_training
-from scaling.data.batches import Batch, Split
-from scaling.data.order import Order
+from scaling.data.batches import Batch, Order, Split
 from scaling.identity import Training
-from scaling.objectives.base import Context, Objective
-from scaling.objectives.registry import OBJECTIVES, default_objective, objective_of
+from scaling.objectives.base import Context, Objective, objective_of
+from scaling.objectives.registry import OBJECTIVES, default_objective
 from scaling.records.record import PARAMETER_GROUPS
 
 STEPS = 30

@@ -1,4 +1,4 @@
-"""Patient bootstrap: metrics of models on the same resamples of the patients tested on.
+"""Patient bootstrap and clustered errors: metrics on the same resamples of the patients.
 
 A resample is kept as the number of times each record is in it, so that a metric on all
 resamples is a weighted sum: records are sorted once a class and not once a resample.
@@ -107,6 +107,23 @@ class Resamples:
         twice_PR = (below_MR[left] + below_MR[right]).astype(np.float64)
         pairs = ours_PR.sum(axis=0, dtype=np.float64) * below_MR[-1]
         return divide(np.einsum("pr,pr->r", ours_PR, twice_PR) / 2, pairs)
+
+
+def mean_and_se(
+    values_N: NDArray[np.float64], patients_N: NDArray[np.int64]
+) -> tuple[float, float]:
+    """Mean of one value a record and its standard error over patients, records of one together.
+
+    The usual sandwich for a mean of g clusters: sqrt(g / (g - 1) * sum of squared residual sums of
+    clusters) / N. NaN with fewer than two patients.
+    """
+    mean = float(values_N.mean())
+    _, group = np.unique(patients_N, return_inverse=True)
+    people = int(group.max()) + 1 if len(group) else 0
+    if people < 2:
+        return mean, math.nan
+    sums = np.bincount(group, weights=values_N - values_N.mean(), minlength=people)
+    return mean, math.sqrt(people / (people - 1) * float((sums**2).sum())) / len(values_N)
 
 
 def divide(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -10,12 +11,11 @@ from numpy.typing import NDArray
 
 from scaling.corpora.format.corpus import Corpus
 from scaling.corpora.format.splits import labelled_subset
-from scaling.data import memory
 from scaling.data.batches import Split, split_of
+from scaling.data.device import fits, signal_bytes
 from scaling.data.label_sets import choose
 from scaling.identity import Training
 from scaling.models.slots import describe, heartbeats_lost, slots_of
-from scaling.objectives.labels import empty_classes
 
 CURVE_TEST_RECORDS = 1024  # records of the test split whose loss the curve has
 
@@ -57,10 +57,10 @@ def select(corpus: Corpus, training: Training, device: torch.device) -> Selectio
         "test": corpus.rows("test", task)[:CURVE_TEST_RECORDS],
     }
     sizes = {
-        name: memory.signal_bytes(corpus, len(found), len(training.leads))
+        name: signal_bytes(corpus, len(found), len(training.leads))
         for name, found in chosen.items()
     }
-    streamed = not memory.fits(sum(sizes.values()), device)
+    streamed = not fits(sum(sizes.values()), device)
     splits = {
         name: split_of(corpus, found, task, device, training.leads, classes, streamed=streamed)
         for name, found in chosen.items()
@@ -107,3 +107,16 @@ def training_classes(corpus: Corpus, training: Training) -> tuple[tuple[str, ...
     counts = [round(share * len(rows)) for share in shares]
     chosen, core = choose(training.label_set, counts)
     return tuple(names[i] for i in chosen), tuple(names[i] for i in core)
+
+
+def empty_classes(split: Split, classes: Sequence[str]) -> list[str]:
+    """Names of the classes without a positive record in ``split``, in class order.
+
+    Nothing can be learned of them and metrics of them are undefined, but losses stay finite.
+
+    Args:
+        split: records whose labels are looked at.
+        classes: a name for each column of its labels.
+    """
+    positives = split.labels.sum(dim=0).tolist()
+    return [name for name, count in zip(classes, positives, strict=True) if not count]

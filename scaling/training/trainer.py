@@ -1,85 +1,75 @@
-"""The torch trainer: a Training becomes a record and weights, its Evaluations records."""
+"""The trainer: a Training becomes a record and weights."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from scaling.cost import Counts, count_training, training_flops
-from scaling.data import memory
+from scaling.cost import Counts, bf16_note, count_training, training_flops
 from scaling.data.batches import EVAL_BATCH, Split, open_corpus
-from scaling.data.device import bf16_note, device_name, pick_device
-from scaling.identity import Evaluation, Training
-from scaling.objectives.base import Context, Objective
-from scaling.objectives.registry import OBJECTIVES, objective_of
+from scaling.data.device import (
+    OutOfMemory,
+    device_name,
+    is_out_of_memory,
+    keep_freed,
+    largest_batch,
+    pick_device,
+    release_memory,
+    training_advice,
+)
+from scaling.identity import Training
+from scaling.objectives.base import Context, Objective, objective_of
+from scaling.objectives.registry import OBJECTIVES
 from scaling.provenance import corpus_name, run_columns, training_record
 from scaling.training.checkpoint import Checkpoint, State
-from scaling.training.loop import train
-from scaling.training.run import Outcome, Run, Weights, evaluated_steps
+from scaling.training.loop import Outcome, Run, Weights, evaluated_steps, train
 from scaling.training.selection import Selection, select
 from scaling.weights.files import save_weights
 from scaling.weights.parents import BACKBONE, frozen, parents_of, start_from
-from scaling.workspace import Workspace
+from scaling.workspace import Report, Workspace
 
 Record = dict[str, Any]
-Report = Callable[[float], None]
 
 
-class TorchTrainer:
-    """Runs trainings and evaluations in this process; see ``scaling.trial.Trainer``."""
+def run_training(
+    training: Training, workspace: Workspace, report: Report, keep_trajectory: bool = False
+) -> Record:
+    """Train, keep the weights of the best validation step, return the record.
 
-    def train(
-        self,
-        training: Training,
-        workspace: Workspace,
-        report: Report,
-        keep_trajectory: bool = False,
-    ) -> Record:
-        """Train, keep the weights of the best validation step, return the record.
+    Args:
+        training: what to run.
+        workspace: where to leave weights and checkpoints.
+        report: see ``scaling.trial.Trainer``.
+        keep_trajectory: keep the weights of every evaluated step, and not of the best only.
 
-        Raises:
-            OutOfMemory: it does not fit; the message says which batch would.
-            WeightsError: a parent's weights are absent or damaged.
-            ParentError: a parent that does not go with the training.
-            CorpusError: the corpus does not have what is asked for.
-        """
-        torch.set_num_threads(workspace.threads)
-        memory.keep_freed()
-        device = pick_device()
-        try:
-            return self._train(training, workspace, report, keep_trajectory, device)
-        finally:
-            memory.release(device)
+    Raises:
+        OutOfMemory: it does not fit; the message says which batch would.
+        WeightsError: a parent's weights are absent or damaged.
+        ParentError: a parent that does not go with the training.
+        CorpusError: the corpus does not have what is asked for.
+    """
+    torch.set_num_threads(workspace.threads)
+    keep_freed()
+    device = pick_device()
+    try:
+        return _run(_Job(training, workspace, device, keep_trajectory), report)
+    finally:
+        release_memory(device)
 
-    def _train(
-        self,
-        training: Training,
-        workspace: Workspace,
-        report: Report,
-        keep_trajectory: bool,
-        device: torch.device,
-    ) -> Record:
-        job = _Job(training, workspace, device, keep_trajectory)
-        try:
-            return job.run(report)
-        except Exception as error:
-            if not memory.is_out_of_memory(error):
-                raise
-        # Out of the ``except`` block, since the exception holds on to the step's tensors.
-        raise memory.OutOfMemory(job.what_fits())
 
-    def evaluate_all(
-        self, evaluations: Sequence[Evaluation], training: Training, workspace: Workspace
-    ) -> Iterator[Record]:
-        """Yield the record of each evaluation; see ``scaling.evaluation.evaluator``."""
-        from scaling.evaluation.evaluator import evaluate_all
-
-        yield from evaluate_all(evaluations, training, workspace)
+def _run(job: _Job, report: Report) -> Record:
+    # A function of its own: when memory is released, nothing may hold the job any more.
+    try:
+        return job.run(report)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+    # Out of the ``except`` block, since the exception holds on to the step's tensors.
+    raise OutOfMemory(job.what_fits())
 
 
 class _Job:
@@ -124,9 +114,9 @@ class _Job:
     def what_fits(self) -> str:
         """Advice after a run that ran out of memory: which batch does fit."""
         recipe, least = self.training.recipe, OBJECTIVES[self.training.objective].least_batch
-        fitting = memory.largest_batch(recipe.batch, self._try, self.device, least)
+        fitting = largest_batch(recipe.batch, self._try, self.device, least)
         where = device_name(self.device)
-        return memory.advice(recipe.batch, fitting, where, recipe.activation_checkpointing, least)
+        return training_advice(recipe.batch, fitting, where, recipe.activation_checkpointing, least)
 
     def _try(self, batch: int) -> None:
         """Steps of ``batch`` records around an evaluation, of a fresh model.

@@ -27,8 +27,8 @@ def leaks(targets: Targets, cache: Path) -> list[str]:
     """
     from scaling.corpora.errors import CorpusError
     from scaling.corpora.format.corpus import Corpus
-    from scaling.corpora.prepare.prepare import corpus_folder
     from scaling.corpora.quality.overlap import check_no_leak
+    from scaling.corpora.registry import corpus_folder
 
     # The same files under another preset have the same splits; virtual patients share none.
     pairs = {
@@ -51,7 +51,7 @@ def leaks(targets: Targets, cache: Path) -> list[str]:
 def lost_heartbeats(plan: Plan, cache: Path) -> Iterator[str]:
     """Records with more heartbeats than the Transformers of the plan have slots."""
     from scaling.corpora.format.corpus import Corpus
-    from scaling.corpora.prepare.prepare import corpus_folder
+    from scaling.corpora.registry import corpus_folder
     from scaling.models.slots import describe, heartbeats_lost, slots_of
 
     read = {
@@ -71,7 +71,7 @@ def lost_heartbeats(plan: Plan, cache: Path) -> Iterator[str]:
 def empty_classes(targets: list[Target], cache: Path) -> Iterator[str]:
     """Classes without a positive record in a split: nothing can be learned or said of them."""
     from scaling.corpora.format.corpus import Corpus
-    from scaling.corpora.prepare.prepare import corpus_folder
+    from scaling.corpora.registry import corpus_folder
 
     for target in targets:
         corpus = Corpus.open(corpus_folder(target.spec, cache))

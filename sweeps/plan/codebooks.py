@@ -7,7 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
-from scaling.models.vq_sizes import LADDER
+from scaling.models.sizes import VQ_HBR
 from scaling.workspace import Workspace
 from sweeps.errors import ConfigurationError
 from sweeps.plan.tasks import Released
@@ -33,7 +33,7 @@ def read_released(path: Path) -> Released:
     except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"{sidecar} is not the sidecar of a converted codebook ({error!r}); {how}"
         raise ConfigurationError(message) from None
-    if stage != "codebook" or size not in LADDER or not ID.fullmatch(name):
+    if stage != "codebook" or size not in VQ_HBR or not ID.fullmatch(name):
         raise ConfigurationError(
             f"{sidecar}: stage {stage!r}, size {size!r}, id {name!r} is no converted codebook; "
             f"{how}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scaling.identity import CorpusSpec, Job, Training
-from scaling.models import transformer_sizes, vq_sizes
+from scaling.models.sizes import TRANSFORMER, VQ_HBR
 from scaling.objectives.registry import OBJECTIVES
 from scaling.records.names import FINISHED
 
@@ -221,7 +221,7 @@ def choose_codebook(
 
 def slots_differ(size: str, codebook: str) -> str | None:
     """What keeps a Transformer from predicting a codebook's codes, or None."""
-    ours, theirs = transformer_sizes.LADDER[size].tokens, vq_sizes.LADDER[codebook].tokens
+    ours, theirs = TRANSFORMER[size].tokens, VQ_HBR[codebook].tokens
     if ours == theirs:
         return None
     return f"size {size} has {ours} slots for heartbeats, codebook {codebook} has {theirs}"
@@ -230,6 +230,6 @@ def slots_differ(size: str, codebook: str) -> str | None:
 def codes_of(released: Released | None, codebook: Training | None) -> tuple[str, str, int]:
     """Id, size and number of codes of a codebook."""
     if released is not None:
-        return released.id, released.size, vq_sizes.LADDER[released.size].codes
+        return released.id, released.size, VQ_HBR[released.size].codes
     assert codebook is not None
-    return codebook.id, codebook.size, vq_sizes.LADDER[codebook.size].codes
+    return codebook.id, codebook.size, VQ_HBR[codebook.size].codes

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from scaling.bf16 import emulated
+from scaling.cost import bf16_emulated
 from scaling.identity import Job, Training
 from sweeps.plan.combinations import UNTRAINED
 from sweeps.plan.parents import Done, Lineage
@@ -130,7 +130,7 @@ def _bf16(trials: Sized) -> Iterator[str]:
     if any(t.recipe.precision == "bf16" for t, _ in trials) and not has_bf16():
         yield (
             "precision bf16, but this machine has neither a GPU nor a CPU with bf16 instructions: "
-            + emulated(avx512="avx512bw" in _cpu_flags())
+            + bf16_emulated(avx512="avx512bw" in _cpu_flags())
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from scaling.corpora.catalogue import SOURCES
 from scaling.identity import CorpusSpec, Evaluation, Job, Recipe, Training
 from scaling.records.record import validate, write_record
 from scaling.simulated import (
@@ -17,7 +18,6 @@ from scaling.simulated import (
     GUESSING,
     SHIFTED,
     TRUTH,
-    bayes_loss,
     expected_loss,
     expected_shifted_loss,
     noise,
@@ -90,8 +90,8 @@ def test_losses_follow_the_law(workspace: Workspace) -> None:
 def test_the_law_falls_to_its_floor() -> None:
     assert expected_loss(1e30, 1e30) == pytest.approx(TRUTH["E"])
     assert expected_shifted_loss(1e30, 1e30) == pytest.approx(SHIFTED["E"])
-    assert bayes_loss("simulated/chinchilla") == TRUTH["E"]
-    assert bayes_loss("simulated/shifted") == SHIFTED["E"]
+    assert SOURCES["simulated/chinchilla"].bayes_loss == TRUTH["E"]
+    assert SOURCES["simulated/shifted"].bayes_loss == SHIFTED["E"]
     assert expected_loss(2000, 512) > expected_loss(4000, 512) > expected_loss(4000, 1024)
 
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from scaling.cache import cache_dir
 from scaling.records.record import read_record
+from scaling.workspace import cache_dir
 from sweeps.grid.load import load_grid
 from sweeps.plan.corpora import resolve
 from sweeps.plan.ladder import Speeds

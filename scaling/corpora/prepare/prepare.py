@@ -24,7 +24,7 @@ from scaling.corpora.prepare.chunks import Work, load
 from scaling.corpora.prepare.finish import finish, write_fold
 from scaling.corpora.prepare.pool import fill_all
 from scaling.corpora.processes import available_cores, refuse_while_importing
-from scaling.corpora.registry import open_resolved
+from scaling.corpora.registry import corpus_folder, open_resolved
 from scaling.corpora.signals.presets import preset
 from scaling.corpora.sources.read.base import Chunk, Source
 from scaling.corpora.sources.read.listed import ListedSource
@@ -34,11 +34,6 @@ PLAN = "plan.json"
 PLAN_FORMAT = 1  # raised when the files that chunks leave change
 
 Progress = Callable[[int, int], None]
-
-
-def corpus_folder(spec: CorpusSpec, cache: Path) -> Path:
-    """Where the corpus of a resolved spec is, or would be."""
-    return cache / "corpora" / f"{spec.source.replace('/', '-')}-{spec.key}"
 
 
 def prepare(

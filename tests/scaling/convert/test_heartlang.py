@@ -18,10 +18,10 @@ from scaling.convert import heartlang
 from scaling.convert.__main__ import main
 from scaling.convert.checkpoint import ConversionError, read_state
 from scaling.convert.heartlang import codebook_state, content_id, convert_codebook
-from scaling.models import vq_sizes
+from scaling.models import sizes
 from scaling.models.heartbeats import tokenize
+from scaling.models.sizes import VqShape
 from scaling.models.vq_hbr import VqHbr
-from scaling.models.vq_sizes import VqShape
 from scaling.weights.files import load_weights
 from scaling.weights.parents import CODEBOOK, ParentError, frozen_parents
 from scaling.workspace import Workspace
@@ -116,7 +116,7 @@ def their_vectors(state: State, heads: int, beats: Tensor, leads: Tensor, times:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> State:
     """A small model in the place of HeartLang's size, so that tests are fast; its state."""
-    monkeypatch.setitem(vq_sizes.LADDER, heartlang.SIZE, SMALL)
+    monkeypatch.setitem(sizes.VQ_HBR, heartlang.SIZE, SMALL)
     return their_state(SMALL)
 
 
@@ -150,7 +150,7 @@ def test_vectors_and_codes_are_those_of_the_released_code(small: State) -> None:
 
 
 def test_the_published_size_converts() -> None:
-    size = vq_sizes.LADDER[heartlang.SIZE]
+    size = sizes.VQ_HBR[heartlang.SIZE]
     with torch.device("meta"):
         model = VqHbr(heartlang.SIZE)
     state = codebook_state(their_state(size), "there")

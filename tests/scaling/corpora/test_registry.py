@@ -14,7 +14,7 @@ from scaling.corpora.errors import CorpusError
 from scaling.corpora.registry import describe, resolve, source_info, summarise
 from scaling.corpora.virtual.cohorts import COHORTS
 from scaling.identity import CorpusSpec
-from scaling.simulated import bayes_loss
+from scaling.simulated import SHIFTED
 from tests.scaling.corpora.conftest import SPEC
 
 
@@ -60,7 +60,7 @@ def test_simulated_sources_are_large_enough_for_any_grid() -> None:
     found = summarise(CorpusSpec(source="simulated/chinchilla", records=500), "", None)
     assert (found.train, found.patients, len(found.classes)) == (500, 500, 6)
     entry = describe(CorpusSpec(source="simulated/shifted"), "", Path("unused"), None)
-    assert entry["bayes_loss"]["value"] == bayes_loss("simulated/shifted")
+    assert entry["bayes_loss"]["value"] == SHIFTED["E"]
     assert len(entry["prevalence"]) == len(entry["classes"]) == 6
     with pytest.raises(CorpusError, match="only the simulated trainer"):
         resolve(CorpusSpec(source="simulated/slow"), None)

@@ -18,13 +18,12 @@ from scaling.corpora.format.corpus import Corpus
 from scaling.data.batches import open_corpus, predict, split_of
 from scaling.evaluation import evaluator
 from scaling.evaluation.evaluator import evaluate_all
-from scaling.evaluation.linear_probe import Features, fit_probe
-from scaling.evaluation.probe import FeatureStore, measure_probe
-from scaling.evaluation.protocols import protocol_name
+from scaling.evaluation.probe import Features, FeatureStore, fit_probe, measure_probe
 from scaling.evaluation.trained import load_trained
 from scaling.identity import Evaluation, Job, Training
 from scaling.models.families import build
-from scaling.objectives.supervised import loss
+from scaling.objectives.labels import binary_loss
+from scaling.provenance import protocol_name
 from scaling.trial import run_job
 from scaling.weights.files import WeightsError, load_weights
 from scaling.workspace import Workspace
@@ -51,11 +50,12 @@ def test_the_training_loss_is_of_the_records_trained_on(place: Workspace) -> Non
     (record,) = evaluate(place, held_out())
     corpus = open_corpus(BASIC, place)
     split = split_of(corpus, corpus.subset("", SUPERVISED.data), "", torch.device("cpu"))
-    from scaling.models.classifier import Classifier
+    from scaling.models.families import build
+    from scaling.objectives.labels import Classifier
 
-    model = Classifier("resnet", "d2w6", 12, 6)
+    model = Classifier(build("resnet", "d2w6"), 6)
     model.load_state_dict(load_weights(place.weights_of(SUPERVISED.id))[0])
-    expected = float(loss(predict(model, split), split.labels))
+    expected = float(binary_loss(predict(model, split), split.labels))
     assert value(record, split="train", metric="loss") == pytest.approx(expected, rel=1e-5)
 
 
@@ -72,7 +72,7 @@ def test_a_probe_is_the_one_of_its_features(place: Workspace) -> None:
         split = split_of(corpus, corpus.rows(name, "flags"), "flags", torch.device("cpu"))
         parts[name] = Features(x=predict(backbone, split), y=split.labels)
     layer = fit_probe(parts["train"], parts["validation"], SUPERVISED.seed)
-    expected = float(loss(layer(parts["test"].x), parts["test"].y))
+    expected = float(binary_loss(layer(parts["test"].x), parts["test"].y))
     assert value(record, split="test", metric="loss") == pytest.approx(expected, rel=1e-4)
 
 

@@ -10,7 +10,7 @@ import torch
 
 from scaling.data import batches as data
 from scaling.data.batches import Split
-from scaling.evaluation import own_head
+from scaling.evaluation import held_out as measuring
 from scaling.evaluation.trained import load_trained, training_record
 from scaling.identity import Evaluation, Job, Training
 from scaling.training import selection
@@ -42,7 +42,7 @@ def test_every_objective_has_its_loss_on_three_splits(
     name: str, place: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if name == "categorical":
-        for module in (selection, own_head):
+        for module in (selection, measuring):
             monkeypatch.setattr(module, "split_of", one_label_each)
     training = dataclasses.replace(of_objective(name), seed=1)
     (record,) = run(place, training)

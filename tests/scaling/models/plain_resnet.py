@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from scaling.models.resnet_sizes import LADDER
+from scaling.models.sizes import RESNET
 
 
 def conv(width_in: int, width: int, kernel: int, stride: int = 1) -> nn.Conv1d:
@@ -33,7 +33,7 @@ class PlainBlock(nn.Module):
 class PlainResnet(nn.Module):
     def __init__(self, size: str, leads: int = 12) -> None:
         super().__init__()
-        shape = LADDER[size]
+        shape = RESNET[size]
         self.features = shape.channels[-1]
         self.conv1 = conv(leads, shape.channels[0], shape.kernel)
         self.bn1 = nn.BatchNorm1d(shape.channels[0])

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from scaling.models.families import build
 from scaling.models.resnet import ResNet1d
-from scaling.models.resnet_sizes import shortest
+from scaling.models.sizes import shortest
 from tests.scaling.models.plain_resnet import PlainResnet
 
 SIZES = ["d2w6", "d2w64", "d3w24", "d4w64"]  # laptop, laptop, S1, S1

@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from scaling.cost import count, count_macs, count_macs_fvcore, count_training, training_flops
+from scaling.cost import count, count_macs, count_training, training_flops
 from scaling.identity import CorpusSpec, Training
-from scaling.models import resnet_sizes, transformer_sizes, vq_sizes
-from scaling.objectives.base import Context
-from scaling.objectives.registry import OBJECTIVES, objective_of
+from scaling.models.sizes import RESNET, TRANSFORMER, VQ_HBR, TransformerShape
+from scaling.objectives.base import Context, objective_of
+from scaling.objectives.registry import OBJECTIVES
 from tests.scaling.models import test_resnet, test_transformer
+from tests.scaling.models.fvcore_macs import count_macs_fvcore
 from tests.scaling.models.weights import zeros
 from tests.scaling.test_identity import TRAINING
 
@@ -36,21 +37,20 @@ def training(objective: str, family: str, size: str, samples: int) -> Training:
 
 def resnet(size: str, samples: int) -> int:
     """MACs of the backbone alone."""
-    return test_resnet.closed_form(resnet_sizes.LADDER[size], 12, samples, 0)
+    return test_resnet.closed_form(RESNET[size], 12, samples, 0)
 
 
 def transformer(size: str, *, full: bool) -> int:
     """MACs of the backbone alone; ``full`` computes all tokens in the last block."""
-    return test_transformer.closed_form(transformer_sizes.LADDER[size], 0, full=full)
+    return test_transformer.closed_form(TRANSFORMER[size], 0, full=full)
 
 
 def codebook(size: str) -> int:
     """MACs of encoder, search for the nearest code, decoder and both heads."""
-    s = vq_sizes.LADDER[size]
+    s = VQ_HBR[size]
     d, slots = s.width, s.tokens
     parts = [
-        transformer_sizes.Shape(layers, d, s.heads, s.hidden, slots)
-        for layers in (s.encoder, s.decoder)
+        TransformerShape(layers, d, s.heads, s.hidden, slots) for layers in (s.encoder, s.decoder)
     ]
     blocks = sum(
         test_transformer.closed_form(part, 0, full=True) - slots * 3 * 96 * d for part in parts
@@ -62,14 +62,11 @@ def codebook(size: str) -> int:
 
 def head(objective: str, family: str, size: str) -> int:
     """MACs of an objective's head, on one record."""
-    if family == "resnet":
-        width = resnet_sizes.LADDER[size].channels[-1]
-    else:
-        width = transformer_sizes.LADDER[size].width
+    width = RESNET[size].channels[-1] if family == "resnet" else TRANSFORMER[size].width
     if objective == "contrastive":
         return 2 * (width * width + width * 128)
     if objective == "masked":
-        return transformer_sizes.LADDER[size].tokens // 2 * width * 512
+        return TRANSFORMER[size].tokens // 2 * width * 512
     return 0 if objective == "untrained" else width * LABELS
 
 
@@ -110,7 +107,7 @@ def test_three_counts_agree(objective: str, family: str, samples: int) -> None:
     ("objective", "family"), [("contrastive", "resnet"), ("masked", "transformer")]
 )
 def test_every_size_under_self_supervision(objective: str, family: str, samples: int) -> None:
-    ladder = resnet_sizes.LADDER if family == "resnet" else transformer_sizes.LADDER
+    ladder = RESNET if family == "resnet" else TRANSFORMER
     for size in ladder:
         counts = count_training(training(objective, family, size, samples), LABELS)
         assert counts.macs == closed_form(objective, family, size, samples)
@@ -120,9 +117,9 @@ def test_every_size_under_self_supervision(objective: str, family: str, samples:
 EVERY = [
     (objective, family, size)
     for objective, family, ladder in (
-        ("contrastive", "resnet", resnet_sizes.LADDER),
-        ("masked", "transformer", transformer_sizes.LADDER),
-        ("codebook", "vq-hbr", vq_sizes.LADDER),
+        ("contrastive", "resnet", RESNET),
+        ("masked", "transformer", TRANSFORMER),
+        ("codebook", "vq-hbr", VQ_HBR),
     )
     for size in ladder
 ]
@@ -138,10 +135,10 @@ def test_fvcore_agrees_at_every_size(objective: str, family: str, size: str) -> 
     assert found == pytest.approx(closed_form(objective, family, size, 1000), rel=5e-3)
 
 
-@pytest.mark.parametrize("size", vq_sizes.LADDER)
+@pytest.mark.parametrize("size", VQ_HBR)
 def test_codebook_models(size: str) -> None:
     counts = count_training(training("codebook", "vq-hbr", size, 1000), LABELS)
-    shape = vq_sizes.LADDER[size]
+    shape = VQ_HBR[size]
     assert counts.params["codebook"] == shape.codes * shape.code_width
     assert counts.macs == codebook(size)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scaling.cost import count
-from scaling.models import resnet_sizes, transformer_sizes
+from scaling.models import sizes
 
 PAGE = Path(__file__).parents[3] / "docs/models.md"
 CELLS = [
@@ -23,15 +23,15 @@ def millions(macs: int) -> str:
 
 
 def test_every_size_has_one_row() -> None:
-    assert [cells[0] for cells in CELLS] == [*resnet_sizes.LADDER, *transformer_sizes.LADDER]
+    assert [cells[0] for cells in CELLS] == [*sizes.RESNET, *sizes.TRANSFORMER]
 
 
-@pytest.mark.parametrize("size", resnet_sizes.LADDER)
+@pytest.mark.parametrize("size", sizes.RESNET)
 def test_resnets(size: str) -> None:
     long, short = (count("resnet", size, 12, samples, 6) for samples in (1000, 500))
     assert ROWS[size] == [
-        ", ".join(map(str, resnet_sizes.LADDER[size].channels)),
-        str(resnet_sizes.shortest(size)),
+        ", ".join(map(str, sizes.RESNET[size].channels)),
+        str(sizes.shortest(size)),
         f"{long.N:,}",
         f"{long.total:,}",
         millions(long.macs),
@@ -39,9 +39,9 @@ def test_resnets(size: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("size", transformer_sizes.LADDER)
+@pytest.mark.parametrize("size", sizes.TRANSFORMER)
 def test_transformers(size: str) -> None:
-    shape = transformer_sizes.LADDER[size]
+    shape = sizes.TRANSFORMER[size]
     classes, codes = (count("transformer", size, 12, 1000, n) for n in (6, 8192))
     assert ROWS[size] == [
         str(shape.tokens),

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from scaling.models.families import FAMILIES, build, problem
-from scaling.models.resnet_sizes import LADDER as RESNETS
-from scaling.models.resnet_sizes import shortest
+from scaling.models.sizes import RESNET, shortest
 from scaling.models.testing import FamilyContract
 
 
@@ -25,7 +24,7 @@ def test_every_family_with_a_backbone_has_a_battery() -> None:
     assert tested == {name for name, info in FAMILIES.items() if info.builder}
 
 
-@pytest.mark.parametrize("size", RESNETS)
+@pytest.mark.parametrize("size", RESNET)
 def test_a_resnet_refuses_windows_its_strides_use_up(size: str) -> None:
     enough = shortest(size)
     assert problem("resnet", size, 400, enough, 1) is None

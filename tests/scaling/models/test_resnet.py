@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scaling.cost import count, count_macs_fvcore, training_flops
+from scaling.cost import count, training_flops
 from scaling.models.families import FAMILIES, build
-from scaling.models.resnet_sizes import LADDER, Shape, ramp
+from scaling.models.sizes import RESNET, ResnetShape, ramp
+from tests.scaling.models.fvcore_macs import count_macs_fvcore
 from tests.scaling.models.weights import without_weights
 
 # S1 Table S.4 read as Ribeiro's ramp: backbone, norms and a six-class head.
@@ -16,10 +17,10 @@ PUBLISHED = {
     "d5w226": 3_451_251, "d5w320": 6_921_510, "d6w452": 16_803_636, "d6w640": 33_677_842,
     "d7w1024": 101_576_384,
 }  # fmt: skip
-SMALL = [size for size in LADDER if LADDER[size].channels[-1] <= 90]
+SMALL = [size for size in RESNET if RESNET[size].channels[-1] <= 90]
 
 
-def closed_form(shape: Shape, leads: int, samples: int, num_labels: int) -> int:
+def closed_form(shape: ResnetShape, leads: int, samples: int, num_labels: int) -> int:
     """MACs of the convolutions and the head, written out independently of the model."""
     k, stem = shape.kernel, shape.channels[0]
     macs, before, t = leads * stem * k * samples, stem, samples
@@ -35,26 +36,26 @@ def closed_form(shape: Shape, leads: int, samples: int, num_labels: int) -> int:
 def test_the_ten_sizes_of_s1(size: str, total: int) -> None:
     counts = count("resnet", size, 12, 1000, 6)
     assert counts.total == total
-    assert counts.N == total - 6 * (LADDER[size].channels[-1] + 1)
-    assert not LADDER[size].laptop
+    assert counts.N == total - 6 * (RESNET[size].channels[-1] + 1)
+    assert not RESNET[size].laptop
 
 
-@pytest.mark.parametrize("size", LADDER)
+@pytest.mark.parametrize("size", RESNET)
 def test_channels_follow_the_ramp(size: str) -> None:
     depth, width = map(int, size[1:].split("w"))
     laptop = (width // 2, width)
-    assert LADDER[size].channels == (laptop if LADDER[size].laptop else ramp(depth, width))
-    assert len(LADDER[size].strides) == depth
+    assert RESNET[size].channels == (laptop if RESNET[size].laptop else ramp(depth, width))
+    assert len(RESNET[size].strides) == depth
 
 
 @pytest.mark.parametrize("samples", [500, 1000])
-@pytest.mark.parametrize("size", LADDER)
+@pytest.mark.parametrize("size", RESNET)
 def test_macs_on_the_meta_device_equal_the_closed_form(size: str, samples: int) -> None:
-    assert count("resnet", size, 12, samples, 6).macs == closed_form(LADDER[size], 12, samples, 6)
+    assert count("resnet", size, 12, samples, 6).macs == closed_form(RESNET[size], 12, samples, 6)
 
 
 @pytest.mark.parametrize("samples", [500, 1000])
-@pytest.mark.parametrize("size", LADDER)
+@pytest.mark.parametrize("size", RESNET)
 def test_fvcore_agrees(size: str, samples: int) -> None:
     model = without_weights("resnet", size)
     ours = count("resnet", size, 12, samples, 6).macs

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scaling.cost import count, count_macs, count_macs_fvcore, in_full
-from scaling.models.classifier import Classifier
+from scaling.cost import count, count_macs, in_full
 from scaling.models.families import build
 from scaling.models.heartbeats import WIDTH, Heartbeats
+from scaling.models.sizes import TRANSFORMER, TransformerShape
 from scaling.models.transformer import Attention, EcgTransformer, HeartbeatEncoder, attend
-from scaling.models.transformer_sizes import LADDER, Shape
+from scaling.objectives.labels import Classifier
+from tests.scaling.models.fvcore_macs import count_macs_fvcore
 from tests.scaling.models.weights import without_weights
 
 # S1 Table S.4: backbone, with a six-class head, with a head of 8192 codes.
@@ -26,7 +27,7 @@ PUBLISHED = {
 SIZE = "l2d96h2t128"
 
 
-def closed_form(shape: Shape, num_labels: int, *, full: bool = False) -> int:
+def closed_form(shape: TransformerShape, num_labels: int, *, full: bool = False) -> int:
     """MACs of the convolution, the blocks and the head, independently of the model.
 
     With ``full`` the last block computes all tokens, else the class token alone.
@@ -67,12 +68,12 @@ def test_the_ten_sizes_of_s1(size: str) -> None:
     counts = count("transformer", size, 12, 1000, 6)
     assert (counts.N, counts.total) == (backbone, classes)
     assert count("transformer", size, 12, 1000, 8192).total == codes
-    assert not LADDER[size].laptop
+    assert not TRANSFORMER[size].laptop
 
 
-@pytest.mark.parametrize("size", LADDER)
+@pytest.mark.parametrize("size", TRANSFORMER)
 def test_sizes_are_what_their_names_say(size: str) -> None:
-    shape = LADDER[size]
+    shape = TRANSFORMER[size]
     tokens = f"t{shape.tokens}" if shape.tokens != 256 else ""
     assert size == f"l{shape.layers}d{shape.width}h{shape.heads}{tokens}"
     assert shape.hidden == 4 * shape.width
@@ -89,11 +90,11 @@ def test_both_halves_of_the_codebook_model(input_width: int, layers: int, params
 
 
 @pytest.mark.parametrize("samples", [500, 1000])
-@pytest.mark.parametrize("size", LADDER)
+@pytest.mark.parametrize("size", TRANSFORMER)
 def test_macs_on_the_meta_device_equal_the_closed_form(size: str, samples: int) -> None:
     counts = count("transformer", size, 12, samples, 6)
-    assert counts.macs == closed_form(LADDER[size], 6)
-    assert counts.macs_full == closed_form(LADDER[size], 6, full=True)
+    assert counts.macs == closed_form(TRANSFORMER[size], 6)
+    assert counts.macs_full == closed_form(TRANSFORMER[size], 6, full=True)
 
 
 def test_the_macs_of_one_size_by_hand() -> None:
@@ -108,7 +109,7 @@ def test_the_macs_of_one_size_by_hand() -> None:
 
 
 @pytest.mark.parametrize("samples", [500, 1000])
-@pytest.mark.parametrize("size", LADDER)
+@pytest.mark.parametrize("size", TRANSFORMER)
 def test_fvcore_agrees_once_it_counts_attention(size: str, samples: int) -> None:
     model = without_weights("transformer", size)
     ours = count("transformer", size, 12, samples, 6)
@@ -119,8 +120,8 @@ def test_fvcore_agrees_once_it_counts_attention(size: str, samples: int) -> None
 
 
 def test_attention_is_counted_on_a_cpu_too() -> None:
-    model = Classifier("transformer", SIZE, 12, 6)
-    assert count_macs(model, (1, 12, 500)) == closed_form(LADDER[SIZE], 6)
+    model = Classifier(build("transformer", SIZE), 6)
+    assert count_macs(model, (1, 12, 500)) == closed_form(TRANSFORMER[SIZE], 6)
 
 
 def test_padding_is_not_attended_to() -> None:

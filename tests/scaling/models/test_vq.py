@@ -10,11 +10,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from scaling.cost import count_macs, count_params
-from scaling.models import codebook as codebook_module
-from scaling.models.codebook import DEAD_SHARE, Codebook
+from scaling.models import vq_hbr
 from scaling.models.heartbeats import WIDTH, Heartbeats, tokenize
-from scaling.models.vq_hbr import VqHbr
-from scaling.models.vq_sizes import LADDER
+from scaling.models.sizes import VQ_HBR
+from scaling.models.vq_hbr import DEAD_SHARE, Codebook, VqHbr
 
 SMALL = "l1d48k256t128"
 
@@ -37,7 +36,7 @@ def heartbeats(records: int = 3, seed: int = 0) -> Heartbeats:
     generator = torch.Generator().manual_seed(seed)
     x_BLT = torch.randn(records, 12, 300, generator=generator)
     r_peaks = torch.tensor([[40, 130, 220], [-1, -1, -1], [100, 210, -1]], dtype=torch.int16)
-    return tokenize(x_BLT, r_peaks[:records], LADDER[SMALL].tokens)
+    return tokenize(x_BLT, r_peaks[:records], VQ_HBR[SMALL].tokens)
 
 
 @pytest.fixture
@@ -60,11 +59,11 @@ def test_heartlangs_size_has_its_published_counts() -> None:
     assert sum(p.numel() for p in full.parameters()) == 23_593_184
 
 
-@pytest.mark.parametrize("size", LADDER)
+@pytest.mark.parametrize("size", VQ_HBR)
 def test_every_size_is_counted_without_allocating_it(size: str) -> None:
     with torch.device("meta"):
         found = VqHbr(size)
-    shape = LADDER[size]
+    shape = VQ_HBR[size]
     assert count_params(found)["codebook"] == shape.codes * shape.code_width
     assert count_macs(found, (1, 12, 500)) > shape.tokens * shape.codes * shape.code_width
 
@@ -79,7 +78,7 @@ def test_a_code_is_the_nearest_by_cosine() -> None:
 def test_cosines_are_taken_in_parts_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
     book, z = Codebook(32, 8), unit(50, 8)
     whole = book.nearest(z)
-    monkeypatch.setattr(codebook_module, "CHUNK", 32 * 7)
+    monkeypatch.setattr(vq_hbr, "CHUNK", 32 * 7)
     assert torch.equal(book.nearest(z), whole)
 
 

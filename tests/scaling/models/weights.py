@@ -5,13 +5,14 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from scaling.models.classifier import Classifier
+from scaling.models.families import build
+from scaling.objectives.labels import Classifier
 
 
 def without_weights(family: str, size: str, num_labels: int = 6) -> nn.Module:
     """A classifier on real memory, all zeros."""
     with torch.device("meta"):
-        model = Classifier(family, size, 12, num_labels)
+        model = Classifier(build(family, size), num_labels)
     return zeros(model)
 
 

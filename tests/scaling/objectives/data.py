@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import types
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from scaling.data.batches import NO_PEAK, Split
 from scaling.identity import CorpusSpec, Recipe, Training
-from scaling.models.heartbeats import MIDDLE, Heartbeats, Part, parts_of
+from scaling.models.heartbeats import MIDDLE, Heartbeats
+from scaling.models.sizes import VqShape
+from scaling.models.vq_hbr import VqHbr
 from scaling.objectives.base import Context
 from scaling.objectives.registry import OBJECTIVES
 from scaling.objectives.testing import BATCH, Case
@@ -51,19 +51,17 @@ def tiny_split(n: int, seed: int, *, exclusive: bool = False) -> Split:
     )
 
 
-class SizeCodebook(nn.Module):
+class SizeCodebook(VqHbr):
     """A codebook without a network: the code of a beat is its size at the R peak, and ``more``."""
 
     more: Tensor
 
     def __init__(self, codes: int = CODES, tokens: int = 128, more: float = 0.0) -> None:
-        super().__init__()
-        self.shape, self.tokens = types.SimpleNamespace(codes=codes), tokens
+        nn.Module.__init__(self)
+        self.shape = VqShape(1, 1, 8, 1, 32, codes, 16, tokens)
+        self.register_buffer("attends_padding", torch.zeros((), dtype=torch.bool))
         self.register_buffer("more", torch.tensor(more))
         self.calls = 0
-
-    def parts(self, x_BLT: Tensor, r_peaks_BP: Tensor) -> list[Part]:
-        return parts_of(x_BLT, r_peaks_BP, self.tokens)
 
     def codes(self, beats: Heartbeats) -> Tensor:
         self.calls += 1

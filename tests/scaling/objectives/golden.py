@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from scaling.objectives.registry import objective_of
+from scaling.objectives.base import objective_of
 from tests.scaling.objectives.data import tiny_case
 
 

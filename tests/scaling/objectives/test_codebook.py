@@ -12,17 +12,20 @@ from torch import Tensor
 from scaling.identity import Recipe
 from scaling.models.heartbeats import Part, tokenize
 from scaling.objectives.base import Context
-from scaling.objectives.codebook import OBJECTIVE, CodebookModel, warmup_steps
-from scaling.objectives.codebook_quality import (
+from scaling.objectives.codebook import (
+    CodebookModel,
+    CodebookObjective,
     codebook_quality,
     heartbeats,
     kmeans_mse,
     perplexity,
+    warmup_steps,
 )
-from scaling.objectives.heartbeat_codes import codes_of
-from scaling.training.run import Run
+from scaling.objectives.masked import codes_of
+from scaling.training.loop import Run
 from tests.scaling.objectives.data import tiny_split, tiny_training
 
+OBJECTIVE = CodebookObjective()
 TRAINING = tiny_training("codebook")
 RECIPE = Recipe(batch=16, warmup_steps=2, max_steps=30)
 

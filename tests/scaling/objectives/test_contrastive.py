@@ -11,23 +11,22 @@ import torch
 from torch import Tensor
 
 from scaling.cost import count_training
-from scaling.data.batches import Batch, Split
-from scaling.data.order import Order
+from scaling.data.batches import Batch, Order, Split
 from scaling.identity import Recipe
 from scaling.models.resnet import ResNet1d
 from scaling.objectives.base import Context
 from scaling.objectives.contrastive import (
     HELD_OUT_RECORDS,
-    OBJECTIVE,
     PROJECTION,
+    Contrastive,
     ContrastiveModel,
     Views,
-    loss,
+    contrastive_loss,
     loss_per_anchor,
 )
 from tests.scaling.objectives.data import tiny_case, tiny_split, tiny_training
 
-NAME = "contrastive"
+NAME, OBJECTIVE = "contrastive", Contrastive()
 
 
 def written_out(z: Tensor, patients: list[int], temperature: float) -> list[float | None]:
@@ -65,14 +64,14 @@ def test_an_anchor_without_a_positive_is_left_out_of_the_mean() -> None:
     patients = [0, 0, 1, 2, 2]
     known = [value for value in written_out(some(5), patients, 0.1) if value is not None]
     assert len(known) == 4
-    found = loss(some(5), torch.tensor(patients), 0.1)
+    found = contrastive_loss(some(5), torch.tensor(patients), 0.1)
     assert found.item() == pytest.approx(sum(known) / 4, rel=1e-5)
 
 
 @pytest.mark.parametrize("vectors", [1, 2, 5])
 def test_a_batch_without_a_positive_pair_is_refused(vectors: int) -> None:
     with pytest.raises(ValueError, match=r"positive pair|at least two"):
-        loss(some(vectors), torch.arange(vectors), 0.1)
+        contrastive_loss(some(vectors), torch.arange(vectors), 0.1)
 
 
 def test_gradients_are_finite_where_an_anchor_has_no_positive_or_no_direction() -> None:
@@ -80,7 +79,7 @@ def test_gradients_are_finite_where_an_anchor_has_no_positive_or_no_direction() 
     z[2] = 0.0
     z[4] = z[0]
     z.requires_grad_()
-    loss(z, torch.tensor([0, 0, 1, 2, 2]), 0.1).backward()  # type: ignore[no-untyped-call]
+    contrastive_loss(z, torch.tensor([0, 0, 1, 2, 2]), 0.1).backward()  # type: ignore[no-untyped-call]
     assert z.grad is not None
     assert bool(torch.isfinite(z.grad).all())
 
@@ -88,13 +87,15 @@ def test_gradients_are_finite_where_an_anchor_has_no_positive_or_no_direction() 
 def test_without_knowledge_it_is_the_logarithm_of_the_other_vectors() -> None:
     z = torch.ones(2 * HELD_OUT_RECORDS, PROJECTION)
     patients = torch.arange(HELD_OUT_RECORDS).repeat_interleave(2)
-    assert loss(z, patients, 0.1).item() == pytest.approx(math.log(2 * HELD_OUT_RECORDS - 1))
+    assert contrastive_loss(z, patients, 0.1).item() == pytest.approx(
+        math.log(2 * HELD_OUT_RECORDS - 1)
+    )
 
 
 def test_only_directions_matter() -> None:
     patients = torch.tensor([0, 0, 1, 1])
-    assert loss(some(4), patients, 0.1).item() == pytest.approx(
-        loss(5 * some(4), patients, 0.1).item(), rel=1e-5
+    assert contrastive_loss(some(4), patients, 0.1).item() == pytest.approx(
+        contrastive_loss(5 * some(4), patients, 0.1).item(), rel=1e-5
     )
 
 
@@ -173,7 +174,9 @@ def test_the_temperature_is_the_trainings() -> None:
     batch = tiny_split(8, 0).batch(torch.arange(8))
     views = OBJECTIVE.outputs(built, batch, torch.Generator())
     assert views.temperature == 0.5
-    expected = loss(views.z_BSD.flatten(0, 1), batch.patients_B.repeat_interleave(2), 0.5)
+    expected = contrastive_loss(
+        views.z_BSD.flatten(0, 1), batch.patients_B.repeat_interleave(2), 0.5
+    )
     assert torch.equal(OBJECTIVE.loss(views, batch), expected)
 
 
@@ -209,7 +212,7 @@ def test_a_batch_without_copies_is_the_formula_bit_for_bit() -> None:
     rows = next(Order(len(split), 16, seed=0))
     z = torch.randn(32, PROJECTION, generator=torch.Generator().manual_seed(0))
     batch = split.batch(rows)
-    whole = loss(z, batch.patients_B.repeat_interleave(2), 0.1)
+    whole = contrastive_loss(z, batch.patients_B.repeat_interleave(2), 0.1)
     assert torch.equal(OBJECTIVE.loss(Views(z.view(16, 2, PROJECTION), 0.1), batch), whole)
 
 

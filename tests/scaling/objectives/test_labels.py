@@ -8,12 +8,21 @@ import math
 import pytest
 import torch
 
-from scaling.models.classifier import Classifier
-from scaling.objectives import categorical, focal, supervised, untrained
-from scaling.objectives.base import Context
-from scaling.objectives.categorical import check_one_class, log_frequencies
-from scaling.objectives.labels import LabelObjective, empty_classes
-from scaling.objectives.registry import OBJECTIVES, default_objective, objective_of
+from scaling.objectives.base import Context, objective_of
+from scaling.objectives.labels import (
+    Categorical,
+    Classifier,
+    Focal,
+    LabelObjective,
+    binary_losses,
+    categorical_losses,
+    check_one_class,
+    focal_losses,
+    log_frequencies,
+)
+from scaling.objectives.registry import OBJECTIVES, default_objective
+from scaling.objectives.untrained import UntrainedObjective
+from scaling.training.selection import empty_classes
 from tests.scaling.objectives.data import CLASSES, tiny_case, tiny_split, tiny_training
 
 LOGITS = torch.tensor([[0.5, -2.0, 0.0], [3.0, 0.1, -1.0]])
@@ -35,20 +44,20 @@ def focal_by_hand(gamma: float) -> list[float]:
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
 def test_focal_loss_is_the_formula(gamma: float) -> None:
-    found = focal.loss_per_record(LOGITS, LABELS, gamma)
+    found = focal_losses(LOGITS, LABELS, gamma)
     assert found.tolist() == pytest.approx(focal_by_hand(gamma), rel=1e-5)
 
 
 def test_focal_loss_without_gamma_is_the_cross_entropy() -> None:
-    found = focal.loss_per_record(LOGITS, LABELS, 0.0)
-    torch.testing.assert_close(found, supervised.loss_per_record(LOGITS, LABELS))
+    found = focal_losses(LOGITS, LABELS, 0.0)
+    torch.testing.assert_close(found, binary_losses(LOGITS, LABELS))
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
 def test_focal_gradients_are_finite_however_sure_the_model_is(gamma: float) -> None:
     logits = torch.tensor([[200.0, -200.0, 200.0, -200.0, 0.0]], requires_grad=True)
     labels = torch.tensor([[1.0, 1.0, 0.0, 0.0, 1.0]])
-    loss = focal.loss_per_record(logits, labels, gamma).sum()
+    loss = focal_losses(logits, labels, gamma).sum()
     loss.backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
     assert bool(torch.isfinite(logits.grad).all())
@@ -61,9 +70,9 @@ def test_the_gamma_is_the_trainings() -> None:
     for options in ((), (("gamma", 5.0),)):
         torch.manual_seed(0)
         training = tiny_training("focal", options=options)
-        model = focal.OBJECTIVE.build(Context(training=training, outputs=3))
-        outputs = focal.OBJECTIVE.outputs(model, batch, torch.Generator())
-        losses.append(focal.OBJECTIVE.loss(outputs, batch).item())
+        model = Focal().build(Context(training=training, outputs=3))
+        outputs = Focal().outputs(model, batch, torch.Generator())
+        losses.append(Focal().loss(outputs, batch).item())
         assert outputs.gamma == (dict(options) or {"gamma": 2.0})["gamma"]
     assert losses[1] < losses[0]
 
@@ -74,7 +83,7 @@ def test_categorical_loss_is_minus_the_logarithm_of_the_share() -> None:
     for logits, place in zip(LOGITS.tolist(), (2, 0), strict=True):
         e = [math.exp(value) for value in logits]
         expected.append(-math.log(e[place] / sum(e)))
-    found = categorical.loss_per_record(LOGITS, labels)
+    found = categorical_losses(LOGITS, labels)
     assert found.tolist() == pytest.approx(expected, rel=1e-5)
 
 
@@ -84,7 +93,7 @@ def test_categorical_refuses_records_without_exactly_one_class() -> None:
     labels[3] = 0.0
     labels[7] = 1.0
     with pytest.raises(ValueError, match=r"2 of 80 validation.*record 3 has 0, record 7 has 3"):
-        categorical.OBJECTIVE.annotate(case.splits, case.context)
+        Categorical().annotate(case.splits, case.context)
 
 
 def test_categorical_names_only_the_first_records() -> None:
@@ -136,16 +145,16 @@ def test_log_frequencies_are_smoothed() -> None:
 
 def test_an_untrained_model_is_its_backbone_and_has_no_loss() -> None:
     case = tiny_case("untrained")
-    model = untrained.OBJECTIVE.build(case.context)
+    model = UntrainedObjective().build(case.context)
     batch = case.splits["train"].batch(torch.arange(4))
     assert model(batch.x_BLT, batch.r_peaks_BP).shape == (4, 6)
     assert [name for name, _ in model.named_children()] == ["backbone"]
     with pytest.raises(ValueError, match="linear probe"):
-        untrained.OBJECTIVE.held_out(model, case.splits["train"])
+        UntrainedObjective().held_out(model, case.splits["train"])
     with pytest.raises(ValueError, match="linear probe"):
-        untrained.OBJECTIVE.outputs(model, batch, torch.Generator())
+        UntrainedObjective().outputs(model, batch, torch.Generator())
     with pytest.raises(ValueError, match="linear probe"):
-        untrained.OBJECTIVE.loss(None, batch)
+        UntrainedObjective().loss(None, batch)
 
 
 def test_a_default_objective_is_of_its_paradigm_and_family() -> None:

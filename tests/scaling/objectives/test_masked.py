@@ -16,17 +16,21 @@ from scaling.identity import Recipe
 from scaling.models.heartbeats import tokenize
 from scaling.models.vq_hbr import VqHbr
 from scaling.objectives.base import Context
-from scaling.objectives.heartbeat_codes import KEPT, PADDING, codes_of
 from scaling.objectives.masked import (
     HELD_OUT_BATCH,
-    OBJECTIVE,
+    KEPT,
+    PADDING,
     Guesses,
+    Masked,
     MaskedModel,
     choose_masked,
-    loss_per_record,
+    codes_of,
+    masked_losses,
 )
 from scaling.objectives.testing import Case
 from tests.scaling.objectives.data import CODES, SizeCodebook, tiny_case, tiny_split, tiny_training
+
+OBJECTIVE = Masked()
 
 
 def annotated() -> tuple[Case, MaskedModel]:
@@ -57,7 +61,7 @@ def test_the_loss_of_a_record_is_the_mean_over_its_hidden_tokens() -> None:
     logits = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
     codes, record = torch.tensor([0, 1, 2, 2, 0]), torch.tensor([0, 0, 0, 2, 2])
     each = -logits.log_softmax(dim=1)[torch.arange(5), codes]
-    found = loss_per_record(Guesses(logits, codes, record), 4)
+    found = masked_losses(Guesses(logits, codes, record), 4)
     expected = [each[:3].mean().item(), 0.0, each[3:].mean().item(), 0.0]
     assert found.tolist() == pytest.approx(expected)
 

@@ -11,13 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from scaling.data.batches import Batch, Split
-from scaling.data.order import Order
+from scaling.data.batches import Batch, Order, Split
 from scaling.identity import Recipe
-from scaling.objectives.supervised import OBJECTIVE, Supervised
-from scaling.training.loop import train
-from scaling.training.run import Outcome, Run
-from scaling.training.schedule import learning_rate
+from scaling.objectives.labels import Supervised
+from scaling.training.loop import Outcome, Run, learning_rate, train
 
 RECIPE = Recipe(max_steps=60, batch=16, lr=0.05, warmup_steps=5, eval_every=10)
 
@@ -50,7 +47,7 @@ def toy_split(n: int, seed: int) -> Split:
 
 def run(recipe: Recipe, model: nn.Module | None = None, n: int = 128) -> Outcome:
     splits = {"train": toy_split(n, 1), "validation": toy_split(64, 2), "test": toy_split(64, 3)}
-    return train(model or Toy(), OBJECTIVE, splits, recipe, seed=0, macs=100)
+    return train(model or Toy(), Supervised(), splits, recipe, seed=0, macs=100)
 
 
 def losses(outcome: Outcome, split: str) -> list[float]:
@@ -88,9 +85,9 @@ def test_the_curve_is_measured_in_the_precision_of_the_recipe() -> None:
     recipe = dataclasses.replace(RECIPE, precision="bf16")
     outcome, model = run(recipe), Toy()
     model.load_state_dict(outcome.best_state)
-    exact = OBJECTIVE.held_out(model, toy_split(64, 2)).mean().item()
+    exact = Supervised().held_out(model, toy_split(64, 2)).mean().item()
     with torch.autocast("cpu", torch.bfloat16):
-        rough = OBJECTIVE.held_out(model, toy_split(64, 2)).mean().item()
+        rough = Supervised().held_out(model, toy_split(64, 2)).mean().item()
     (found,) = (
         row["value"]
         for row in outcome.curve

@@ -14,14 +14,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from scaling.data import memory
-from scaling.data.batches import Batch
+from scaling.data.batches import Batch, in_parts
+from scaling.data.device import (
+    MEMINFO,
+    fits,
+    free_bytes,
+    is_out_of_memory,
+    keep_freed,
+    largest_batch,
+    release_memory,
+)
 from scaling.evaluation.trained import Trained
 from scaling.identity import Job
 from scaling.models.resnet import ResNet1d
 from scaling.objectives.contrastive import Contrastive
+from scaling.objectives.labels import Supervised
 from scaling.objectives.masked import Masked
-from scaling.objectives.supervised import Supervised
 from scaling.trial import run_job
 from scaling.workspace import Workspace
 from tests.scaling.evaluation.pieces import evaluate, held_out, probe
@@ -33,33 +41,33 @@ CPU = torch.device("cpu")
 def test_free_memory_is_some_of_what_there_is() -> None:
     total = next(
         int(line.split()[1]) * 1024
-        for line in memory.MEMINFO.read_text().splitlines()
+        for line in MEMINFO.read_text().splitlines()
         if line.startswith("MemTotal:")
     )
-    assert 2**20 < memory.free_bytes(CPU) < total
+    assert 2**20 < free_bytes(CPU) < total
 
 
 def test_without_meminfo_the_free_pages_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "MEMINFO", Path("/nowhere"))
-    assert memory.free_bytes(CPU) > 2**20
+    monkeypatch.setattr("scaling.data.device.MEMINFO", Path("/nowhere"))
+    assert free_bytes(CPU) > 2**20
 
 
 def test_records_may_take_half_of_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "free_bytes", lambda device: 1000)
-    assert memory.fits(500, CPU)
-    assert not memory.fits(501, CPU)
+    monkeypatch.setattr("scaling.data.device.free_bytes", lambda device: 1000)
+    assert fits(500, CPU)
+    assert not fits(501, CPU)
 
 
 def test_a_refused_allocation_is_told_from_other_errors() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**55)
-    assert memory.is_out_of_memory(caught.value)
-    assert memory.is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
-    assert memory.is_out_of_memory(MemoryError())
-    assert memory.is_out_of_memory(RuntimeError("CUDA error: out of memory\nCUDA kernel errors"))
+    assert is_out_of_memory(caught.value)
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert is_out_of_memory(MemoryError())
+    assert is_out_of_memory(RuntimeError("CUDA error: out of memory\nCUDA kernel errors"))
     call = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
-    assert memory.is_out_of_memory(RuntimeError(call))
-    assert not memory.is_out_of_memory(RuntimeError("sizes differ"))
+    assert is_out_of_memory(RuntimeError(call))
+    assert not is_out_of_memory(RuntimeError("sizes differ"))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +89,7 @@ def test_the_largest_power_of_two_that_fits_is_found(
         if batch > limit:
             raise error
 
-    assert memory.largest_batch(most, attempt, CPU, least) == expected
+    assert largest_batch(most, attempt, CPU, least) == expected
 
 
 def batch_of(records: int) -> Batch:
@@ -106,7 +114,7 @@ def test_records_are_measured_in_parts_that_fit(limit: int) -> None:
         sizes.append(len(batch.x_BLT))
         return batch.rows_B + batch.extra["codes"] + batch.r_peaks_BP[:, 0]
 
-    assert torch.equal(memory.in_parts(measure, batch_of(13)), 12 * torch.arange(13))
+    assert torch.equal(in_parts(measure, batch_of(13)), 12 * torch.arange(13))
     assert max(sizes) <= limit
 
 
@@ -115,9 +123,9 @@ def test_one_record_that_does_not_fit_and_other_errors_are_raised() -> None:
         raise MemoryError if len(batch.x_BLT) < 4 else ValueError("sizes differ")
 
     with pytest.raises(MemoryError):
-        memory.in_parts(measure, batch_of(3))
+        in_parts(measure, batch_of(3))
     with pytest.raises(ValueError, match="sizes differ"):
-        memory.in_parts(measure, batch_of(4))
+        in_parts(measure, batch_of(4))
 
 
 def limited_to(records: int, monkeypatch: pytest.MonkeyPatch, kind: type[Any] = Supervised) -> None:
@@ -279,7 +287,7 @@ def test_a_training_gives_its_memory_back(
 
 def test_another_c_library_is_none_of_our_business(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ctypes.CDLL", mock.Mock(side_effect=OSError("no libc.so.6")))
-    memory.release(CPU)
+    release_memory(CPU)
 
 
 def test_freed_blocks_are_kept_in_training_and_evaluation(
@@ -303,7 +311,7 @@ def test_where_there_is_no_glibc_blocks_are_the_systems(
     for library in (absent, mock.Mock(return_value=object())):  # another library, without mallopt
         monkeypatch.setattr("ctypes.CDLL", library)
         monkeypatch.setattr("sys.platform", system)
-        memory.keep_freed()
+        keep_freed()
         assert library.called == (system == "linux")
 
 
@@ -311,7 +319,7 @@ def test_where_there_is_no_glibc_blocks_are_the_systems(
 FAULTS = """
 import resource
 import torch
-from scaling.data import memory
+from scaling.data.device import keep_freed
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -319,7 +327,7 @@ def faults():
     del blocks
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-memory.keep_freed()
+keep_freed()
 faults()
 print(faults())
 """

@@ -10,11 +10,10 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 
-from scaling.evaluation.held_out import clustered_se
-from scaling.evaluation.linear_probe import Features, fit_probe
-from scaling.evaluation.metrics import auroc, macro_auroc, macro_auroc_se
-from scaling.objectives import supervised
-from scaling.objectives.labels import prior_logits
+from scaling.evaluation.probe import Features, fit_probe
+from scaling.objectives.labels import binary_loss, prior_logits
+from scaling.records.patients import mean_and_se
+from tests.scaling.areas import auroc, macro_auroc, macro_auroc_se
 
 
 def test_auroc_equals_scikit_learn_with_ties() -> None:
@@ -47,13 +46,15 @@ def test_bootstrap_by_patient_is_wider_when_records_repeat() -> None:
 
 def test_clustered_se_of_single_records_is_the_usual_one() -> None:
     x = np.random.default_rng(2).normal(size=200)
-    assert clustered_se(x, np.arange(200)) == pytest.approx(x.std(ddof=1) / math.sqrt(200))
-    assert math.isnan(clustered_se(x, np.zeros(200, np.int64)))
+    mean, se = mean_and_se(x, np.arange(200))
+    assert mean == x.mean()
+    assert se == pytest.approx(x.std(ddof=1) / math.sqrt(200))
+    assert math.isnan(mean_and_se(x, np.zeros(200, np.int64))[1])
 
 
 def test_cross_entropy_by_hand() -> None:
     logits, labels = torch.tensor([[0.0, 100.0]]), torch.tensor([[1.0, 1.0]])
-    assert float(supervised.loss(logits, labels)) == pytest.approx(math.log(2) / 2)
+    assert float(binary_loss(logits, labels)) == pytest.approx(math.log(2) / 2)
 
 
 def test_prior_logits_stay_finite_without_positives() -> None:
@@ -73,7 +74,7 @@ def test_the_probe_reaches_the_optimum_of_logistic_regression() -> None:
     )
     layer = fit_probe(train, validation)
     with torch.no_grad():
-        ours = float(supervised.loss(layer(validation.x), validation.y))
+        ours = float(binary_loss(layer(validation.x), validation.y))
     standard = (x - x[:800].mean(0)) / x[:800].std(0)
     reference = LogisticRegression(C=1e6).fit(standard[:800], y[:800, 0])
     best = log_loss(y[800:, 0], reference.predict_proba(standard[800:])[:, 1])
@@ -90,12 +91,12 @@ def by_torch(train: Features, validation: Features, seed: int) -> torch.nn.Linea
     best, stale, kept = math.inf, 0, {}
     for _ in range(200):
         for rows in torch.split(torch.randperm(len(train.x), generator=generator), 128):
-            value = supervised.loss(layer(train.x[rows]), train.y[rows])
+            value = binary_loss(layer(train.x[rows]), train.y[rows])
             optimiser.zero_grad()
             value.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
         with torch.no_grad():
-            reached = float(supervised.loss(layer(validation.x), validation.y))
+            reached = float(binary_loss(layer(validation.x), validation.y))
         if reached < best:
             best, stale = reached, 0
             kept = {k: v.clone() for k, v in layer.state_dict().items()}

@@ -13,10 +13,9 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from scaling.data.batches import Batch
-from scaling.objectives.supervised import Supervised
+from scaling.objectives.labels import Supervised
 from scaling.training.checkpoint import Checkpoint, State
-from scaling.training.loop import train
-from scaling.training.run import Outcome
+from scaling.training.loop import Outcome, train
 from tests.scaling.training.test_loop import RECIPE, toy_split
 
 MADE_FOR = {"training": "t1", "torch": torch.__version__}

@@ -17,7 +17,7 @@ from scaling.data.batches import Split
 from scaling.identity import Evaluation, Job, Training
 from scaling.provenance import failed_training
 from scaling.records.record import read_record, write_record
-from scaling.training.trainer import TorchTrainer
+from scaling.training.trainer import run_training
 from scaling.trial import run_job
 from scaling.workspace import Workspace
 from tests.scaling.training.trials import SUPERVISED, TRAINED, of_objective, workspace
@@ -159,8 +159,8 @@ def test_streamed_records_give_the_same_numbers_bit_for_bit(
         workspace(tmp_path / "b", trials_cache),
     )
     run_job(Job(training=SUPERVISED), resident)
-    monkeypatch.setattr("scaling.data.memory.free_bytes", lambda device: 1000)
-    record = TorchTrainer().train(SUPERVISED, streamed, lambda share: None)
+    monkeypatch.setattr("scaling.data.device.free_bytes", lambda device: 1000)
+    record = run_training(SUPERVISED, streamed, lambda share: None)
     assert "do not fit on cpu" in record["notes"][0]
     first, weights = outcome(SUPERVISED, resident)
     assert record["curve"] == first["curve"]

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from scaling import cost
 from scaling.corpora.format.corpus import Corpus
-from scaling.data import device
+from scaling.cost import bf16_note
 from scaling.data.batches import open_corpus
-from scaling.data.device import bf16_note
 from scaling.identity import LEADS, Evaluation, Job, Recipe, Training
 from scaling.models.slots import LOSE_SOME
 from scaling.training.selection import select, training_classes, training_rows
@@ -162,12 +162,12 @@ def test_bf16_without_the_hardware_is_said(
 ) -> None:
     recipe = dataclasses.replace(SUPERVISED.recipe, precision="bf16")
     training = dataclasses.replace(SUPERVISED, recipe=recipe)
-    monkeypatch.setattr(device, "cpu_has_bf16", lambda: False)
+    monkeypatch.setattr(cost, "cpu_has_bf16", lambda: False)
     note = bf16_note(CPU)
     assert note.startswith("cpu x1 has no bf16 arithmetic: bf16 is emulated, and with AVX")
     assert note.endswith("set precision: float32 in the recipe")
     assert note in run(training, trials)["notes"]
-    monkeypatch.setattr(device, "cpu_has_bf16", lambda: True)
+    monkeypatch.setattr(cost, "cpu_has_bf16", lambda: True)
     assert bf16_note(CPU) == ""
 
 
@@ -186,7 +186,7 @@ def test_bf16_without_the_hardware_is_said(
 def test_bf16_is_looked_for_in_the_processor(
     onednn: bool, found: dict[str, bool], times: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(device, "_onednn_takes_bf16", lambda: onednn)
+    monkeypatch.setattr(cost, "_onednn_takes_bf16", lambda: onednn)
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: found)
     if times is None:
         assert bf16_note(CPU) == ""

@@ -221,9 +221,7 @@ def test_a_task_that_tests_on_what_was_trained_on(
         spec = dataclasses.replace(target.spec, fingerprint=name)
         return dataclasses.replace(target, spec=spec)
 
-    monkeypatch.setattr(
-        "scaling.corpora.prepare.prepare.corpus_folder", lambda s, c: c / s.fingerprint
-    )
+    monkeypatch.setattr("scaling.corpora.registry.corpus_folder", lambda s, c: c / s.fingerprint)
     monkeypatch.setattr("scaling.corpora.format.corpus.Corpus.open", corpus)
     ((case,),) = targets.stages
     (task,) = case.tasks

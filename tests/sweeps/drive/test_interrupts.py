@@ -336,7 +336,7 @@ def test_a_terminal_that_hung_up_costs_no_record(
 def test_a_signal_in_a_trial_leaves_a_checkpoint_and_whole_tables(
     write_grid: WriteGrid, monkeypatch: pytest.MonkeyPatch, whole: dict[str, Any]
 ) -> None:
-    from scaling.training.run import Run
+    from scaling.training.loop import Run
 
     grid = write_grid(TRAINED)
     real = Run.step

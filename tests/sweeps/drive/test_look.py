@@ -50,7 +50,7 @@ class Two(types.SimpleNamespace):
 
 @pytest.fixture(autouse=True)
 def prepared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scaling.corpora.prepare.prepare.corpus_folder", lambda spec, cache: cache)
+    monkeypatch.setattr("scaling.corpora.registry.corpus_folder", lambda spec, cache: cache)
     monkeypatch.setattr("scaling.corpora.format.corpus.Corpus.open", lambda folder: Two())
 
 

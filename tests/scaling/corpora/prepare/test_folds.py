@@ -15,8 +15,8 @@ from scaling.corpora.format.corpus import Corpus
 from scaling.corpora.format.folder import SIGNALS
 from scaling.corpora.prepare import prepare as preparing
 from scaling.corpora.prepare.chunks import Work
-from scaling.corpora.prepare.prepare import corpus_folder, prepare
-from scaling.corpora.registry import Summaries, open_source, resolve, summarise
+from scaling.corpora.prepare.prepare import prepare
+from scaling.corpora.registry import Summaries, corpus_folder, open_source, resolve, summarise
 from scaling.corpora.signals.presets import preset
 from scaling.identity import CorpusSpec
 from scaling.provenance import corpus_name

@@ -26,8 +26,8 @@ from scaling.corpora.errors import CorpusError, WorkerDiedError
 from scaling.corpora.format.corpus import Corpus
 from scaling.corpora.prepare import pool
 from scaling.corpora.prepare.convert import convert
-from scaling.corpora.prepare.prepare import corpus_folder, prepare
-from scaling.corpora.registry import describe, resolve
+from scaling.corpora.prepare.prepare import prepare
+from scaling.corpora.registry import corpus_folder, describe, resolve
 from scaling.corpora.sources import virtual
 from scaling.corpora.sources.read import listed
 from scaling.identity import CorpusSpec

@@ -14,8 +14,8 @@ from scaling.corpora.errors import CorpusError, UnusableError
 from scaling.corpora.format.corpus import Corpus
 from scaling.corpora.virtual.cohorts import COHORTS
 from scaling.corpora.virtual.generate import make
-from scaling.evaluation.metrics import auroc
 from scaling.identity import LEADS
+from tests.scaling.areas import auroc
 from tests.scaling.corpora.delineate import Delineation, delineate, delineate_beats
 from tests.scaling.corpora.median_beat import feet
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from scaling.corpora.format.corpus import Corpus
-from scaling.corpora.prepare.prepare import corpus_folder, prepare
-from scaling.corpora.registry import open_source, resolve, summarise
+from scaling.corpora.prepare.prepare import prepare
+from scaling.corpora.registry import corpus_folder, open_source, resolve, summarise
 from scaling.identity import CorpusSpec
 from tests.scaling.corpora import layout
 from tests.scaling.corpora.conftest import SPEC

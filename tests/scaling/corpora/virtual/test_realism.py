@@ -20,14 +20,15 @@ from scaling.corpora.prepare.prepare import prepare
 from scaling.corpora.virtual.cohorts import COHORTS
 from scaling.corpora.virtual.cohorts.chances import reading_chances
 from scaling.corpora.virtual.generate import make
+from scaling.cost import cpu_has_bf16
 from scaling.data.batches import predict, split_of
-from scaling.data.device import cpu_has_bf16
-from scaling.evaluation.metrics import auroc
 from scaling.identity import LEADS, CorpusSpec, Recipe, Training
-from scaling.models.classifier import Classifier
-from scaling.training.trainer import TorchTrainer
+from scaling.models.families import build
+from scaling.objectives.labels import Classifier
+from scaling.training.trainer import run_training
 from scaling.weights.files import load_weights
 from scaling.workspace import Workspace
+from tests.scaling.areas import auroc
 from tests.scaling.corpora.delineate import delineate
 from tests.scaling.training.trials import coarse_bayes
 
@@ -229,9 +230,9 @@ def transferred(
 
     Weights and their choice have seen virtual patients only.
     """
-    TorchTrainer().train(training, workspace, lambda share: None)
+    run_training(training, workspace, lambda share: None)
     state, about = load_weights(workspace.weights_of(training.id))
-    model = Classifier(training.family, training.size, len(LEADS), len(about["classes"]))
+    model = Classifier(build(training.family, training.size, len(LEADS)), len(about["classes"]))
     model.load_state_dict(state)
     rows = np.arange(corpus.info["records"])
     data = split_of(corpus, rows, "all", torch.device("cpu"))

@@ -1,0 +1,187 @@
+"""The ladders: what sizes each architecture has, and which records each reads. No torch needed.
+
+S1 Table S.4 gives the (depth, width) of ten ResNets and the (layers, width, heads, feed-forward
+width) of ten Transformers. The rest is our reading, written out here rather than derived at build
+time, so that a size is a plain fact; ``ramp`` shows where S1's ResNet channels come from, and a
+test compares. Laptop sizes are ours.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+RIBEIRO = (64, 128, 196, 256, 320)
+HEAD_WIDTH = 64  # of attention, whatever the model's width: HeartLang's code, on which S1 builds
+TOKENS = 256  # slots for heartbeats; half are enough for five seconds, so for laptop sizes
+TOKEN_WIDTH = 96  # samples of a token: 0.96 s
+FS_HZ = 100  # the rate tokens are cut at, and a step of the table of seconds
+PLACES = 16  # rows of the tables of leads and of seconds; row 0 is padding
+LONGEST = FS_HZ * (PLACES - 1)  # samples of the longest record whose seconds are all in the table
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ResnetShape:
+    """A ResNet, named ``d<blocks>w<channels of the last block>``.
+
+    Attributes:
+        channels: width of each block; the stem has the first.
+        strides: time stride of each block.
+        kernel: length of the convolutions, odd.
+        laptop: whether it is one of ours rather than one of S1's.
+    """
+
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+    kernel: int = 17
+    laptop: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TransformerShape:
+    """A Transformer, named ``l<layers>d<width>h<heads>``; a laptop size also ``t<tokens>``.
+
+    Attributes:
+        layers: Transformer blocks.
+        width: of the hidden state.
+        heads: of attention, each ``HEAD_WIDTH`` wide.
+        hidden: width inside the feed-forward part.
+        tokens: slots for heartbeats; what does not fit is cut off.
+        laptop: whether it is one of ours rather than one of S1's.
+    """
+
+    layers: int
+    width: int
+    heads: int
+    hidden: int
+    tokens: int = TOKENS
+    laptop: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class VqShape:
+    """A VQ-HBR, named ``l<encoder layers>d<width>k<codes>``; a laptop size also ``t<tokens>``.
+
+    Encoder and decoder have the same width, heads and feed-forward part.
+
+    Attributes:
+        encoder: blocks of the encoder.
+        decoder: blocks of the decoder.
+        width: of the hidden state.
+        heads: of attention, each 64 wide.
+        hidden: width inside the feed-forward part.
+        codes: size of the codebook.
+        code_width: values in a code.
+        tokens: slots for heartbeats.
+        laptop: whether it is one of ours rather than HeartLang's.
+    """
+
+    encoder: int
+    decoder: int
+    width: int
+    heads: int
+    hidden: int
+    codes: int
+    code_width: int
+    tokens: int = TOKENS
+    laptop: bool = False
+
+
+# Every block halves time in S1's sizes: legal for all ten at 1000 samples and at 500 (the
+# original's factor of 4 runs out of samples at seven blocks). Laptop sizes have two blocks that
+# each divide time by 4, which sees as far at half the cost, and start at half their width:
+# Ribeiro's ramp would leave them two or three channels, too few to keep the P wave. Channels in
+# multiples of 16 (8 at the smallest) fill vector registers, and do more MACs a second.
+RESNET: dict[str, ResnetShape] = {
+    "d2w6": ResnetShape((3, 6), (4, 4), laptop=True),
+    "d2w12": ResnetShape((6, 12), (4, 4), laptop=True),
+    "d2w16": ResnetShape((8, 16), (4, 4), laptop=True),
+    "d2w24": ResnetShape((12, 24), (4, 4), laptop=True),
+    "d2w32": ResnetShape((16, 32), (4, 4), laptop=True),
+    "d2w36": ResnetShape((18, 36), (4, 4), laptop=True),
+    "d2w48": ResnetShape((24, 48), (4, 4), laptop=True),
+    "d2w64": ResnetShape((32, 64), (4, 4), laptop=True),
+    "d2w96": ResnetShape((48, 96), (4, 4), laptop=True),
+    "d3w24": ResnetShape((5, 15, 24), (2, 2, 2)),
+    "d3w48": ResnetShape((10, 29, 48), (2, 2, 2)),
+    "d4w64": ResnetShape((13, 30, 47, 64), (2, 2, 2, 2)),
+    "d4w90": ResnetShape((18, 42, 66, 90), (2, 2, 2, 2)),
+    "d4w128": ResnetShape((26, 60, 94, 128), (2, 2, 2, 2)),
+    "d5w226": ResnetShape((45, 90, 138, 181, 226), (2, 2, 2, 2, 2)),
+    "d5w320": ResnetShape((64, 128, 196, 256, 320), (2, 2, 2, 2, 2)),
+    "d6w452": ResnetShape((90, 163, 238, 311, 380, 452), (2, 2, 2, 2, 2, 2)),
+    "d6w640": ResnetShape((128, 230, 338, 440, 538, 640), (2, 2, 2, 2, 2, 2)),
+    "d7w1024": ResnetShape((205, 341, 482, 627, 755, 887, 1024), (2, 2, 2, 2, 2, 2, 2)),
+}
+TRANSFORMER: dict[str, TransformerShape] = {
+    "l1d8h1t128": TransformerShape(1, 8, 1, 32, 128, laptop=True),
+    "l1d16h1t128": TransformerShape(1, 16, 1, 64, 128, laptop=True),
+    "l1d32h1t128": TransformerShape(1, 32, 1, 128, 128, laptop=True),
+    "l1d64h1t128": TransformerShape(1, 64, 1, 256, 128, laptop=True),
+    "l2d64h1t128": TransformerShape(2, 64, 1, 256, 128, laptop=True),
+    "l2d96h2t128": TransformerShape(2, 96, 2, 384, 128, laptop=True),
+    "l1d24h1": TransformerShape(1, 24, 1, 96),
+    "l1d48h2": TransformerShape(1, 48, 2, 192),
+    "l1d96h2": TransformerShape(1, 96, 2, 384),
+    "l2d128h4": TransformerShape(2, 128, 4, 512),
+    "l3d192h4": TransformerShape(3, 192, 4, 768),
+    "l3d256h4": TransformerShape(3, 256, 4, 1024),
+    "l4d348h4": TransformerShape(4, 348, 4, 1392),
+    "l5d420h8": TransformerShape(5, 420, 8, 1680),
+    "l6d512h8": TransformerShape(6, 512, 8, 2048),
+    "l8d768h8": TransformerShape(8, 768, 8, 3072),
+}
+VQ_HBR: dict[str, VqShape] = {
+    "l1d48k256t128": VqShape(1, 1, 48, 1, 192, 256, 16, 128, laptop=True),
+    "l1d64k512t128": VqShape(1, 1, 64, 1, 256, 512, 32, 128, laptop=True),
+    "l1d64k8192t128": VqShape(1, 1, 64, 1, 256, 8192, 128, 128, laptop=True),
+    "l1d48k256": VqShape(1, 1, 48, 1, 192, 256, 16, laptop=True),
+    "l1d64k512": VqShape(1, 1, 64, 1, 256, 512, 32, laptop=True),
+    "l4d768k8192": VqShape(4, 2, 768, 2, 2048, 8192, 128),
+}
+
+
+def ramp(depth: int, width: int) -> tuple[int, ...]:
+    """Ribeiro's widths resampled linearly to ``depth`` blocks and scaled to end at ``width``."""
+    channels = []
+    for block in range(depth):
+        place = block * (len(RIBEIRO) - 1) / (depth - 1)
+        low = min(int(place), len(RIBEIRO) - 2)
+        value = RIBEIRO[low] + (place - low) * (RIBEIRO[low + 1] - RIBEIRO[low])
+        channels.append(max(1, round(value * width / RIBEIRO[-1])))
+    return tuple(channels)
+
+
+def shortest(size: str) -> int:
+    """Samples of the shortest record a ResNet reads: its strides leave one of it.
+
+    Below that, the last block would see nothing but padding.
+    """
+    return math.prod(RESNET[size].strides)
+
+
+def resnet_cannot_read(size: str, samples: int) -> str | None:
+    """Why a ResNet cannot read records of ``samples`` samples; None when it can."""
+    if samples >= shortest(size):
+        return None
+    return (
+        f"size {size} divides time by {shortest(size)}, which leaves no sample of records of "
+        f"{samples} samples: its shortest legal window is {shortest(size)} samples"
+    )
+
+
+def heartbeats_cannot_read(samples: int, leads: int) -> str | None:
+    """Why heartbeats cannot be cut from such records; None when they can.
+
+    Args:
+        samples: samples per lead, at ``FS_HZ``.
+        leads: number of leads.
+    """
+    if not TOKEN_WIDTH <= samples <= LONGEST:
+        return (
+            f"heartbeats are cut from records of {TOKEN_WIDTH} to {LONGEST} samples at {FS_HZ} Hz "
+            f"({TOKEN_WIDTH / FS_HZ} to {LONGEST // FS_HZ} s), not of {samples}"
+        )
+    if not 0 < leads < PLACES:
+        return f"the table of leads holds 1 to {PLACES - 1} leads, not {leads}"
+    return None
