@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -20,7 +23,8 @@ class TestTransformer(FamilyContract):
 
 
 def test_every_family_with_a_backbone_has_a_battery() -> None:
-    tested = {contract.family for contract in FamilyContract.__subclasses__()}
+    here = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    tested = set(re.findall(r"^    family, size = \"([^\"]+)\"", here, re.M))
     assert tested == {name for name, info in FAMILIES.items() if info.builder}
 
 
