@@ -211,8 +211,6 @@ class ArrayReader:
         elif len(self.layout.axes) == 2:
             signal = signal[None]
         if self.layout.units == "mV":
-            check_amplitude(
-                signal, f"record {entry.record}", "check 'units' and 'scale' of dataset.json"
-            )
+            check_amplitude(signal, f"record {entry.record}", _ADVICE)
         kept = np.ascontiguousarray(signal, np.float32)
         return Recording(kept, self.layout.fs_hz, self.layout.leads, self.layout.units)

@@ -128,9 +128,14 @@ def _read_exams(path: Path) -> Exams:
                 raise ValueError(f"exam {number} appears twice")
             part = parts.get(trace_file) or parts.setdefault(trace_file, _part(trace_file))
             entry = Entry(
-                str(number), who, hashed_split(who), code_labels(labels), None, years(age),
+                str(number),
+                who,
+                hashed_split(who),
+                code_labels(labels),
+                None,
+                years(age),
                 "male" if flag(male) else "female",
-            )  # fmt: skip
+            )
         except ValueError as error:
             problems.append(f"{path}:{line}: {error}")
             continue

@@ -161,9 +161,14 @@ def _read_metadata(path: Path, problems: list[str]) -> tuple[list[Entry], dict[s
             if sex.lower() not in _SEXES:
                 raise ValueError(f"sex {sex!r} is neither female nor male")
             entry = Entry(
-                key, patient_number(patient), _SPLITS[split], _labels(shd, cells), (split, row),
-                years(age), _SEXES[sex.lower()],
-            )  # fmt: skip
+                key,
+                patient_number(patient),
+                _SPLITS[split],
+                _labels(shd, cells),
+                (split, row),
+                years(age),
+                _SEXES[sex.lower()],
+            )
         except ValueError as error:
             problems.append(f"{path}:{line}: {error}")
             continue

@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
@@ -19,11 +18,10 @@ from scaling.corpora.sources.read.tables import (
     existing,
     file_sizes,
     fingerprint,
-    inside,
     read_table,
 )
 from scaling.corpora.sources.read.wfdb16 import RecordReader
-from scaling.identity import LEADS, CorpusSpec
+from scaling.identity import CorpusSpec
 
 TABLE = "ludb.csv"
 FS_HZ = 500
@@ -43,9 +41,6 @@ COLUMNS = {
 # that there is no such finding.
 ALWAYS_THERE = ("rhythm", "axis")
 _SEX = {"M": "male", "F": "female", "": None}
-_WAVES: dict[str, Literal["P", "QRS", "T"]] = {"p": "P", "N": "QRS", "t": "T"}
-
-_END = b"\0\0"  # of every annotation file; see annot(5) of the WFDB Applications Guide
 
 Findings = dict[str, tuple[str, ...]]
 
@@ -137,68 +132,3 @@ def _entry(row: _Row, classes: Findings) -> Entry:
     patient = int(row.number)
     where = (f"data/{row.number}", f"{row.number}.dat")
     return Entry(row.number, patient, hashed_split(patient), labels, where, row.age, row.sex)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Wave:
-    """One wave as a cardiologist delineated it, in samples of 2 ms from the record's start.
-
-    Attributes:
-        kind: ``P``, ``QRS`` or ``T``.
-        onset: first sample; None where it is not marked.
-        peak: the peak (of the R or the largest wave in a QRS complex).
-        offset: last sample; None where it is not marked.
-    """
-
-    kind: Literal["P", "QRS", "T"]
-    onset: int | None
-    peak: int
-    offset: int | None
-
-
-def delineation(root: Path, record: str, lead: str) -> tuple[Wave, ...]:
-    """The waves delineated in one lead, in order of time.
-
-    The first and last beats of a record are usually not annotated.
-
-    Args:
-        root: folder that holds ``data``.
-        record: record id, such as ``1``.
-        lead: name, such as ``aVR``, in any case.
-
-    Raises:
-        CorpusError: no such lead, record or file, or its marks make no waves.
-    """
-    import wfdb
-
-    if lead.upper() not in {name.upper() for name in LEADS}:
-        raise CorpusError(f"unknown lead {lead!r}; the leads are {', '.join(LEADS)}")
-    stem = root / inside(f"data/{record}")
-    path = stem.with_name(f"{stem.name}.{lead.lower()}")
-    try:
-        if not path.read_bytes().endswith(_END):
-            raise CorpusError(f"{path}: is no annotation file, or truncated; download it again")
-        marks = wfdb.rdann(str(stem), lead.lower())
-    except FileNotFoundError:
-        raise CorpusError(f"{path}: no such file; download LUDB whole") from None
-    except (OSError, IndexError, KeyError, TypeError) as error:
-        raise CorpusError(f"{path}: is no annotation file ({error}); download it again") from None
-    samples = [int(sample) for sample in marks.sample]
-    return tuple(_waves(list(zip(samples, marks.symbol, strict=True)), path))
-
-
-def _waves(marks: list[tuple[int, str]], path: Path) -> Iterator[Wave]:
-    """Group the marks ``(``, peak, ``)``; a boundary may be missing, a peak may not."""
-    onset: int | None = None
-    for i, (sample, symbol) in enumerate(marks):
-        before = marks[i - 1][1] if i else ")"
-        if symbol in _WAVES:
-            closed = i + 1 < len(marks) and marks[i + 1][1] == ")"
-            yield Wave(_WAVES[symbol], onset, sample, marks[i + 1][0] if closed else None)
-            onset = None
-        elif symbol == "(" and before != "(":
-            onset = sample
-        elif symbol != ")" or before not in _WAVES:
-            raise CorpusError(f"{path}: mark {symbol!r} at sample {sample} belongs to no wave")
-    if onset is not None:
-        raise CorpusError(f"{path}: the mark '(' at sample {onset} belongs to no wave")

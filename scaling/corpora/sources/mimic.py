@@ -27,7 +27,7 @@ from typing import Any
 
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.sources.mimic_labels import FOLDS, LabelTables, read_labels
-from scaling.corpora.sources.read.base import Recording, Summary
+from scaling.corpora.sources.read.base import Summary
 from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries, present_records
 from scaling.corpora.sources.read.tables import (
     existing,
@@ -37,29 +37,13 @@ from scaling.corpora.sources.read.tables import (
     table_digest,
     whole,
 )
+from scaling.corpora.sources.read.wfdb16 import RecordReader
 from scaling.identity import CorpusSpec
 
 FS_HZ = 500
 RECORD_LIST = "record_list.csv"
 UNKNOWN = f"rows of the label tables whose study is not in {RECORD_LIST}"
 _SPLITS = ("train",) * 18 + ("validation", "test")
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class MimicReader:
-    """Reads the WFDB record of an entry whose ``where`` is its path below the root."""
-
-    root: Path
-
-    def __call__(self, entry: Entry) -> Recording:
-        """The recording, leads as its header names them.
-
-        Raises:
-            CorpusError: the files cannot be read.
-        """
-        from scaling.corpora.sources.read.wfdb16 import read_record
-
-        return read_record(self.root / entry.where, FS_HZ)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +104,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> MimicSource:
     return MimicSource(
         classes=labels.classes,
         entries=entries,
-        read=MimicReader(root),
+        read=RecordReader(root, FS_HZ),
         fingerprint=fingerprint([table_digest(path), *labels.digests], {}, listing),
         absent=len(listed) - len(entries),
         left_out={UNKNOWN: labels.left} if labels.left else {},

@@ -50,8 +50,9 @@ def atrial(x: Latents) -> tuple[Waves, Waves]:
     way = vector(span, 0.03, 0.085 * down, 0.0)
     first = (way + 0.03 * other[:, :3]) * size[:, None]
     second = (way + 0.03 * other[:, 3:]) * size[:, None]
-    return sinus, waves_of([(0.85 * times[0][0], 0.13 * span, first),
-                          (0.85 * times[1][0], 0.13 * span, second)])  # fmt: skip
+    return sinus, waves_of(
+        [(0.85 * times[0][0], 0.13 * span, first), (0.85 * times[1][0], 0.13 * span, second)]
+    )
 
 
 def _detail(x: Latents, span: Tensor, size: Tensor) -> Waves:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from scaling.corpora.virtual.population import DISORDERS, RHYTHMS, STATES, Population
+from scaling.corpora.virtual.population import DISORDERS, OWN_DEGREE, RHYTHMS, STATES, Population
 from scaling.corpora.virtual.reproducible import Draws, softplus
 
 # log of the prevalence ratio for 16 years of age; the share over all ages stays as stated.
@@ -183,9 +183,7 @@ def develop(population: Population, draws: Draws) -> Latents:
 
 
 def _degrees(f: dict[str, Tensor], states: dict[str, Tensor], draws: Draws) -> None:
-    for name in (*RHYTHMS, "preexcitation", "lafb", "lpfb", "ivcd", "effusion", "digitalis",
-                 "aortic_stenosis", "mitral_regurgitation", "bigeminy", "trigeminy",
-                 "sinus_arrhythmia", "early_repolarisation"):  # fmt: skip
+    for name in OWN_DEGREE:
         f[name] = degree(states, draws, name)
     f["av_block2_type2"] = f["av_block2"] * (draws.uniform("mobitz 2") < 0.35)
     for side in ("rbbb", "lbbb"):

@@ -151,15 +151,15 @@ STATES: dict[str, str] = {
 }
 DISORDERS: dict[str, str] = RHYTHMS | STATES
 
+# Disorders whose degree is a finding of the same name.
+OWN_DEGREE = (
+    *RHYTHMS, "preexcitation", "lafb", "lpfb", "ivcd", "effusion", "digitalis", "aortic_stenosis",
+    "mitral_regurgitation", "bigeminy", "trigeminy", "sinus_arrhythmia", "early_repolarisation",
+)  # fmt: skip
 # Findings that stay below ``UNRAISED`` in everyone who has none of these disorders.
 UNRAISED = 0.3
 RAISED_BY: dict[str, tuple[str, ...]] = {
-    **{name: (name,) for name in RHYTHMS},
-    **{name: (name,) for name in (
-        "preexcitation", "lafb", "lpfb", "ivcd", "effusion", "digitalis", "aortic_stenosis",
-        "mitral_regurgitation", "bigeminy", "trigeminy", "sinus_arrhythmia",
-        "early_repolarisation",
-    )},
+    **{name: (name,) for name in OWN_DEGREE},
     "av_block2_type2": ("av_block2",),
     "rbbb": ("rbbb", "irbbb"), "lbbb": ("lbbb", "ilbbb"),
     **{f"scar_{w}": (f"infarct_{w}",) for w in ("anterior", "inferior", "lateral", "posterior")},

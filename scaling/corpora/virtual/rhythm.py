@@ -273,6 +273,7 @@ def r_peaks_s(x: Latents, e: Events) -> Tensor:
     """Times of the R peaks: (B, K), NaN where a slot has no QRS."""
     shift = DELTA_MS * x["preexcitation"]
     span = sequence_ms(x)
-    peak = torch.where(e.ventricular, 0.5 * ventricular_qrs_ms(x)[:, None],
-                       (shift + 0.46 * span)[:, None])  # fmt: skip
+    peak = torch.where(
+        e.ventricular, 0.5 * ventricular_qrs_ms(x)[:, None], (shift + 0.46 * span)[:, None]
+    )
     return e.qrs_s + peak / 1e3

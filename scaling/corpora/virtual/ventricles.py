@@ -197,10 +197,12 @@ def _late_right(x: Latents, shift: Tensor, span: Tensor) -> Waves:
     grown = power(r.clamp(max=1.2), 0.8)
     one = vector(r, -0.37, 0.00, -0.92) * torch.exp(0.3 * n[:, :1]) + 0.16 * n[:, 1:4]
     two = vector(r, -0.37, -0.06, -0.54) * torch.exp(0.3 * n[:, 4:5]) + 0.14 * n[:, 5:8]
-    late = waves_of([
-        (start + 0.36 * rest, 0.19 * rest, one * grown[:, None]),
-        (start + 0.66 * rest, 0.16 * rest, two * grown[:, None]),
-    ])  # fmt: skip
+    late = waves_of(
+        [
+            (start + 0.36 * rest, 0.19 * rest, one * grown[:, None]),
+            (start + 0.66 * rest, 0.16 * rest, two * grown[:, None]),
+        ]
+    )
     near = in_chest(grown[:, None, None] * r.new_tensor((NEAR_RIGHT, NEAR_RIGHT)))
     return dataclasses.replace(late, near=near)
 
@@ -210,10 +212,12 @@ def _delta(x: Latents) -> Waves:
     w = x["preexcitation"]
     pathway = x.draws.patient.choice("pathway", (0.4, 0.3, 0.2, 0.1))
     way = w.new_tensor(PATHWAYS)[pathway] + 0.15 * x.draws.normal("delta", 3)
-    return waves_of([
-        (18.0 + 0.0 * w, 9.0 + 0.0 * w, 0.20 * w[:, None] * way),
-        (36.0 + 0.0 * w, 11.0 + 0.0 * w, 0.42 * w[:, None] * way),
-    ])  # fmt: skip
+    return waves_of(
+        [
+            (18.0 + 0.0 * w, 9.0 + 0.0 * w, 0.20 * w[:, None] * way),
+            (36.0 + 0.0 * w, 11.0 + 0.0 * w, 0.42 * w[:, None] * way),
+        ]
+    )
 
 
 def _j_notch(x: Latents, shift: Tensor, span: Tensor) -> Waves:
@@ -239,10 +243,13 @@ def ventricular(x: Latents) -> Waves:
         v = amplitude * size[:, None] * (way + 0.22 * n[:, k])
         items.append((fraction * span, 0.095 * span, v))
     spike = (paced.double() * (0.4 + 2.2 * draws.share("spike")))[:, None]
-    items.append((
-        -6.0 + 0.0 * span, 0.9 + 0.0 * span,
-        spike * (vector(span, 0.4, -0.8, 0.3) + 0.3 * draws.normal("spike", 3)),
-    ))  # fmt: skip
+    items.append(
+        (
+            -6.0 + 0.0 * span,
+            0.9 + 0.0 * span,
+            spike * (vector(span, 0.4, -0.8, 0.3) + 0.3 * draws.normal("spike", 3)),
+        )
+    )
     waves = waves_of(items)
     return Waves(waves.centre, waves.left, waves.right, _posture(x, waves.vector, 0.5))
 
@@ -290,8 +297,9 @@ def repolarisation(x: Latents, qrs: Waves) -> Repolarisation:
     peaked = 1.0 + 0.25 * softplus((x["potassium"] - 5.4) / 0.3)
     t = (t + x.shape("t", 3) * t.new_tensor((0.032, 0.030, 0.100))) * (size * peaked)[:, None]
     t = turned(t[:, None], 0.35 * (x["base_axis_deg"] - MEAN_AXIS_DEG), 0, 1)[:, 0]
-    change = torch.stack([1.0 - 2.0 * x["t_" + r].clamp(max=1.5) for r in
-                          ("lateral", "inferior", "anterior")], -1)  # fmt: skip
+    change = torch.stack(
+        [1.0 - 2.0 * x["t_" + r].clamp(max=1.5) for r in ("lateral", "inferior", "anterior")], -1
+    )
     against = _against(x, qrs)
     left = left_share(x)[:, None]
     t = t * change * (1.0 - 0.75 * left) * torch.exp(0.5 * x["log_voltage"])[:, None] - against

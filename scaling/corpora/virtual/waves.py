@@ -46,9 +46,12 @@ def join(parts: Sequence[Waves]) -> Waves:
     sigma = torch.cat([w.left for w in parts], 1)
     near = [w.vector.new_zeros(*w.vector.shape[:2], 8) if w.near is None else w.near for w in parts]
     return Waves(
-        torch.cat([w.centre for w in parts], 1), sigma, sigma,
-        torch.cat([w.vector for w in parts], 1), torch.cat(near, 1),
-    )  # fmt: skip
+        torch.cat([w.centre for w in parts], 1),
+        sigma,
+        sigma,
+        torch.cat([w.vector for w in parts], 1),
+        torch.cat(near, 1),
+    )
 
 
 # Amplitude of near potentials in V1 to V6, and how far they reach in places of electrodes.
@@ -81,9 +84,11 @@ def waves_of(items: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Waves:
     """From (centre, sigma, vector) of each wave."""
     sigma = torch.stack([s for _, s, _ in items], 1)
     return Waves(
-        torch.stack([c for c, _, _ in items], 1), sigma, sigma,
+        torch.stack([c for c, _, _ in items], 1),
+        sigma,
+        sigma,
         torch.stack([v for _, _, v in items], 1),
-    )  # fmt: skip
+    )
 
 
 def vector(like: Tensor, *xyz: Tensor | float) -> Tensor:

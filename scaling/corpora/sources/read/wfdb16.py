@@ -152,14 +152,17 @@ def read_record(stem: Path, fs_hz: int | None, file: str | None = None) -> Recor
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RecordReader:
-    """Reads entries whose ``where`` is (path below the root without ``.hea``, signal file)."""
+    """Reads entries whose ``where`` is a path below the root without ``.hea``.
+
+    Or (path, signal file) where that is not the record's own.
+    """
 
     root: Path
     fs_hz: int | None = None
 
     def __call__(self, entry: Entry) -> Recording:
         """Read one record; see ``read_record``."""
-        stem, file = entry.where
+        stem, file = (entry.where, None) if isinstance(entry.where, str) else entry.where
         return read_record(self.root / stem, self.fs_hz, file)
 
 

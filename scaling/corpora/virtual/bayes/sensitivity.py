@@ -302,9 +302,15 @@ def _templates(device: Device, fs_hz: float, samples: int) -> tuple[Array, Array
     )
     slow = dataclasses.replace(linear, white_mv=0.0, muscle_mv=0.0)
     none = dataclasses.replace(
-        linear, spread=0.0, muscle_spread=0.0, wander_mv=0.0, respiration_mv=0.0, mains_mv=0.0,
-        pops_per_min=0.0, motion_mv=0.0,
-    )  # fmt: skip
+        linear,
+        spread=0.0,
+        muscle_spread=0.0,
+        wander_mv=0.0,
+        respiration_mv=0.0,
+        mains_mv=0.0,
+        pops_per_min=0.0,
+        motion_mv=0.0,
+    )
     kinds = [
         dataclasses.replace(none, white_mv=white, muscle_mv=muscle)
         for white, muscle in ((1.0, 0.0), (0.0, 1.0), (1.0, 1.0))

@@ -163,10 +163,11 @@ def _chances(
         belongs = any_of(task.readings)
     # Where no reader writes any label, the record hardly belongs, and its classes do not matter.
     rows = [
-        (counts[g] / np.maximum(among, 1.0), among) if g in counts
+        (counts[g] / np.maximum(among, 1.0), among)
+        if g in counts
         else (any_of(g) / belongs, np.full(shape, np.inf))
         for g in task.members.values()
-    ]  # fmt: skip
+    ]
     classes, readers_of = (np.stack(part) for part in zip(*rows, strict=True))
     return Chances(classes=classes, belongs=belongs, readers=readers_of)
 

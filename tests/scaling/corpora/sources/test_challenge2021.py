@@ -18,7 +18,6 @@ from scaling.corpora.sources.read.snomed import (
     LITEHEART_CLASSES,
     SCORED,
     SCORED_CLASSES,
-    liteheart_rule,
 )
 from scaling.corpora.sources.testing import Expected, SourceContract
 from scaling.identity import CorpusSpec
@@ -77,6 +76,11 @@ def names(source: Source, task: str) -> dict[str, set[str]]:
         )
         if valid
     }
+
+
+def liteheart_rule(counts: dict[str, int]) -> tuple[str, ...]:
+    """The classes that LiteHeart keeps of a set: scored diagnoses with more than 200 records."""
+    return tuple(name for name in SCORED if counts.get(name, 0) > 200)
 
 
 def test_equivalent_diagnoses_are_one_class_in_scored_and_two_in_liteheart(root: Path) -> None:

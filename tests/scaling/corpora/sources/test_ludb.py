@@ -9,11 +9,12 @@ import pytest
 
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.registry import open_source
-from scaling.corpora.sources.ludb import COLUMNS, Wave, delineation
+from scaling.corpora.sources.ludb import COLUMNS
 from scaling.corpora.sources.read.base import Recording, Rows
 from scaling.corpora.sources.testing import Expected, SourceContract
 from scaling.identity import CorpusSpec
 from tests.scaling.corpora.layouts import ludb
+from tests.scaling.corpora.ludb_marks import Wave, delineation
 
 SPEC = CorpusSpec(source="ludb", fs_hz=500)
 
