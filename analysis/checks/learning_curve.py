@@ -19,8 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.fit.solve.problem import Problem
-from analysis.fit.solve.solver import BoolArray
-from analysis.laws import FloatArray, Law, get
+from analysis.laws import BoolArray, FloatArray, Law, get
 from analysis.runs.read import named_columns
 from analysis.studies.checked_rows import Data, checked_rows
 from analysis.text.numbers import holding

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from analysis.fit.intervals import hat_basis
 from analysis.fit.solve.problem import Problem
-from analysis.fit.solve.solution import Solution
+from analysis.fit.solve.solver import Solution
 from analysis.laws import FloatArray
 
 PAIRS_FROM = 100  # runs from which pairs are resampled

@@ -10,9 +10,9 @@ import numpy as np
 from analysis.fit.intervals import DELTA_SMALLEST
 from analysis.fit.result import Fit
 from analysis.fit.solve.problem import Problem
-from analysis.fit.solve.solver import BoolArray, Solution
+from analysis.fit.solve.solver import Solution
 from analysis.fit.status import Certificate, Status
-from analysis.laws import FloatArray
+from analysis.laws import BoolArray, FloatArray
 
 _AGREE = 1e-6
 _GRADIENT = 1e-5

@@ -28,8 +28,7 @@ from analysis.fit.options import Options, Variant
 from analysis.fit.result import Fit
 from analysis.fit.solve.losses import SHRINK, Loss
 from analysis.fit.solve.polish import polish
-from analysis.fit.solve.problem import Problem
-from analysis.fit.solve.scales import Scale
+from analysis.fit.solve.problem import Problem, Residual, Scale
 from analysis.fit.solve.solver import Solution
 from analysis.fit.status import Certificate, Status
 from analysis.laws import FloatArray, Law, get
@@ -50,7 +49,7 @@ def fit_law(
     protocol: str = "held-out",
     loss: Literal["huber", "least_squares"] | Loss = "huber",
     delta: float | None = None,
-    residual: Literal["log", "linear", "log_excess"] | None = None,
+    residual: Residual | None = None,
     fixed: Mapping[str, float | tuple[float, float]] | None = None,
     limits: Mapping[str, tuple[float, float]] | None = None,
     variant: Variant = "plain",

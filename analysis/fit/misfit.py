@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from analysis.fit.rolling import Origin, Position, halves, levels, origins, solve, windows
 from analysis.fit.solve.problem import Problem
-from analysis.fit.solve.solution import Solution
+from analysis.fit.solve.solver import Solution
 from analysis.laws import FloatArray
 
 ROLLING = 0.5  # half width at growth 1, in rolling-origin rms errors at growth 1

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.fit.solve.losses import Loss
+from analysis.fit.solve.problem import Residual
 from analysis.laws import Law
 
 Variant = Literal["plain", "bounded", "regularised"]
@@ -27,7 +28,7 @@ class Options:
 
     loss: str | Loss
     delta: float | None
-    residual: Literal["log", "linear", "log_excess"]
+    residual: Residual
     fixed: Mapping[str, float]
     limits: Mapping[str, tuple[float, float]]
     variant: Variant
@@ -44,7 +45,7 @@ class Options:
         *,
         loss: str | Loss,
         delta: float | None,
-        residual: Literal["log", "linear", "log_excess"] | None,
+        residual: Residual | None,
         fixed: Mapping[str, float | tuple[float, float]] | None,
         limits: Mapping[str, tuple[float, float]] | None,
         variant: Variant,

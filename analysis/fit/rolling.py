@@ -17,8 +17,8 @@ import pandas as pd
 
 from analysis.fit.intervals import covariance
 from analysis.fit.solve.problem import Problem
-from analysis.fit.solve.solver import BoolArray, Solution
-from analysis.laws import FloatArray, Law
+from analysis.fit.solve.solver import Solution
+from analysis.laws import BoolArray, FloatArray, Law
 
 POSITIONS = 10  # of the origin along an axis, at most
 SMALLEST = 10  # runs a fit needs before it predicts

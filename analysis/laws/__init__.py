@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 
 from analysis.laws.additive import Chinchilla, DLaw, NLaw, Tied
-from analysis.laws.base import FloatArray, Law
+from analysis.laws.base import BoolArray, FloatArray, Law
 from analysis.laws.curves import M3, M4, BrokenPowerLaw, Frontier, PowerLaw
 from analysis.laws.loss_to_loss import LossToLoss
 from analysis.laws.metric import ErrorLaw, Sigmoid
@@ -15,7 +15,7 @@ from analysis.laws.parameters import Parameter
 from analysis.laws.products import EffectiveData, Overfitting
 from analysis.laws.repeated import DataConstrained, Samples, Saturating
 
-__all__ = ["LAWS", "FloatArray", "Law", "Parameter", "get", "plain_law", "register"]
+__all__ = ["LAWS", "BoolArray", "FloatArray", "Law", "Parameter", "get", "plain_law", "register"]
 
 LAWS: dict[str, Law] = {}
 _OWNED: frozenset[str] = frozenset()  # names of the package's own laws

@@ -6,8 +6,8 @@ import dataclasses
 
 import numpy as np
 
+from analysis.fit.solve.losses import huber
 from analysis.fit.solve.problem import DEVIANCE, REFIT_STEPS
-from analysis.fit.solve.solution import huber
 from analysis.fit.solve.solver import REFIT, IndexArray, Solution, minimise
 from analysis.laws import FloatArray
 from analysis.laws.parameters import EXPONENT

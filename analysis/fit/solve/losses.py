@@ -23,7 +23,7 @@ from typing import Protocol
 
 import numpy as np
 
-from analysis.fit.solve.solution import FloatArray, huber
+from analysis.laws import FloatArray
 
 SHRINK = (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5)  # widths of an own loss, in the first
 _NODES, _SHARES = np.polynomial.legendre.leggauss(4)
@@ -96,6 +96,14 @@ class Penalty(Protocol):
 
     def weight(self, residual: FloatArray, blend: FloatArray) -> FloatArray:
         """Curvature: that of Newton's method for ``blend`` 0, of reweighted squares for 1 (R,)."""
+
+
+def huber(residual: FloatArray, delta: float | FloatArray) -> FloatArray:
+    """Huber's loss: r^2 / 2 within ``delta``, linear beyond; ``inf`` gives least squares."""
+    size = np.abs(residual)
+    inner = np.minimum(size, delta)
+    value: FloatArray = inner * (size - 0.5 * inner)
+    return value
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -7,8 +7,10 @@ import math
 
 import numpy as np
 
+from analysis.fit.solve.losses import huber
 from analysis.fit.solve.problem import Problem
-from analysis.fit.solve.solver import BoolArray, FloatArray, Solution, huber
+from analysis.fit.solve.solver import Solution
+from analysis.laws import BoolArray, FloatArray
 
 _STEPS = 30
 _WORSE = 1e-13
