@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.checks.sensitivity_result import Refit
+from analysis.fit.certificate import Status
 from analysis.fit.result import Fit
 from analysis.fit.solve.problem import Problem
 from analysis.fit.solve.solver import Solution
-from analysis.fit.status import Status
 from analysis.laws import BoolArray, FloatArray
 
 SHARES = (0.0, 0.05, 0.1, 0.2)  # of the points left out for their large losses, at least one

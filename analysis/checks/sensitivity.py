@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,6 @@ import pandas as pd
 
 from analysis.checks.influence import STARTS, refits_of, without_runs
 from analysis.checks.sensitivity_result import Refit, Sensitivity, table
-from analysis.fit.fit import refit
 from analysis.fit.intervals import DELTA_SMALLEST, robust_delta
 from analysis.fit.options import VARIANTS
 from analysis.fit.result import Fit
@@ -127,8 +127,8 @@ def _delta(fit: Fit) -> float | None:
     return fit.problem.delta if fit.options.loss == "huber" else None
 
 
-def _again(fit: Fit, **changes: object) -> Fit:
-    return refit(fit, np.ones(len(fit.rows), dtype=bool), n_boot=0, **changes)
+def _again(fit: Fit, **changes: Any) -> Fit:
+    return fit.refit(n_boot=0, **changes)
 
 
 def _refit(fit: Fit, choice: str, value: str, comparable: bool = False) -> Refit:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.fit.certificate import Status
 from analysis.fit.intervals import t_quantile
 from analysis.fit.result import Fit
-from analysis.fit.status import Status
 from analysis.laws import FloatArray
-from analysis.text.card import Card, Estimate, Shown, jsonable
+from analysis.text.card import Card, Estimate, Result, jsonable
 from analysis.text.numbers import number
 
 USABLE = (Status.CONVERGED, Status.AT_BOUND)
@@ -44,7 +44,7 @@ class Refit:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Sensitivity(Shown):
+class Sensitivity(Result):
     """Refits of a fit under other choices.
 
     Attributes:

@@ -283,7 +283,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     if options.bootstrap is not None and options.bootstrap < 1:
         parser().error("--bootstrap must be at least 1")
-    from analysis.text.output import show
+    from analysis.text.card import print_text
     from scaling.records.tables import ResultsError
 
     try:
@@ -300,5 +300,5 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)  # noqa: T201
         return 2
-    show(text if options.json else as_text(numbers))
+    print_text(text if options.json else as_text(numbers))
     return 0

@@ -13,9 +13,9 @@ import pandas as pd
 from analysis.compute.cost import ComputeModel
 from analysis.compute.surface import Exponents, Surface
 from analysis.fit.loglog import percentile_ends
-from analysis.fit.misfit import Misfit
+from analysis.fit.rolling import Misfit
 from analysis.laws import FloatArray
-from analysis.text.card import Card, Estimate, Shown, jsonable
+from analysis.text.card import Card, Estimate, Result, jsonable
 from analysis.text.numbers import holding, interval, number
 
 CONVERGED = "converged"
@@ -24,7 +24,7 @@ _AXES = ("N", "D", "C")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Allocation(Shown):
+class Allocation(Result):
     """Compute-optimal allocation from a fitted surface (Approach 3; S1, Appendix B.4).
 
     Attributes:
@@ -102,7 +102,7 @@ class Allocation(Shown):
             One row per C: ``C``, ``N``, ``N_low``, ``N_high``, ``D``, ``D_low``, ``D_high``,
             ``loss`` (nats), ``loss_low``, ``loss_high`` (95 % intervals of the law's and the
             compute model's refits together, and beyond the data of the law's own error, see
-            ``analysis.fit.misfit``; of the curve, not of a new run), ``beyond_N``,
+            ``analysis.fit.rolling``; of the curve, not of a new run), ``beyond_N``,
             ``beyond_D``, ``beyond_C`` (how many times outside the measured range, 1 within) and
             ``beyond``, the largest of them; ``untested``, see ``Fit.predict``.
 

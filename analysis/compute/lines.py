@@ -11,11 +11,11 @@ import pandas as pd
 
 from analysis.compute.rows import AllocationError
 from analysis.fit.loglog import UNKNOWN, LogLine
-from analysis.text.card import Estimate, Shown
+from analysis.text.card import Estimate, Result
 from analysis.text.numbers import Interval, number
 
 
-class Lines(Shown, ABC):
+class Lines(Result, ABC):
     """Power laws N*(C) = k C^a and D*(C) = k' C^b, either of which may be missing.
 
     Attributes:

@@ -23,7 +23,7 @@ import pandas as pd
 
 from analysis.fit.fit import fit_law
 from analysis.fit.intervals import t_quantile, widened
-from analysis.fit.result import ExtrapolationWarning, Fit, untested_words
+from analysis.fit.result import ExtrapolationWarning, Fit
 from analysis.laws import FloatArray, Law, get
 from analysis.studies.checked_rows import Data
 from analysis.studies.clusters import run_column
@@ -103,7 +103,7 @@ class Chain:
         frame["beyond"] = np.fmax(first["beyond"], second["beyond"])
         frame["untested"] = first["untested"] | second["untested"]
         said = [
-            untested_words(fit, own)
+            fit.untested_words(own)
             for fit, own in ((self.loss, first), (self.metric, second))
             if len(fit.bootstrap.theta) and bool(own["untested"].any())
         ]

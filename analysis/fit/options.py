@@ -23,7 +23,7 @@ _SMALLEST = 1e-6  # typical response that linear residuals are taken of
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class FitOptions:
     """Arguments of ``fit_law`` that a refit repeats; see there."""
 
     loss: str | Loss
@@ -53,7 +53,7 @@ class Options:
         n_boot: int,
         seed: int,
         pool: Sequence[str] | None,
-    ) -> Options:
+    ) -> FitOptions:
         """Arguments of ``fit_law`` for ``law``.
 
         Raises:

@@ -23,16 +23,14 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.fit.bootstrap import corrected, resamples
-from analysis.fit.certificate import r_squared
-from analysis.fit.fit import refit
+from analysis.fit.certificate import Status, r_squared
 from analysis.fit.intervals import DELTA_SMALLEST, robust_delta, widened
 from analysis.fit.result import Fit
 from analysis.fit.solve.solver import Solution
-from analysis.fit.status import Status
 from analysis.laws import FloatArray
 from analysis.laws.parameters import EXPONENT
 from analysis.studies.clusters import joined
-from analysis.text.card import Card, Estimate, Shown
+from analysis.text.card import Card, Estimate, Result
 from analysis.text.numbers import Interval, number
 from analysis.transfer.pairs import LossPairs
 
@@ -40,7 +38,7 @@ FORMULA = "L_ood - E_ood = K (L_id - E_id)^kappa"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Transfer(Shown):
+class Transfer(Result):
     """A loss-to-loss law of one configuration and task.
 
     Attributes:
@@ -172,7 +170,7 @@ def _matched(trained_on: Fit, other: Fit) -> tuple[Fit, Fit]:
         raise ValueError("a loss-to-loss law takes one pair of losses per run")
     shared = set(runs[0]) & set(runs[1])
     pair = [
-        fit if len(trials) == len(shared) else refit(fit, trials.isin(shared).to_numpy())
+        fit if len(trials) == len(shared) else fit.refit(trials.isin(shared).to_numpy())
         for fit, trials in zip((trained_on, other), runs, strict=True)
     ]
     if list(pair[0].residuals["trial"]) != list(pair[1].residuals["trial"]):

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from analysis import fit_law, law_rows, load
+from analysis.fit.certificate import Status
 from analysis.fit.result import Fit
-from analysis.fit.status import Status
 from analysis.laws import LAWS, Law
 from analysis.questions import ask
 from analysis.studies.checked_rows import swapped

@@ -13,7 +13,7 @@ import pytest
 from scipy.optimize import least_squares
 
 from analysis import fit_law
-from analysis.fit.status import Status
+from analysis.fit.certificate import Status
 from analysis.laws import LAWS, FloatArray, Law, plain_law
 from tests.analysis.fit.test_bad_input import CASES
 
