@@ -24,9 +24,9 @@ def _of_mean(row: pd.Series[Any], fit: Fit, runs: int) -> Interval:
     """
     scale = fit.problem.scale
     names = [fit.law.response, "mean_low", "new_low", "mean_high", "new_high"]
-    centre, *found = scale.forward(row[names].to_numpy(dtype=np.float64))
+    centre, *values = scale.forward(row[names].to_numpy(dtype=np.float64))
     ends = []
-    for (curve, one), sign in zip((found[:2], found[2:]), (-1.0, 1.0), strict=True):
+    for (curve, one), sign in zip((values[:2], values[2:]), (-1.0, 1.0), strict=True):
         own = (curve - centre) ** 2
         half = math.sqrt(own + max((one - centre) ** 2 - own, 0.0) / runs)
         ends.append(float(scale.inverse(centre + sign * half)))

@@ -189,7 +189,7 @@ def _rehearse(law: Law, x: FloatArray, loss: FloatArray, at: FloatArray) -> list
         return []
     free, converged, centre = _fit(law, x, loss, np.array([masks[j] for j in enough]))
     value = law.log_value(free, np.concatenate([x, at])[:, None], centre)[0]
-    row, found = {j: i for i, j in enumerate(enough)}, []
+    row, candidates = {j: i for i, j in enumerate(enough)}, []
     for window in [w for w in WINDOWS if (0.0, w) in row]:
         errors, parts = np.full(len(ORIGINS), np.nan), []
         for k, origin in enumerate(ORIGINS):
@@ -201,13 +201,13 @@ def _rehearse(law: Law, x: FloatArray, loss: FloatArray, at: FloatArray) -> list
                 errors[k] = float(np.mean(part**2))
             parts.append(part)
         i = row[0.0, window]
-        found.append(
+        candidates.append(
             Candidate(
                 law=law.name, window=window, log_loss=value[i, len(x) :], errors=errors,
                 rehearsed=tuple(parts), weight=math.nan, converged=bool(converged[i]),
             )
         )  # fmt: skip
-    return found
+    return candidates
 
 
 def _straight(x: FloatArray, loss: FloatArray, at: FloatArray) -> Candidate:
@@ -220,41 +220,43 @@ def _straight(x: FloatArray, loss: FloatArray, at: FloatArray) -> Candidate:
     )  # fmt: skip
 
 
-def _weighed(found: list[Candidate]) -> list[Candidate]:
+def _weighed(candidates: list[Candidate]) -> list[Candidate]:
     """With weights: inverse to the mean over origins of squared errors, summing to one.
 
     A candidate without a fit at an origin gets the largest error of the others there.
     """
-    errors = np.array([c.errors for c in found])
+    errors = np.array([c.errors for c in candidates])
     errors = errors[:, ~np.isnan(errors).all(axis=0)]
-    weights = np.full(len(found), 1.0 / len(found))
+    weights = np.full(len(candidates), 1.0 / len(candidates))
     if errors.shape[1]:
         filled = np.where(np.isnan(errors), np.nanmax(errors, axis=0), errors)
         weights = 1.0 / (filled.mean(axis=1) + 1e-14)
     weights = weights / weights.sum()
-    return [dataclasses.replace(c, weight=float(w)) for c, w in zip(found, weights, strict=True)]
+    return [
+        dataclasses.replace(c, weight=float(w)) for c, w in zip(candidates, weights, strict=True)
+    ]
 
 
-def _forecast(found: list[Candidate], at: FloatArray, warnings: list[str]) -> Forecast:
-    log_loss = np.sum([c.weight * c.log_loss for c in found], axis=0)
-    error = _rehearsed_error(found)
-    spread = np.sqrt(np.sum([c.weight * (c.log_loss - log_loss) ** 2 for c in found], axis=0))
+def _forecast(candidates: list[Candidate], at: FloatArray, warnings: list[str]) -> Forecast:
+    log_loss = np.sum([c.weight * c.log_loss for c in candidates], axis=0)
+    error = _rehearsed_error(candidates)
+    spread = np.sqrt(np.sum([c.weight * (c.log_loss - log_loss) ** 2 for c in candidates], axis=0))
     half, loss = WIDTH * np.hypot(error, spread), np.exp(log_loss)
     low, high = holding(loss, np.exp(log_loss - half), np.exp(log_loss + half))
     table = pd.DataFrame({"D": at, "loss": loss, "low": low, "high": high})
     return Forecast(
         table=table,
-        candidates=tuple(sorted(found, key=lambda c: -c.weight)),
+        candidates=tuple(sorted(candidates, key=lambda c: -c.weight)),
         error=error,
         warnings=tuple(warnings),
     )
 
 
-def _rehearsed_error(found: list[Candidate]) -> float:
+def _rehearsed_error(candidates: list[Candidate]) -> float:
     """Rms log error of the same average where it was rehearsed."""
     squares = []
     for k in range(len(ORIGINS)):
-        able = [c for c in found if k < len(c.rehearsed) and np.isfinite(c.errors[k])]
+        able = [c for c in candidates if k < len(c.rehearsed) and np.isfinite(c.errors[k])]
         if able:
             total = sum(c.weight for c in able)
             mean = sum(c.weight / total * c.rehearsed[k] for c in able)

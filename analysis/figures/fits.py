@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.checks.sensitivity_result import Sensitivity, interval_of
+from analysis.checks.sensitivity import Sensitivity, interval_of
 from analysis.figures.base import (
     FLOOR,
     INK,

@@ -216,8 +216,8 @@ class Together:
                 raise ValueError(f"{law.name} {verb} {axis}: {law.formula}")
         number = float(list(self.laws).index(part) + 1)
         others = {a: 1.0 for a in self.fit.law.axes if a not in (*scales, PART)}
-        found = self.fit.predict(**scales, **others, **{PART: number})
-        return found.drop(columns=[*others, PART]).rename(columns={RESPONSE: law.response})
+        predicted = self.fit.predict(**scales, **others, **{PART: number})
+        return predicted.drop(columns=[*others, PART]).rename(columns={RESPONSE: law.response})
 
     def table(self) -> pd.DataFrame:
         """Every parameter of every part: value, low, high, whether shared."""
@@ -294,8 +294,8 @@ def _shared(
 ) -> dict[str, dict[str, str]]:
     if isinstance(shared, Mapping):
         return {name: dict(parts) for name, parts in shared.items()}
-    found = {name: {p: name for p, law in laws.items() if name in law.names} for name in shared}
-    for name, having in found.items():
+    named = {name: {p: name for p, law in laws.items() if name in law.names} for name in shared}
+    for name, having in named.items():
         if len(having) < 2:
             raise ValueError(f"{name} is a parameter of {len(having)} part, nothing to share")
-    return found
+    return named

@@ -71,8 +71,8 @@ def robust_delta(residual: FloatArray, parameters: int, smallest: float = DELTA_
 def hat_basis(jacobian: FloatArray) -> FloatArray:
     """Q (n, r) with orthonormal columns: Q Q' is the hat matrix of ``jacobian`` (n, P)."""
     basis, singular, _ = np.linalg.svd(jacobian, full_matrices=False)
-    found: FloatArray = basis[:, singular > singular[0] * 1e-10]
-    return found
+    kept: FloatArray = basis[:, singular > singular[0] * 1e-10]
+    return kept
 
 
 def covariance(problem: Problem, free: FloatArray) -> FloatArray:
@@ -84,9 +84,9 @@ def covariance(problem: Problem, free: FloatArray) -> FloatArray:
     lower, upper = problem.bounds(problem.loss)
     moved = lower < upper
     jac = jacobian[0][moved] * np.sqrt(weights)
-    found = np.zeros((len(free), len(free)))
-    found[np.ix_(moved, moved)] = _inverse_gram(jac.T) * variance
-    return found
+    whole = np.zeros((len(free), len(free)))
+    whole[np.ix_(moved, moved)] = _inverse_gram(jac.T) * variance
+    return whole
 
 
 def _inverse_gram(matrix: FloatArray) -> FloatArray:
@@ -97,8 +97,8 @@ def _inverse_gram(matrix: FloatArray) -> FloatArray:
     _, singular, right = np.linalg.svd(matrix / scale, full_matrices=False)
     keep = singular > 1e-13 * singular[0]
     half = right[keep].T / singular[keep]
-    found: FloatArray = half @ half.T / np.outer(scale, scale)
-    return found
+    inverse: FloatArray = half @ half.T / np.outer(scale, scale)
+    return inverse
 
 
 def standard_errors(problem: Problem, free: FloatArray) -> FloatArray:
@@ -107,8 +107,8 @@ def standard_errors(problem: Problem, free: FloatArray) -> FloatArray:
     For least squares these are the textbook ones; for Huber's loss Huber 1981, section 7.6.
     """
     slope = natural_slope(problem, free)
-    found: FloatArray = np.sqrt(np.diag(slope @ covariance(problem, free) @ slope.T))
-    return found
+    errors: FloatArray = np.sqrt(np.diag(slope @ covariance(problem, free) @ slope.T))
+    return errors
 
 
 def natural_slope(problem: Problem, free: FloatArray) -> FloatArray:
@@ -117,8 +117,8 @@ def natural_slope(problem: Problem, free: FloatArray) -> FloatArray:
     shift = np.diag(size)
     steps = np.concatenate([free + k * shift for k in (-2.0, -1.0, 1.0, 2.0)])
     low2, low, high, high2 = np.split(problem.law.to_natural(steps, problem.centre), 4)
-    found: FloatArray = ((low2 - high2 + 8.0 * (high - low)) / (12.0 * size[:, None])).T
-    return found
+    natural: FloatArray = ((low2 - high2 + 8.0 * (high - low)) / (12.0 * size[:, None])).T
+    return natural
 
 
 def widened(samples: FloatArray, point: FloatArray, dof: int) -> tuple[FloatArray, FloatArray]:
@@ -135,10 +135,10 @@ def parameter_intervals(
     law: Law, theta: FloatArray, samples: FloatArray, dof: int
 ) -> dict[str, Interval]:
     """Intervals of natural parameters ``theta`` (P,) from ``samples`` (R, P), within bounds."""
-    found = {}
+    intervals = {}
     for i, parameter in enumerate(law.parameters):
         if not len(samples):
-            found[parameter.name] = Interval(low=math.nan, high=math.nan)
+            intervals[parameter.name] = Interval(low=math.nan, high=math.nan)
             continue
         values, point = samples[:, i], theta[i]
         if parameter.positive:
@@ -148,8 +148,8 @@ def parameter_intervals(
         within = Interval(
             low=max(float(low), parameter.lower), high=min(float(high), parameter.upper)
         )
-        found[parameter.name] = within.holding(float(point))
-    return found
+        intervals[parameter.name] = within.holding(float(point))
+    return intervals
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,16 +188,16 @@ def profile(problem: Problem, best: Solution, name: str) -> Profile:
     values = np.union1d(
         np.linspace(lower[index], upper[index], PROFILE_POINTS), best.free[0, index]
     )
-    found = _constrained(problem, best, index, values)
+    held = _constrained(problem, best, index, values)
     residual, loss = -problem.residual(best.free), problem.penalty
     unit = noise_variance(residual, loss, problem.dof) * mean_slope(residual, loss)
-    rise = np.maximum(found.objective - best.objective[0], 0.0)
+    rise = np.maximum(held.objective - best.objective[0], 0.0)
     deviance = 2.0 * rise / max(unit, 1e-24)
     return Profile(
         name=name,
         value=values,
         deviance=deviance,
-        free=found.free,
+        free=held.free,
         interval=_below(values, deviance, t_quantile(problem.dof) ** 2).holding(
             float(best.free[0, index])
         ),
@@ -217,19 +217,19 @@ def _constrained(problem: Problem, best: Solution, index: int, values: FloatArra
             each
         )
 
-    found = solve(np.tile(starts, (len(values), 1)), np.arange(len(values)))
+    optima = solve(np.tile(starts, (len(values), 1)), np.arange(len(values)))
     todo = np.arange(len(values))
     for _ in range(_SWEEPS):
-        sides = [found.free[np.clip(todo + shift, 0, len(values) - 1)] for shift in (-1, 1)]
-        near = solve(np.stack(sides, axis=1).reshape(-1, found.free.shape[1]), todo)
-        improved = near.objective < found.objective[todo] * (1.0 - _BETTER)
+        sides = [optima.free[np.clip(todo + shift, 0, len(values) - 1)] for shift in (-1, 1)]
+        near = solve(np.stack(sides, axis=1).reshape(-1, optima.free.shape[1]), todo)
+        improved = near.objective < optima.objective[todo] * (1.0 - _BETTER)
         rows = np.zeros(len(values), dtype=bool)
         rows[todo[improved]] = True
-        found = found.replaced(rows, near.at(improved))
+        optima = optima.replaced(rows, near.at(improved))
         todo = np.flatnonzero(rows | np.roll(rows, 1) | np.roll(rows, -1))
         if not improved.any():
             break
-    return found
+    return optima
 
 
 def _below(values: FloatArray, deviance: FloatArray, limit: float) -> Interval:

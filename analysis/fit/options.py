@@ -120,10 +120,10 @@ class FitOptions:
 
     def all_limits(self, law: Law) -> dict[str, tuple[float, float]]:
         """Bounds by parameter: the variant's, the user's, and fixed values."""
-        found: dict[str, tuple[float, float]] = {}
+        bounded: dict[str, tuple[float, float]] = {}
         if self.variant == "bounded":
-            found = dict.fromkeys(law.exponents, PUBLISHED)
-        return {**found, **self.limits, **{k: (v, v) for k, v in self.fixed.items()}}
+            bounded = dict.fromkeys(law.exponents, PUBLISHED)
+        return {**bounded, **self.limits, **{k: (v, v) for k, v in self.fixed.items()}}
 
     def prior(self, law: Law) -> dict[str, tuple[float, float]]:
         """Mean and standard deviation by parameter, for the regularised variant."""

@@ -94,20 +94,20 @@ def origins(
     if not at:
         return []
     best = solve(problem, [kept for _, _, kept in at]) if fits is None else fits
-    found = []
+    judged = []
     for i, (axis, cut, kept) in enumerate(at):
         part = problem.part(kept, centring=problem.centre)
         free = best.free[i : i + 1]
         f, jac = problem.model(free, problem.x[~kept])
         spread = np.einsum("pn,pq,qn->n", jac[0], covariance(part, free[0]), jac[0])
         spread += float((part.residual(free) ** 2).sum()) / part.dof
-        found.append(
+        judged.append(
             Origin(
                 axis=axis, cut=cut, kept=kept, error=problem.target[~kept] - f[0],
                 sd=np.sqrt(spread), converged=bool(best.converged[i]),
             )
         )  # fmt: skip
-    return found
+    return judged
 
 
 def levels(law: Law, x: FloatArray, data: FloatArray) -> dict[str, FloatArray]:
@@ -117,7 +117,7 @@ def levels(law: Law, x: FloatArray, data: FloatArray) -> dict[str, FloatArray]:
     loss). An axis on which ``data`` (n, K) are not all positive is taken as it is, its span being
     a factor of ten. Axes that name a group have no size.
     """
-    found: dict[str, FloatArray] = {}
+    sizes: dict[str, FloatArray] = {}
     for k, axis in enumerate(law.axes):
         if axis in law.labels:
             continue
@@ -126,15 +126,15 @@ def levels(law: Law, x: FloatArray, data: FloatArray) -> dict[str, FloatArray]:
                 level = np.log(x[:, k])
         else:
             level = x[:, k] / max(float(np.ptp(data[:, k])), np.finfo(float).tiny) * _SPREAD
-        found[axis] = -level if axis in law.descends else level
-    if len(found) > 1:
-        found["product"] = np.sum(list(found.values()), axis=0)
-    return found
+        sizes[axis] = -level if axis in law.descends else level
+    if len(sizes) > 1:
+        sizes["product"] = np.sum(list(sizes.values()), axis=0)
+    return sizes
 
 
 def windows(problem: Problem) -> list[Position]:
     """Axis, cut, and which runs lie within, for every position."""
-    found = []
+    positions = []
     for axis, exact in levels(problem.law, problem.x, problem.x).items():
         level = np.round(exact, _ROUND)
         cuts = np.unique(level)
@@ -144,8 +144,8 @@ def windows(problem: Problem) -> list[Position]:
             kept = level <= cut
             if not kept.all() and fitted_at(problem, kept):
                 last = int(np.where(kept, exact, -np.inf).argmax())
-                found.append((axis, _scale(problem, axis, last), kept))
-    return found
+                positions.append((axis, _scale(problem, axis, last), kept))
+    return positions
 
 
 def _scale(problem: Problem, axis: str, row: int) -> float:
@@ -159,15 +159,15 @@ def _scale(problem: Problem, axis: str, row: int) -> float:
 
 def halves(problem: Problem) -> list[BoolArray]:
     """The larger half of the runs along each axis and the product, where the law can be fitted."""
-    found: list[BoolArray] = []
+    larger: list[BoolArray] = []
     for exact in levels(problem.law, problem.x, problem.x).values():
         level = np.round(exact, _ROUND)
         kept: BoolArray = level >= np.quantile(level, 0.5)
         if kept.all():  # half of the runs share the smallest scale
             kept = level > level.min()
         if not kept.all() and fitted_at(problem, kept):
-            found.append(kept)
-    return found
+            larger.append(kept)
+    return larger
 
 
 def fitted_at(problem: Problem, kept: BoolArray) -> bool:
@@ -250,11 +250,11 @@ class Misfit:
         rolled = ROLLING * growth(far)
         lower, upper = _by_side(self._differences(x))
         edge = -np.expm1(-far / _EDGE)
-        found = (
+        sides = (
             np.hypot(rolled * own, HALVES * half)
             for own, half in ((self.below, lower), (self.above, upper))
         )
-        down, up = (edge * np.where(far > 0, each, 0.0) for each in found)
+        down, up = (edge * np.where(far > 0, each, 0.0) for each in sides)
         return down, up
 
     def untested(self, logs: FloatArray) -> npt.NDArray[np.bool_]:
@@ -266,14 +266,14 @@ class Misfit:
         """Predictions of the fits to larger halves less that of the fit to all (R, m)."""
         if not len(self.parts):
             return self.scatter * np.array([[-1.0], [1.0]]) * np.ones(len(x))
-        found = self.problem.model(self.parts, x)[0] - self.problem.model(self.free[None], x)[0]
-        return np.where(np.isfinite(found), found, 0.0)
+        apart = self.problem.model(self.parts, x)[0] - self.problem.model(self.free[None], x)[0]
+        return np.where(np.isfinite(apart), apart, 0.0)
 
 
 def growth(distance: npt.ArrayLike) -> FloatArray:
     """How the rms error grows with distance, such as the log of the factor of compute."""
-    found: FloatArray = (START + np.asarray(distance, dtype=np.float64)) ** POWER
-    return found
+    grown: FloatArray = (START + np.asarray(distance, dtype=np.float64)) ** POWER
+    return grown
 
 
 def misfit(problem: Problem, best: Solution, scatter: float) -> Misfit:
@@ -301,11 +301,11 @@ def misfit(problem: Problem, best: Solution, scatter: float) -> Misfit:
 
 
 def _rolled(
-    problem: Problem, at: list[Position], found: list[Origin], small: Solution
+    problem: Problem, at: list[Position], judgements: list[Origin], small: Solution
 ) -> tuple[float, float, FloatArray]:
     """Rms errors below and above over their growth, and how far outside was judged (3,)."""
     sums, weights, judged = [], [], np.zeros(3)
-    for (_, _, kept), origin, free in zip(at, found, small.free, strict=True):
+    for (_, _, kept), origin, free in zip(at, judgements, small.free, strict=True):
         if not (origin.converged and np.isfinite(origin.error).all()):
             continue
         theta = problem.law.to_natural(free[None], problem.centre)[0]
@@ -339,8 +339,8 @@ def _by_side(error: FloatArray) -> tuple[FloatArray, FloatArray]:
 def distance(outside: FloatArray) -> FloatArray:
     """One distance (m,) of the logs that ``outside`` gives (3, m): 0 within; see the module."""
     axis, product, reducible = outside
-    found: FloatArray = np.sqrt(product**2 + (_REDUCIBLE * reducible) ** 2 + (_AXIS * axis) ** 2)
-    return found
+    together: FloatArray = np.sqrt(product**2 + (_REDUCIBLE * reducible) ** 2 + (_AXIS * axis) ** 2)
+    return together
 
 
 def outside(problem: Problem, theta: FloatArray, x: FloatArray, data: FloatArray) -> FloatArray:
@@ -384,5 +384,5 @@ def _outside(problem: Problem, theta: FloatArray, x: FloatArray, data: FloatArra
 def _rounded(logs: FloatArray) -> FloatArray:
     """Without rounding errors of points at the very edge of the data, and finite."""
     known = np.nan_to_num(logs, nan=_FAR, posinf=_FAR)  # a scale without a level is no scale
-    found: FloatArray = np.where(known > 1e-9, np.minimum(known, _FAR), 0.0)
-    return found
+    rounded: FloatArray = np.where(known > 1e-9, np.minimum(known, _FAR), 0.0)
+    return rounded

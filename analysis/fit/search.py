@@ -92,9 +92,9 @@ def _without(
 
 def _exactly_held(law: Law, theta: FloatArray, options: FitOptions) -> dict[str, float]:
     """Natural parameters (P,) by name; those held are what was asked for, to the last digit."""
-    found = dict(zip(law.names, (float(v) for v in theta), strict=True))
-    held = {k: v for k, v in options.fixed.items() if math.isfinite(found[k])}
-    return found | held
+    params = dict(zip(law.names, (float(v) for v in theta), strict=True))
+    held = {k: v for k, v in options.fixed.items() if math.isfinite(params[k])}
+    return params | held
 
 
 def _unusable(law: Law, best: Solution, theta: FloatArray, count: int) -> list[str]:
@@ -203,19 +203,19 @@ def _search(problem: Problem, starts: FloatArray, options: FitOptions) -> tuple[
 
 def _narrowed(problem: Problem, tried: Solution) -> tuple[Problem, Solution]:
     """Optima of a loss of one's own on all points, smoothed over less and less."""
-    width, found = problem.delta, tried
+    width, solution = problem.delta, tried
     for share in SHRINK:
         problem = dataclasses.replace(problem, delta=share * width)
-        found = problem.solve(found.free)
+        solution = problem.solve(solution.free)
     if problem.own is None:
-        return problem, found
+        return problem, solution
     own = 1.0 if problem.weights is None else problem.weights
-    error = problem.model(found.free)[0] - problem.target
+    error = problem.model(solution.free)[0] - problem.target
     # the loss itself, and what a prior adds to it
-    objective = found.objective + (
+    objective = solution.objective + (
         own * (problem.own.value(error) - problem.penalty.value(error))
     ).sum(axis=1)
-    return problem, dataclasses.replace(found, objective=objective)
+    return problem, dataclasses.replace(solution, objective=objective)
 
 
 def _thinned(problem: Problem) -> Problem:
@@ -319,5 +319,5 @@ def _movable(
 ) -> BoolArray:
     """Parameters that are not held at a bound (P,)."""
     held = ((free <= lower) & (gradient > 0)) | ((free >= upper) & (gradient < 0))
-    found: BoolArray = ~(held | (lower == upper))
-    return found
+    movable: BoolArray = ~(held | (lower == upper))
+    return movable

@@ -91,8 +91,8 @@ class Runs:
     @property
     def labels(self) -> dict[str, str]:
         """What axes of figures are called, by role."""
-        shown = (*MEANINGS, self.response)
-        return {r: c.label for r, c in self.chosen.items() if r in shown and c.label}
+        named = (*MEANINGS, self.response)
+        return {r: c.label for r, c in self.chosen.items() if r in named and c.label}
 
     def only(self) -> pd.DataFrame:
         """The rows of the only data set.
@@ -115,8 +115,8 @@ class Runs:
             at = int(match[1])
             return self.places[int(rows.index[at])] if at < len(rows) else match[0]
 
-        found = re.sub(r"\brow (\d+)\b", place, text)
-        return f"{self.name}: {found}" if self.name else found
+        placed = re.sub(r"\brow (\d+)\b", place, text)
+        return f"{self.name}: {placed}" if self.name else placed
 
     def __str__(self) -> str:
         return "\n".join([*self.took, *(f"warning: {w}" for w in self.warnings)])
@@ -335,7 +335,7 @@ def _others_said(
 
 def _unscaled(frame: pd.DataFrame, chosen: Mapping[str, Chosen]) -> tuple[str, ...]:
     """Roles whose numbers cannot be counts of one: there is no model of 1.3 or 20 parameters."""
-    found = []
+    roles = []
     for role in ("N", "D"):
         if role not in frame or chosen[role].why:
             continue
@@ -344,8 +344,8 @@ def _unscaled(frame: pd.DataFrame, chosen: Mapping[str, Chosen]) -> tuple[str, .
         tokens = "tokens" in header_of(chosen[role].column).words
         few = values.min() < _SMALLEST_N if role == "N" or tokens else values.max() < _SMALLEST_D
         if few or (not whole and values.max() < 1e5):
-            found.append(role)
-    return tuple(found)
+            roles.append(role)
+    return tuple(roles)
 
 
 def _unit_asked(frame: pd.DataFrame, own: Chosen) -> str:
@@ -359,13 +359,13 @@ def _unit_asked(frame: pd.DataFrame, own: Chosen) -> str:
 
 
 def named_columns(data: Data, roles: Sequence[str]) -> pd.DataFrame:
-    """The frame with the columns of ``roles`` under their own names, as far as they are found."""
+    """The frame with the columns of ``roles`` under their own names, as far as there are any."""
     frame = data if isinstance(data, pd.DataFrame) else pd.DataFrame(dict(data))
     if set(roles) <= set(frame.columns):
         return frame
     table = frame_table(frame)
-    found = {r: candidates(table, r)[:1] for r in roles if r not in frame.columns}
-    own = {r: values_of(table, taken(r, names[0])) for r, names in found.items() if names}
+    named = {r: candidates(table, r)[:1] for r in roles if r not in frame.columns}
+    own = {r: values_of(table, taken(r, names[0])) for r, names in named.items() if names}
     return frame.assign(**own)
 
 
@@ -428,8 +428,8 @@ def law_columns(
     frame = data if isinstance(data, pd.DataFrame) else pd.DataFrame(dict(data))
     needed = (*law.axes, law.response)
     if frame.empty or set(needed) <= set(frame.columns):
-        plain: dict[str, str] = {r: f"{r}, {MEANINGS[r]}" for r in law.axes if r in ("N", "D")}
-        return data, _overlooked(frame, law), [], plain
+        labels: dict[str, str] = {r: f"{r}, {MEANINGS[r]}" for r in law.axes if r in ("N", "D")}
+        return data, _overlooked(frame, law), [], labels
     try:
         runs = read_runs(frame.reset_index(drop=True), law)
     except RunsError as error:

@@ -32,8 +32,8 @@ class FoldError(ResultsError):
 
 def fold_of(name: str) -> int:
     """The fold in a corpus or task name; 0 where there is none (the official split)."""
-    found = _FOLD.search(name)
-    return int(found.group(1)) if found else 0
+    match = _FOLD.search(name)
+    return int(match.group(1)) if match else 0
 
 
 def without_fold(name: str) -> str:
@@ -57,29 +57,29 @@ def pooled(frame: pd.DataFrame) -> pd.DataFrame:
     Raises:
         FoldError: data sizes of folds lie so that it is not clear which belong together.
     """
-    found = frame.copy()
-    found["corpus_fold"] = corpus_fold = frame["corpus"].map(fold_of).astype("int64")
-    found["task_fold"] = task_fold = frame["task"].map(fold_of).astype("int64")
-    found["fold"] = task_fold.where(task_fold > 0, corpus_fold)
+    copy = frame.copy()
+    copy["corpus_fold"] = corpus_fold = frame["corpus"].map(fold_of).astype("int64")
+    copy["task_fold"] = task_fold = frame["task"].map(fold_of).astype("int64")
+    copy["fold"] = task_fold.where(task_fold > 0, corpus_fold)
     for column in ("corpus", "task"):
-        found[column] = frame[column].map(without_fold).astype("string")
+        copy[column] = frame[column].map(without_fold).astype("string")
     if (corpus_fold > 0).any():
-        found["D"] = _typical(found)
-    return found
+        copy["D"] = _typical(copy)
+    return copy
 
 
 def _typical(frame: pd.DataFrame) -> pd.Series[int]:
     """Median D over the folds of a cell, rounded; the official split keeps its own."""
     cell = [c for c in _CELL if c in frame.columns]
     folded = frame[(frame["corpus_fold"] > 0) & frame["D"].notna()]
-    found = frame["D"].copy()
+    typical = frame["D"].copy()
     for key, part in folded.groupby(cell, dropna=False, sort=False):
         pairs = part[["corpus_fold", "D"]].drop_duplicates()
         named = dict(zip(cell, key, strict=True))
         where = f"{named['family']} {named['size']} {named['paradigm']} on {named['corpus']}"
         known = matched(zip(pairs["corpus_fold"], pairs["D"], strict=True), where)
-        found.loc[part.index] = part["D"].map(known).astype("Int64")
-    return found
+        typical.loc[part.index] = part["D"].map(known).astype("Int64")
+    return typical
 
 
 def matched(pairs: Iterable[tuple[int, int]], where: str) -> dict[int, int]:
@@ -113,11 +113,11 @@ def matched(pairs: Iterable[tuple[int, int]], where: str) -> dict[int, int]:
                 "one data size nor clearly two: run the folds with data sizes further apart"
             )
         parts[-1].append(d) if distance <= same else parts.append([d])
-    found: dict[int, int] = {}
+    common: dict[int, int] = {}
     for part in parts:
         sizes = [d for d in part for _ in folds[d]]
         if len(sizes) > len(set().union(*(folds[d] for d in part))):
             listed = ", ".join(f"{d:,}" for d in part)
             raise FoldError(f"{where}: a fold has several of the data sizes {listed}")
-        found |= dict.fromkeys(part, round(float(np.median(sizes))))
-    return found
+        common |= dict.fromkeys(part, round(float(np.median(sizes))))
+    return common

@@ -93,13 +93,13 @@ def mean_over_folds(rows: pd.DataFrame) -> pd.DataFrame:
     sums = by.agg(
         value=("value", "mean"), n=("n", "sum"), square=("square", "mean"), folds=("value", "size")
     )
-    found = by.head(1).reset_index(drop=True)
+    means = by.head(1).reset_index(drop=True)
     several = sums["folds"].to_numpy() > 1
-    found["value"], found["n"] = sums["value"].to_numpy(), sums["n"].to_numpy()
-    found["value_se"] = (sums["square"] / sums["folds"]).to_numpy() ** 0.5
-    found.loc[several, ["low", "high"]] = float("nan")
-    found.loc[several, "fold"] = 0
-    return found.drop(columns="square")
+    means["value"], means["n"] = sums["value"].to_numpy(), sums["n"].to_numpy()
+    means["value_se"] = (sums["square"] / sums["folds"]).to_numpy() ** 0.5
+    means.loc[several, ["low", "high"]] = float("nan")
+    means.loc[several, "fold"] = 0
+    return means.drop(columns="square")
 
 
 def remarks(frame: pd.DataFrame, rows: pd.DataFrame) -> tuple[list[str], list[str]]:

@@ -118,8 +118,8 @@ class Huber:
 
     def score(self, residual: FloatArray) -> FloatArray:
         """See ``Penalty``."""
-        found: FloatArray = np.clip(residual, -self.delta, self.delta)
-        return found
+        clipped: FloatArray = np.clip(residual, -self.delta, self.delta)
+        return clipped
 
     def weight(self, residual: FloatArray, blend: FloatArray) -> FloatArray:
         """See ``Penalty``."""
@@ -149,8 +149,8 @@ class Smoothed:
             left += share * self.loss.value(0.5 * (1.0 + node) * low)
             right += share * self.loss.value(0.5 * (1.0 + node) * high)
         parted = (high * right - low * left) / (2.0 * width)
-        found = np.where(np.abs(residual) < width, parted, whole)
-        return np.where(np.isinf(self.width), 0.5 * residual**2, found)
+        smoothed = np.where(np.abs(residual) < width, parted, whole)
+        return np.where(np.isinf(self.width), 0.5 * residual**2, smoothed)
 
     def score(self, residual: FloatArray) -> FloatArray:
         """See ``Penalty``."""
@@ -165,8 +165,8 @@ class Smoothed:
         newton = np.maximum(bend / (2.0 * width), 0.0)
         size = np.maximum(np.abs(residual), 1e-3 * width)
         again = np.maximum(np.abs(self.score(residual)) / size, newton)
-        found = newton + np.minimum(blend, 1.0)[:, None] * (again - newton)
-        return np.where(np.isinf(self.width), 1.0, found)
+        curvature = newton + np.minimum(blend, 1.0)[:, None] * (again - newton)
+        return np.where(np.isinf(self.width), 1.0, curvature)
 
 
 def penalty(loss: Loss | None, delta: FloatArray) -> Penalty:

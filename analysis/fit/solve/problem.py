@@ -40,15 +40,15 @@ class Scale:
         if self.name == "linear":
             return response
         with np.errstate(invalid="ignore", divide="ignore"):
-            found: FloatArray = np.log(response - self.floor)
-        return found
+            logs: FloatArray = np.log(response - self.floor)
+        return logs
 
     def inverse(self, value: FloatArray) -> FloatArray:
         """Residual scale to response."""
         if self.name == "linear":
             return value
-        found: FloatArray = np.exp(value) + self.floor
-        return found
+        response: FloatArray = np.exp(value) + self.floor
+        return response
 
     def fitted(
         self, law: Law, free: FloatArray, x: FloatArray, centre: FloatArray
@@ -178,8 +178,8 @@ class Problem:
 
     def residual(self, free: FloatArray) -> FloatArray:
         """Measured less fitted (n,), on the scale of the residuals, for ``free`` (1, P)."""
-        found: FloatArray = self.target - self.model(free)[0][0]
-        return found
+        residual: FloatArray = self.target - self.model(free)[0][0]
+        return residual
 
     def bounds(self, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Free bounds (..., P) for responses (..., n), with the limits of this problem."""

@@ -86,10 +86,10 @@ class Solution:
 
     def replaced(self, rows: BoolArray, other: Solution) -> Solution:
         """With the problems that ``rows`` (R,) marks taken from ``other``."""
-        found = {f.name: getattr(self, f.name).copy() for f in dataclasses.fields(self)}
-        for name, values in found.items():
+        copies = {f.name: getattr(self, f.name).copy() for f in dataclasses.fields(self)}
+        for name, values in copies.items():
             values[rows] = getattr(other, name)
-        return Solution(**found)
+        return Solution(**copies)
 
 
 def minimise(
@@ -249,15 +249,15 @@ class _Work:
         second = 2.0 / _PROBE * ((probe - at.f) / _PROBE - straight)
         inside = self.penalty.weight(at.f - self.target[at.rows], np.zeros(len(at.rows)))
         right = np.matmul(at.jac, (self.weigh(second, at.rows) * inside)[..., None])[..., 0]
-        found = 0.5 * _solved(matrix, held, -right)
+        second_step = 0.5 * _solved(matrix, held, -right)
         scale = np.sqrt(np.einsum("rpp->rp", matrix))
         length = np.linalg.norm(scale * step, axis=1)
-        usable = np.linalg.norm(scale * found, axis=1) <= _BEND * length
-        return np.where((usable & np.isfinite(found).all(axis=1))[:, None], found, 0.0)
+        usable = np.linalg.norm(scale * second_step, axis=1) <= _BEND * length
+        return np.where((usable & np.isfinite(second_step).all(axis=1))[:, None], second_step, 0.0)
 
     def run(self, start: FloatArray, size: int) -> Solution:
         count = len(start)
-        found = Solution(
+        solution = Solution(
             free=np.empty_like(start, dtype=np.float64), objective=np.empty(count),
             gradient=np.empty(count), converged=np.zeros(count, dtype=bool),
         )  # fmt: skip
@@ -266,17 +266,17 @@ class _Work:
         while len(active.rows):
             finished = self.step(active)
             if finished.any():
-                self.finish(active.kept(finished), found)
+                self.finish(active.kept(finished), solution)
                 active = active.kept(~finished)
                 if taken < count and len(active.rows) <= size // 2:
                     rows = np.arange(taken, min(count, taken + size - len(active.rows)))
                     active, taken = active.joined(self.begin(start[rows], rows)), rows[-1] + 1
-        return found
+        return solution
 
-    def finish(self, done: _Active, found: Solution) -> None:
-        found.free[done.rows], found.objective[done.rows] = done.theta, done.value
-        found.gradient[done.rows] = self.local(done, np.ones(len(done.rows)))[3]
-        found.converged[done.rows] = (done.steps < self.iterations) & np.isfinite(done.value)
+    def finish(self, done: _Active, solution: Solution) -> None:
+        solution.free[done.rows], solution.objective[done.rows] = done.theta, done.value
+        solution.gradient[done.rows] = self.local(done, np.ones(len(done.rows)))[3]
+        solution.converged[done.rows] = (done.steps < self.iterations) & np.isfinite(done.value)
 
 
 def _damped(curvature: FloatArray, held: BoolArray, damping: FloatArray) -> FloatArray:
@@ -295,5 +295,5 @@ def _solved(matrix: FloatArray, held: BoolArray, right: FloatArray) -> FloatArra
     unit = 1.0 / np.sqrt(np.einsum("rpp->rp", matrix))
     scaled = matrix * unit[:, :, None] * unit[:, None, :]
     right = np.where(held, 0.0, right * unit)
-    found: FloatArray = np.linalg.solve(scaled, right[..., None])[..., 0] * unit
-    return found
+    solved: FloatArray = np.linalg.solve(scaled, right[..., None])[..., 0] * unit
+    return solved

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from analysis import fit_law
-from analysis.checks.sensitivity_result import Sensitivity, change
+from analysis.checks.sensitivity import Sensitivity, change
 from analysis.fit.result import Fit
 from analysis.text.numbers import Interval
 from tests.analysis.checks.test_second_opinion import CASES, noisy
