@@ -76,6 +76,7 @@ class Runs:
         took: what was read, in sentences.
         warnings: what was left out or is doubtful.
         unscaled: of N and D, those whose numbers are too small for their unit to be one.
+        few: whether the column of runs names too few for a law, and is not used.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Runs:
     took: tuple[str, ...]
     warnings: tuple[str, ...]
     unscaled: tuple[str, ...]
+    few: bool
 
     @property
     def labels(self) -> dict[str, str]:
@@ -158,7 +160,7 @@ def read_runs(
     unscaled = _unscaled(frame, chosen)
     warnings += [_unit_asked(frame, chosen[role]) for role in unscaled]
     warnings += held_doubts(frame, table, groups, chosen)
-    fitted, held = parted(frame, groups, chosen_law, chosen, took, warnings)
+    fitted, held, few = parted(frame, groups, chosen_law, chosen, took, warnings)
     return Runs(
         name=table.name,
         sets=fitted,
@@ -169,6 +171,7 @@ def read_runs(
         took=tuple(took),
         warnings=tuple(warnings),
         unscaled=unscaled,
+        few=few,
     )
 
 
@@ -193,7 +196,7 @@ def _picked(
             f"that have are held out by column {chosen['split'].column}"
         )
     sets = set_names(data_sets(table.rows(list(frame.index)), frame, chosen, by), len(frame))
-    return last_steps(frame, table, chosen, sets, took, warnings), chosen
+    return last_steps(frame, table, law, chosen, sets, took, warnings), chosen
 
 
 def _frame(
@@ -439,7 +442,6 @@ def law_columns(
     kept = frame.iloc[rows.index].reset_index(drop=True)
     own: dict[str, Any] = {c: rows[c].to_numpy() for c in rows.columns}
     if "trial" not in own:
-        named = [c.column for r, c in runs.chosen.items() if r == "trial"]
-        said = [c for c in named if any(w.startswith(f"column {c} names ") for w in runs.warnings)]
-        kept = kept.drop(columns=["trial", *said], errors="ignore")
+        unused = ["trial", *([runs.chosen["trial"].column] if runs.few else [])]
+        kept = kept.drop(columns=unused, errors="ignore")
     return kept.assign(**own), list(runs.warnings), list(runs.took), runs.labels
