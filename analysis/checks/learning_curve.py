@@ -21,7 +21,7 @@ import pandas as pd
 from analysis.fit.solve.problem import Problem
 from analysis.laws import BoolArray, FloatArray, Law, get
 from analysis.runs.read import named_columns
-from analysis.studies.checked_rows import Data, checked_rows
+from analysis.studies.fit_rows import Data, fit_rows
 from analysis.text.numbers import holding
 
 LAWS = ("d_law", "m3", "m4")
@@ -120,7 +120,7 @@ def extrapolate(
         )
     given, warnings = _one_size(given)
     own = {"D": given["D"], "loss": given[response]}
-    frame, _, _ = checked_rows(own, get("d_law"), None, "held-out")
+    frame, _, _ = fit_rows(own, get("d_law"), None, "held-out")
     frame = frame[["D", "loss"]].drop_duplicates().sort_values("D", kind="stable")
     x, loss = frame["D"].to_numpy(), frame["loss"].to_numpy()
     at = np.atleast_1d(np.asarray(D, dtype=np.float64))

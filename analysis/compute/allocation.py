@@ -27,7 +27,7 @@ from analysis.compute.cost import ComputeModel, compute_model
 from analysis.compute.rows import MEASURE, AllocationError
 from analysis.compute.surface import Exponents, Surface, exponents_of
 from analysis.runs.read import named_columns
-from analysis.studies.checked_rows import Data, is_study
+from analysis.studies.fit_rows import Data, is_study
 from analysis.studies.rows import law_rows
 
 if TYPE_CHECKING:

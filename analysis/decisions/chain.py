@@ -25,8 +25,8 @@ from analysis.fit.fit import fit_law
 from analysis.fit.intervals import t_quantile, widened
 from analysis.fit.result import ExtrapolationWarning, Fit
 from analysis.laws import FloatArray, Law, get
-from analysis.studies.checked_rows import Data
 from analysis.studies.clusters import run_column
+from analysis.studies.fit_rows import Data
 
 _BESIDE = ("mean_low", "mean_high")
 

@@ -28,8 +28,8 @@ from analysis.fit.solve.problem import Residual
 from analysis.laws import Law, get
 from analysis.laws.composite import PART, Composite
 from analysis.runs.read import law_columns
-from analysis.studies.checked_rows import Data, at_largest, checked_rows
 from analysis.studies.clusters import run_column
+from analysis.studies.fit_rows import Data, at_largest, fit_rows
 from analysis.text.numbers import Interval
 
 RESPONSE = "loss"  # of laws fitted together
@@ -98,7 +98,7 @@ def fit_law(
         variant=variant, weights=weights, n_boot=n_boot, seed=seed, pool=pool,
     )  # fmt: skip
     data, doubts, took, labels = law_columns(data, chosen)
-    frame, warnings, notes = checked_rows(
+    frame, warnings, notes = fit_rows(
         data, chosen, task, protocol, weights,
         linear=options.residual == "linear", pooled=pool is not None,
     )  # fmt: skip
@@ -270,7 +270,7 @@ def fit_together(
         law = laws[part]
         columns, doubts, _, _ = law_columns(data, law)
         linear = options.get("residual", law.residual) == "linear"
-        frame, warnings, notes = checked_rows(columns, law, None, "held-out", linear=linear)
+        frame, warnings, notes = fit_rows(columns, law, None, "held-out", linear=linear)
         said += [f"{part}: {text}" for text in (*doubts, *warnings)]
         if run_column(pd.DataFrame(dict(columns)), law) is None:
             frame["trial"] = f"{part} " + frame["trial"]  # rows of two parts are two runs

@@ -20,9 +20,9 @@ from analysis.report.others import other_tables
 from analysis.report.plan import plan_numbers, provenance
 from analysis.report.tasks import chosen_models, probe_cells
 from analysis.report.transfer import OtherTask, other_tasks
-from analysis.studies.folds import pooled
+from analysis.studies.groups import groups, titles
 from analysis.studies.load import Study, study
-from analysis.studies.rows import groups, law_rows, titles, trial_rows
+from analysis.studies.rows import law_rows, pooled, trial_rows
 from analysis.text.numbers import finite_or_none
 
 SCHEMA = 1

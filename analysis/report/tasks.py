@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from analysis.fit.intervals import t_quantile
-from analysis.studies.rows import GROUP, with_names
+from analysis.studies.groups import with_names
+from analysis.studies.rows import GROUP
 from analysis.text.numbers import NORMAL, count, finite_or_none
 from scaling.records.names import USED
 

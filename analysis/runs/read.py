@@ -51,7 +51,7 @@ from analysis.runs.rows import (
     word_of,
 )
 from analysis.runs.tables import MISSING, RunsError, Table, frame_table
-from analysis.studies.checked_rows import Data, is_study
+from analysis.studies.fit_rows import Data, is_study
 
 __all__ = ["Runs", "RunsError", "law_columns", "read_runs"]
 
@@ -384,7 +384,7 @@ def _overlooked(frame: pd.DataFrame, law: Law) -> list[str]:
         chosen = choose(table, law, {r: r for r in (*law.axes, law.response)})
         rows = pd.DataFrame({r: values_of(table, chosen[r]) for r in law.axes})
     except RunsError:
-        return []  # checked_rows says what is wrong
+        return []  # fit_rows says what is wrong
     for role in SIDES:
         uses = uses_of(table, chosen, role)
         if len(set(uses.values())) > 1:

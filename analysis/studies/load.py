@@ -29,8 +29,6 @@ from scaling.records.record import RecordError, evaluation_rows, read_plan, tria
 from scaling.records.schema import EVALUATIONS, SCHEMA, TABLES, TRIALS, Column, dtypes, names
 from scaling.records.tables import ResultsError, read_csv, read_parquet, typed
 
-__all__ = ["ResultsError", "Study", "load", "study"]
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Study:

@@ -20,10 +20,11 @@ from analysis.questions.claims.scaling import (
     mean_to_data,
 )
 from analysis.questions.evidence.configurations import By, Configuration, TaskFit, configurations
-from analysis.studies.folds import pooled
-from analysis.studies.load import ResultsError, Study, study
+from analysis.studies.load import Study, study
+from analysis.studies.rows import pooled
 from analysis.text.numbers import Interval, finite_or_none
 from analysis.transfer.gap import gap_cells
+from scaling.records.tables import ResultsError
 
 SCHEMA = 1
 TITLES = {

@@ -17,10 +17,11 @@ import pytest
 from analysis import compare_models
 from analysis.compare.command import as_text, main
 from analysis.compare.paired import Scores, scores
-from analysis.studies.load import ResultsError, load
+from analysis.studies.load import load
 from analysis.studies.predictions import Predictions, read_test
 from analysis.transfer.gap import gap_cells
 from scaling.records.patients import Estimate, Resamples, macro_auroc
+from scaling.records.tables import ResultsError
 from tests.analysis.compared import PER_FOLD, TASK, made, run
 from tests.analysis.worlds import HOLDS, write_world
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis.laws import Law
 from analysis.studies.clusters import run_column, trajectories
+from analysis.studies.rows import law_rows, remarks
 
 Data = pd.DataFrame | Mapping[str, npt.ArrayLike]
 _STUDY = {"trial", "status", "corpus", "task", "split", "metric", "protocol", "value"}
@@ -21,7 +22,7 @@ _RECORDS, _PARAMETERS = 1e6, 1e9  # beyond which N are no records, and D no para
 _SIZES = (1e-75, 1e75)  # squares, and products of two squares, stay finite
 
 
-def checked_rows(
+def fit_rows(
     data: Data,
     law: Law,
     task: str | None,
@@ -49,8 +50,6 @@ def checked_rows(
     warnings: list[str] = []
     notes: list[str] = []
     if is_study(data):
-        from analysis.studies.rows import law_rows, remarks
-
         rows = law_rows(data, task=task, protocol=protocol)
         warnings, notes = remarks(data, rows)
         frame = rows.rename(columns={"value": "loss"})
