@@ -155,9 +155,11 @@ def _chosen(
     rows = []
     for label, fit in fits.items():
         row: dict[str, Any] = {
-            "candidate": label, "parameters": fit.problem.varied, "status": str(fit.status),
+            "candidate": label,
+            "parameters": fit.problem.varied,
+            "status": str(fit.status),
             "why": "; ".join(fit.remarks) if not fit.ok else "",
-        }  # fmt: skip
+        }
         if label in errors:
             gap, se = _gap(errors[label], errors[simplest])
             row |= {"error": mean[label], "against": gap, "against_se": se, "z": scores[label]}

@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.fit.certificate import Status
 from analysis.fit.result import Fit
-from analysis.text.card import jsonable
+from analysis.text.card import json_object
 from analysis.text.numbers import Interval
 
 
@@ -58,8 +58,7 @@ class Holdout:
     def to_dict(self) -> dict[str, Any]:
         """All numbers, as plain JSON values."""
         own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        numbers: dict[str, Any] = jsonable({**own, "status": str(self.status)})
-        return numbers
+        return json_object(**{**own, "status": str(self.status)})
 
 
 def hold_out(fit: Fit, cell: Mapping[str, float]) -> Holdout:

@@ -78,13 +78,16 @@ class Forecast:
         return pd.DataFrame(
             [
                 {
-                    "law": c.law, "window": c.window, "weight": c.weight,
+                    "law": c.law,
+                    "window": c.window,
+                    "weight": c.weight,
                     "error": math.sqrt(float(np.nanmean(c.errors)))
-                    if np.isfinite(c.errors).any() else math.nan,
+                    if np.isfinite(c.errors).any()
+                    else math.nan,
                 }
                 for c in self.candidates
             ]
-        )  # fmt: skip
+        )
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<li>{w}</li>" for w in self.warnings)
@@ -162,9 +165,12 @@ def _fit(
         [np.resize(p, (each, p.shape[1])) for p in parts] for parts in (starts, lower, upper)
     )
     best = problem.solve(
-        np.concatenate(starts), weights=np.repeat(masks.astype(np.float64), each, axis=0),
-        lower=np.concatenate(lower), upper=np.concatenate(upper), iterations=_ITERATIONS,
-    ).best_of(each)  # fmt: skip
+        np.concatenate(starts),
+        weights=np.repeat(masks.astype(np.float64), each, axis=0),
+        lower=np.concatenate(lower),
+        upper=np.concatenate(upper),
+        iterations=_ITERATIONS,
+    ).best_of(each)
     return best.free, best.converged, problem.centre
 
 
@@ -203,10 +209,15 @@ def _rehearse(law: Law, x: FloatArray, loss: FloatArray, at: FloatArray) -> list
         i = row[0.0, window]
         candidates.append(
             Candidate(
-                law=law.name, window=window, log_loss=value[i, len(x) :], errors=errors,
-                rehearsed=tuple(parts), weight=math.nan, converged=bool(converged[i]),
+                law=law.name,
+                window=window,
+                log_loss=value[i, len(x) :],
+                errors=errors,
+                rehearsed=tuple(parts),
+                weight=math.nan,
+                converged=bool(converged[i]),
             )
-        )  # fmt: skip
+        )
     return candidates
 
 
@@ -215,9 +226,14 @@ def _straight(x: FloatArray, loss: FloatArray, at: FloatArray) -> Candidate:
     several = len(np.unique(x)) > 1
     slope, level = np.polyfit(np.log(x), np.log(loss), 1) if several else (0.0, np.log(loss[0]))
     return Candidate(
-        law="power_law", window=0.0, log_loss=level + slope * np.log(at),
-        errors=np.full(len(ORIGINS), np.nan), rehearsed=(), weight=1.0, converged=True,
-    )  # fmt: skip
+        law="power_law",
+        window=0.0,
+        log_loss=level + slope * np.log(at),
+        errors=np.full(len(ORIGINS), np.nan),
+        rehearsed=(),
+        weight=1.0,
+        converged=True,
+    )
 
 
 def _weighed(candidates: list[Candidate]) -> list[Candidate]:

@@ -166,9 +166,14 @@ def to_lmfit(fit: Fit) -> SecondOpinion:
 
         params, held = _parameters(fit)
         minimizer = Minimizer(
-            _residuals, params, fcn_args=(fit, _root_weights(fit)), ftol=1e-14, xtol=1e-14,
-            gtol=1e-14, max_nfev=20_000,
-        )  # fmt: skip
+            _residuals,
+            params,
+            fcn_args=(fit, _root_weights(fit)),
+            ftol=1e-14,
+            xtol=1e-14,
+            gtol=1e-14,
+            max_nfev=20_000,
+        )
         result = minimizer.minimize(method="leastsq")
     return SecondOpinion(fit=fit, minimizer=minimizer, result=result, held=held)
 

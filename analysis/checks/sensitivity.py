@@ -25,7 +25,7 @@ from analysis.fit.result import Fit
 from analysis.fit.solve.problem import Problem
 from analysis.fit.solve.solver import Solution
 from analysis.laws import BoolArray, FloatArray
-from analysis.text.card import Card, Estimate, Result, jsonable
+from analysis.text.card import Card, Estimate, Result, json_object
 from analysis.text.numbers import number
 
 USABLE = (Status.CONVERGED, Status.AT_BOUND)
@@ -136,15 +136,14 @@ class Sensitivity(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, as plain JSON values; of the runs the ten most influential."""
-        numbers: dict[str, Any] = jsonable({
-            "law": self.fit.law.name,
-            "robust": self.robust,
-            "verdicts": self.verdicts,
-            "choices": self.table,
-            "influence": self.influence.head(_LISTED),
-            "warnings": self.warnings,
-        })  # fmt: skip
-        return numbers
+        return json_object(
+            law=self.fit.law.name,
+            robust=self.robust,
+            verdicts=self.verdicts,
+            choices=self.table,
+            influence=self.influence.head(_LISTED),
+            warnings=self.warnings,
+        )
 
 
 def sensitivity(
@@ -256,9 +255,14 @@ def _again(fit: Fit, **changes: Any) -> Fit:
 
 def _refit(fit: Fit, choice: str, value: str, comparable: bool = False) -> Refit:
     return Refit(
-        choice=choice, value=value, theta=fit.theta, objective=fit.certificate.objective,
-        comparable=comparable, status=fit.status, points=len(fit.rows),
-    )  # fmt: skip
+        choice=choice,
+        value=value,
+        theta=fit.theta,
+        objective=fit.certificate.objective,
+        comparable=comparable,
+        status=fit.status,
+        points=len(fit.rows),
+    )
 
 
 def _column(fit: Fit, name: str, given: npt.ArrayLike) -> FloatArray:
@@ -320,8 +324,10 @@ def _solve(problem: Problem, free: FloatArray, keep: BoolArray) -> Solution:
     lower, upper = (np.repeat(b, len(starts), axis=0) for b in _bounds(problem, keep))
     return problem.solve(
         np.clip(np.tile(starts, (len(keep), 1)), lower, upper),
-        weights=np.repeat(keep, len(starts), axis=0).astype(np.float64), lower=lower, upper=upper,
-    ).best_of(len(starts))  # fmt: skip
+        weights=np.repeat(keep, len(starts), axis=0).astype(np.float64),
+        lower=lower,
+        upper=upper,
+    ).best_of(len(starts))
 
 
 def _bounds(problem: Problem, keep: BoolArray) -> tuple[FloatArray, FloatArray]:
@@ -349,10 +355,15 @@ def _refits_of(
         objective = float(solution.objective[i]) if known[i] else np.nan
         refits.append(
             Refit(
-                choice=choice, value=value, theta=theta[i], objective=objective,
-                comparable=False, status=status, points=int(keep[i].sum()),
+                choice=choice,
+                value=value,
+                theta=theta[i],
+                objective=objective,
+                comparable=False,
+                status=status,
+                points=int(keep[i].sum()),
             )
-        )  # fmt: skip
+        )
     return refits
 
 
@@ -395,10 +406,8 @@ def _table(fit: Fit, refits: list[Refit]) -> pd.DataFrame:
             f"{n}_change": change(fit, n, v)
             for n, v in zip(fit.law.names, refit.theta, strict=True)
         }
-        rows.append(row | {
-            "objective": refit.objective, "comparable": refit.comparable,
-            "status": str(refit.status), "points": refit.points,
-        })  # fmt: skip
+        row |= {n: getattr(refit, n) for n in ("objective", "comparable", "status", "points")}
+        rows.append(row | {"status": str(refit.status)})
     return pd.DataFrame(rows)
 
 

@@ -36,6 +36,7 @@ from analysis.text.numbers import count, number
 
 SERIES = 10  # colours of a panel, where the other axis has more values
 _POINTS = 60
+_RIM: Any = {"mec": "white", "mew": 0.6}  # of markers that may overlap
 _LARGEST = 1e290  # responses beyond leave matplotlib no room for margins
 
 
@@ -69,8 +70,8 @@ def _runs_and_curves(axes: Axes, fit: Fit, axis: str) -> None:
     for i, (colour, marker) in enumerate(colours(list(values)).values()):
         own = nearest == i
         value = float(np.median(first[own]))  # of many values, the middle of those nearest
-        axes.plot(x[own], y[own], marker, color=colour, ms=5, mec="white", mew=0.6, zorder=3,
-                  label=scale_text(value) if others else None)  # fmt: skip
+        label = scale_text(value) if others else None
+        axes.plot(x[own], y[own], marker, color=colour, ms=5, zorder=3, label=label, **_RIM)
         if fit.ok:
             for rest in _rest(rows.loc[own, others[1:]].to_numpy(dtype=np.float64)):
                 at = dict(zip(others, (value, *rest), strict=True)) if others else {}
@@ -137,10 +138,15 @@ def _floor(axes: Axes, fit: Fit, bayes: float | None) -> None:
 def _label(axes: Axes, text: str, at: tuple[float, float], *, above: bool, colour: str) -> None:
     left = at[0] < 0.5
     axes.annotate(
-        text, at, xycoords=("axes fraction", "data"),
-        xytext=(2 if left else -2, 3 if above else -11), textcoords="offset points",
-        ha="left" if left else "right", color=colour, fontsize=8.5,
-    )  # fmt: skip
+        text,
+        at,
+        xycoords=("axes fraction", "data"),
+        xytext=(2 if left else -2, 3 if above else -11),
+        textcoords="offset points",
+        ha="left" if left else "right",
+        color=colour,
+        fontsize=8.5,
+    )
 
 
 def response_label(fit: Fit) -> str:
@@ -162,8 +168,8 @@ def residuals(fit: Fit) -> Picture:
             other = next((a for a in axes_of_law if a != axis), axis)
             for value, (colour, marker) in colours(list(rows[other])).items():
                 part = rows[rows[other] == value]
-                axes.plot(part[axis], 100 * part["log_residual"], marker, color=colour, ms=5,
-                          mec="white", mew=0.6)  # fmt: skip
+                error = 100 * part["log_residual"]
+                axes.plot(part[axis], error, marker, color=colour, ms=5, **_RIM)
             axes.axhline(0, color=INK, lw=0.9)
             if fit.problem.scale.relative:
                 axes.axhspan(-band, band, color=PALE, alpha=0.14, lw=0)
@@ -177,7 +183,7 @@ def residuals(fit: Fit) -> Picture:
 def _against(axes: Axes, fit: Fit) -> None:
     """Measured against fitted response."""
     rows, label = fit.residuals[["fitted", fit.law.response]], response_label(fit)
-    axes.plot(*rows.to_numpy().T, "o", color=INK, ms=4.5, mec="white", mew=0.6)
+    axes.plot(*rows.to_numpy().T, "o", color=INK, ms=4.5, **_RIM)
     ends = [float(rows.min().min()), float(rows.max().max())]
     axes.plot(ends, ends, color=PALE, lw=1)
     axes.set_xlabel(f"fitted {label.removeprefix('held-out ')}")
@@ -227,8 +233,7 @@ def _profile_panel(axes: Axes, fit: Fit, bayes: float | None) -> None:
     near = root < 3 * limit
     axes.plot(fit.profile.value[near], root[near], color=INK, lw=1.5)
     axes.axhline(limit, color=PALE, lw=1, ls="--")
-    axes.annotate("95 %", (0.01, limit), xycoords=("axes fraction", "data"), xytext=(2, 3),
-                  textcoords="offset points", fontsize=8.5)  # fmt: skip
+    _label(axes, "95 %", (0.01, limit), above=True, colour=INK)
     name = fit.profile.name
     if math.isfinite(fit.intervals[name].low):
         ends = (fit.intervals[name].low, fit.intervals[name].high)
@@ -255,8 +260,8 @@ def measured(rows: pd.DataFrame, label: str, title: str) -> Picture:
             for value, (colour, marker) in colours([float(v) for v in rows[other]]).items():
                 part = rows[rows[other] == value].groupby(axis)["value"].mean()
                 x = part.index.to_numpy(dtype=np.float64)
-                axes.plot(x, part.to_numpy(), marker + "-", color=colour, ms=5, lw=1.1,
-                          label=count(value), mec="white", mew=0.6)  # fmt: skip
+                line = {"color": colour, "ms": 5, "lw": 1.1, "label": count(value), **_RIM}
+                axes.plot(x, part.to_numpy(), marker + "-", **line)
             axes.set_ylabel(label)
             axes.set_title(f"{title} against {axis}")
             legend(axes, other)

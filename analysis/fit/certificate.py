@@ -60,9 +60,14 @@ class Certificate:
         """Where there is no optimum, after ``starts`` attempts."""
         nan = math.nan
         return cls(
-            objective=nan, delta=delta, starts=starts, agreed=nan, gradient=nan, condition=nan,
+            objective=nan,
+            delta=delta,
+            starts=starts,
+            agreed=nan,
+            gradient=nan,
+            condition=nan,
             bounds_hit=(),
-        )  # fmt: skip
+        )
 
     @property
     def status(self) -> Status:

@@ -94,24 +94,36 @@ def fit_law(
     """
     chosen = get(law) if isinstance(law, str) else law
     options = FitOptions.checked(
-        chosen, loss=loss, delta=delta, residual=residual, fixed=fixed, limits=limits,
-        variant=variant, weights=weights, n_boot=n_boot, seed=seed, pool=pool,
-    )  # fmt: skip
-    data, doubts, took, labels = law_columns(data, chosen)
+        chosen,
+        loss=loss,
+        delta=delta,
+        residual=residual,
+        fixed=fixed,
+        limits=limits,
+        variant=variant,
+        weights=weights,
+        n_boot=n_boot,
+        seed=seed,
+        pool=pool,
+    )
+    return _fit_of(data, chosen, options, task, protocol)
+
+
+def _fit_of(
+    data: Data | str | Path, law: Law, options: FitOptions, task: str | None, protocol: str
+) -> Fit:
+    """Read the rows of ``data`` and fit them."""
+    columns, doubts, took, labels = law_columns(data, law)
+    signed, pooled = options.residual == "linear", options.pool is not None
     frame, warnings, notes = fit_rows(
-        data, chosen, task, protocol, weights,
-        linear=options.residual == "linear", pooled=pool is not None,
-    )  # fmt: skip
-    frame, at = at_largest(frame, chosen, notes)
-    frame = _with_value(frame, chosen, options, warnings)
-    options.check_floor(chosen, frame)
-    _borrowed_said(chosen, options, warnings, notes)
-    return _ended(
-        Fit.to(
-            frame, chosen, options, at=at, labels=labels, remarks=(*doubts, *warnings),
-            notes=(*took, *notes),
-        )
-    )  # fmt: skip
+        columns, law, task, protocol, options.weights, linear=signed, pooled=pooled
+    )
+    frame, at = at_largest(frame, law, notes)
+    frame = _with_value(frame, law, options, warnings)
+    options.check_floor(law, frame)
+    _borrowed_said(law, options, warnings, notes)
+    remarks, notes = [*doubts, *warnings], [*took, *notes]
+    return _ended(Fit.to(frame, law, options, at=at, labels=labels, remarks=remarks, notes=notes))
 
 
 def _borrowed_said(law: Law, options: FitOptions, warnings: list[str], notes: list[str]) -> None:
@@ -155,17 +167,15 @@ def _ended(fit: Fit) -> Fit:
     if end is None or end[0] in fit.options.all_limits(fit.law):
         return fit
     name, value, why = end
-    options = dataclasses.replace(fit.options, fixed={**fit.options.fixed, name: value})
-    held = Fit.to(
-        fit.rows, fit.law, options, at=fit.at, labels=fit.labels, remarks=fit.remarks,
-        notes=fit.notes, ended=name,
-    )  # fmt: skip
+    held = fit.refit(fixed={**fit.options.fixed, name: value})
     if held.ok and held.scatter <= _NEARLY * fit.scatter:
         said = (
             f"no point lies near {name} ({why}): it is held at {value:g}, the end of its range, "
             f"and intervals hold the fit with it free as well; limits={{'{name}': (0, 1)}} frees it"
         )
-        return dataclasses.replace(held, remarks=(*held.remarks, said))
+        remarks = (*fit.remarks, *held.remarks, said)
+        notes = (*fit.notes, *held.notes)
+        return dataclasses.replace(held, ended=name, remarks=remarks, notes=notes)
     said = (
         f"no point lies near {name} ({why}): beyond the data it is a guess; hold it where it is "
         f"known, such as fixed={{'{name}': {value:g}}}"
@@ -225,10 +235,16 @@ class Together:
         for part in self.laws:
             ends = self.intervals(part)
             for name, value in self.params(part).items():
-                rows.append({
-                    "part": part, "parameter": name, "value": value, "low": ends[name].low,
-                    "high": ends[name].high, "shared": self._key(part, name) in self.shared,
-                })  # fmt: skip
+                rows.append(
+                    {
+                        "part": part,
+                        "parameter": name,
+                        "value": value,
+                        "low": ends[name].low,
+                        "high": ends[name].high,
+                        "shared": self._key(part, name) in self.shared,
+                    }
+                )
         return pd.DataFrame(rows)
 
     def __str__(self) -> str:

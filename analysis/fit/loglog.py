@@ -165,10 +165,17 @@ def fit_line(
         ),
         interval_runs=from_runs,
         interval_scatter=Interval(low=slope - half, high=slope + half),
-        centre=centre, height=height, scatter=scatter, weight=float(w.sum()), spread=spread,
-        draws=refits, dof=dof, ends=(float(x.min()), float(x.max())), points=n,
+        centre=centre,
+        height=height,
+        scatter=scatter,
+        weight=float(w.sum()),
+        spread=spread,
+        draws=refits,
+        dof=dof,
+        ends=(float(x.min()), float(x.max())),
+        points=n,
         r2=1 - left / total if total > 0 else math.nan,
-    )  # fmt: skip
+    )
 
 
 def _lines(log_x: FloatArray, log_y: FloatArray, w: FloatArray, centre: float) -> FloatArray:
@@ -219,10 +226,12 @@ class LogFit:
         total = float(((y - y.mean()) ** 2).sum())
         left = float(((y - fitted) ** 2).sum())
         return cls(
-            log_k=float(solved[0] - solved[1:] @ centre), slope=tuple(map(float, solved[1:])),
-            draws=draws, r2=1 - left / total if total > 0 else math.nan,
+            log_k=float(solved[0] - solved[1:] @ centre),
+            slope=tuple(map(float, solved[1:])),
+            draws=draws,
+            r2=1 - left / total if total > 0 else math.nan,
             scatter=math.sqrt(left / max(1, len(y) - basis.shape[1])),
-        )  # fmt: skip
+        )
 
 
 def _drawn(

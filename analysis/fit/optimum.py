@@ -102,9 +102,13 @@ class Optimum:
             return Bootstrap.none(len(self.law.names))
         valley = np.empty((0, len(self.free))) if self.profile is None else self.profile.free
         return bootstrap(
-            self.problem, self.solution, valley, self.options.n_boot, self.options.seed,
+            self.problem,
+            self.solution,
+            valley,
+            self.options.n_boot,
+            self.options.seed,
             self.options.fixed_errors,
-        )  # fmt: skip
+        )
 
     @cached_property
     @np.errstate(all="ignore")

@@ -18,7 +18,7 @@ from analysis.fit.optimum import Optimum
 from analysis.fit.options import FitOptions
 from analysis.fit.search import find_optimum
 from analysis.laws import BoolArray, FloatArray, Law
-from analysis.text.card import Card, Estimate, Result, jsonable, reach_up
+from analysis.text.card import Card, Estimate, Result, json_object, reach_up
 from analysis.text.numbers import NORMAL, Interval, count, number
 
 _FEW_REFITS = 40
@@ -48,10 +48,17 @@ class Fit(Optimum, Result):
 
     @classmethod
     def to(
-        cls, rows: pd.DataFrame, law: Law, options: FitOptions, *,
-        at: Mapping[str, float], labels: Mapping[str, str], remarks: Sequence[str] = (),
-        notes: Sequence[str] = (), ended: str = "",
-    ) -> Fit:  # fmt: skip
+        cls,
+        rows: pd.DataFrame,
+        law: Law,
+        options: FitOptions,
+        *,
+        at: Mapping[str, float],
+        labels: Mapping[str, str],
+        remarks: Sequence[str] = (),
+        notes: Sequence[str] = (),
+        ended: str = "",
+    ) -> Fit:
         """The fit of ``law`` to checked rows; ``remarks`` and ``notes`` come before its own."""
         best = find_optimum(rows, law, options)
         own = {f.name: getattr(best, f.name) for f in dataclasses.fields(Optimum)}
@@ -327,7 +334,9 @@ class Fit(Optimum, Result):
             warnings=self.warnings,
             estimates=tuple(
                 Estimate(
-                    name=p.name, value=self.params[p.name], interval=self.intervals[p.name],
+                    name=p.name,
+                    value=self.params[p.name],
+                    interval=self.intervals[p.name],
                     meaning=p.meaning,
                 )
                 for p in self.law.parameters
@@ -335,41 +344,38 @@ class Fit(Optimum, Result):
             facts=(*self.evidence, *ranges),
             notes=self.notes,
             terse=True,
-        )  # fmt: skip
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, as plain JSON values; NaN becomes None; no params when unidentifiable."""
         c = self.certificate
-        numbers: dict[str, Any] = jsonable({
-            "law": self.law.name,
-            "formula": self.law.formula,
-            "source": self.law.source,
-            "status": str(self.status),
-            "at": self.at,
-            "points": len(self.rows),
-            "params": self.params if self.ok else {},
-            "errors": self.errors if self.ok else {},
-            "intervals": self.intervals if self.ok else {},
-            "intervals_bootstrap": self.intervals_bootstrap,
-            "interval_profile": {p.name: p.interval} if (p := self.profile) else {},
-            "r2": self.r2,
-            "r2_log_excess": self.r2_log_excess,
-            "scatter": self.scatter,
-            "misfit": self._typical,
-            "ranges": self.ranges,
-            "certificate": {
-                name: getattr(c, name)
-                for name in ("objective", "delta", "starts", "agreed", "gradient", "condition",
-                             "bounds_hit", "vanished")
+        return json_object(
+            law=self.law.name,
+            formula=self.law.formula,
+            source=self.law.source,
+            status=str(self.status),
+            at=self.at,
+            points=len(self.rows),
+            params=self.params if self.ok else {},
+            errors=self.errors if self.ok else {},
+            intervals=self.intervals if self.ok else {},
+            intervals_bootstrap=self.intervals_bootstrap,
+            interval_profile={p.name: p.interval} if (p := self.profile) else {},
+            r2=self.r2,
+            r2_log_excess=self.r2_log_excess,
+            scatter=self.scatter,
+            misfit=self._typical,
+            ranges=self.ranges,
+            certificate={
+                f.name: getattr(c, f.name) for f in dataclasses.fields(c) if f.name != "flat"
             },
-            "bootstrap": {
+            bootstrap={
                 "kind": self.bootstrap.kind,
                 "refits": len(self.bootstrap.theta),
                 "redrawn": self.bootstrap.redrawn,
                 "unconverged": self.bootstrap.unconverged,
             },
-            "alternatives": self.alternatives,
-            "warnings": self.warnings,
-            "notes": self.notes,
-        })  # fmt: skip
-        return numbers
+            alternatives=self.alternatives,
+            warnings=self.warnings,
+            notes=self.notes,
+        )

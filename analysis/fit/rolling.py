@@ -103,10 +103,14 @@ def origins(
         spread += float((part.residual(free) ** 2).sum()) / part.dof
         judged.append(
             Origin(
-                axis=axis, cut=cut, kept=kept, error=problem.target[~kept] - f[0],
-                sd=np.sqrt(spread), converged=bool(best.converged[i]),
+                axis=axis,
+                cut=cut,
+                kept=kept,
+                error=problem.target[~kept] - f[0],
+                sd=np.sqrt(spread),
+                converged=bool(best.converged[i]),
             )
-        )  # fmt: skip
+        )
     return judged
 
 
@@ -153,8 +157,11 @@ def _scale(problem: Problem, axis: str, row: int) -> float:
     x = problem.x[row]
     if axis != "product":
         return float(x[problem.law.axes.index(axis)])
-    return float(np.prod([v for a, v in zip(problem.law.axes, x, strict=True)
-                          if a not in problem.law.labels]))  # fmt: skip
+    return float(
+        np.prod(
+            [v for a, v in zip(problem.law.axes, x, strict=True) if a not in problem.law.labels]
+        )
+    )
 
 
 def halves(problem: Problem) -> list[BoolArray]:
@@ -294,10 +301,15 @@ def misfit(problem: Problem, best: Solution, scatter: float) -> Misfit:
         below = above = UNKNOWN * scatter
     both = math.hypot(below, above) / math.sqrt(2.0)
     return Misfit(
-        problem=problem, theta=theta, free=best.free[0], below=max(below, SIDE * both),
-        above=max(above, SIDE * both), parts=parts.free[parts.converged], judged=judged,
+        problem=problem,
+        theta=theta,
+        free=best.free[0],
+        below=max(below, SIDE * both),
+        above=max(above, SIDE * both),
+        parts=parts.free[parts.converged],
+        judged=judged,
         scatter=scatter,
-    )  # fmt: skip
+    )
 
 
 def _rolled(

@@ -273,9 +273,11 @@ def polish(problem: Problem, best: Solution) -> Solution:
     # a cosine with residuals of which rounding makes such a part says nothing below it
     known = best.gradient * math.sqrt(2.0 * objective) > lost
     return dataclasses.replace(
-        best, free=free, objective=np.array([objective]),
+        best,
+        free=free,
+        objective=np.array([objective]),
         gradient=np.where(known, best.gradient, 0.0),
-    )  # fmt: skip
+    )
 
 
 def _rounding(problem: Problem, residual: FloatArray, weights: FloatArray) -> float:

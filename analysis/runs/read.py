@@ -176,9 +176,14 @@ def read_runs(
 
 
 def _picked(
-    table: Table, law: Law, columns: Mapping[str, str], by: Sequence[str] | None,
-    where: Mapping[str, str], took: list[str], warnings: list[str],
-) -> tuple[pd.DataFrame, dict[str, Chosen]]:  # fmt: skip
+    table: Table,
+    law: Law,
+    columns: Mapping[str, str],
+    by: Sequence[str] | None,
+    where: Mapping[str, str],
+    took: list[str],
+    warnings: list[str],
+) -> tuple[pd.DataFrame, dict[str, Chosen]]:
     """Numbers of the rows to fit and of those ``held``, by role, and the column of each role."""
     index = keep_where(table, where)
     part = table.rows(index)

@@ -132,8 +132,9 @@ def chosen_groups(frame: pd.DataFrame) -> tuple[list[RunGroup], list[str]]:
         chosen.append(dataclasses.replace(best, comparable=bool(same)))
         notes += [
             f"{g.title}: {g.trials} trials left out, {best.title} is used"
-            for g in own if g is not best
-        ]  # fmt: skip
+            for g in own
+            if g is not best
+        ]
         if not same:
             notes.append(
                 f"{best.title}: compared with no other configuration, as its corpus, labels, "

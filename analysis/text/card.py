@@ -52,11 +52,13 @@ class Card:
         """Name, value, interval and meaning of each estimate, as text."""
         return [
             {
-                "name": e.name, "value": number(e.value, 4), "interval": interval(e.interval),
+                "name": e.name,
+                "value": number(e.value, 4),
+                "interval": interval(e.interval),
                 "meaning": e.meaning,
             }
             for e in self.estimates
-        ]  # fmt: skip
+        ]
 
 
 class Result(ABC):
@@ -114,6 +116,11 @@ def reach_up(module: str, function: str) -> Any:
     Methods of results that users call, such as ``plot``, are made of it.
     """
     return getattr(import_module(f"analysis.{module}"), function)
+
+
+def json_object(**values: object) -> dict[str, Any]:
+    """An object of plain JSON values; see ``jsonable``."""
+    return {name: jsonable(value) for name, value in values.items()}
 
 
 def jsonable(value: object) -> Any:

@@ -62,9 +62,11 @@ class Solution:
     def none(cls, parameters: int) -> Solution:
         """No problems."""
         return cls(
-            free=np.empty((0, parameters)), objective=np.empty(0), gradient=np.empty(0),
+            free=np.empty((0, parameters)),
+            objective=np.empty(0),
+            gradient=np.empty(0),
             converged=np.empty(0, dtype=bool),
-        )  # fmt: skip
+        )
 
     def best(self) -> Solution:
         """The best of all problems, as a solution of one (R = 1)."""
@@ -182,9 +184,14 @@ class _Work:
         theta = np.clip(theta, self.lower[rows], self.upper[rows])
         f, jac = self.model(theta, rows)
         return _Active(
-            rows=rows, theta=theta, f=f, jac=jac, value=self.objective(f, rows),
-            damping=np.full(len(rows), _FIRST), steps=np.zeros(len(rows), dtype=np.intp),
-        )  # fmt: skip
+            rows=rows,
+            theta=theta,
+            f=f,
+            jac=jac,
+            value=self.objective(f, rows),
+            damping=np.full(len(rows), _FIRST),
+            steps=np.zeros(len(rows), dtype=np.intp),
+        )
 
     def weigh(self, terms: FloatArray, rows: IndexArray) -> FloatArray:
         return terms if self.weights is None else terms * self.weights[rows]
@@ -258,9 +265,11 @@ class _Work:
     def run(self, start: FloatArray, size: int) -> Solution:
         count = len(start)
         solution = Solution(
-            free=np.empty_like(start, dtype=np.float64), objective=np.empty(count),
-            gradient=np.empty(count), converged=np.zeros(count, dtype=bool),
-        )  # fmt: skip
+            free=np.empty_like(start, dtype=np.float64),
+            objective=np.empty(count),
+            gradient=np.empty(count),
+            converged=np.zeros(count, dtype=bool),
+        )
         first = np.arange(min(size, count))
         active, taken = self.begin(start[first], first), len(first)
         while len(active.rows):
