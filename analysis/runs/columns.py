@@ -74,7 +74,7 @@ _UNITS: Mapping[str, float] = {
        (("", 0), ("k", 3), ("m", 6), ("g", 9), ("t", 12), ("p", 15), ("e", 18), ("z", 21))},
     **dict.fromkeys(("pf days", "pfdays", "pflop s days", "petaflop s days", "pfs days"), 8.64e19),
 }  # fmt: skip
-_PLAIN = {"nats", "nat", "bits", "bit", "nats token", "bits token", "nats per token", "count",
+_UNSCALED = {"nats", "nat", "bits", "bit", "nats token", "bits token", "nats per token", "count",
           "bits per byte", "bpb"}  # fmt: skip
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _TIMES = r"[x×·⋅*]?\s*"  # before a factor
@@ -149,8 +149,12 @@ def header_of(column: str) -> Header:
         if i == len(forms) - 1 and match["unit"].lower() in _NOUNS | WORDS["C"]:
             break  # train_tokens and total_flops are names
         if factor is not None or i == 0:
-            return Header(column=column, words=_words(match["name"]), unit=match["unit"].strip(),
-                          factor=factor)  # fmt: skip
+            return Header(
+                column=column,
+                words=_words(match["name"]),
+                unit=match["unit"].strip(),
+                factor=factor,
+            )
     words = _words(column)
     factor = _UNITS.get(words[0]) if len(words) == 1 and words[0].endswith(("flops", "flop")) else 0
     if factor and factor != 1.0:  # a column called GFLOPs
@@ -173,7 +177,7 @@ def _factor(unit: str) -> float | None:
         return float(re.sub(r"\D", "", match[1]))
     words = [w for w in re.split(r"[^a-z]+", text) if w]
     known = [w for w in words if w not in _NOUNS]
-    if " ".join(words) in _PLAIN or (set(words) - {"x"} and not known and text.isascii()):
+    if " ".join(words) in _UNSCALED or (set(words) - {"x"} and not known and text.isascii()):
         return None if re.search(r"\d", text) else 1.0
     return _UNITS.get(" ".join(known))
 

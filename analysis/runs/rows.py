@@ -111,9 +111,14 @@ def steps_of(table: Table, column: str) -> FloatArray:
 
 
 def last_steps(
-    frame: pd.DataFrame, table: Table, law: Law, chosen: Mapping[str, Chosen], sets: Sequence[str],
-    took: list[str], warnings: list[str],
-) -> pd.DataFrame:  # fmt: skip
+    frame: pd.DataFrame,
+    table: Table,
+    law: Law,
+    chosen: Mapping[str, Chosen],
+    sets: Sequence[str],
+    took: list[str],
+    warnings: list[str],
+) -> pd.DataFrame:
     """Rows less those of checkpoints, of which the last of one run at one N and D is used.
 
     A column of runs or seeds tells them. Without one, rows of one N and D are checkpoints where
@@ -135,22 +140,22 @@ def last_steps(
     at, column, known = " and ".join(scales), chosen["step"].column, names_runs(frame, law)
     step, own_set = frame["step"], pd.Series(list(sets), index=frame.index)
     cell = cells_of(frame.assign(set=own_set), ["set", "held", *scales])
-    alike = own_set.map(
+    told = own_set.map(
         {s: known or _same_steps(step[own_set == s], cell[own_set == s]) for s in set(sets)}
     ).astype(bool)
     latest = step.groupby(cell).transform("max")
-    earlier, lacking = step < latest, step.isna() & latest.notna() & alike
+    earlier, lacking = step < latest, step.isna() & latest.notna() & told
     rest = frame.drop(columns="step")
-    if (earlier & ~alike).any():
-        warnings.append(_differing_said(cell, earlier & ~alike, at, column))
+    if (earlier & ~told).any():
+        warnings.append(_differing_said(cell, earlier & ~told, at, column))
     if lacking.any():
         warnings.append(_stepless_said([table.places[i] for i in frame.index[lacking]], column))
-    if not (earlier & alike).any():
+    if not (earlier & told).any():
         return rest[~lacking]
-    last = rest[~((earlier & alike) | lacking)]
+    last = rest[~((earlier & told) | lacking)]
     why = "" if known else f", since every {at} has the same in column {column}"
     took.append(
-        f"checkpoints: {len(last)} runs used at their last step, {int((earlier & alike).sum())} "
+        f"checkpoints: {len(last)} runs used at their last step, {int((earlier & told).sum())} "
         f"rows of earlier steps at the same {at} left out{why} (--by {column} fits each step)"
     )
     return last
@@ -221,9 +226,11 @@ def _same_steps(step: pd.Series[float], cell: pd.Series[int]) -> bool:
 
 
 def held_doubts(
-    frame: pd.DataFrame, table: Table, groups: Mapping[str, list[str]],
+    frame: pd.DataFrame,
+    table: Table,
+    groups: Mapping[str, list[str]],
     chosen: Mapping[str, Chosen],
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """Warnings on rows held out of no law, and on those that repeat runs that are fitted.
 
     Args:
@@ -263,9 +270,13 @@ def held_doubts(
 
 
 def parted(
-    frame: pd.DataFrame, groups: Mapping[str, list[str]], law: Law,
-    chosen: Mapping[str, Chosen], took: list[str], warnings: list[str],
-) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame], bool]:  # fmt: skip
+    frame: pd.DataFrame,
+    groups: Mapping[str, list[str]],
+    law: Law,
+    chosen: Mapping[str, Chosen],
+    took: list[str],
+    warnings: list[str],
+) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame], bool]:
     """Rows to fit and rows held out, by data set, with ``trial`` where runs have several rows.
 
     And whether it is left out somewhere as naming too few runs.
