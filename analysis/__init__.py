@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from analysis.checks.learning_curve import extrapolate
     from analysis.compare.study import compare_models
     from analysis.compute.allocation import allocate
-    from analysis.fit.fit import fit_law
-    from analysis.fit.together import fit_together
+    from analysis.fit.fit import fit_law, fit_together
     from analysis.laws import plain_law, register
     from analysis.questions import ask
     from analysis.studies.load import load, study
@@ -51,7 +50,7 @@ _PLACES = {  # a public name and the module that holds it; no name may be one of
     "compare_models": "compare.study",
     "extrapolate": "checks.learning_curve",
     "fit_law": "fit.fit",
-    "fit_together": "fit.together",
+    "fit_together": "fit.fit",
     "law_rows": "studies.rows",
     "load": "studies.load",
     "plain_law": "laws",

@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from analysis.fit.certificate import Status
 from analysis.fit.fit import fit_law
 from analysis.fit.result import Fit
-from analysis.fit.status import Status
 from analysis.laws import LAWS, FloatArray, Law
 from analysis.laws.base import SCALES_NEEDED
 

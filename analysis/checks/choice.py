@@ -21,7 +21,7 @@ from analysis.fit.options import Variant
 from analysis.fit.result import Fit
 from analysis.fit.rolling import Position, fitted_at, origins, windows
 from analysis.laws import FloatArray, Law, get
-from analysis.studies.checked_rows import Data
+from analysis.studies.fit_rows import Data
 from analysis.text.numbers import number
 
 MOST = 2.0  # times the lowest mean error, beyond which no simplicity is worth it
@@ -109,9 +109,9 @@ def choose_law(
     errors, scores = {}, {}
     for label, fit in fits.items():
         if fit.ok:
-            found = origins(fit.problem, at)
-            errors[label] = [o.relative for o in found]
-            scores[label] = math.sqrt(float(np.mean([o.z**2 for o in found])))
+            positions = origins(fit.problem, at)
+            errors[label] = [o.relative for o in positions]
+            scores[label] = math.sqrt(float(np.mean([o.z**2 for o in positions])))
     return _chosen(fits, errors, scores, at)
 
 
@@ -128,17 +128,17 @@ def _common(fits: dict[str, Fit]) -> list[Position]:
     if len({len(fit.rows) for fit in able.values()}) > 1:
         raise ValueError("laws that use different runs, such as marginal ones, cannot be compared")
     widest = max(able.values(), key=lambda fit: len(fit.law.axes))
-    found = [
+    shared = [
         (axis, cut, kept)
         for axis, cut, kept in windows(widest.problem)
         if all(fitted_at(fit.problem, kept) for fit in able.values())
     ]
-    if len(found) < _FEWEST:
+    if len(shared) < _FEWEST:
         raise ValueError(
-            f"{len(found)} windows in which every law can be fitted, {_FEWEST} are needed: "
+            f"{len(shared)} windows in which every law can be fitted, {_FEWEST} are needed: "
             "add sizes or data sizes, or compare simpler laws"
         )
-    return found
+    return shared
 
 
 def _chosen(
@@ -155,9 +155,11 @@ def _chosen(
     rows = []
     for label, fit in fits.items():
         row: dict[str, Any] = {
-            "candidate": label, "parameters": fit.problem.varied, "status": str(fit.status),
+            "candidate": label,
+            "parameters": fit.problem.varied,
+            "status": str(fit.status),
             "why": "; ".join(fit.remarks) if not fit.ok else "",
-        }  # fmt: skip
+        }
         if label in errors:
             gap, se = _gap(errors[label], errors[simplest])
             row |= {"error": mean[label], "against": gap, "against_se": se, "z": scores[label]}
@@ -183,17 +185,17 @@ def near_best(errors: Mapping[str, Sequence[float]]) -> list[str]:
     """
     mean = {label: float(np.mean(e)) for label, e in errors.items()}
     best = min(mean, key=lambda k: mean[k])
-    found = []
+    near = []
     for label, own in errors.items():
         gap, se = _gap(_logs(own), _logs(errors[best]))
         if label == best or (mean[label] <= MOST * mean[best] and gap <= se):
-            found.append(label)
-    return found
+            near.append(label)
+    return near
 
 
 def _logs(errors: Sequence[float]) -> FloatArray:
-    found: FloatArray = np.log(np.maximum(errors, _LEAST))
-    return found
+    logs: FloatArray = np.log(np.maximum(errors, _LEAST))
+    return logs
 
 
 def _gap(

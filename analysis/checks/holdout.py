@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.fit.fit import refit
+from analysis.fit.certificate import Status
 from analysis.fit.result import Fit
-from analysis.fit.status import Status
-from analysis.text.numbers import Interval, pair, plain
+from analysis.text.card import json_object
+from analysis.text.numbers import Interval
 
 
 def _of_mean(row: pd.Series[Any], fit: Fit, runs: int) -> Interval:
@@ -24,9 +24,9 @@ def _of_mean(row: pd.Series[Any], fit: Fit, runs: int) -> Interval:
     """
     scale = fit.problem.scale
     names = [fit.law.response, "mean_low", "new_low", "mean_high", "new_high"]
-    centre, *found = scale.forward(row[names].to_numpy(dtype=np.float64))
+    centre, *values = scale.forward(row[names].to_numpy(dtype=np.float64))
     ends = []
-    for (curve, one), sign in zip((found[:2], found[2:]), (-1.0, 1.0), strict=True):
+    for (curve, one), sign in zip((values[:2], values[2:]), (-1.0, 1.0), strict=True):
         own = (curve - centre) ** 2
         half = math.sqrt(own + max((one - centre) ** 2 - own, 0.0) / runs)
         ends.append(float(scale.inverse(centre + sign * half)))
@@ -55,6 +55,11 @@ class Holdout:
     relative_error: float
     status: Status
 
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers, as plain JSON values."""
+        own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return json_object(**{**own, "status": str(self.status)})
+
 
 def hold_out(fit: Fit, cell: Mapping[str, float]) -> Holdout:
     """Refit without the runs at ``cell`` and predict it; see ``Fit.holdout``."""
@@ -62,7 +67,7 @@ def hold_out(fit: Fit, cell: Mapping[str, float]) -> Holdout:
     inside = np.isclose(fit.problem.x, x[0], rtol=1e-9).all(axis=1)
     if not inside.any() or inside.all():
         raise ValueError(f"{'no' if not inside.any() else 'every'} run is at {cell}")
-    rest = refit(fit, keep=~inside)
+    rest = fit.refit(~inside)
     row = rest.predicted(x).iloc[0]
     losses = tuple(float(v) for v in fit.problem.loss[inside])
     scale, predicted = fit.problem.scale, float(row[fit.law.response])
@@ -91,17 +96,4 @@ def leave_out_largest(fit: Fit) -> Holdout:
     """
     x = fit.problem.x
     order = np.lexsort(x.T[::-1])
-    return fit.holdout(**dict(zip(fit.law.axes, (float(v) for v in x[order[-1]]), strict=True)))
-
-
-def holdout_numbers(holdout: Holdout) -> dict[str, Any]:
-    """All numbers of a held-out cell, as plain JSON values."""
-    return {
-        "cell": holdout.cell,
-        "losses": list(holdout.losses),
-        "predicted": plain(holdout.predicted),
-        "interval": pair(holdout.interval),
-        "covered": holdout.covered,
-        "relative_error": plain(holdout.relative_error),
-        "status": str(holdout.status),
-    }
+    return hold_out(fit, dict(zip(fit.law.axes, (float(v) for v in x[order[-1]]), strict=True)))

@@ -19,10 +19,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.fit.solve.problem import Problem
-from analysis.fit.solve.solver import BoolArray
-from analysis.laws import FloatArray, Law, get
+from analysis.laws import BoolArray, FloatArray, Law, get
 from analysis.runs.read import named_columns
-from analysis.studies.checked_rows import Data, checked_rows
+from analysis.studies.fit_rows import Data, fit_rows
 from analysis.text.numbers import holding
 
 LAWS = ("d_law", "m3", "m4")
@@ -79,13 +78,16 @@ class Forecast:
         return pd.DataFrame(
             [
                 {
-                    "law": c.law, "window": c.window, "weight": c.weight,
+                    "law": c.law,
+                    "window": c.window,
+                    "weight": c.weight,
                     "error": math.sqrt(float(np.nanmean(c.errors)))
-                    if np.isfinite(c.errors).any() else math.nan,
+                    if np.isfinite(c.errors).any()
+                    else math.nan,
                 }
                 for c in self.candidates
             ]
-        )  # fmt: skip
+        )
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<li>{w}</li>" for w in self.warnings)
@@ -121,7 +123,7 @@ def extrapolate(
         )
     given, warnings = _one_size(given)
     own = {"D": given["D"], "loss": given[response]}
-    frame, _, _ = checked_rows(own, get("d_law"), None, "held-out")
+    frame, _, _ = fit_rows(own, get("d_law"), None, "held-out")
     frame = frame[["D", "loss"]].drop_duplicates().sort_values("D", kind="stable")
     x, loss = frame["D"].to_numpy(), frame["loss"].to_numpy()
     at = np.atleast_1d(np.asarray(D, dtype=np.float64))
@@ -163,9 +165,12 @@ def _fit(
         [np.resize(p, (each, p.shape[1])) for p in parts] for parts in (starts, lower, upper)
     )
     best = problem.solve(
-        np.concatenate(starts), weights=np.repeat(masks.astype(np.float64), each, axis=0),
-        lower=np.concatenate(lower), upper=np.concatenate(upper), iterations=_ITERATIONS,
-    ).best_of(each)  # fmt: skip
+        np.concatenate(starts),
+        weights=np.repeat(masks.astype(np.float64), each, axis=0),
+        lower=np.concatenate(lower),
+        upper=np.concatenate(upper),
+        iterations=_ITERATIONS,
+    ).best_of(each)
     return best.free, best.converged, problem.centre
 
 
@@ -190,7 +195,7 @@ def _rehearse(law: Law, x: FloatArray, loss: FloatArray, at: FloatArray) -> list
         return []
     free, converged, centre = _fit(law, x, loss, np.array([masks[j] for j in enough]))
     value = law.log_value(free, np.concatenate([x, at])[:, None], centre)[0]
-    row, found = {j: i for i, j in enumerate(enough)}, []
+    row, candidates = {j: i for i, j in enumerate(enough)}, []
     for window in [w for w in WINDOWS if (0.0, w) in row]:
         errors, parts = np.full(len(ORIGINS), np.nan), []
         for k, origin in enumerate(ORIGINS):
@@ -202,13 +207,18 @@ def _rehearse(law: Law, x: FloatArray, loss: FloatArray, at: FloatArray) -> list
                 errors[k] = float(np.mean(part**2))
             parts.append(part)
         i = row[0.0, window]
-        found.append(
+        candidates.append(
             Candidate(
-                law=law.name, window=window, log_loss=value[i, len(x) :], errors=errors,
-                rehearsed=tuple(parts), weight=math.nan, converged=bool(converged[i]),
+                law=law.name,
+                window=window,
+                log_loss=value[i, len(x) :],
+                errors=errors,
+                rehearsed=tuple(parts),
+                weight=math.nan,
+                converged=bool(converged[i]),
             )
-        )  # fmt: skip
-    return found
+        )
+    return candidates
 
 
 def _straight(x: FloatArray, loss: FloatArray, at: FloatArray) -> Candidate:
@@ -216,46 +226,53 @@ def _straight(x: FloatArray, loss: FloatArray, at: FloatArray) -> Candidate:
     several = len(np.unique(x)) > 1
     slope, level = np.polyfit(np.log(x), np.log(loss), 1) if several else (0.0, np.log(loss[0]))
     return Candidate(
-        law="power_law", window=0.0, log_loss=level + slope * np.log(at),
-        errors=np.full(len(ORIGINS), np.nan), rehearsed=(), weight=1.0, converged=True,
-    )  # fmt: skip
+        law="power_law",
+        window=0.0,
+        log_loss=level + slope * np.log(at),
+        errors=np.full(len(ORIGINS), np.nan),
+        rehearsed=(),
+        weight=1.0,
+        converged=True,
+    )
 
 
-def _weighed(found: list[Candidate]) -> list[Candidate]:
+def _weighed(candidates: list[Candidate]) -> list[Candidate]:
     """With weights: inverse to the mean over origins of squared errors, summing to one.
 
     A candidate without a fit at an origin gets the largest error of the others there.
     """
-    errors = np.array([c.errors for c in found])
+    errors = np.array([c.errors for c in candidates])
     errors = errors[:, ~np.isnan(errors).all(axis=0)]
-    weights = np.full(len(found), 1.0 / len(found))
+    weights = np.full(len(candidates), 1.0 / len(candidates))
     if errors.shape[1]:
         filled = np.where(np.isnan(errors), np.nanmax(errors, axis=0), errors)
         weights = 1.0 / (filled.mean(axis=1) + 1e-14)
     weights = weights / weights.sum()
-    return [dataclasses.replace(c, weight=float(w)) for c, w in zip(found, weights, strict=True)]
+    return [
+        dataclasses.replace(c, weight=float(w)) for c, w in zip(candidates, weights, strict=True)
+    ]
 
 
-def _forecast(found: list[Candidate], at: FloatArray, warnings: list[str]) -> Forecast:
-    log_loss = np.sum([c.weight * c.log_loss for c in found], axis=0)
-    error = _rehearsed_error(found)
-    spread = np.sqrt(np.sum([c.weight * (c.log_loss - log_loss) ** 2 for c in found], axis=0))
+def _forecast(candidates: list[Candidate], at: FloatArray, warnings: list[str]) -> Forecast:
+    log_loss = np.sum([c.weight * c.log_loss for c in candidates], axis=0)
+    error = _rehearsed_error(candidates)
+    spread = np.sqrt(np.sum([c.weight * (c.log_loss - log_loss) ** 2 for c in candidates], axis=0))
     half, loss = WIDTH * np.hypot(error, spread), np.exp(log_loss)
     low, high = holding(loss, np.exp(log_loss - half), np.exp(log_loss + half))
     table = pd.DataFrame({"D": at, "loss": loss, "low": low, "high": high})
     return Forecast(
         table=table,
-        candidates=tuple(sorted(found, key=lambda c: -c.weight)),
+        candidates=tuple(sorted(candidates, key=lambda c: -c.weight)),
         error=error,
         warnings=tuple(warnings),
     )
 
 
-def _rehearsed_error(found: list[Candidate]) -> float:
+def _rehearsed_error(candidates: list[Candidate]) -> float:
     """Rms log error of the same average where it was rehearsed."""
     squares = []
     for k in range(len(ORIGINS)):
-        able = [c for c in found if k < len(c.rehearsed) and np.isfinite(c.errors[k])]
+        able = [c for c in candidates if k < len(c.rehearsed) and np.isfinite(c.errors[k])]
         if able:
             total = sum(c.weight for c in able)
             mean = sum(c.weight / total * c.rehearsed[k] for c in able)

@@ -54,13 +54,13 @@ class SecondOpinion:
     @property
     def errors(self) -> dict[str, float]:
         """Standard errors by name, for weights taken as known; NaN where lmfit gives none."""
-        found = {}
+        errors = {}
         for p in self.fit.law.parameters:
             name = _valid(p.name)
             own = self.result.params[f"{_LOG}{name}" if p.positive else name].stderr
             scale = self.params[p.name] if p.positive else 1.0
-            found[p.name] = math.nan if own is None else float(own) * scale
-        return found
+            errors[p.name] = math.nan if own is None else float(own) * scale
+        return errors
 
     @cached_property
     def differences(self) -> dict[str, float]:
@@ -68,13 +68,13 @@ class SecondOpinion:
 
         A parameter less than its standard error is compared with that.
         """
-        found = {}
+        relative = {}
         for name, ours in self.fit.params.items():
             size = max(abs(ours), np.nan_to_num(self.fit.errors[name]), 1e-300)
-            found[name] = abs(self.params[name] - ours) / size
+            relative[name] = abs(self.params[name] - ours) / size
         ours, theirs = (_objective(self.fit, p) for p in (self.fit.params, self.params))
-        found["objective"] = abs(theirs - ours) / max(ours, 1e-20)
-        return found
+        relative["objective"] = abs(theirs - ours) / max(ours, 1e-20)
+        return relative
 
     @property
     def agreement(self) -> float:
@@ -84,16 +84,16 @@ class SecondOpinion:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Where lmfit disagrees, or could not do all it was asked."""
-        found = [
+        said = [
             f"lmfit: {name} differs by {value:.1e}"
             for name, value in self.differences.items()
             if not value <= AGREES
         ]
         if not self.result.success:
-            found.append(f"lmfit: {self.result.message}")
+            said.append(f"lmfit: {self.result.message}")
         if self.held:
-            found.append(f"held at a bound, where lmfit has no slope: {', '.join(self.held)}")
-        return tuple(found)
+            said.append(f"held at a bound, where lmfit has no slope: {', '.join(self.held)}")
+        return tuple(said)
 
     def report(self) -> str:
         """The report lmfit writes."""
@@ -134,12 +134,12 @@ class SecondOpinion:
         key = f"{_LOG}{_valid(name)}" if positive else _valid(name)
         with _quiet() as caught:
             try:
-                found = conf_interval(self.minimizer, self.result, [key], sigma)[key]
+                levels = conf_interval(self.minimizer, self.result, [key], sigma)[key]
             except (MinimizerException, ValueError, ArithmeticError, IndexError) as error:
                 reason = " ".join(str(error).split()) or type(error).__name__
                 return [(name, s, value, math.nan, math.nan, reason) for s in sigma]
         reason = "; ".join(dict.fromkeys(str(w.message) for w in caught))
-        ends = np.array([end for _, end in found])
+        ends = np.array([end for _, end in levels])
         if positive:
             with np.errstate(over="ignore"):
                 ends = np.exp(ends)
@@ -166,9 +166,14 @@ def to_lmfit(fit: Fit) -> SecondOpinion:
 
         params, held = _parameters(fit)
         minimizer = Minimizer(
-            _residuals, params, fcn_args=(fit, _root_weights(fit)), ftol=1e-14, xtol=1e-14,
-            gtol=1e-14, max_nfev=20_000,
-        )  # fmt: skip
+            _residuals,
+            params,
+            fcn_args=(fit, _root_weights(fit)),
+            ftol=1e-14,
+            xtol=1e-14,
+            gtol=1e-14,
+            max_nfev=20_000,
+        )
         result = minimizer.minimize(method="leastsq")
     return SecondOpinion(fit=fit, minimizer=minimizer, result=result, held=held)
 
@@ -199,8 +204,8 @@ def _residuals(params: Any, fit: Fit, root: FloatArray) -> FloatArray:
     """Weighted residuals (n,), then those of a prior, at lmfit's parameters."""
     theta = {n: float(params[_valid(n)].value) for n in fit.law.names}
     residual = np.concatenate([root * _errors(fit, theta), _prior(fit, theta)])
-    found: FloatArray = np.nan_to_num(residual, nan=_FAR, posinf=_FAR, neginf=-_FAR)
-    return found
+    finite: FloatArray = np.nan_to_num(residual, nan=_FAR, posinf=_FAR, neginf=-_FAR)
+    return finite
 
 
 def _errors(fit: Fit, params: dict[str, float]) -> FloatArray:
@@ -208,8 +213,8 @@ def _errors(fit: Fit, params: dict[str, float]) -> FloatArray:
     problem = fit.problem
     theta = np.array(list(params.values()))
     with np.errstate(all="ignore"):
-        found: FloatArray = problem.scale.forward(fit.law.value(theta, problem.x)) - problem.target
-    return found
+        error: FloatArray = problem.scale.forward(fit.law.value(theta, problem.x)) - problem.target
+    return error
 
 
 def _prior(fit: Fit, params: dict[str, float]) -> FloatArray:
@@ -224,14 +229,14 @@ def _root_weights(fit: Fit) -> FloatArray:
     robust = np.divide(
         fit.problem.penalty.score(error), error, out=np.ones_like(error), where=error != 0
     )
-    found: FloatArray = np.sqrt(robust * _own_weights(fit))
-    return found
+    root: FloatArray = np.sqrt(robust * _own_weights(fit))
+    return root
 
 
 def _own_weights(fit: Fit) -> FloatArray:
     own = fit.problem.weights
-    found: FloatArray = np.ones(len(fit.problem.loss)) if own is None else own
-    return found
+    weights: FloatArray = np.ones(len(fit.problem.loss)) if own is None else own
+    return weights
 
 
 def _objective(fit: Fit, params: dict[str, float]) -> float:

@@ -2,27 +2,148 @@
 
 A law's exponents are quoted as facts, yet they depend on Huber's delta, on whether residuals are
 relative, on single runs and on what N counts (Besiroglu et al. 2024; Porian et al. 2024). Every
-choice here is refitted to convergence.
+choice here is refitted to convergence. Refits to part of the points (without each run, the largest
+losses, the smallest scale) are the same problem with other weights: they are solved all at once,
+each within the bounds that its own points allow.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.checks.influence import STARTS, refits_of, without_runs
-from analysis.checks.sensitivity_result import Refit, Sensitivity, table
-from analysis.fit.fit import refit
-from analysis.fit.intervals import DELTA_SMALLEST, robust_delta
+from analysis.fit.certificate import GRADIENT, Status, at_bounds
+from analysis.fit.intervals import DELTA_SMALLEST, robust_delta, t_quantile
 from analysis.fit.options import VARIANTS
 from analysis.fit.result import Fit
-from analysis.laws import FloatArray
+from analysis.fit.solve.problem import Problem
+from analysis.fit.solve.solver import Solution
+from analysis.laws import BoolArray, FloatArray
+from analysis.text.card import Card, Estimate, Result, json_object
+from analysis.text.numbers import number
 
+USABLE = (Status.CONVERGED, Status.AT_BOUND)
 DELTAS = 5
+SHARES = (0.0, 0.05, 0.1, 0.2)  # of the points left out for their large losses, at least one
+STARTS = 4
+_FEW = 300  # points up to which refits without a run try more than the optimum
+_LISTED = 10  # runs of the influence table that ``to_dict`` holds
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Refit:
+    """The parameters under one other choice.
+
+    Attributes:
+        choice: what was chosen differently, such as ``delta``.
+        value: what was chosen.
+        theta: natural parameters (P,), NaN where they are not identifiable.
+        objective: at the optimum.
+        comparable: whether the objective may be compared with that of the fit.
+        status: of the refit.
+        points: how many were used.
+    """
+
+    choice: str
+    value: str
+    theta: FloatArray
+    objective: float
+    comparable: bool
+    status: Status
+    points: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Sensitivity(Result):
+    """Refits of a fit under other choices.
+
+    Attributes:
+        fit: the fit.
+        table: one row per choice, the fit itself first: ``choice``, ``value``, each parameter,
+            ``<parameter>_change`` (from the fit, in half widths of its 95 % interval on that
+            side; of logarithms for positive parameters), ``objective``, ``comparable``,
+            ``status``, ``points``.
+        influence: one row per run, the most influential first: ``trial``, scales, response, by
+            how many standard errors each parameter changes without it, ``largest`` (absolute)
+            and ``status``.
+    """
+
+    fit: Fit
+    table: pd.DataFrame
+    influence: pd.DataFrame
+
+    @property
+    def changes(self) -> pd.DataFrame:
+        """Change in half widths by parameter, of the refits that can be used."""
+        used = self.table[self.table["status"].isin([str(s) for s in USABLE])]
+        moved = used[[f"{n}_change" for n in self.fit.law.names]]
+        return moved.set_axis(list(self.fit.law.names), axis=1)
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        """``robust``, or which choice moves the parameter most, by parameter."""
+        verdicts = {}
+        changes = self.changes
+        labels = (self.table["choice"] + " " + self.table["value"]).loc[changes.index]
+        for name in self.fit.law.names:
+            size = np.nan_to_num(changes[name].abs().to_numpy(dtype=np.float64), posinf=np.inf)
+            far, at = number(float(size.max()), 2), labels.iloc[int(size.argmax())]
+            moves = f"moves by {far} half widths of its interval: {at}"
+            verdicts[name] = "robust" if size.max() <= 1.0 else moves
+        return verdicts | dict.fromkeys(self.fit.problem.fixed, "held")
+
+    @property
+    def robust(self) -> bool:
+        """Whether no choice moves any parameter by more than its interval."""
+        return all(v in ("robust", "held") for v in self.verdicts.values())
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Parameters that move, and refits that failed."""
+        said = [f"{n} {v}" for n, v in self.verdicts.items() if v.startswith("moves")]
+        for status in (Status.UNIDENTIFIABLE, Status.NOT_CONVERGED):
+            rows = self.table[self.table["status"] == str(status)]
+            said += [f"{r.choice} {r.value}: {status}" for r in rows.itertuples()]
+        return tuple(said)
+
+    def card(self) -> Card:
+        """Parameters with their verdicts, and the run that matters most."""
+        first = self.influence.iloc[0]
+        name = str(self.influence.loc[0, list(self.fit.law.names)].abs().astype(float).idxmax())
+        return Card(
+            title=f"Sensitivity of {self.fit.law.formula}",
+            warnings=self.warnings,
+            estimates=tuple(
+                Estimate(
+                    name=n, value=self.fit.params[n], interval=self.fit.intervals[n], meaning=v
+                )
+                for n, v in self.verdicts.items()
+            ),
+            facts=(
+                ("choices", f"{len(self.table) - 1}"),
+                (
+                    "most influential run",
+                    f"{first['trial']}: {name} by {number(float(first[name]), 2)} standard errors",
+                ),
+            ),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers, as plain JSON values; of the runs the ten most influential."""
+        return json_object(
+            law=self.fit.law.name,
+            robust=self.robust,
+            verdicts=self.verdicts,
+            choices=self.table,
+            influence=self.influence.head(_LISTED),
+            warnings=self.warnings,
+        )
 
 
 def sensitivity(
@@ -46,16 +167,17 @@ def sensitivity(
     """
     if not fit.ok:
         raise ValueError(f"the fit has no parameters to vary: {'; '.join(fit.remarks)}")
-    base = Refit(
-        choice="fit", value="", theta=fit.theta, objective=fit.certificate.objective,
-        comparable=True, status=fit.status, points=len(fit.rows),
-    )  # fmt: skip
-    dropped, influence = without_runs(fit)
+    dropped, influence = _without_runs(fit)
     refits = [
-        base, *_deltas(fit), *_residuals(fit), *_variants(fit), *dropped,
-        *_conventions(fit, n_convention or {}), *_weighted(fit, weights),
-    ]  # fmt: skip
-    return Sensitivity(fit=fit, table=table(fit, refits), influence=influence)
+        _refit(fit, "fit", "", comparable=True),
+        *_deltas(fit),
+        *_residuals(fit),
+        *_variants(fit),
+        *dropped,
+        *_conventions(fit, n_convention or {}),
+        *_weighted(fit, weights),
+    ]
+    return Sensitivity(fit=fit, table=_table(fit, refits), influence=influence)
 
 
 def _deltas(fit: Fit) -> list[Refit]:
@@ -71,14 +193,14 @@ def _deltas(fit: Fit) -> list[Refit]:
         chosen = robust_delta(problem.residual(fit.free[None]), problem.varied, smallest)
     scan = np.geomspace(min(smallest, chosen), 3.0 * chosen, DELTAS)
     starts = np.concatenate([fit.free[None], problem.starts(STARTS)])
-    found = []
+    refits = []
     for delta in [*scan, np.inf]:
         if delta == problem.delta:
             continue
         best = problem.solve(starts, delta=float(delta)).best()
         label = f"{delta:.2g}" if np.isfinite(delta) else "infinite (least squares)"
-        found += refits_of(fit, [("delta", label)], best, np.ones((1, len(fit.rows)), dtype=bool))
-    return found
+        refits += _refits_of(fit, [("delta", label)], best, np.ones((1, len(fit.rows)), dtype=bool))
+    return refits
 
 
 def _residuals(fit: Fit) -> list[Refit]:
@@ -104,38 +226,43 @@ def _conventions(fit: Fit, counts: Mapping[str, npt.ArrayLike]) -> list[Refit]:
     """Other counts of N."""
     if counts and "N" not in fit.law.axes:
         raise ValueError(f"{fit.law.name} has no N to count otherwise: {fit.law.formula}")
-    found = []
+    refits = []
     for name, given in counts.items():
         changed = dataclasses.replace(fit, rows=fit.rows.assign(N=_column(fit, name, given)))
-        found.append(_refit(_again(changed, delta=_delta(fit)), "N", name, comparable=True))
-    return found
+        refits.append(_refit(_again(changed, delta=_delta(fit)), "N", name, comparable=True))
+    return refits
 
 
 def _weighted(fit: Fit, weights: npt.ArrayLike | None) -> list[Refit]:
     """With the weights given, and without those of the fit."""
-    found = []
+    refits = []
     if weights is not None:
         own = _column(fit, "weights", weights)
         changed = dataclasses.replace(fit, rows=fit.rows.assign(weight=own))
-        found.append(_refit(_again(changed, weights="weight"), "weights", "given"))
+        refits.append(_refit(_again(changed, weights="weight"), "weights", "given"))
     if fit.options.weights is not None:
-        found.append(_refit(_again(fit, weights=None), "weights", "none"))
-    return found
+        refits.append(_refit(_again(fit, weights=None), "weights", "none"))
+    return refits
 
 
 def _delta(fit: Fit) -> float | None:
     return fit.problem.delta if fit.options.loss == "huber" else None
 
 
-def _again(fit: Fit, **changes: object) -> Fit:
-    return refit(fit, np.ones(len(fit.rows), dtype=bool), n_boot=0, **changes)
+def _again(fit: Fit, **changes: Any) -> Fit:
+    return fit.refit(n_boot=0, **changes)
 
 
 def _refit(fit: Fit, choice: str, value: str, comparable: bool = False) -> Refit:
     return Refit(
-        choice=choice, value=value, theta=fit.theta, objective=fit.certificate.objective,
-        comparable=comparable, status=fit.status, points=len(fit.rows),
-    )  # fmt: skip
+        choice=choice,
+        value=value,
+        theta=fit.theta,
+        objective=fit.certificate.objective,
+        comparable=comparable,
+        status=fit.status,
+        points=len(fit.rows),
+    )
 
 
 def _column(fit: Fit, name: str, given: npt.ArrayLike) -> FloatArray:
@@ -154,3 +281,145 @@ def _column(fit: Fit, name: str, given: npt.ArrayLike) -> FloatArray:
         trial = fit.rows["trial"].iloc[int(bad[0])]
         raise ValueError(f"{name}: {values[bad[0]]} for {trial} is not a positive finite number")
     return values
+
+
+def _without_runs(fit: Fit) -> tuple[list[Refit], pd.DataFrame]:
+    """Refits to fewer points, and the influence of every run."""
+    runs = fit.problem.runs
+    each = runs != np.arange(int(runs.max()) + 1)[:, None]
+    places = (~each).argmax(axis=1)
+    trials = fit.rows["trial"].to_numpy()[places]
+    labels, keep = _parts(fit)
+    labels = [*(("without run", str(t)) for t in trials), *labels]
+    kept = np.concatenate([each, keep])
+    refits = _refits_of(fit, labels, _solve(fit.problem, fit.free, kept), kept)
+    influence = _influence(fit, refits[: len(each)], places)
+    most = int(np.flatnonzero(trials == influence["trial"].iloc[0])[0])
+    return [refits[most], *refits[len(each) :]], influence
+
+
+def _parts(fit: Fit) -> tuple[list[tuple[str, str]], BoolArray]:
+    """Which points to keep (K, n): not the largest losses, the smallest scales, or duplicates."""
+    x, loss = fit.problem.x, fit.problem.loss
+    order = np.argsort(-loss, kind="stable")
+    parts = []
+    for count in sorted({max(1, int(share * len(loss))) for share in SHARES}):
+        keep = np.ones(len(loss), dtype=bool)
+        keep[order[:count]] = False
+        label = f"largest {fit.law.response}, {count} point{'s' * (count > 1)}"
+        parts.append((("without", label), keep))
+    for k, axis in enumerate(fit.law.axes):
+        parts.append((("without", f"smallest {axis}"), x[:, k] > x[:, k].min()))
+    doubled = fit.rows.duplicated([*fit.law.axes, fit.law.response]).to_numpy()
+    if doubled.any():
+        parts.append((("without", "duplicates"), ~doubled))
+    return [label for label, _ in parts], np.array([keep for _, keep in parts])
+
+
+def _solve(problem: Problem, free: FloatArray, keep: BoolArray) -> Solution:
+    """Optima for the points ``keep`` (K, n), each within the bounds its own points allow."""
+    starts = free[None]
+    if len(problem.loss) <= _FEW:
+        starts = np.concatenate([starts, problem.starts(STARTS)])
+    lower, upper = (np.repeat(b, len(starts), axis=0) for b in _bounds(problem, keep))
+    return problem.solve(
+        np.clip(np.tile(starts, (len(keep), 1)), lower, upper),
+        weights=np.repeat(keep, len(starts), axis=0).astype(np.float64),
+        lower=lower,
+        upper=upper,
+    ).best_of(len(starts))
+
+
+def _bounds(problem: Problem, keep: BoolArray) -> tuple[FloatArray, FloatArray]:
+    first = keep.argmax(axis=1)
+    return problem.bounds(np.where(keep, problem.loss, problem.loss[first][:, None]))
+
+
+def _refits_of(
+    fit: Fit, labels: list[tuple[str, str]], solution: Solution, keep: BoolArray
+) -> list[Refit]:
+    """Solutions for the points ``keep`` (K, n) as refits, with their status."""
+    problem, law = fit.problem, fit.law
+    lower, upper = _bounds(problem, keep)
+    hit = np.any(at_bounds(law, solution.free, lower, upper), axis=1).tolist()
+    runs = np.array([len(np.unique(problem.runs[k])) for k in keep])
+    known = law.identifiable(problem.x, keep.astype(np.float64)) & (runs > problem.varied)
+    theta = np.where(known[:, None], law.to_natural(solution.free, problem.centre), np.nan)
+    refits = []
+    for i, (choice, value) in enumerate(labels):
+        status = Status.AT_BOUND if hit[i] else Status.CONVERGED
+        if not known[i]:
+            status = Status.UNIDENTIFIABLE
+        elif not solution.gradient[i] <= GRADIENT:
+            status = Status.NOT_CONVERGED
+        objective = float(solution.objective[i]) if known[i] else np.nan
+        refits.append(
+            Refit(
+                choice=choice,
+                value=value,
+                theta=theta[i],
+                objective=objective,
+                comparable=False,
+                status=status,
+                points=int(keep[i].sum()),
+            )
+        )
+    return refits
+
+
+def _influence(fit: Fit, refits: list[Refit], places: npt.NDArray[np.intp]) -> pd.DataFrame:
+    """Change of each parameter without each run, in standard errors; the largest first."""
+    rows = fit.rows.iloc[places][["trial", *fit.law.axes, fit.law.response]]
+    theta, point = np.array([r.theta for r in refits]), fit.theta
+    error = np.array([fit.errors[n] for n in fit.law.names])
+    positive = np.array([p.positive for p in fit.law.parameters])
+    with np.errstate(all="ignore"):
+        moved = np.where(positive, point * np.log(theta / point), theta - point)
+        change = np.where(moved == 0.0, 0.0, moved / error)
+    table = rows.reset_index(drop=True).assign(
+        **dict(zip(fit.law.names, change.T, strict=True)),
+        largest=np.where(np.isfinite(change), np.abs(change), -np.inf).max(axis=1),
+        status=[str(r.status) for r in refits],
+    )
+    return table.sort_values("largest", ascending=False, kind="stable", ignore_index=True)
+
+
+def interval_of(fit: Fit, name: str) -> tuple[float, float]:
+    """The 95 % interval of a parameter; by its standard error where there was no bootstrap."""
+    own = fit.intervals[name]
+    if math.isfinite(own.low) and math.isfinite(own.high):
+        return own.low, own.high
+    value, width = fit.params[name], t_quantile(fit.problem.dof) * fit.errors[name]
+    if fit.law.parameters[fit.law.names.index(name)].positive:
+        factor = math.exp(min(width / value, 300.0))
+        return value / factor, value * factor
+    return value - width, value + width
+
+
+def _table(fit: Fit, refits: list[Refit]) -> pd.DataFrame:
+    """The refits as the table of ``Sensitivity``."""
+    rows = []
+    for refit in refits:
+        row: dict[str, Any] = {"choice": refit.choice, "value": refit.value}
+        row |= dict(zip(fit.law.names, refit.theta, strict=True))
+        row |= {
+            f"{n}_change": change(fit, n, v)
+            for n, v in zip(fit.law.names, refit.theta, strict=True)
+        }
+        row |= {n: getattr(refit, n) for n in ("objective", "comparable", "status", "points")}
+        rows.append(row | {"status": str(refit.status)})
+    return pd.DataFrame(rows)
+
+
+def change(fit: Fit, name: str, value: float) -> float:
+    """Distance of ``value`` from the estimate, in half widths of the interval on its side."""
+    point, (low, high) = fit.params[name], interval_of(fit, name)
+    if value == point:
+        return 0.0
+    ends = np.array([value, point, low, high])
+    if fit.law.parameters[fit.law.names.index(name)].positive:
+        ends = np.log(np.maximum(ends, np.finfo(float).tiny))
+    moved = float(ends[0] - ends[1])
+    sides = [float(ends[1] - ends[2]), float(ends[3] - ends[1])]
+    width = sides[moved > 0] or max(sides)  # an estimate at a bound has one side only
+    return moved / width if width > 0 else math.inf * moved

@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.bootstrap is not None and options.bootstrap < 1:
         parser().error("--bootstrap must be at least 1")
     from analysis.compare.study import as_text, compare_models  # after --help, which needs none
-    from analysis.text.output import show
+    from analysis.text.card import print_text
     from scaling.records.tables import ResultsError
 
     try:
@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)  # noqa: T201
         return 2
-    show(text if options.json else as_text(numbers))
+    print_text(text if options.json else as_text(numbers))
     return 0
 
 

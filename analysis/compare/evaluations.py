@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.studies.folds import pooled
 from analysis.studies.predictions import Predictions, joined, read_test
+from analysis.studies.rows import pooled
 from scaling.records.names import USED
 from scaling.records.tables import ResultsError
 

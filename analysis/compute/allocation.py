@@ -25,13 +25,13 @@ from analysis.compute.cost import ComputeModel, compute_model
 from analysis.compute.rows import MEASURE, AllocationError, positive_budgets, times_outside
 from analysis.compute.surface import Exponents, Surface, exponents_of
 from analysis.fit.loglog import percentile_ends
-from analysis.fit.misfit import Misfit
 from analysis.fit.result import Fit
+from analysis.fit.rolling import Misfit
 from analysis.laws import FloatArray
 from analysis.runs.read import named_columns
-from analysis.studies.checked_rows import Data, is_study
+from analysis.studies.fit_rows import Data, is_study
 from analysis.studies.rows import law_rows
-from analysis.text.card import Card, Estimate, Shown, jsonable
+from analysis.text.card import Card, Estimate, Result, jsonable
 from analysis.text.numbers import holding, interval, number
 
 CONVERGED = "converged"
@@ -41,7 +41,7 @@ _AXES = ("N", "D", "C")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Allocation(Shown):
+class Allocation(Result):
     """Compute-optimal allocation from a fitted surface (Approach 3; S1, Appendix B.4).
 
     Attributes:
@@ -119,7 +119,7 @@ class Allocation(Shown):
             One row per C: ``C``, ``N``, ``N_low``, ``N_high``, ``D``, ``D_low``, ``D_high``,
             ``loss`` (nats), ``loss_low``, ``loss_high`` (95 % intervals of the law's and the
             compute model's refits together, and beyond the data of the law's own error, see
-            ``analysis.fit.misfit``; of the curve, not of a new run), ``beyond_N``,
+            ``analysis.fit.rolling``; of the curve, not of a new run), ``beyond_N``,
             ``beyond_D``, ``beyond_C`` (how many times outside the measured range, 1 within) and
             ``beyond``, the largest of them; ``untested``, see ``Fit.predict``.
 

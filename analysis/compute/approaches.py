@@ -26,7 +26,7 @@ from analysis.compute.isoflop import IsoFlop
 from analysis.compute.optima import AllocationLines
 from analysis.compute.rows import AllocationError
 from analysis.fit.loglog import UNKNOWN
-from analysis.text.card import Card, Estimate, Shown, jsonable
+from analysis.text.card import Card, Estimate, Result, jsonable
 from analysis.text.numbers import Interval, interval, number
 
 NAMES = {1: "envelope", 2: "isoFLOP curves", 3: "surface"}
@@ -63,7 +63,7 @@ class ApproachExponents:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Approaches(Shown):
+class Approaches(Result):
     """Exponents by approach.
 
     Attributes:

@@ -22,11 +22,10 @@ from analysis.compute.rows import (
     positive_columns,
     spread_at_fixed_size,
 )
-from analysis.fit.log_regression import LogFit
-from analysis.fit.loglog import percentile_interval
+from analysis.fit.loglog import LogFit, percentile_interval
 from analysis.laws import FloatArray
-from analysis.studies.checked_rows import Data
-from analysis.text.card import Card, Estimate, Shown, jsonable
+from analysis.studies.fit_rows import Data
+from analysis.text.card import Card, Estimate, Result, jsonable
 from analysis.text.numbers import Interval, number
 
 Convention = Literal["counted", "fixed epochs", "C = k N D"]
@@ -34,7 +33,7 @@ _COLLINEAR = 0.05  # log D that lies closer than this to a line in log N is a fu
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ComputeModel(Shown):
+class ComputeModel(Result):
     """C = k N^m D^q.
 
     Attributes:

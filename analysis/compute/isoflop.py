@@ -36,7 +36,7 @@ from analysis.compute.rows import (
 from analysis.fit.bootstrap import random_factors
 from analysis.fit.loglog import LogLine
 from analysis.laws import FloatArray
-from analysis.studies.checked_rows import Data
+from analysis.studies.fit_rows import Data
 from analysis.text.card import Card, jsonable
 from analysis.text.numbers import number
 

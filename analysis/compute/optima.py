@@ -19,7 +19,7 @@ from analysis.compute.rows import AllocationError, times_outside
 from analysis.fit.intervals import t_quantile
 from analysis.fit.loglog import UNKNOWN, LogLine, fit_line
 from analysis.laws import FloatArray
-from analysis.text.card import Estimate, Shown
+from analysis.text.card import Estimate, Result
 from analysis.text.numbers import Interval, count, number
 
 CURVE_POINTS = 60
@@ -241,7 +241,7 @@ def line_through(optima: OptimaByBudget, weighted: bool = False) -> LogLine:
     )
 
 
-class AllocationLines(Shown, ABC):
+class AllocationLines(Result, ABC):
     """Power laws N*(C) = k C^a and D*(C) = k' C^b of Approaches 1 and 2; either may be missing.
 
     Attributes:

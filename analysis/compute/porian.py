@@ -17,7 +17,7 @@ from analysis.compute.isoflop import IsoFlop, budget_rows, isoflop_of
 from analysis.compute.optima import BudgetOptima, Optimum, not_bracketed
 from analysis.fit.loglog import percentile_ends
 from analysis.laws import FloatArray
-from analysis.studies.checked_rows import Data
+from analysis.studies.fit_rows import Data
 from analysis.text.numbers import holding
 
 GRID = 25  # points of the curve per interval between runs

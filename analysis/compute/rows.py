@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.laws import FloatArray
-from analysis.studies.checked_rows import Data
+from analysis.studies.fit_rows import Data
 
 SAME = 0.01  # log C that varies by less than this is one value
 _OFF_CURVE = 0.1  # log C further than this from any smooth curve in N is no function of N

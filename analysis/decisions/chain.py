@@ -21,10 +21,10 @@ import pandas as pd
 
 from analysis.fit.fit import fit_law
 from analysis.fit.intervals import t_quantile, widened
-from analysis.fit.result import ExtrapolationWarning, Fit, untested_words
+from analysis.fit.result import ExtrapolationWarning, Fit
 from analysis.laws import FloatArray, Law, get
-from analysis.studies.checked_rows import Data
 from analysis.studies.clusters import run_column
+from analysis.studies.fit_rows import Data
 
 _CURVE_ENDS = ("mean_low", "mean_high")
 
@@ -101,7 +101,7 @@ class Chain:
         frame["beyond"] = np.fmax(of_loss["beyond"], of_metric["beyond"])
         frame["untested"] = of_loss["untested"] | of_metric["untested"]
         words = [
-            untested_words(fit, table)
+            fit.untested_words(table)
             for fit, table in ((self.loss, of_loss), (self.metric, of_metric))
             if len(fit.bootstrap.theta) and bool(table["untested"].any())
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.checks.sensitivity_result import Sensitivity
+from analysis.checks.sensitivity import Sensitivity
 from analysis.compute.allocation import Allocation
 from analysis.compute.approaches import Approaches
 from analysis.compute.envelope import Envelope

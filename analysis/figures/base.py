@@ -145,9 +145,13 @@ def colours(values: Sequence[float]) -> dict[float, tuple[Any, str]]:
 def legend(axes: Axes, title: str) -> None:
     """A legend to the right of the panel."""
     axes.legend(
-        title=title, loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=1.6,
-        title_fontsize=8.5, alignment="left",
-    )  # fmt: skip
+        title=title,
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+        handlelength=1.6,
+        title_fontsize=8.5,
+        alignment="left",
+    )
 
 
 @singledispatch

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
-from analysis.checks.sensitivity_result import Sensitivity, interval_of
+from analysis.checks.sensitivity import Sensitivity, interval_of
 from analysis.figures.base import (
     FLOOR,
     INK,
@@ -35,7 +36,8 @@ from analysis.text.numbers import count, number
 
 SERIES = 10  # colours of a panel, where the other axis has more values
 _POINTS = 60
-_SHOWN = (1e-290, 1e290)  # responses beyond leave matplotlib no room for margins
+_RIM: Any = {"mec": "white", "mew": 0.6}  # of markers that may overlap
+_LARGEST = 1e290  # responses beyond leave matplotlib no room for margins
 
 
 def curves(fit: Fit, bayes: float | None = None) -> Picture:
@@ -68,8 +70,8 @@ def _runs_and_curves(axes: Axes, fit: Fit, axis: str) -> None:
     for i, (colour, marker) in enumerate(colours(list(values)).values()):
         own = nearest == i
         value = float(np.median(first[own]))  # of many values, the middle of those nearest
-        axes.plot(x[own], y[own], marker, color=colour, ms=5, mec="white", mew=0.6, zorder=3,
-                  label=scale_text(value) if others else None)  # fmt: skip
+        label = scale_text(value) if others else None
+        axes.plot(x[own], y[own], marker, color=colour, ms=5, zorder=3, label=label, **_RIM)
         if fit.ok:
             for rest in _rest(rows.loc[own, others[1:]].to_numpy(dtype=np.float64)):
                 at = dict(zip(others, (value, *rest), strict=True)) if others else {}
@@ -89,24 +91,24 @@ def _curve(axes: Axes, fit: Fit, axis: str, at: dict[str, float], colour: Any) -
     grid = (np.geomspace if low > 0 else np.linspace)(low, high, _POINTS)
     scales: dict[str, Any] = {axis: grid, **at}
     line = fit.predicted(fit.scales(scales))
-    axes.plot(grid, _shown(line[fit.law.response].to_numpy()), color=colour, lw=1.4, zorder=2)
+    axes.plot(grid, _drawable(line[fit.law.response].to_numpy()), color=colour, lw=1.4, zorder=2)
     if len(fit.bootstrap.theta):
-        low_end, high_end = (_shown(line[c].to_numpy()) for c in ("mean_low", "mean_high"))
+        low_end, high_end = (_drawable(line[c].to_numpy()) for c in ("mean_low", "mean_high"))
         axes.fill_between(grid, low_end, high_end, color=colour, alpha=0.16, lw=0)
 
 
-def _shown(value: FloatArray) -> FloatArray:
+def _drawable(value: FloatArray) -> FloatArray:
     """NaN where a value cannot be drawn."""
-    found: FloatArray = np.where(np.abs(value) < _SHOWN[1], value, np.nan)
-    return found
+    drawable: FloatArray = np.where(np.abs(value) < _LARGEST, value, np.nan)
+    return drawable
 
 
 def picked(values: FloatArray) -> FloatArray:
     """All distinct values, or some that are spread over them."""
     distinct: FloatArray = np.unique(values)
     count = min(SERIES, len(distinct))
-    found: FloatArray = distinct[np.linspace(0, len(distinct) - 1, count).round().astype(int)]
-    return found
+    spread: FloatArray = distinct[np.linspace(0, len(distinct) - 1, count).round().astype(int)]
+    return spread
 
 
 def scale_text(value: float) -> str:
@@ -136,10 +138,15 @@ def _floor(axes: Axes, fit: Fit, bayes: float | None) -> None:
 def _label(axes: Axes, text: str, at: tuple[float, float], *, above: bool, colour: str) -> None:
     left = at[0] < 0.5
     axes.annotate(
-        text, at, xycoords=("axes fraction", "data"),
-        xytext=(2 if left else -2, 3 if above else -11), textcoords="offset points",
-        ha="left" if left else "right", color=colour, fontsize=8.5,
-    )  # fmt: skip
+        text,
+        at,
+        xycoords=("axes fraction", "data"),
+        xytext=(2 if left else -2, 3 if above else -11),
+        textcoords="offset points",
+        ha="left" if left else "right",
+        color=colour,
+        fontsize=8.5,
+    )
 
 
 def response_label(fit: Fit) -> str:
@@ -161,8 +168,8 @@ def residuals(fit: Fit) -> Picture:
             other = next((a for a in axes_of_law if a != axis), axis)
             for value, (colour, marker) in colours(list(rows[other])).items():
                 part = rows[rows[other] == value]
-                axes.plot(part[axis], 100 * part["log_residual"], marker, color=colour, ms=5,
-                          mec="white", mew=0.6)  # fmt: skip
+                error = 100 * part["log_residual"]
+                axes.plot(part[axis], error, marker, color=colour, ms=5, **_RIM)
             axes.axhline(0, color=INK, lw=0.9)
             if fit.problem.scale.relative:
                 axes.axhspan(-band, band, color=PALE, alpha=0.14, lw=0)
@@ -176,7 +183,7 @@ def residuals(fit: Fit) -> Picture:
 def _against(axes: Axes, fit: Fit) -> None:
     """Measured against fitted response."""
     rows, label = fit.residuals[["fitted", fit.law.response]], response_label(fit)
-    axes.plot(*rows.to_numpy().T, "o", color=INK, ms=4.5, mec="white", mew=0.6)
+    axes.plot(*rows.to_numpy().T, "o", color=INK, ms=4.5, **_RIM)
     ends = [float(rows.min().min()), float(rows.max().max())]
     axes.plot(ends, ends, color=PALE, lw=1)
     axes.set_xlabel(f"fitted {label.removeprefix('held-out ')}")
@@ -187,7 +194,9 @@ def _against(axes: Axes, fit: Fit) -> None:
 def uncertainty(fit: Fit, bayes: float | None = None) -> Picture:
     """Profile of the floor, and the bootstrap cloud of it and the exponents.
 
-    A law without a floor has its first parameter in that place.
+    A law without a floor has its first parameter in that place. Columns in a cloud are refits whose
+    floor ended at the smallest loss of their resample, its bound: a wild resample moves a run by
+    one of six factors, so a run far above the curve is often the smallest, at one loss.
     """
     first = fit.law.floor or fit.law.names[0]
     names = [p.name for p in fit.law.parameters if not p.positive and p.name != first]
@@ -199,10 +208,16 @@ def uncertainty(fit: Fit, bayes: float | None = None) -> Picture:
             x, y = (theta[:, fit.law.names.index(n)] for n in (first, name))
             axes.plot(x, y, ".", color=INK, ms=3, alpha=0.35, mew=0)
             axes.plot(fit.params[first], fit.params[name], "D", color=FLOOR, ms=6, mec="white")
+            _few_ticks(axes)
             axes.set_xlabel(_with_unit(fit, first))
             axes.set_ylabel(name)
             axes.set_title(f"Bootstrap: {first} and {name}")
     return figure
+
+
+def _few_ticks(axes: Axes) -> None:
+    """So few numbers below an axis that those of a narrow range, 0.1075 and 0.1100, stand apart."""
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
 
 
 def _with_unit(fit: Fit, name: str) -> str:
@@ -215,17 +230,17 @@ def _profile_panel(axes: Axes, fit: Fit, bayes: float | None) -> None:
         return
     limit = t_quantile(fit.problem.dof)
     root = np.sqrt(fit.profile.deviance)
-    shown = root < 3 * limit
-    axes.plot(fit.profile.value[shown], root[shown], color=INK, lw=1.5)
+    near = root < 3 * limit
+    axes.plot(fit.profile.value[near], root[near], color=INK, lw=1.5)
     axes.axhline(limit, color=PALE, lw=1, ls="--")
-    axes.annotate("95 %", (0.01, limit), xycoords=("axes fraction", "data"), xytext=(2, 3),
-                  textcoords="offset points", fontsize=8.5)  # fmt: skip
+    _label(axes, "95 %", (0.01, limit), above=True, colour=INK)
     name = fit.profile.name
     if math.isfinite(fit.intervals[name].low):
         ends = (fit.intervals[name].low, fit.intervals[name].high)
         axes.axvspan(*ends, color=FLOOR, alpha=0.08, lw=0)
     if bayes is not None:
         axes.axvline(bayes, color=INK, lw=1.2, ls=":")
+    _few_ticks(axes)
     axes.set_xlabel(_with_unit(fit, name))
     axes.set_ylabel("distance from optimum, in t")
     axes.set_title(f"Profile of {name}")
@@ -245,8 +260,8 @@ def measured(rows: pd.DataFrame, label: str, title: str) -> Picture:
             for value, (colour, marker) in colours([float(v) for v in rows[other]]).items():
                 part = rows[rows[other] == value].groupby(axis)["value"].mean()
                 x = part.index.to_numpy(dtype=np.float64)
-                axes.plot(x, part.to_numpy(), marker + "-", color=colour, ms=5, lw=1.1,
-                          label=count(value), mec="white", mew=0.6)  # fmt: skip
+                line = {"color": colour, "ms": 5, "lw": 1.1, "label": count(value), **_RIM}
+                axes.plot(x, part.to_numpy(), marker + "-", **line)
             axes.set_ylabel(label)
             axes.set_title(f"{title} against {axis}")
             legend(axes, other)

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from analysis.fit.intervals import hat_basis
 from analysis.fit.solve.problem import Problem
-from analysis.fit.solve.solution import Solution
+from analysis.fit.solve.solver import Solution
 from analysis.laws import FloatArray
 
 PAIRS_FROM = 100  # runs from which pairs are resampled
@@ -55,9 +55,9 @@ class Bootstrap:
 
     def by_draw(self, values: FloatArray, draws: int) -> FloatArray:
         """``values`` (R,) of the refits by number of the resample (draws,), NaN where none."""
-        found = np.full(draws, np.nan)
-        found[self.draw] = values
-        return found
+        placed = np.full(draws, np.nan)
+        placed[self.draw] = values
+        return placed
 
 
 def bootstrap(
@@ -94,8 +94,8 @@ def bootstrap(
         tried = _refitted(problem, drawn, best.free, rows, iterations=_GLANCE)
         lower = tried.objective < chosen.objective * (1.0 - 1e-9)
         if lower.any():
-            found = _refitted(problem, drawn, tried.free[lower], rows[lower])
-            chosen = chosen.replaced(lower, found)
+            again = _refitted(problem, drawn, tried.free[lower], rows[lower])
+            chosen = chosen.replaced(lower, again)
     free = chosen.free[chosen.converged]
     return Bootstrap(
         kind=drawn.kind,
@@ -214,14 +214,14 @@ def corrected(residual: FloatArray, jacobian: FloatArray, runs: npt.NDArray[np.i
     """
     least = 1.0 / len(residual)
     basis = hat_basis(jacobian)
-    found: FloatArray = residual / np.maximum(1.0 - (basis**2).sum(axis=1), least)
+    freed: FloatArray = residual / np.maximum(1.0 - (basis**2).sum(axis=1), least)
     for run in np.flatnonzero(np.bincount(runs) > 1):
         rows = runs == run
         own, r = basis[rows], residual[rows]
         leverage, axes = np.linalg.eigh(own.T @ own)
         along = axes.T @ (own.T @ r) / np.maximum(1.0 - leverage, least)
-        found[rows] = r + own @ (axes @ along)
-    return found
+        freed[rows] = r + own @ (axes @ along)
+    return freed
 
 
 def _factors(problem: Problem, n_boot: int, rng: np.random.Generator) -> FloatArray:

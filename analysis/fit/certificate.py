@@ -1,53 +1,125 @@
-"""Evidence for and against an optimum: certificate, R2, other losses, warnings."""
+"""The evidence for an optimum: its status, its certificate, R2, and the fit under other losses."""
 
 from __future__ import annotations
 
 import dataclasses
+import enum
 import math
 
 import numpy as np
 
 from analysis.fit.intervals import DELTA_SMALLEST
-from analysis.fit.result import Fit
 from analysis.fit.solve.problem import Problem
-from analysis.fit.solve.solver import BoolArray, Solution
-from analysis.fit.status import Certificate, Status
-from analysis.laws import FloatArray
+from analysis.fit.solve.solver import Solution
+from analysis.laws import BoolArray, FloatArray, Law
 
+GRADIENT = 1e-5  # largest cosine of a gradient that counts as none
 _AGREE = 1e-6
-_GRADIENT = 1e-5
-_FEW_REFITS = 40
-_FEW_AGREED = 0.25
-_ILL_CONDITIONED = 1e4
+_EDGE = 1e-9  # of the width between bounds: closer to one is at it
 _FLAT = 1e-13  # singular value of a unit Jacobian that is a rounding error
 _SHARE = 1e-6  # of a parameter in a direction that does not move the fit
 
 
-def certify(problem: Problem, solution: Solution, best: Solution) -> Certificate:
-    """Evidence that ``best`` is the optimum, from the ``solution`` of every start."""
+class Status(enum.StrEnum):
+    """Whether the optimum can be used."""
+
+    CONVERGED = "converged"
+    AT_BOUND = "at bound"
+    NOT_CONVERGED = "not converged"
+    UNIDENTIFIABLE = "unidentifiable"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """Evidence that the optimum is one.
+
+    Attributes:
+        objective: sum of Huber terms at the optimum.
+        delta: Huber's delta, in log loss; infinite for least squares.
+        starts: starting points tried.
+        agreed: share of them that reached the same objective (relative 1e-6).
+        gradient: largest cosine between the residuals and a free column of the Jacobian.
+        condition: condition number of the scaled Jacobian in the free parameters.
+        bounds_hit: parameters on a bound.
+        vanished: nuisance parameters that the data put at 0, which is no bound.
+        flat: parameters that may move, alone or against each other, without moving the fit at all.
+    """
+
+    objective: float
+    delta: float
+    starts: int
+    agreed: float
+    gradient: float
+    condition: float
+    bounds_hit: tuple[str, ...]
+    vanished: tuple[str, ...] = ()
+    flat: tuple[str, ...] = ()
+
+    @classmethod
+    def none(cls, delta: float, starts: int) -> Certificate:
+        """Where there is no optimum, after ``starts`` attempts."""
+        nan = math.nan
+        return cls(
+            objective=nan,
+            delta=delta,
+            starts=starts,
+            agreed=nan,
+            gradient=nan,
+            condition=nan,
+            bounds_hit=(),
+        )
+
+    @property
+    def status(self) -> Status:
+        """Whether an optimum with this certificate can be used."""
+        if not self.gradient <= GRADIENT:
+            return Status.NOT_CONVERGED
+        if self.flat:
+            return Status.UNIDENTIFIABLE
+        return Status.AT_BOUND if self.bounds_hit else Status.CONVERGED
+
+
+def certify(problem: Problem, tried: Solution, best: Solution) -> Certificate:
+    """Evidence that ``best`` (R = 1) is the optimum, from what every start came to."""
     law = problem.law
     lower, upper = problem.bounds(problem.loss)
-    width, moved = upper - lower, lower < upper
-    hit = (best.free[0] - lower <= 1e-9 * width) | (upper - best.free[0] <= 1e-9 * width)
-    gone = np.array([bool(p.vanished) for p in law.parameters]) & (
-        best.free[0] - lower <= 1e-9 * width
-    )
+    moved, hit = lower < upper, at_bounds(law, best.free[0], lower, upper)
+    gone = _vanishing(law) & _at_lower(best.free[0], lower, upper) & moved
     whole = problem.model(best.free)[1][0].T
     jacobian = whole[:, moved]
     scaled = jacobian / np.maximum(np.linalg.norm(jacobian, axis=0), 1e-300)
     objective = float(best.objective[0])
-    same = solution.objective <= objective * (1 + _AGREE) + 1e-20
+    same = tried.objective <= objective * (1 + _AGREE) + 1e-20
     return Certificate(
         objective=objective,
         delta=problem.delta,
-        starts=len(solution.objective),
+        starts=len(tried.objective),
         agreed=float(same.mean()),
         gradient=float(best.gradient[0]),
         condition=float(np.linalg.cond(scaled)) if moved.any() else 1.0,
-        bounds_hit=tuple(n for n, h in zip(law.names, hit & moved & ~gone, strict=True) if h),
-        vanished=tuple(n for n, h in zip(law.names, gone & moved, strict=True) if h),
-        flat=_flat(whole, law.names, moved & ~hit),
+        bounds_hit=tuple(n for n, h in zip(law.names, hit, strict=True) if h),
+        vanished=tuple(n for n, h in zip(law.names, gone, strict=True) if h),
+        flat=_flat(whole, law.names, moved & ~hit & ~gone),
     )
+
+
+def at_bounds(law: Law, free: FloatArray, lower: FloatArray, upper: FloatArray) -> BoolArray:
+    """Which free parameters (..., P) lie on a bound that they may leave.
+
+    The lower bound of a nuisance parameter, where it vanishes, is none.
+    """
+    low = _at_lower(free, lower, upper) & ~_vanishing(law)
+    hit: BoolArray = (low | (upper - free <= _EDGE * (upper - lower))) & (lower < upper)
+    return hit
+
+
+def _at_lower(free: FloatArray, lower: FloatArray, upper: FloatArray) -> BoolArray:
+    low: BoolArray = free - lower <= _EDGE * (upper - lower)
+    return low
+
+
+def _vanishing(law: Law) -> BoolArray:
+    return np.array([bool(p.vanished) for p in law.parameters])
 
 
 def _flat(jacobian: FloatArray, names: tuple[str, ...], inner: BoolArray) -> tuple[str, ...]:
@@ -59,15 +131,6 @@ def _flat(jacobian: FloatArray, names: tuple[str, ...], inner: BoolArray) -> tup
     _, singular, right = np.linalg.svd(scaled, full_matrices=False)  # there are more points
     moved = (np.abs(right[singular <= _FLAT]) > _SHARE).any(axis=0)
     return tuple(str(name) for name in np.array(names)[inner][moved])
-
-
-def status_of(certificate: Certificate) -> Status:
-    """Whether an optimum with this certificate can be used."""
-    if not certificate.gradient <= _GRADIENT:
-        return Status.NOT_CONVERGED
-    if certificate.flat:
-        return Status.UNIDENTIFIABLE
-    return Status.AT_BOUND if certificate.bounds_hit else Status.CONVERGED
 
 
 def r_squared(measured: FloatArray, fitted: FloatArray) -> float:
@@ -87,57 +150,14 @@ def r_squared_log_excess(measured: FloatArray, fitted: FloatArray, floor: float)
 def alternatives(problem: Problem, best: Solution) -> dict[str, dict[str, float]]:
     """The fit under least squares and under the customary delta of 1e-3."""
     starts = np.concatenate([best.free, problem.starts(3)])
-    found, problem = {}, dataclasses.replace(problem, own=None)
-    others = {"least squares": math.inf}
+    problem = dataclasses.replace(problem, own=None)
+    deltas = {"least squares": math.inf}
     if problem.scale.relative:
-        others["Huber, delta 0.001"] = DELTA_SMALLEST
-    for name, delta in others.items():
+        deltas["Huber, delta 0.001"] = DELTA_SMALLEST
+    others = {}
+    for name, delta in deltas.items():
         solution = problem.solve(starts, delta=delta).best()
         theta = problem.law.to_natural(solution.free, problem.centre)[0]
-        found[name] = dict(zip(problem.law.names, (float(v) for v in theta), strict=True))
-        found[name]["objective"] = float(solution.objective[0])
-    return found
-
-
-def _flat_said(names: tuple[str, ...]) -> str:
-    """What parameters of no effect mean, and what to do."""
-    what = "trade off without any" if len(names) > 1 else "has no"
-    return (
-        f"{' and '.join(names)} {what} effect on the fit, so that values and intervals of theirs "
-        f"mean nothing: hold one (fixed={{'{names[-1]}': ...}}) or leave it out of the formula"
-    )
-
-
-def fit_warnings(fit: Fit) -> list[str]:
-    """What a reader must know before using the fit; the gravest first."""
-    found = []
-    problem, certificate, floor = fit.problem, fit.certificate, fit.law.floor
-    for name in certificate.bounds_hit:
-        value = fit.params[name]
-        if name == floor:
-            where = "0: the data show no floor" if value <= 0 else "the smallest loss seen"
-            found.append(f"{name} ran to {where}")
-        else:
-            given = name in fit.options.limits
-            why = "that was given" if given else "the data do not determine it"
-            found.append(f"{name} ran to a bound ({value:.3g}){' ' if given else ': '}{why}")
-    if certificate.flat:
-        found.append(_flat_said(certificate.flat))
-    free = floor is not None and floor not in (*certificate.bounds_hit, *problem.fixed)
-    if free and floor is not None and fit.intervals[floor].low <= 0:
-        found.append(f"{floor} is not resolved: its interval reaches 0")
-    if certificate.gradient > _GRADIENT:
-        found.append(f"not converged: scaled gradient {certificate.gradient:.1e}")
-    if certificate.agreed < _FEW_AGREED:
-        found.append(f"only {certificate.agreed:.0%} of the starts reached the optimum")
-    if certificate.condition > _ILL_CONDITIONED:
-        found.append(f"ill-conditioned ({certificate.condition:.1e}): parameters trade off")
-    if 0 < fit.options.n_boot < _FEW_REFITS:
-        found.append(f"{fit.options.n_boot} refits give intervals that are too narrow: take 200")
-    if problem.dof < 5:
-        found.append(
-            f"{problem.dof} degree{'s' * (problem.dof > 1)} of freedom: intervals are rough"
-        )
-    if unconverged := fit.bootstrap.unconverged:
-        found.append(f"{unconverged} bootstrap refits did not converge and are left out")
-    return found
+        others[name] = dict(zip(problem.law.names, (float(v) for v in theta), strict=True))
+        others[name]["objective"] = float(solution.objective[0])
+    return others

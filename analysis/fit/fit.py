@@ -1,4 +1,4 @@
-"""Fit a law to runs.
+"""Fit a law to runs, or several laws with parameters in common.
 
 Besides the law itself, three choices follow the literature: log-loss residuals under Huber's
 loss (Hoffmann et al. 2022), *summed*, minimised to convergence from many starts (Besiroglu et
@@ -19,27 +19,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from analysis.fit.certificate import certify, status_of
-from analysis.fit.intervals import DELTA_SMALLEST, robust_delta
-from analysis.fit.options import Options, Variant
+from analysis.fit.options import FitOptions, Variant
 from analysis.fit.result import Fit
-from analysis.fit.solve.losses import SHRINK, Loss
-from analysis.fit.solve.polish import polish
-from analysis.fit.solve.problem import Problem
-from analysis.fit.solve.scales import Scale
-from analysis.fit.solve.solver import Solution
-from analysis.fit.status import Certificate, Status
-from analysis.laws import FloatArray, Law, get
+from analysis.fit.solve.losses import Loss
+from analysis.fit.solve.problem import Residual
+from analysis.laws import Law, get
+from analysis.laws.composite import PART, Composite
 from analysis.runs.read import law_columns
-from analysis.studies.checked_rows import Data, at_largest, checked_rows
-from analysis.studies.clusters import cells, copies, joined
+from analysis.studies.clusters import run_column
+from analysis.studies.fit_rows import Data, at_largest, fit_rows
+from analysis.text.numbers import Interval
 
-THINNED = 300  # points that all starts are tried on; the best are refined on all points
+RESPONSE = "loss"  # of laws fitted together
 _NEARLY = 1.5  # scatters: with a level held it may be so many times that of the free fit
-FIRST = 8  # starts of the fit that delta is chosen from
+_CLOSEST = 1e-3  # scatter below which a part is not weighted up further
 
 
 def fit_law(
@@ -50,7 +45,7 @@ def fit_law(
     protocol: str = "held-out",
     loss: Literal["huber", "least_squares"] | Loss = "huber",
     delta: float | None = None,
-    residual: Literal["log", "linear", "log_excess"] | None = None,
+    residual: Residual | None = None,
     fixed: Mapping[str, float | tuple[float, float]] | None = None,
     limits: Mapping[str, tuple[float, float]] | None = None,
     variant: Variant = "plain",
@@ -98,24 +93,40 @@ def fit_law(
             floor, an unknown law or parameter, a trial that is not in the pool.
     """
     chosen = get(law) if isinstance(law, str) else law
-    options = Options.checked(
-        chosen, loss=loss, delta=delta, residual=residual, fixed=fixed, limits=limits,
-        variant=variant, weights=weights, n_boot=n_boot, seed=seed, pool=pool,
-    )  # fmt: skip
-    data, doubts, took, labels = law_columns(data, chosen)
-    frame, warnings, notes = checked_rows(
-        data, chosen, task, protocol, weights,
-        linear=options.residual == "linear", pooled=pool is not None,
-    )  # fmt: skip
-    frame, at = at_largest(frame, chosen, notes)
-    frame = _with_value(frame, chosen, options, warnings)
-    options.check_floor(chosen, frame)
-    _borrowed_said(chosen, options, warnings, notes)
-    known = {"at": at, "remarks": (*doubts, *warnings), "notes": (*took, *notes), "labels": labels}
-    return _ended(_fit(frame, chosen, options, known))
+    options = FitOptions.checked(
+        chosen,
+        loss=loss,
+        delta=delta,
+        residual=residual,
+        fixed=fixed,
+        limits=limits,
+        variant=variant,
+        weights=weights,
+        n_boot=n_boot,
+        seed=seed,
+        pool=pool,
+    )
+    return _fit_of(data, chosen, options, task, protocol)
 
 
-def _borrowed_said(law: Law, options: Options, warnings: list[str], notes: list[str]) -> None:
+def _fit_of(
+    data: Data | str | Path, law: Law, options: FitOptions, task: str | None, protocol: str
+) -> Fit:
+    """Read the rows of ``data`` and fit them."""
+    columns, doubts, took, labels = law_columns(data, law)
+    signed, pooled = options.residual == "linear", options.pool is not None
+    frame, warnings, notes = fit_rows(
+        columns, law, task, protocol, options.weights, linear=signed, pooled=pooled
+    )
+    frame, at = at_largest(frame, law, notes)
+    frame = _with_value(frame, law, options, warnings)
+    options.check_floor(law, frame)
+    _borrowed_said(law, options, warnings, notes)
+    remarks, notes = [*doubts, *warnings], [*took, *notes]
+    return _ended(Fit.to(frame, law, options, at=at, labels=labels, remarks=remarks, notes=notes))
+
+
+def _borrowed_said(law: Law, options: FitOptions, warnings: list[str], notes: list[str]) -> None:
     """What intervals hold of the error of parameters that are held and known from other fits."""
     exact = [n for n in law.borrowed if n in options.fixed and n not in options.fixed_errors]
     if exact and len(exact) == len(law.borrowed) and not options.fixed_errors:
@@ -133,7 +144,7 @@ def _borrowed_said(law: Law, options: Options, warnings: list[str], notes: list[
 
 
 def _with_value(
-    frame: pd.DataFrame, law: Law, options: Options, warnings: list[str]
+    frame: pd.DataFrame, law: Law, options: FitOptions, warnings: list[str]
 ) -> pd.DataFrame:
     """Rows at which the law has a value whatever is fitted; the others are said to be left out."""
     held = np.array([options.fixed.get(name, math.nan) for name in law.names])
@@ -155,237 +166,152 @@ def _ended(fit: Fit) -> Fit:
     end = fit.law.open_end(fit.theta, fit.problem.x) if fit.ok else None
     if end is None or end[0] in fit.options.all_limits(fit.law):
         return fit
-    name, value, shown = end
-    options = dataclasses.replace(fit.options, fixed={**fit.options.fixed, name: value})
-    known = {"at": fit.at, "remarks": fit.remarks, "notes": fit.notes, "labels": fit.labels}
-    held = _fit(fit.rows, fit.law, options, {**known, "ended": name})
+    name, value, why = end
+    held = fit.refit(fixed={**fit.options.fixed, name: value})
     if held.ok and held.scatter <= _NEARLY * fit.scatter:
         said = (
-            f"no point lies near {name} ({shown}): it is held at {value:g}, the end of its range, "
+            f"no point lies near {name} ({why}): it is held at {value:g}, the end of its range, "
             f"and intervals hold the fit with it free as well; limits={{'{name}': (0, 1)}} frees it"
         )
-        return dataclasses.replace(held, remarks=(*held.remarks, said))
+        remarks = (*fit.remarks, *held.remarks, said)
+        notes = (*fit.notes, *held.notes)
+        return dataclasses.replace(held, ended=name, remarks=remarks, notes=notes)
     said = (
-        f"no point lies near {name} ({shown}): beyond the data it is a guess; hold it where it is "
+        f"no point lies near {name} ({why}): beyond the data it is a guess; hold it where it is "
         f"known, such as fixed={{'{name}': {value:g}}}"
     )
     return dataclasses.replace(fit, remarks=(*fit.remarks, said))
 
 
-def refit(fit: Fit, keep: npt.NDArray[np.bool_], **changes: Any) -> Fit:
-    """The same fit to the rows of ``fit.rows`` that ``keep`` (n,) marks.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Together:
+    """Laws fitted together.
+
+    Attributes:
+        fit: of the composite law; its parameters are the shared ones and ``part.name``.
+        laws: by part.
+        shared: for each shared parameter, its name in each part.
+    """
+
+    fit: Fit
+    laws: dict[str, Law]
+    shared: dict[str, dict[str, str]]
+
+    def _key(self, part: str, name: str) -> str:
+        for key, parts in self.shared.items():
+            if parts.get(part) == name:
+                return key
+        return f"{part}.{name}"
+
+    def params(self, part: str) -> dict[str, float]:
+        """Natural parameters of a part, by the names of its law."""
+        return {n: self.fit.params[self._key(part, n)] for n in self.laws[part].names}
+
+    def intervals(self, part: str) -> dict[str, Interval]:
+        """95 % intervals of the parameters of a part."""
+        return {n: self.fit.intervals[self._key(part, n)] for n in self.laws[part].names}
+
+    def predict(self, part: str, **scales: float | Sequence[float]) -> pd.DataFrame:
+        """Predict a part's response, as ``Fit.predict`` does.
+
+        Raises:
+            ValueError: a scale is missing or not positive, or no such part.
+        """
+        if part not in self.laws:
+            raise ValueError(f"no part {part!r}: there is {', '.join(self.laws)}")
+        law = self.laws[part]
+        for axis in [*law.axes, *scales]:
+            if (axis in scales) != (axis in law.axes):
+                verb = "needs" if axis in law.axes else "does not take"
+                raise ValueError(f"{law.name} {verb} {axis}: {law.formula}")
+        number = float(list(self.laws).index(part) + 1)
+        others = {a: 1.0 for a in self.fit.law.axes if a not in (*scales, PART)}
+        predicted = self.fit.predict(**scales, **others, **{PART: number})
+        return predicted.drop(columns=[*others, PART]).rename(columns={RESPONSE: law.response})
+
+    def table(self) -> pd.DataFrame:
+        """Every parameter of every part: value, low, high, whether shared."""
+        rows: list[dict[str, Any]] = []
+        for part in self.laws:
+            ends = self.intervals(part)
+            for name, value in self.params(part).items():
+                rows.append(
+                    {
+                        "part": part,
+                        "parameter": name,
+                        "value": value,
+                        "low": ends[name].low,
+                        "high": ends[name].high,
+                        "shared": self._key(part, name) in self.shared,
+                    }
+                )
+        return pd.DataFrame(rows)
+
+    def __str__(self) -> str:
+        return self.table().to_string(index=False)
+
+    def _repr_html_(self) -> str:
+        return self.table().to_html(index=False)
+
+
+def fit_together(
+    parts: Mapping[str, tuple[Data | str | Path, str | Law]],
+    shared: Sequence[str] | Mapping[str, Mapping[str, str]],
+    **options: Any,
+) -> Together:
+    """Fit the laws of several parts at once.
+
+    Parts are weighted by the inverse variance of their scatter when fitted alone, so that none
+    is drowned by a noisier one. Rows of one trial in several parts are one run: resamples take
+    or leave them together.
 
     Args:
-        fit: to be repeated.
-        keep: rows to use.
-        **changes: of ``fit.options``.
+        parts: data (a frame, columns, a file or a results folder) and law by part.
+        shared: names of parameters that are the same in every part that has them, or for each
+            shared parameter its name in each part.
+        **options: of ``fit_law``: ``loss``, ``delta``, ``fixed``, ``limits``, ``n_boot``, ``seed``.
+
+    Raises:
+        ValueError: no parts, data that no law can be fitted to, or parameters that cannot be
+            shared.
     """
-    options = dataclasses.replace(fit.options, **changes)
-    known = {"at": fit.at, "remarks": (), "notes": (), "labels": fit.labels}
-    known["ended"] = fit.ended if fit.ended in options.fixed else ""
-    return _fit(fit.rows.loc[keep].reset_index(drop=True), fit.law, options, known)
+    if not parts:
+        raise ValueError("no parts to fit")
+    laws = {part: get(law) if isinstance(law, str) else law for part, (_, law) in parts.items()}
+    if "weights" in options:
+        raise ValueError("parts are weighted by their scatter: weights cannot be given")
+    frames, said, kept = [], list[str](), set(options) & {"loss", "delta", "residual"}
+    alone = {k: options[k] for k in kept}
+    for number, (part, (data, _)) in enumerate(parts.items(), start=1):
+        law = laws[part]
+        columns, doubts, _, _ = law_columns(data, law)
+        linear = options.get("residual", law.residual) == "linear"
+        frame, warnings, notes = fit_rows(columns, law, None, "held-out", linear=linear)
+        said += [f"{part}: {text}" for text in (*doubts, *warnings)]
+        if run_column(pd.DataFrame(dict(columns)), law) is None:
+            frame["trial"] = f"{part} " + frame["trial"]  # rows of two parts are two runs
+        frame, _ = at_largest(frame, law, notes)
+        single = fit_law(frame, law, n_boot=0, **alone)
+        if not single.ok:
+            raise ValueError(f"{part}: {'; '.join(single.remarks)}")
+        own = frame[["trial", *law.axes]].assign(**{RESPONSE: frame[law.response]})
+        weight = 1.0 / max(single.scatter, _CLOSEST) ** 2
+        frames.append(own.assign(**{PART: float(number), "weight": weight}))
+    rows = pd.concat(frames, ignore_index=True).fillna(1.0)
+    names = _shared(laws, shared)
+    law = Composite(laws, names)
+    fit = fit_law(rows, law, weights="weight", **options)
+    fit = dataclasses.replace(fit, remarks=(*said, *fit.remarks))
+    return Together(fit=fit, laws=laws, shared=names)
 
 
-def _fit(frame: pd.DataFrame, law: Law, options: Options, known: Mapping[str, Any]) -> Fit:
-    """Fit checked rows: columns ``trial``, the axes, the response."""
-    problem = _problem(frame, law, options)
-    problems = law.problems(problem.x)
-    if not problems and np.ptp(problem.loss) == 0:
-        problems = [f"all {len(frame)} values of {law.response} are equal: there is nothing to fit"]
-    runs = int(problem.runs.max()) + 1
-    if not problems and runs <= problem.varied:
-        problems = [f"{runs} runs for {problem.varied} parameters"]
-    together: list[str] = []
-    best, status, count = None, Status.UNIDENTIFIABLE, 0
-    if not problems:
-        with np.errstate(all="ignore"):  # steps into places without a value are not taken
-            starts = problem.starts()
-            problem, tried = _search(problem, starts, options)
-            best, count = polish(problem, tried.best()), len(starts)
-            problem, together = _clustered(problem, best, options)
-            theta = problem.law.to_natural(best.free, problem.centre)[0]
-        problems = _unusable(law, best, theta, count)
-        if problems:
-            best, status = None, Status.NOT_CONVERGED
-        else:
-            problems = _without_value(problem, theta)
-    if best is None:
-        theta = np.full(len(law.names), math.nan)
-        free, certificate = theta, Certificate.none(problem.delta, count)
-    else:
-        free = best.free[0]
-        with np.errstate(all="ignore"):
-            certificate = certify(problem, tried, best)
-        status = Status.NOT_CONVERGED if problems else status_of(certificate)
-    gone = [p for p in law.parameters if p.name in certificate.vanished]
-    return Fit(
-        law=law,
-        status=status,
-        params=_exactly_held(law, theta, options),
-        free=free,
-        certificate=certificate,
-        rows=frame,
-        problem=problem,
-        at=known["at"],
-        remarks=(*known["remarks"], *together, *problems),
-        notes=(*known["notes"], *(f"{p.name} vanishes: {p.vanished}" for p in gone)),
-        options=options,
-        labels=known["labels"],
-        ended=known.get("ended", ""),
-    )
-
-
-def _exactly_held(law: Law, theta: FloatArray, options: Options) -> dict[str, float]:
-    """Natural parameters (P,) by name; those held are what was asked for, to the last digit."""
-    found = dict(zip(law.names, (float(v) for v in theta), strict=True))
-    held = {k: v for k, v in options.fixed.items() if math.isfinite(found[k])}
-    return found | held
-
-
-def _unusable(law: Law, best: Solution, theta: FloatArray, count: int) -> list[str]:
-    """Why an optimum with natural parameters ``theta`` (P,) cannot be used; empty when it can."""
-    if not np.isfinite(best.objective[0]):
-        return [f"no start of {count} reached a finite objective"]
-    lost = [name for name, value in zip(law.names, theta, strict=True) if not math.isfinite(value)]
-    return [f"{name} is not finite: the data do not determine it" for name in lost]
-
-
-def _clustered(problem: Problem, best: Solution, options: Options) -> tuple[Problem, list[str]]:
-    """The problem with cells as runs where their rows miss the law together, and a warning.
-
-    Runs of a pool stay, so that laws share their resamples run by run.
-    """
-    residual = problem.residual(best.free)
-    if options.pool is not None or not np.isfinite(residual).all():
-        return problem, []
-    weights = 1.0 if problem.weights is None else np.sqrt(problem.weights)
-    clipped = np.clip(weights * residual, -problem.delta, problem.delta)
-    runs, said = cells(problem.x, problem.loss, problem.runs, clipped, problem.varied)
-    return dataclasses.replace(problem, runs=runs), said
-
-
-def _without_value(problem: Problem, theta: FloatArray) -> list[str]:
-    """A warning where the formula has no value on the scale of the residuals at some rows."""
-    with np.errstate(all="ignore"):
-        fitted = problem.scale.forward(problem.law.value(theta, problem.x))
-    lost = np.flatnonzero(~np.isfinite(fitted))
-    if not lost.size:
-        return []
-    row = f"row {lost[0]} and {lost.size - 1} more" if lost.size > 1 else f"row {lost[0]}"
-    if problem.scale.name == "linear":
-        return [f"not converged: the formula has no value at {row}"]
-    return [
-        f"not converged: the formula is not positive at {row}, where {problem.scale.name} "
-        "residuals have no value; residual='linear' takes any sign"
-    ]
-
-
-def _problem(frame: pd.DataFrame, law: Law, options: Options) -> Problem:
-    """The law bound to the rows, before delta and the prior's unit are known."""
-    runs, names = pd.factorize(frame["trial"])
-    x = frame[list(law.axes)].to_numpy(dtype=np.float64)
-    loss = frame[law.response].to_numpy(dtype=np.float64)
-    if options.pool is None:
-        runs = joined(np.asarray(runs, dtype=np.intp), copies(x, loss))
-    weights = None
-    if options.weights is not None:
-        weights = frame[options.weights].to_numpy(dtype=np.float64)
-        weights = weights / weights.mean()
-    return Problem(
-        law=law.uncentred([*options.limits, *options.fixed]),
-        x=x,
-        loss=loss,
-        runs=np.asarray(runs, dtype=np.intp),
-        delta=options.first_delta,
-        pool=_places(options.pool, names),
-        scale=Scale(name=options.residual, floor=options.floor(law)),
-        weights=weights,
-        limits=options.all_limits(law),
-        own=options.own,
-    )
-
-
-def _places(
-    pool: Sequence[str] | None, names: pd.Index[str]
-) -> tuple[npt.NDArray[np.intp], int] | None:
-    """Where each run stands in the pool, and how many it holds."""
-    if pool is None:
-        return None
-    index = pd.Index(pool).get_indexer(names)
-    if (index < 0).any():
-        raise ValueError(f"trial {names[index < 0][0]} is not in the pool of resamples")
-    return np.asarray(index, dtype=np.intp), len(pool)
-
-
-def _search(problem: Problem, starts: FloatArray, options: Options) -> tuple[Problem, Solution]:
-    """The problem with its delta and prior, and what every start came to.
-
-    Of many points a sample decides which starts are best; only their answers see all points.
-    """
-    small = _thinned(problem)
-    changes = _from_residuals(problem, small, starts[:FIRST], options)
-    if changes:
-        problem, small = (
-            (dataclasses.replace(problem, **changes),) * 2
-            if small is problem
-            else (dataclasses.replace(p, **changes) for p in (problem, small))
-        )
-    tried = small.solve(starts if small is problem else starts[::2])
-    if problem.own is not None:
-        return _narrowed(problem, tried)
-    if small is problem:
-        return problem, tried
-    order = np.argsort(tried.objective, kind="stable")
-    kept = np.unique(np.round(tried.free[order[:8]], 6), axis=0, return_index=True)[1]
-    refined = problem.solve(tried.free[order[kept]])
-    best = refined.best()
-    same = tried.objective <= tried.objective.min() * (1 + 1e-6) + 1e-20
-    objective = np.where(same, best.objective[0], np.inf)
-    objective[int(tried.objective.argmin())] = best.objective[0]
-    free = np.where(same[:, None], best.free, tried.free)
-    return problem, dataclasses.replace(tried, free=free, objective=objective)
-
-
-def _narrowed(problem: Problem, tried: Solution) -> tuple[Problem, Solution]:
-    """Optima of a loss of one's own on all points, smoothed over less and less."""
-    width, found = problem.delta, tried
-    for share in SHRINK:
-        problem = dataclasses.replace(problem, delta=share * width)
-        found = problem.solve(found.free)
-    if problem.own is None:
-        return problem, found
-    own = 1.0 if problem.weights is None else problem.weights
-    error = problem.model(found.free)[0] - problem.target
-    # the loss itself, and what a prior adds to it
-    objective = found.objective + (
-        own * (problem.own.value(error) - problem.penalty.value(error))
-    ).sum(axis=1)
-    return problem, dataclasses.replace(found, objective=objective)
-
-
-def _thinned(problem: Problem) -> Problem:
-    """The problem itself, or a sample of it where it has many points."""
-    count = len(problem.loss)
-    if count <= THINNED:
-        return problem
-    keep = np.zeros(count, dtype=bool)
-    keep[np.random.default_rng(0).choice(count, THINNED, replace=False)] = True
-    small = problem.part(keep, centring=problem.centre)
-    return small if not problem.law.problems(small.x) else problem
-
-
-def _from_residuals(
-    problem: Problem, small: Problem, starts: FloatArray, options: Options
-) -> dict[str, Any]:
-    """Delta and the unit of the prior, from the residuals of a first robust fit."""
-    prior = options.prior(small.law)
-    if not (options.chooses_delta or prior):
-        return {}
-    first = dataclasses.replace(small, own=None).solve(starts)  # a loss of one's own comes later
-    residual = problem.residual(first.best().free)
-    if not np.isfinite(residual).all():
-        return {}
-    smallest = DELTA_SMALLEST * (1.0 if small.scale.relative else small.typical)
-    robust = robust_delta(residual, small.varied, smallest)
-    changes: dict[str, Any] = {"delta": robust} if options.chooses_delta else {}
-    return changes | ({"prior": prior, "unit": robust / 2.0} if prior else {})
+def _shared(
+    laws: Mapping[str, Law], shared: Sequence[str] | Mapping[str, Mapping[str, str]]
+) -> dict[str, dict[str, str]]:
+    if isinstance(shared, Mapping):
+        return {name: dict(parts) for name, parts in shared.items()}
+    named = {name: {p: name for p, law in laws.items() if name in law.names} for name in shared}
+    for name, having in named.items():
+        if len(having) < 2:
+            raise ValueError(f"{name} is a parameter of {len(having)} part, nothing to share")
+    return named

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from analysis.fit.solve.losses import Loss
+from analysis.fit.solve.problem import Residual
 from analysis.laws import Law
 
 Variant = Literal["plain", "bounded", "regularised"]
@@ -22,12 +23,12 @@ _SMALLEST = 1e-6  # typical response that linear residuals are taken of
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class FitOptions:
     """Arguments of ``fit_law`` that a refit repeats; see there."""
 
     loss: str | Loss
     delta: float | None
-    residual: Literal["log", "linear", "log_excess"]
+    residual: Residual
     fixed: Mapping[str, float]
     limits: Mapping[str, tuple[float, float]]
     variant: Variant
@@ -42,57 +43,60 @@ class Options:
         cls,
         law: Law,
         *,
-        loss: str | Loss,
-        delta: float | None,
-        residual: Literal["log", "linear", "log_excess"] | None,
+        residual: Residual | None,
         fixed: Mapping[str, float | tuple[float, float]] | None,
         limits: Mapping[str, tuple[float, float]] | None,
-        variant: Variant,
-        weights: str | None,
-        n_boot: int,
-        seed: int,
         pool: Sequence[str] | None,
-    ) -> Options:
+        **others: Any,
+    ) -> FitOptions:
         """Arguments of ``fit_law`` for ``law``.
 
         Raises:
             ValueError: an unknown word, parameter or bound, with what is allowed.
         """
-        if isinstance(loss, Loss):
-            loss.check()
-        elif loss not in ("huber", "least_squares"):
+        values, errors = _held(fixed or {})
+        options = cls(
+            residual=residual or law.residual,
+            fixed=values,
+            fixed_errors=errors,
+            limits=dict(limits or {}),
+            pool=None if pool is None else tuple(pool),
+            **others,
+        )
+        options._check_words()
+        options._check_parameters(law)
+        return options
+
+    def _check_words(self) -> None:
+        if isinstance(self.loss, Loss):
+            self.loss.check()
+        elif self.loss not in ("huber", "least_squares"):
             raise ValueError(
-                f"loss {loss!r} is neither 'huber' nor 'least_squares', "
+                f"loss {self.loss!r} is neither 'huber' nor 'least_squares', "
                 "nor an analysis.fit.solve.losses.Loss"
             )
-        if delta is not None and not delta > 0:
-            raise ValueError(f"delta must be positive, not {delta}")
-        if residual not in (None, "log", "linear", "log_excess"):
-            raise ValueError(f"residual {residual!r} is none of 'log', 'linear', 'log_excess'")
-        if variant not in VARIANTS:
-            raise ValueError(f"variant {variant!r} is none of {', '.join(VARIANTS)}")
-        if n_boot < 0:
-            raise ValueError(f"n_boot must not be negative, not {n_boot}")
-        held, errors = _held(fixed or {})
-        limits = dict(limits or {})
-        scale = residual or law.residual
-        for name, ends in {**limits, **{k: (v, v) for k, v in held.items()}}.items():
-            _check_parameter(law, name, ends, linear=scale == "linear")
-        if scale == "log_excess" and law.floor in errors:
+        if self.delta is not None and not self.delta > 0:
+            raise ValueError(f"delta must be positive, not {self.delta}")
+        if self.residual not in ("log", "linear", "log_excess"):
+            raise ValueError(f"residual {self.residual!r} is none of 'log', 'linear', 'log_excess'")
+        if self.variant not in VARIANTS:
+            raise ValueError(f"variant {self.variant!r} is none of {', '.join(VARIANTS)}")
+        if self.n_boot < 0:
+            raise ValueError(f"n_boot must not be negative, not {self.n_boot}")
+
+    def _check_parameters(self, law: Law) -> None:
+        for name, ends in {**self.limits, **{k: (v, v) for k, v in self.fixed.items()}}.items():
+            _check_parameter(law, name, ends, linear=self.residual == "linear")
+        if self.residual == "log_excess" and law.floor in self.fixed_errors:
             raise ValueError(
                 f"residual 'log_excess' takes {law.floor} off: hold it without an error, or choose "
                 "residual='log'"
             )
-        if scale == "log_excess" and (law.floor is None or law.floor not in held):
+        if self.residual == "log_excess" and (law.floor is None or law.floor not in self.fixed):
             raise ValueError(
                 "residual 'log_excess' needs a fixed floor, such as fixed={'E': 0.1}: "
                 f"{law.name} has {'none' if law.floor is None else law.floor}"
             )
-        return cls(
-            loss=loss, delta=delta, residual=scale, fixed=held, limits=limits, variant=variant,
-            weights=weights, n_boot=n_boot, seed=seed, pool=None if pool is None else tuple(pool),
-            fixed_errors=errors,
-        )  # fmt: skip
 
     @property
     def chooses_delta(self) -> bool:
@@ -119,10 +123,10 @@ class Options:
 
     def all_limits(self, law: Law) -> dict[str, tuple[float, float]]:
         """Bounds by parameter: the variant's, the user's, and fixed values."""
-        found: dict[str, tuple[float, float]] = {}
+        bounded: dict[str, tuple[float, float]] = {}
         if self.variant == "bounded":
-            found = dict.fromkeys(law.exponents, PUBLISHED)
-        return {**found, **self.limits, **{k: (v, v) for k, v in self.fixed.items()}}
+            bounded = dict.fromkeys(law.exponents, PUBLISHED)
+        return {**bounded, **self.limits, **{k: (v, v) for k, v in self.fixed.items()}}
 
     def prior(self, law: Law) -> dict[str, tuple[float, float]]:
         """Mean and standard deviation by parameter, for the regularised variant."""

@@ -1,38 +1,29 @@
-"""What a fit found and whether to believe it."""
+"""A fit: the optimum of a law on the rows it came from, what it predicts, and what it says."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.fit.bootstrap import Bootstrap
-from analysis.fit.intervals import parameter_intervals, standard_errors, t_quantile, widened
-from analysis.fit.misfit import Misfit, misfit
-from analysis.fit.options import Options
-from analysis.fit.profile import Profile
-from analysis.fit.solve.problem import Problem
-from analysis.fit.solve.solver import Solution
-from analysis.fit.status import Certificate, Status
-from analysis.laws import FloatArray, Law
-from analysis.text.numbers import NORMAL, Interval, holding
+from analysis.fit.certificate import GRADIENT
+from analysis.fit.optimum import Optimum
+from analysis.fit.options import FitOptions
+from analysis.fit.search import find_optimum
+from analysis.laws import BoolArray, FloatArray, Law
+from analysis.text.card import Card, Estimate, Result, json_object, reach_up
+from analysis.text.numbers import NORMAL, Interval, count, number
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from analysis.checks.holdout import Holdout
-    from analysis.checks.lmfit import SecondOpinion
-    from analysis.checks.sensitivity_result import Sensitivity
-
-AT_ONCE = 1000  # points at which all refits are predicted together
+_FEW_REFITS = 40
+_FEW_AGREED = 0.25
+_ILL_CONDITIONED = 1e4
 
 
 class ExtrapolationWarning(UserWarning):
@@ -40,75 +31,51 @@ class ExtrapolationWarning(UserWarning):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Fit:
-    """A law fitted to runs.
-
-    What is costly (bootstrap, profile, refits without the largest scales) is computed when it is
-    first asked for, from the seed in ``options``, and kept.
+class Fit(Optimum, Result):
+    """A law fitted to runs: its optimum, and the rows it came from.
 
     Attributes:
-        law: the law.
-        status: whether the optimum can be used.
-        params: natural parameters by name, unrounded; NaN when there are none.
-        free: the optimum in free parameters (P,).
-        certificate: evidence of the optimum.
         rows: one row per run: ``trial``, scales, response.
-        problem: law and data, for refits.
         at: values the other axes are held at, for a marginal law.
-        remarks: warnings from the data, before those of the fit.
-        notes: what was used and left out.
-        options: arguments that repeat this fit.
         labels: what figures call the axes and the response, where not as in a study.
         ended: parameter that the fit itself holds at the end of its range; empty for none.
     """
 
-    law: Law
-    status: Status
-    params: dict[str, float]
-    free: FloatArray
-    certificate: Certificate
     rows: pd.DataFrame
-    problem: Problem
-    at: dict[str, float]
-    remarks: tuple[str, ...]
-    notes: tuple[str, ...]
-    options: Options
+    at: Mapping[str, float]
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     ended: str = ""
 
-    @property
-    def theta(self) -> FloatArray:
-        """Natural parameters in the law's order, shape (P,)."""
-        return np.array([self.params[name] for name in self.law.names])
+    @classmethod
+    def to(
+        cls,
+        rows: pd.DataFrame,
+        law: Law,
+        options: FitOptions,
+        *,
+        at: Mapping[str, float],
+        labels: Mapping[str, str],
+        remarks: Sequence[str] = (),
+        notes: Sequence[str] = (),
+        ended: str = "",
+    ) -> Fit:
+        """The fit of ``law`` to checked rows; ``remarks`` and ``notes`` come before its own."""
+        best = find_optimum(rows, law, options)
+        own = {f.name: getattr(best, f.name) for f in dataclasses.fields(Optimum)}
+        own |= {"remarks": (*remarks, *best.remarks), "notes": (*notes, *best.notes)}
+        return cls(**own, rows=rows, at=at, labels=labels, ended=ended)
 
-    @property
-    def ok(self) -> bool:
-        """Whether there are parameters to predict with."""
-        return all(math.isfinite(v) for v in self.params.values())
+    def refit(self, keep: BoolArray | None = None, **changes: Any) -> Fit:
+        """The same fit to some of the rows, or by other options.
 
-    @cached_property
-    def profile(self) -> Profile | None:
-        """Profile of the floor; None where the law has none that is fitted."""
-        from analysis.fit.profile import profile
-
-        floor = self.law.floor
-        if not self.ok or floor is None or floor in self.problem.fixed:
-            return None
-        return profile(self.problem, self.optimum, floor)
-
-    @cached_property
-    @np.errstate(all="ignore")
-    def bootstrap(self) -> Bootstrap:
-        """Refits to ``options.n_boot`` resamples of the runs."""
-        from analysis.fit.bootstrap import bootstrap
-
-        if not self.ok or not self.options.n_boot:
-            return Bootstrap.none(len(self.law.names))
-        valley = np.empty((0, len(self.free))) if self.profile is None else self.profile.free
-        return bootstrap(
-            self.problem, self.optimum, valley, self.options.n_boot, self.options.seed,
-            self.options.fixed_errors,
-        )  # fmt: skip
+        Args:
+            keep: which of ``rows`` to use (n,); None for all.
+            **changes: of ``options``.
+        """
+        rows = self.rows if keep is None else self.rows.loc[keep].reset_index(drop=True)
+        options = dataclasses.replace(self.options, **changes)
+        ended = self.ended if self.ended in options.fixed else ""
+        return Fit.to(rows, self.law, options, at=self.at, labels=self.labels, ended=ended)
 
     @cached_property
     def released(self) -> Fit | None:
@@ -120,32 +87,14 @@ class Fit:
         says that the error of what is held is left out) or errors of the values are given. An end
         that the fit itself has held is not known at all.
         """
-        from analysis.fit.fit import refit
-
         names = (self.ended,) if self.ended else self.law.borrowed
         held = dict(self.options.fixed)
         known = bool(self.options.fixed_errors) and not self.ended
         if not self.ok or not names or not set(names) <= set(held) or known:
             return None
         del held[names[0]]
-        found = refit(self, np.ones(len(self.rows), dtype=bool), fixed=held)
-        return found if found.ok else None
-
-    @property
-    def optimum(self) -> Solution:
-        """The optimum as a solution of one problem."""
-        return Solution(
-            free=self.free[None],
-            objective=np.array([self.certificate.objective]),
-            gradient=np.array([self.certificate.gradient]),
-            converged=np.array([True]),
-        )
-
-    @cached_property
-    @np.errstate(all="ignore")
-    def intervals_bootstrap(self) -> dict[str, Interval]:
-        """95 % bootstrap intervals by name."""
-        return parameter_intervals(self.law, self.theta, self.bootstrap.theta, self.problem.dof)
+        freed = self.refit(fixed=held)
+        return freed if freed.ok else None
 
     @cached_property
     def intervals(self) -> dict[str, Interval]:
@@ -154,100 +103,73 @@ class Fit:
         Where borrowed parameters are held, those of the others hold both this fit and the one
         with a parameter ``released``.
         """
-        found = dict(self.intervals_bootstrap)
+        ends = dict(self.intervals_bootstrap)
         if self.released is not None:
-            found = {k: v.union(self.released.intervals_bootstrap[k]) for k, v in found.items()}
+            ends = {k: v.union(self.released.intervals_bootstrap[k]) for k, v in ends.items()}
         for name, value in self.options.fixed.items():
             if name == self.ended:
                 continue
             half = NORMAL * self.options.fixed_errors.get(name, 0.0)
-            found[name] = Interval(low=value - half, high=value + half)
+            ends[name] = Interval(low=value - half, high=value + half)
         if self.profile is not None:
             own, name = self.profile.interval, self.profile.name
-            found[name] = found[name].union(own) if len(self.bootstrap.theta) else own
+            ends[name] = ends[name].union(own) if len(self.bootstrap.theta) else own
         for name in self.certificate.flat:  # refits never move along such a direction
-            found[name] = Interval(low=math.nan, high=math.nan)
-        return {name: ends.holding(self.params[name]) for name, ends in found.items()}
+            ends[name] = Interval(low=math.nan, high=math.nan)
+        return {name: own.holding(self.params[name]) for name, own in ends.items()}
 
-    @cached_property
-    @np.errstate(all="ignore")
-    def errors(self) -> dict[str, float]:
-        """Standard errors by name, by the delta method (Huber 1981, section 7.6)."""
-        if not self.ok:
-            return dict.fromkeys(self.law.names, math.nan)
-        found = standard_errors(self.problem, self.free)
-        return dict(zip(self.law.names, (float(v) for v in found), strict=True))
-
-    @cached_property
-    @np.errstate(all="ignore")
-    def misfit(self) -> Misfit | None:
-        """What intervals outside the data gain: the law's own error, see ``analysis.fit.misfit``.
-
-        None where there are no parameters.
-        """
-        return misfit(self.problem, self.optimum, self.scatter) if self.ok else None
-
-    @cached_property
-    def alternatives(self) -> dict[str, dict[str, float]]:
-        """Parameters and objective under other losses, by name."""
-        from analysis.fit.certificate import alternatives
-
-        return alternatives(self.problem, self.optimum) if self.ok else {}
-
-    @cached_property
-    @np.errstate(all="ignore")  # a law may have no value at such parameters: NaN
+    @property
     def residuals(self) -> pd.DataFrame:
         """One row per run: scales, response, fitted, log_residual."""
-        fitted = self.law.value(self.theta, self.problem.x)
-        return self.rows.assign(fitted=fitted, log_residual=np.log(self.problem.loss / fitted))
-
-    @cached_property
-    def scatter(self) -> float:
-        """Standard deviation of a row of weight 1 about the curve, on the scale of residuals.
-
-        The fit has taken its parameters from the clusters: their mean square counts too little
-        by clusters over clusters less parameters.
-        """
-        if not self.ok:
-            return math.nan
-        weights = 1.0 if self.problem.weights is None else self.problem.weights
-        total = float((weights * self.problem.residual(self.free[None]) ** 2).sum())
-        clusters = int(self.problem.runs.max()) + 1
-        return math.sqrt(total / len(self.rows) * clusters / max(1, clusters - self.problem.varied))
-
-    @property
-    @np.errstate(all="ignore")
-    def r2(self) -> float:
-        """Share of the variance of the response explained."""
-        from analysis.fit.certificate import r_squared
-
-        return r_squared(self.problem.loss, self.residuals["fitted"].to_numpy())
-
-    @property
-    @np.errstate(all="ignore")
-    def r2_log_excess(self) -> float:
-        """The same for log(loss - E), over the runs above E."""
-        from analysis.fit.certificate import r_squared_log_excess
-
-        floor = self.params[self.law.floor] if self.law.floor else 0.0
-        fitted = self.residuals["fitted"].to_numpy()
-        return r_squared_log_excess(self.problem.loss, fitted, floor)
+        with np.errstate(all="ignore"):
+            logs = np.log(self.problem.loss / self.fitted)
+        return self.rows.assign(fitted=self.fitted, log_residual=logs)
 
     @cached_property
     def warnings(self) -> tuple[str, ...]:
-        """What a reader must know first."""
-        from analysis.fit.certificate import fit_warnings
+        """What a reader must know first: of the data, then of the fit, the gravest first."""
+        return (*self.remarks, *(self._of_parameters() + self._of_search() if self.ok else ()))
 
-        return (*self.remarks, *(fit_warnings(self) if self.ok else ()))
+    def _of_parameters(self) -> list[str]:
+        """Warnings on parameters at a bound, without effect, or not resolved."""
+        certificate, floor, said = self.certificate, self.law.floor, list[str]()
+        for name in certificate.bounds_hit:
+            value = self.params[name]
+            if name == floor:
+                where = "0: the data show no floor" if value <= 0 else "the smallest loss seen"
+                said.append(f"{name} ran to {where}")
+            elif name in self.options.limits:
+                said.append(f"{name} ran to a bound ({value:.3g}) that was given")
+            else:
+                said.append(f"{name} ran to a bound ({value:.3g}): the data do not determine it")
+        if flat := certificate.flat:
+            what = "trade off without any" if len(flat) > 1 else "has no"
+            said.append(
+                f"{' and '.join(flat)} {what} effect on the fit, so that values and intervals of "
+                f"theirs mean nothing: hold one (fixed={{'{flat[-1]}': ...}}) or leave it out of "
+                "the formula"
+            )
+        fitted = floor not in (*certificate.bounds_hit, *self.problem.fixed)
+        if floor is not None and fitted and self.intervals[floor].low <= 0:
+            said.append(f"{floor} is not resolved: its interval reaches 0")
+        return said
 
-    @property
-    def ranges(self) -> dict[str, tuple[float, float]]:
-        """Smallest and largest scale of the data, by axis."""
-        x = self.problem.x
-        return {
-            axis: (float(x[:, k].min()), float(x[:, k].max()))
-            for k, axis in enumerate(self.law.axes)
-        }
+    def _of_search(self) -> list[str]:
+        """Warnings on the search and the refits."""
+        certificate, said = self.certificate, list[str]()
+        if certificate.gradient > GRADIENT:
+            said.append(f"not converged: scaled gradient {certificate.gradient:.1e}")
+        if certificate.agreed < _FEW_AGREED:
+            said.append(f"only {certificate.agreed:.0%} of the starts reached the optimum")
+        if certificate.condition > _ILL_CONDITIONED:
+            said.append(f"ill-conditioned ({certificate.condition:.1e}): parameters trade off")
+        if 0 < (refits := self.options.n_boot) < _FEW_REFITS:
+            said.append(f"{refits} refits give intervals that are too narrow: take 200")
+        if (dof := self.problem.dof) < 5:
+            said.append(f"{dof} degree{'s' * (dof > 1)} of freedom: intervals are rough")
+        if unconverged := self.bootstrap.unconverged:
+            said.append(f"{unconverged} bootstrap refits did not converge and are left out")
+        return said
 
     def predict(
         self,
@@ -285,197 +207,175 @@ class Fit:
             columns = at.columns if isinstance(at, pd.DataFrame) else at
             scales = {**{a: at[a] for a in self.law.axes if a in columns}, **scales}
         x = self.scales(scales)
-        found = self.predicted(x)
-        if isinstance(at, pd.DataFrame) and len(at) == len(found):
-            found.index = at.index  # so that a column of it can be assigned to the frame given
-        none, why = self._valueless(x)
+        table = self.predicted(x)
+        if isinstance(at, pd.DataFrame) and len(at) == len(table):
+            table.index = at.index  # so that a column of it can be assigned to the frame given
+        none, why = self.valueless(x)
         if none.any():
             where = f"{int(none.sum())} of {len(x)} points: " if len(x) > 1 else ""
             warnings.warn(f"{where}{why}", stacklevel=2)
-            found.loc[none, "untested"] = False
-        if len(self.bootstrap.theta) and bool(found["untested"].any()):
-            warnings.warn(untested_words(self, found), ExtrapolationWarning, stacklevel=2)
-        return found
+            table.loc[none, "untested"] = False
+        if len(self.bootstrap.theta) and bool(table["untested"].any()):
+            warnings.warn(self.untested_words(table), ExtrapolationWarning, stacklevel=2)
+        return table
 
     @np.errstate(all="ignore")  # a law may have no value at such parameters: NaN
     def predicted(self, x: FloatArray) -> pd.DataFrame:
         """``predict`` at ``x`` (m, K), without the warnings."""
-        none = self._valueless(x)[0]
+        none = self.valueless(x)[0]
         response = np.where(none, math.nan, self.law.value(self.theta, x))
-        return self._with_released(x, self._table(x, response))
-
-    def _valueless(self, x: FloatArray) -> tuple[npt.NDArray[np.bool_], str]:
-        """Points (m,) at which the formula has no value on the scale of residuals, and why."""
-        none, why = self.law.valueless(self.theta, x)
-        if not self.ok:
-            return none, why
-        with np.errstate(all="ignore"):
-            value = self.problem.scale.forward(self.law.value(self.theta, x))
-        lost = ~np.isfinite(value)
-        if (lost & ~none).any():
-            kind = self.problem.scale.name.replace("_", " ")
-            sign = "" if kind == "linear" else "positive "
-            also = f"{self.law.name} has no {sign}finite value, which {kind} residuals need"
-            why = f"{why}; {also}" if why else also
-        found: npt.NDArray[np.bool_] = none | lost
-        return found, why
-
-    def _table(self, x: FloatArray, response: FloatArray) -> pd.DataFrame:
-        """The table of ``predict`` for ``response`` (m,) at ``x`` (m, K), from this fit alone."""
-        frame = pd.DataFrame(x, columns=list(self.law.axes))
-        frame[self.law.response] = response
-        frame[["mean_low", "mean_high", "new_low", "new_high"]] = math.nan
-        if self.misfit is None:
-            return frame.assign(beyond=math.nan, untested=False)
-        logs = self.misfit.outside(x)
-        found = {"beyond": np.exp(logs.max(axis=0)), "untested": self.misfit.untested(logs)}
-        if not len(self.bootstrap.theta):
-            return frame.assign(**found)
-        scale = self.problem.scale
-        at = scale.forward(response)
-        below, over = self._spread(x, at)
-        lower, upper = self.misfit.widths(x, logs)
-        down, up = np.hypot(at - below, lower), np.hypot(over - at, upper)
-        run = t_quantile(self.problem.dof) * self.scatter
-        wider = np.hypot(down, run), np.hypot(up, run)
-        for kind, (low, high) in {"mean": (down, up), "new": wider}.items():
-            ends = scale.inverse(at - low), scale.inverse(at + high)
-            if self.law.proportion:  # no share lies below 0 or above 1
-                ends = np.clip(ends[0], 0.0, 1.0), np.clip(ends[1], 0.0, 1.0)
-            frame[f"{kind}_low"], frame[f"{kind}_high"] = holding(response, *ends)
-        return frame.assign(**found)
-
-    def _spread(self, x: FloatArray, at: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Ends (m,) of the interval of refits about ``at`` (m,), on the scale of residuals.
-
-        A few points at a time: all refits at many points would fill the memory.
-        """
-        ends = np.empty((2, len(x)))
-        for first in range(0, len(x), AT_ONCE):
-            part = slice(first, first + AT_ONCE)
-            refits = self.problem.scale.forward(self.law.value(self.bootstrap.theta, x[part]))
-            ends[:, part] = widened(refits, at[part], self.problem.dof)
-        return ends[0], ends[1]
+        return self._with_released(x, self.table(x, response))
 
     def _with_released(self, x: FloatArray, frame: pd.DataFrame) -> pd.DataFrame:
         """Predictions whose intervals hold those of the ``released`` fit as well."""
         if self.released is None:
             return frame
-        other = self.released._table(x, self.law.value(self.released.theta, x))
+        other = self.released.table(x, self.law.value(self.released.theta, x))
         lost = frame[self.law.response].isna()
         for name in ("mean_low", "new_low", "mean_high", "new_high"):
             widest = np.fmin if name.endswith("low") else np.fmax
             frame[name] = pd.Series(widest(frame[name], other[name])).mask(lost)
         return frame
 
-    def scales(self, given: Mapping[str, npt.ArrayLike]) -> FloatArray:
-        """Points (m, K) from a scalar or (m,) for every axis.
-
-        Raises:
-            ValueError: a scale is missing, not one of the law's, not positive and finite (not
-                finite, for a law that takes any sign), or of another shape.
-        """
-        for axis in [*self.law.axes, *given]:
-            if (axis in given) != (axis in self.law.axes):
-                verb = "needs" if axis in self.law.axes else "does not take"
-                raise ValueError(f"{self.law.name} {verb} {axis}: {self.law.formula}")
-        columns = [np.atleast_1d(np.asarray(given[a], dtype=np.float64)) for a in self.law.axes]
-        shapes = {column.shape for column in columns if column.shape != (1,)}
-        if len(shapes) > 1 or any(len(shape) > 1 for shape in shapes):
-            own = ", ".join(f"{a} {c.shape}" for a, c in zip(self.law.axes, columns, strict=True))
-            raise ValueError(
-                f"give one number or equally many in a row for every scale, not {own}: a grid of "
-                "points is flattened first, such as N=N.ravel()"
-            )
-        x = np.stack(np.broadcast_arrays(*columns), axis=-1)
-        if self.law.signed_axes and not np.isfinite(x).all():
-            raise ValueError(f"{', '.join(self.law.axes)} must be finite")
-        if not (self.law.signed_axes or (np.isfinite(x).all() and (x > 0).all())):
-            raise ValueError(f"{', '.join(self.law.axes)} must be positive and finite")
-        return x
-
-    def holdout(self, **cell: float) -> Holdout:
+    def holdout(self, **cell: float) -> Any:
         """Refit without the runs at ``cell`` and predict it.
 
         Args:
             **cell: the scales, such as ``N=24_000, D=4096``.
 
+        Returns:
+            ``analysis.checks.holdout.Holdout``.
+
         Raises:
             ValueError: no run is there, or no other run is.
         """
-        from analysis.checks.holdout import hold_out
+        return reach_up("checks.holdout", "hold_out")(self, cell)
 
-        return hold_out(self, cell)
+    def to_lmfit(self) -> Any:
+        """The same fit by lmfit, with its report and profiles.
 
-    def to_lmfit(self) -> SecondOpinion:
-        """The same fit by lmfit, with its report and profiles; see ``analysis.checks.lmfit``.
+        Returns:
+            ``analysis.checks.lmfit.SecondOpinion``.
 
         Raises:
             ValueError: there are no parameters.
         """
-        from analysis.checks.lmfit import to_lmfit
-
-        return to_lmfit(self)
+        return reach_up("checks.lmfit", "to_lmfit")(self)
 
     def sensitivity(
         self,
         *,
         n_convention: Mapping[str, npt.ArrayLike] | None = None,
         weights: npt.ArrayLike | None = None,
-    ) -> Sensitivity:
-        """Refits under other choices, and what they move; see ``analysis.checks.sensitivity``.
+    ) -> Any:
+        """Refits under other choices, and what they move.
 
         Args:
             n_convention: other counts of N by name, such as with embeddings (n,).
             weights: other weights (n,), such as inverse variances between seeds.
 
+        Returns:
+            ``analysis.checks.sensitivity.Sensitivity``.
+
         Raises:
             ValueError: there are no parameters, or a count or weight is not positive and finite.
         """
-        from analysis.checks.sensitivity import sensitivity
+        refits = reach_up("checks.sensitivity", "sensitivity")
+        return refits(self, n_convention=n_convention, weights=weights)
 
-        return sensitivity(self, n_convention=n_convention, weights=weights)
+    @property
+    def evidence(self) -> list[tuple[str, str]]:
+        """Name and value of what shows whether the optimum is one."""
+        c, response = self.certificate, self.law.response
+        loss = "least squares" if math.isinf(c.delta) else f"Huber, delta {number(c.delta)}"
+        if self.options.own is not None:
+            loss = self.options.own.name
+        excess = "-excess" if self.problem.scale.name == "log_excess" else ""
+        of = f"log-{response}{excess} residuals"
+        if not self.problem.scale.relative:
+            of = f"residuals of the {response}"
+        r2 = [(f"R² of the {response}", number(self.r2, 4))]
+        if self.law.floor:
+            r2.append((f"R² of the log excess {response}", number(self.r2_log_excess, 4)))
+        refits = f"{self.bootstrap.kind}, {len(self.bootstrap.theta)} refits by run"
+        return [
+            ("status", str(self.status)),
+            ("loss", f"{loss}, sum over runs of {of}"),
+            ("objective", number(c.objective, 6)),
+            ("starts that agreed", f"{c.agreed:.0%} of {c.starts}" if c.starts else "–"),
+            ("scaled gradient", number(c.gradient, 2)),
+            ("condition number", number(c.condition, 3)),
+            ("bounds hit", ", ".join(c.bounds_hit) or "none"),
+            *r2,
+            ("scatter of a run", self._in_units(self.scatter)),
+            ("bootstrap", refits),
+            ("error of the law at 4 times the data", self._in_units(self._typical)),
+        ]
 
-    def summary(self) -> str:
-        """A few lines of text: warnings, estimates, certificate."""
-        from analysis.fit.text import fit_summary
+    def _in_units(self, residual: float) -> str:
+        """A residual in per cent, or in the unit of the response."""
+        if self.problem.scale.relative:
+            return f"{number(100 * residual, 2)} %"
+        return f"{number(residual, 3)} {self.law.unit}".strip()
 
-        return fit_summary(self)
+    @property
+    def _typical(self) -> float:
+        """Half width of the law's own error at four times the data; NaN without parameters."""
+        return math.nan if self.misfit is None else self.misfit.typical
+
+    def card(self) -> Card:
+        """Warnings, parameters, the evidence for them, and the ranges of the data."""
+        at = "".join(f" at {axis} = {count(value)}" for axis, value in self.at.items())
+        ranges = [
+            ("data", f"{a} {count(low)} to {count(high)}") for a, (low, high) in self.ranges.items()
+        ]
+        return Card(
+            title=f"{self.law.formula}{at}",
+            warnings=self.warnings,
+            estimates=tuple(
+                Estimate(
+                    name=p.name,
+                    value=self.params[p.name],
+                    interval=self.intervals[p.name],
+                    meaning=p.meaning,
+                )
+                for p in self.law.parameters
+            ),
+            facts=(*self.evidence, *ranges),
+            notes=self.notes,
+            terse=True,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, as plain JSON values; NaN becomes None; no params when unidentifiable."""
-        from analysis.fit.text import fit_numbers
-
-        return fit_numbers(self)
-
-    def plot(self) -> Figure:
-        """Loss against each axis, with the fitted curves and 95 % bands."""
-        figure: Figure = import_module("analysis.figures").draw(self)  # by name, as it reads fits
-        return figure
-
-    def _repr_html_(self) -> str:
-        from analysis.fit.text import fit_html
-
-        return fit_html(self)
-
-    def __str__(self) -> str:
-        return self.summary()
-
-
-def untested_words(fit: Fit, predicted: pd.DataFrame) -> str:
-    """Which predictions lie beyond what rolling origins can judge, in words."""
-    rows = predicted[predicted["untested"].to_numpy(dtype=bool)]
-    beyond = rows["beyond"].to_numpy(dtype=np.float64)
-    farthest = rows.iloc[int(beyond.argmax())]
-    at = ", ".join(f"{axis} = {farthest[axis]:.4g}" for axis in fit.law.axes)
-    reach = "no fit to the smaller of these runs could be judged by the larger"
-    if fit.misfit is not None and fit.misfit.judged.any():
-        axis, product, reducible = (f"{v:.3g}" for v in np.exp(fit.misfit.judged))
-        parts = f"{axis} times outside theirs on an axis"
-        if len(fit.law.axes) > 1:
-            parts += f", {product} times in the product of the axes"
-        reach = f"fits to smaller runs were judged up to {parts}, {reducible} times in what is left"
-    return (
-        f"{at} lies {beyond.max():.3g} times outside the data; {reach}: "
-        "the interval there extrapolates the error of the law as well"
-    )
+        c = self.certificate
+        return json_object(
+            law=self.law.name,
+            formula=self.law.formula,
+            source=self.law.source,
+            status=str(self.status),
+            at=self.at,
+            points=len(self.rows),
+            params=self.params if self.ok else {},
+            errors=self.errors if self.ok else {},
+            intervals=self.intervals if self.ok else {},
+            intervals_bootstrap=self.intervals_bootstrap,
+            interval_profile={p.name: p.interval} if (p := self.profile) else {},
+            r2=self.r2,
+            r2_log_excess=self.r2_log_excess,
+            scatter=self.scatter,
+            misfit=self._typical,
+            ranges=self.ranges,
+            certificate={
+                f.name: getattr(c, f.name) for f in dataclasses.fields(c) if f.name != "flat"
+            },
+            bootstrap={
+                "kind": self.bootstrap.kind,
+                "refits": len(self.bootstrap.theta),
+                "redrawn": self.bootstrap.redrawn,
+                "unconverged": self.bootstrap.unconverged,
+            },
+            alternatives=self.alternatives,
+            warnings=self.warnings,
+            notes=self.notes,
+        )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-
 from analysis.laws.additive import Chinchilla, DLaw, NLaw, Tied
-from analysis.laws.base import FloatArray, Law
+from analysis.laws.base import BoolArray, FloatArray, Law
 from analysis.laws.curves import M3, M4, BrokenPowerLaw, Frontier, PowerLaw
 from analysis.laws.loss_to_loss import LossToLoss
 from analysis.laws.metric import ErrorLaw, Sigmoid
@@ -14,8 +12,9 @@ from analysis.laws.own import plain_law
 from analysis.laws.parameters import Parameter
 from analysis.laws.products import EffectiveData, Overfitting
 from analysis.laws.repeated import DataConstrained, Samples, Saturating
+from scaling.records.names import nearest
 
-__all__ = ["LAWS", "FloatArray", "Law", "Parameter", "get", "plain_law", "register"]
+__all__ = ["LAWS", "BoolArray", "FloatArray", "Law", "Parameter", "get", "plain_law", "register"]
 
 LAWS: dict[str, Law] = {}
 _OWNED: frozenset[str] = frozenset()  # names of the package's own laws
@@ -45,9 +44,10 @@ def get(name: str) -> Law:
     """
     if name in LAWS:
         return LAWS[name]
-    close = difflib.get_close_matches(name, LAWS, n=1)
-    hint = f", did you mean {close[0]!r}?" if close else ""
-    raise ValueError(f"no law called {name!r}{hint} (known: {', '.join(sorted(LAWS))})")
+    hint = nearest(name, LAWS)
+    raise ValueError(
+        f"no law called {name!r}{hint and f', {hint}'} (known: {', '.join(sorted(LAWS))})"
+    )
 
 
 # A row for each law of the package.

@@ -24,11 +24,6 @@ UNKNOWN = 345.0  # log response where a law has no value: its square is still fi
 _TINY = np.finfo(float).tiny
 _LARGEST = 700.0  # log of the largest double, nearly
 _FAR = 1e9  # of a parameter of either sign
-# What an uncentred law takes over.
-_KEPT = (
-    "name", "formula", "source", "axes", "response", "unit", "held", "rises", "floor", "needed",
-    "residual", "signed_axes", "signed_response", "additive_floor",
-)  # fmt: skip
 # Differences of fourth order, over 12.
 _STEP, _OFFSETS, _WEIGHTS = 1e-3, (-2.0, -1.0, 1.0, 2.0), (1.0, -8.0, 8.0, -1.0)
 
@@ -247,8 +242,9 @@ class Uncentred(Law):
     def __init__(self, base: Law, names: Collection[str]) -> None:
         self.base = base
         self.places = [base.names.index(name) for name in names]
-        for name in _KEPT:
-            setattr(self, name, getattr(base, name))
+        for name in Law.__annotations__:  # all that a law says of itself, but for its parameters
+            if name != "parameters":
+                setattr(self, name, getattr(base, name))
         self.parameters = tuple(  # type: ignore[misc]
             dataclasses.replace(p, form="log" if p.positive else "same") if p.name in names else p
             for p in base.parameters
@@ -319,6 +315,14 @@ class Uncentred(Law):
     def problems(self, x: FloatArray) -> list[str]:
         """Those of the base."""
         return self.base.problems(x)
+
+    def valueless(self, theta: FloatArray, x: FloatArray) -> tuple[BoolArray, str]:
+        """Those of the base."""
+        return self.base.valueless(theta, x)
+
+    def open_end(self, theta: FloatArray, x: FloatArray) -> tuple[str, float, str] | None:
+        """That of the base."""
+        return self.base.open_end(theta, x)
 
     def identifiable(self, x: FloatArray, counts: FloatArray) -> BoolArray:
         """As for the base."""

@@ -12,7 +12,7 @@ from analysis.published import s1
 from analysis.questions.answer import Line, Question
 from analysis.questions.evidence.additive import Additive, doubt
 from analysis.questions.evidence.quantity import Quantity
-from analysis.studies.checked_rows import Data
+from analysis.studies.fit_rows import Data
 from analysis.text.numbers import number
 
 

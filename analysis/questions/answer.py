@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.fit.loglog import UNKNOWN
 from analysis.questions.evidence.quantity import Quantity
-from analysis.text.card import Card, Estimate, Shown
+from analysis.text.card import Card, Estimate, Result
 from analysis.text.numbers import Interval
 
 NO_ANSWER = "no answer: "
@@ -65,7 +65,7 @@ class Line:
         return "; ".join(p for p in parts if p)
 
 
-class Question(Shown):
+class Question(Result):
     """An answered question: it shows itself as text, in a notebook and as a table.
 
     Attributes:

@@ -22,7 +22,7 @@ from analysis.questions.transfer_runs import (
     transfer_rows,
     tuned_runs,
 )
-from analysis.studies.checked_rows import Data
+from analysis.studies.fit_rows import Data
 from analysis.text.numbers import number
 
 REACH = 4.0  # times outside the scratch runs up to which a D_eff counts

@@ -15,7 +15,7 @@ from analysis.fit.result import Fit
 from analysis.questions.answer import beyond
 from analysis.questions.evidence.additive import Additive, doubt
 from analysis.questions.evidence.quantity import Quantity, combined
-from analysis.studies.checked_rows import Data
+from analysis.studies.fit_rows import Data
 from analysis.studies.rows import mean_over_folds
 from scaling.records.names import USED
 

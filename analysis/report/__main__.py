@@ -36,18 +36,18 @@ def main(arguments: list[str] | None = None) -> int:
         parser().error("--bootstrap must not be negative")
     from analysis.report.content import study_content
     from analysis.report.page import write_figures, write_report
-    from analysis.text.output import show
+    from analysis.text.card import print_text
     from scaling.records.tables import ResultsError
 
     folder: Path = options.folder
     try:
         content = study_content(folder, n_boot=options.bootstrap)
         if options.json:
-            show(content.to_json())
+            print_text(content.to_json())
         else:
             page = options.out or folder / "report.html"
             write_report(content, page)
-            show(f"{page}: written")
+            print_text(f"{page}: written")
         if options.figures is not None:
             for path in write_figures(content, Path(options.figures or folder / "figures")):
                 print(f"{path}: written", file=sys.stderr)  # noqa: T201

@@ -66,13 +66,11 @@ class Compute:
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, as plain JSON values."""
-        from analysis.fit.text import fit_numbers
-
         return {
             "compute": self.model.to_dict() if self.model else None,
             "allocation": self.allocation.to_dict() if self.allocation else None,
             "approaches": self.approaches.to_dict(),
-            "frontier": fit_numbers(self.frontier) if self.frontier else None,
+            "frontier": self.frontier.to_dict() if self.frontier else None,
             "choice": {"chosen": self.choice.chosen, "reason": self.choice.reason}
             if self.choice else None,
             "reasons": self.reasons,

@@ -11,20 +11,19 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.checks.holdout import Holdout, holdout_numbers, leave_out_largest
+from analysis.checks.holdout import Holdout, leave_out_largest
 from analysis.fit.fit import fit_law
 from analysis.fit.result import Fit
-from analysis.fit.text import fit_numbers
 from analysis.report.compute import Compute, compute_of
 from analysis.report.labels import label_cells
 from analysis.report.others import other_tables
 from analysis.report.plan import plan_numbers, provenance
 from analysis.report.tasks import chosen_models, probe_cells
 from analysis.report.transfer import OtherTask, other_tasks
-from analysis.studies.folds import pooled
+from analysis.studies.groups import groups, titles
 from analysis.studies.load import Study, study
-from analysis.studies.rows import groups, law_rows, titles, trial_rows
-from analysis.text.numbers import plain
+from analysis.studies.rows import law_rows, pooled, trial_rows
+from analysis.text.numbers import finite_or_none
 
 SCHEMA = 1
 MARGINALS = ("n_law", "d_law")
@@ -189,8 +188,8 @@ def _bayes(fit: Fit, corpus: Mapping[str, Any]) -> dict[str, Any] | None:
     test = known.get("test")  # the same floor on the test labels drawn, which E shares
     return {
         **known,
-        "E": plain(fit.params["E"]),
-        "interval": [plain(interval.low), plain(interval.high)],
+        "E": finite_or_none(fit.params["E"]),
+        "interval": [finite_or_none(interval.low), finite_or_none(interval.high)],
         "covered": interval.agrees(
             fit.params["E"], float(known["value"]), float(known.get("se") or 0.0)
         )
@@ -221,11 +220,13 @@ def _group_numbers(group: Group) -> dict[str, Any]:
     return {
         "key": {k: _value(v) for k, v in group.key.items()},
         "title": group.title,
-        "laws": {f.law.name: fit_numbers(f) for f in fits},
-        "holdout": holdout_numbers(held) if held else None,
+        "laws": {f.law.name: f.to_dict() for f in fits},
+        "holdout": held.to_dict() if held else None,
         "bayes": group.bayes,
         "compute": group.compute.to_dict() if group.compute else None,
-        "transfer": {t.task: {k: plain(v) for k, v in t.law.params.items()} for t in group.others},
+        "transfer": {
+            t.task: {k: finite_or_none(v) for k, v in t.law.params.items()} for t in group.others
+        },
         "warnings": list(group.warnings),
         "runs": _rows(group.rows[["trial", "size", "N", "D", "seed", "value", "value_se"]])
         if len(group.rows)
@@ -243,4 +244,4 @@ def _value(value: Any) -> Any:
         return None
     if hasattr(value, "item"):
         value = value.item()
-    return plain(value) if isinstance(value, float) else value
+    return finite_or_none(value) if isinstance(value, float) else value

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from analysis.figures import base as figures
 from analysis.report.others import SCRATCH, other_rows
 from analysis.report.tasks import PROBE, SCORE, finished, probe_rows
-from analysis.studies.rows import with_names
+from analysis.studies.groups import with_names
 from analysis.text.numbers import short
 
 CAPTIONS = {

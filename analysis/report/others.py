@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.studies.rows import LAW_STAGE
+from analysis.studies.groups import LAW_STAGE
 from scaling.records.names import USED
 
 SCRATCH = "scratch"

@@ -11,7 +11,6 @@ import pandas as pd
 
 from analysis.figures import base as figures
 from analysis.figures import fits
-from analysis.fit.text import certificate, estimates
 from analysis.report.content import Content, Group
 from analysis.report.labels import CAPTIONS, label_pictures
 from analysis.report.plan import plan_numbers, provenance
@@ -48,8 +47,6 @@ def write_report(content: Content, path: Path) -> None:
     environment.globals |= {
         "losses": LOSSES,
         "interval": interval,
-        "estimates": estimates,
-        "certificate": certificate,
     }
     page = environment.get_template("page.html.j2").render(
         study=content.study.name,

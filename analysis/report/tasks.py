@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from analysis.fit.intervals import t_quantile
-from analysis.studies.rows import GROUP, with_names
-from analysis.text.numbers import NORMAL, count, plain
+from analysis.studies.groups import with_names
+from analysis.studies.rows import GROUP
+from analysis.text.numbers import NORMAL, count, finite_or_none
 from scaling.records.names import USED
 
 CONFIGURATION = (*GROUP, "size", "N", "D", "lr", "recipe")
@@ -142,7 +143,7 @@ def chosen_models(frame: pd.DataFrame) -> list[dict[str, Any]]:
             "size": str(best["size"]), "N": int(best["N"]), "D": int(best["D"]),
             "lr": float(best["lr"]), "seeds": test["seed"].nunique(), "considered": len(means),
             "validation": float(means.max()), "test": mean,
-            "low": plain(low), "high": plain(min(high, 1.0)),
+            "low": finite_or_none(low), "high": finite_or_none(min(high, 1.0)),
             "runs": [float(v) for v in test["value"]],
         })  # fmt: skip
     return found

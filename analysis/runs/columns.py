@@ -74,7 +74,7 @@ _UNITS: Mapping[str, float] = {
        (("", 0), ("k", 3), ("m", 6), ("g", 9), ("t", 12), ("p", 15), ("e", 18), ("z", 21))},
     **dict.fromkeys(("pf days", "pfdays", "pflop s days", "petaflop s days", "pfs days"), 8.64e19),
 }  # fmt: skip
-_PLAIN = {"nats", "nat", "bits", "bit", "nats token", "bits token", "nats per token", "count",
+_UNSCALED = {"nats", "nat", "bits", "bit", "nats token", "bits token", "nats per token", "count",
           "bits per byte", "bpb"}  # fmt: skip
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _TIMES = r"[x×·⋅*]?\s*"  # before a factor
@@ -149,8 +149,12 @@ def header_of(column: str) -> Header:
         if i == len(forms) - 1 and match["unit"].lower() in _NOUNS | WORDS["C"]:
             break  # train_tokens and total_flops are names
         if factor is not None or i == 0:
-            return Header(column=column, words=_words(match["name"]), unit=match["unit"].strip(),
-                          factor=factor)  # fmt: skip
+            return Header(
+                column=column,
+                words=_words(match["name"]),
+                unit=match["unit"].strip(),
+                factor=factor,
+            )
     words = _words(column)
     factor = _UNITS.get(words[0]) if len(words) == 1 and words[0].endswith(("flops", "flop")) else 0
     if factor and factor != 1.0:  # a column called GFLOPs
@@ -173,7 +177,7 @@ def _factor(unit: str) -> float | None:
         return float(re.sub(r"\D", "", match[1]))
     words = [w for w in re.split(r"[^a-z]+", text) if w]
     known = [w for w in words if w not in _NOUNS]
-    if " ".join(words) in _PLAIN or (set(words) - {"x"} and not known and text.isascii()):
+    if " ".join(words) in _UNSCALED or (set(words) - {"x"} and not known and text.isascii()):
         return None if re.search(r"\d", text) else 1.0
     return _UNITS.get(" ".join(known))
 
@@ -187,7 +191,7 @@ def numeric(table: Table, column: str) -> bool:
 
 def candidates(table: Table, role: str) -> list[str]:
     """Columns whose name fits a role, the likeliest first."""
-    found: list[tuple[tuple[int, int], str]] = []
+    ranked: list[tuple[tuple[int, int], str]] = []
     exact = EXACT.get(role, ())
     for place, column in enumerate(table.columns):
         header = header_of(column)
@@ -195,8 +199,8 @@ def candidates(table: Table, role: str) -> list[str]:
         if rank is None:
             continue
         if role in ("seed", "trial", "step", "split", "status") or numeric(table, column):
-            found.append(((rank, place), column))
-    return [column for _, column in sorted(found)]
+            ranked.append(((rank, place), column))
+    return [column for _, column in sorted(ranked)]
 
 
 def _rank(role: str, header: Header, exact: Sequence[str]) -> int | None:
@@ -257,33 +261,33 @@ def choose(table: Table, law: Law, given: Mapping[str, str]) -> dict[str, Chosen
     """
     needed = tuple(dict.fromkeys((*law.axes, law.response)))
     helpful = ("C", *law.held, "seed", "trial", "step", "split", "status")
-    found: dict[str, Chosen] = {}
+    chosen: dict[str, Chosen] = {}
     for role, text in given.items():
         if role not in (*needed, *helpful):
             raise table.error(
                 f"{role!r} is nothing that {law.name} takes: "
                 f"{', '.join(dict.fromkeys((*needed, *helpful)))}"
             )
-        found[role] = _given(table, role, text)
-    used = {c.column for c in found.values()}
+        chosen[role] = _given(table, role, text)
+    used = {c.column for c in chosen.values()}
     if "S" in law.axes and "D" in law.axes:  # data seen more than once: both are known apart
         order = tuple(sorted(needed, key=lambda role: role != "S"))
     else:
         order = needed
     for role in (*order, *helpful):
-        if role in found:
+        if role in chosen:
             continue
         fitting = [c for c in candidates(table, role) if c not in used]
         if role == "D":
             fitting = _data_order(fitting, unique="S" in law.axes)
-        if role == "D" and not fitting and "N" in found and found["N"].column.strip() == "n":
+        if role == "D" and not fitting and "N" in chosen and chosen["N"].column.strip() == "n":
             fitting = [c for c in table.columns if c.strip() == "t" and numeric(table, c)]
         if fitting:
-            found[role] = taken(role, *fitting)
+            chosen[role] = taken(role, *fitting)
             used.add(fitting[0])
-    if missing := [role for role in needed if role not in found]:
-        raise _not_found(table, law, missing, found)
-    return {role: _cells_first(table, own) for role, own in found.items()}
+    if missing := [role for role in needed if role not in chosen]:
+        raise _not_found(table, law, missing, chosen)
+    return {role: _cells_first(table, own) for role, own in chosen.items()}
 
 
 def _cells_first(table: Table, own: Chosen) -> Chosen:
@@ -353,11 +357,11 @@ def _label(role: str, header: Header) -> str:
 
 
 def _not_found(
-    table: Table, law: Law, missing: Sequence[str], found: Mapping[str, Chosen]
+    table: Table, law: Law, missing: Sequence[str], chosen: Mapping[str, Chosen]
 ) -> RunsError:
     what = ", ".join(f"{r} ({MEANINGS[r]})" if r in MEANINGS else r for r in missing)
     text = f"no column for {what} of {law.name}; there are: {listed(table.columns)}"
-    if unread := [why for role in missing for why in _unread(table, role, found)]:
+    if unread := [why for role in missing for why in _unread(table, role, chosen)]:
         return table.error(f"no numbers for {what} of {law.name}: {'; '.join(unread)}")
     names = {c.lower() for c in table.columns}
     if {"metric", "value"} <= names and law.response in missing:
@@ -367,15 +371,15 @@ def _not_found(
     if len(missing) == 1 and law.axes == ("N", "D") and missing[0] in marginal:
         other = "N" if missing[0] == "D" else "D"
         hints.append(f"--law {marginal[missing[0]]} needs {other} and loss alone")
-    if missing == ["D"] and "N" in found and (flops := candidates(table, "C")):
+    if missing == ["D"] and "N" in chosen and (flops := candidates(table, "C")):
         hints.append(f"where {flops[0]} is 6 N D, add a column D = {flops[0]} / (6 N)")
     return table.error(f"{text}. {'; '.join(hints)}")
 
 
-def _unread(table: Table, role: str, found: Mapping[str, Chosen]) -> list[str]:
+def _unread(table: Table, role: str, chosen: Mapping[str, Chosen]) -> list[str]:
     """Why the columns whose name fits a role hold no numbers for it."""
     said = []
-    used = {own.column for own in found.values()}
+    used = {own.column for own in chosen.values()}
     for column in table.columns:
         rank = _rank(role, header_of(column), EXACT.get(role, ()))
         if column in used or rank is None or numeric(table, column):
@@ -444,15 +448,15 @@ def data_sets(
                 raise table.error(f"no column {column!r}; there are: {listed(table.columns)}")
         return {column: table.texts(column) for column in by}
     used = {c for own in chosen.values() for c in (own.column, *own.others)}
-    found = {c: table.texts(c) for c in table.columns if c not in used}
-    found = {c: v for c, v in found.items() if _is_set(table, c, v, frame)}
-    order = sorted(found, key=lambda c: -len(set(found[c])))
+    texts = {c: table.texts(c) for c in table.columns if c not in used}
+    texts = {c: v for c, v in texts.items() if _is_set(table, c, v, frame)}
+    order = sorted(texts, key=lambda c: -len(set(texts[c])))
     kept: list[str] = []
     for column in order:  # a source that follows from the experiment tells nothing more
-        pairs = {tuple(found[c][i] for c in (*kept, column)) for i in range(len(frame))}
+        pairs = {tuple(texts[c][i] for c in (*kept, column)) for i in range(len(frame))}
         if len(pairs) > len({p[:-1] for p in pairs}) or not kept:
             kept.append(column)
-    return {c: found[c] for c in table.columns if c in kept}
+    return {c: texts[c] for c in table.columns if c in kept}
 
 
 def _is_set(table: Table, column: str, values: list[str], frame: pd.DataFrame) -> bool:

@@ -77,15 +77,15 @@ def _excel(
     for name, frame in sheets.items():
         word = f"sheet {name}, row" if len(sheets) > 1 else "row"
         try:
-            found = _sheet(path, frame, word)
+            table = _sheet(path, frame, word)
             if check is not None and len(sheets) > 1:
-                check(found)
+                check(table)
         except RunsError as error:
             refused[name] = str(error).removeprefix(str(path)).lstrip(":, ")
             continue
         others = [s for s in sheets if s != name]
         note = [f"sheet {name} is read; not read: {', '.join(others)}"] if others else []
-        return dataclasses.replace(found, notes=(*note, *found.notes))
+        return dataclasses.replace(table, notes=(*note, *table.notes))
     if len(refused) == 1:
         why = next(iter(refused.values()))
         raise RunsError(f"{path}{', ' if why.startswith('row ') else ': '}{why}")
@@ -114,8 +114,8 @@ def _blank(cell: Any) -> bool:
 def _typed(path: Path, frame: pd.DataFrame, word: str, first: int = 1) -> Table:
     if frame.empty:
         raise RunsError(f"{path}: holds no rows")
-    found = frame_table(frame, str(path))
-    return dataclasses.replace(found, places=[f"{word} {i + first}" for i in range(len(frame))])
+    table = frame_table(frame, str(path))
+    return dataclasses.replace(table, places=[f"{word} {i + first}" for i in range(len(frame))])
 
 
 def _decoded(path: Path, data: bytes) -> tuple[str, list[str]]:
@@ -286,7 +286,7 @@ def _no_header(line: str) -> bool:
 
 def _records(lines: list[str], skipped: int, delimiter: str) -> list[tuple[int, list[str]]]:
     """Line number and cells of each record that is not blank or a comment."""
-    found = []
+    records = []
     if delimiter == " ":
         rows = ((i, line.split()) for i, line in enumerate(lines[skipped:], start=skipped + 1))
         return [(i, row) for i, row in rows if row and not row[0].startswith("#")]
@@ -299,8 +299,8 @@ def _records(lines: list[str], skipped: int, delimiter: str) -> list[tuple[int, 
     for row in reader:
         place, before = skipped + before + 1, reader.line_num
         if any(v.strip() for v in row) and not row[0].lstrip().startswith("#"):
-            found.append((place, row))
-    return found
+            records.append((place, row))
+    return records
 
 
 def _delimiter(lines: list[str]) -> str:

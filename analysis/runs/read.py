@@ -51,7 +51,7 @@ from analysis.runs.rows import (
     word_of,
 )
 from analysis.runs.tables import MISSING, RunsError, Table, frame_table
-from analysis.studies.checked_rows import Data, is_study
+from analysis.studies.fit_rows import Data, is_study
 
 __all__ = ["Runs", "RunsError", "law_columns", "read_runs"]
 
@@ -76,6 +76,7 @@ class Runs:
         took: what was read, in sentences.
         warnings: what was left out or is doubtful.
         unscaled: of N and D, those whose numbers are too small for their unit to be one.
+        few: whether the column of runs names too few for a law, and is not used.
     """
 
     name: str
@@ -87,12 +88,13 @@ class Runs:
     took: tuple[str, ...]
     warnings: tuple[str, ...]
     unscaled: tuple[str, ...]
+    few: bool
 
     @property
     def labels(self) -> dict[str, str]:
         """What axes of figures are called, by role."""
-        shown = (*MEANINGS, self.response)
-        return {r: c.label for r, c in self.chosen.items() if r in shown and c.label}
+        named = (*MEANINGS, self.response)
+        return {r: c.label for r, c in self.chosen.items() if r in named and c.label}
 
     def only(self) -> pd.DataFrame:
         """The rows of the only data set.
@@ -115,8 +117,8 @@ class Runs:
             at = int(match[1])
             return self.places[int(rows.index[at])] if at < len(rows) else match[0]
 
-        found = re.sub(r"\brow (\d+)\b", place, text)
-        return f"{self.name}: {found}" if self.name else found
+        placed = re.sub(r"\brow (\d+)\b", place, text)
+        return f"{self.name}: {placed}" if self.name else placed
 
     def __str__(self) -> str:
         return "\n".join([*self.took, *(f"warning: {w}" for w in self.warnings)])
@@ -158,7 +160,7 @@ def read_runs(
     unscaled = _unscaled(frame, chosen)
     warnings += [_unit_asked(frame, chosen[role]) for role in unscaled]
     warnings += held_doubts(frame, table, groups, chosen)
-    fitted, held = parted(frame, groups, chosen_law, chosen, took, warnings)
+    fitted, held, few = parted(frame, groups, chosen_law, chosen, took, warnings)
     return Runs(
         name=table.name,
         sets=fitted,
@@ -169,13 +171,19 @@ def read_runs(
         took=tuple(took),
         warnings=tuple(warnings),
         unscaled=unscaled,
+        few=few,
     )
 
 
 def _picked(
-    table: Table, law: Law, columns: Mapping[str, str], by: Sequence[str] | None,
-    where: Mapping[str, str], took: list[str], warnings: list[str],
-) -> tuple[pd.DataFrame, dict[str, Chosen]]:  # fmt: skip
+    table: Table,
+    law: Law,
+    columns: Mapping[str, str],
+    by: Sequence[str] | None,
+    where: Mapping[str, str],
+    took: list[str],
+    warnings: list[str],
+) -> tuple[pd.DataFrame, dict[str, Chosen]]:
     """Numbers of the rows to fit and of those ``held``, by role, and the column of each role."""
     index = keep_where(table, where)
     part = table.rows(index)
@@ -193,7 +201,7 @@ def _picked(
             f"that have are held out by column {chosen['split'].column}"
         )
     sets = set_names(data_sets(table.rows(list(frame.index)), frame, chosen, by), len(frame))
-    return last_steps(frame, table, chosen, sets, took, warnings), chosen
+    return last_steps(frame, table, law, chosen, sets, took, warnings), chosen
 
 
 def _frame(
@@ -335,7 +343,7 @@ def _others_said(
 
 def _unscaled(frame: pd.DataFrame, chosen: Mapping[str, Chosen]) -> tuple[str, ...]:
     """Roles whose numbers cannot be counts of one: there is no model of 1.3 or 20 parameters."""
-    found = []
+    roles = []
     for role in ("N", "D"):
         if role not in frame or chosen[role].why:
             continue
@@ -344,8 +352,8 @@ def _unscaled(frame: pd.DataFrame, chosen: Mapping[str, Chosen]) -> tuple[str, .
         tokens = "tokens" in header_of(chosen[role].column).words
         few = values.min() < _SMALLEST_N if role == "N" or tokens else values.max() < _SMALLEST_D
         if few or (not whole and values.max() < 1e5):
-            found.append(role)
-    return tuple(found)
+            roles.append(role)
+    return tuple(roles)
 
 
 def _unit_asked(frame: pd.DataFrame, own: Chosen) -> str:
@@ -359,13 +367,13 @@ def _unit_asked(frame: pd.DataFrame, own: Chosen) -> str:
 
 
 def named_columns(data: Data, roles: Sequence[str]) -> pd.DataFrame:
-    """The frame with the columns of ``roles`` under their own names, as far as they are found."""
+    """The frame with the columns of ``roles`` under their own names, as far as there are any."""
     frame = data if isinstance(data, pd.DataFrame) else pd.DataFrame(dict(data))
     if set(roles) <= set(frame.columns):
         return frame
     table = frame_table(frame)
-    found = {r: candidates(table, r)[:1] for r in roles if r not in frame.columns}
-    own = {r: values_of(table, taken(r, names[0])) for r, names in found.items() if names}
+    named = {r: candidates(table, r)[:1] for r in roles if r not in frame.columns}
+    own = {r: values_of(table, taken(r, names[0])) for r, names in named.items() if names}
     return frame.assign(**own)
 
 
@@ -381,7 +389,7 @@ def _overlooked(frame: pd.DataFrame, law: Law) -> list[str]:
         chosen = choose(table, law, {r: r for r in (*law.axes, law.response)})
         rows = pd.DataFrame({r: values_of(table, chosen[r]) for r in law.axes})
     except RunsError:
-        return []  # checked_rows says what is wrong
+        return []  # fit_rows says what is wrong
     for role in SIDES:
         uses = uses_of(table, chosen, role)
         if len(set(uses.values())) > 1:
@@ -428,8 +436,8 @@ def law_columns(
     frame = data if isinstance(data, pd.DataFrame) else pd.DataFrame(dict(data))
     needed = (*law.axes, law.response)
     if frame.empty or set(needed) <= set(frame.columns):
-        plain: dict[str, str] = {r: f"{r}, {MEANINGS[r]}" for r in law.axes if r in ("N", "D")}
-        return data, _overlooked(frame, law), [], plain
+        labels: dict[str, str] = {r: f"{r}, {MEANINGS[r]}" for r in law.axes if r in ("N", "D")}
+        return data, _overlooked(frame, law), [], labels
     try:
         runs = read_runs(frame.reset_index(drop=True), law)
     except RunsError as error:
@@ -439,7 +447,6 @@ def law_columns(
     kept = frame.iloc[rows.index].reset_index(drop=True)
     own: dict[str, Any] = {c: rows[c].to_numpy() for c in rows.columns}
     if "trial" not in own:
-        named = [c.column for r, c in runs.chosen.items() if r == "trial"]
-        said = [c for c in named if any(w.startswith(f"column {c} names ") for w in runs.warnings)]
-        kept = kept.drop(columns=["trial", *said], errors="ignore")
+        unused = ["trial", *([runs.chosen["trial"].column] if runs.few else [])]
+        kept = kept.drop(columns=unused, errors="ignore")
     return kept.assign(**own), list(runs.warnings), list(runs.took), runs.labels

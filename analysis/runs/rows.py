@@ -10,6 +10,7 @@ import pandas as pd
 from analysis.laws import FloatArray, Law
 from analysis.runs.columns import SET_NAMES, Chosen, header_of, listed, set_names
 from analysis.runs.tables import Table
+from analysis.studies.clusters import restarts
 
 FITTED = {"fit", "train", "training", "fitted", "used", "in"}
 HELD = {
@@ -110,9 +111,14 @@ def steps_of(table: Table, column: str) -> FloatArray:
 
 
 def last_steps(
-    frame: pd.DataFrame, table: Table, chosen: Mapping[str, Chosen], sets: Sequence[str],
-    took: list[str], warnings: list[str],
-) -> pd.DataFrame:  # fmt: skip
+    frame: pd.DataFrame,
+    table: Table,
+    law: Law,
+    chosen: Mapping[str, Chosen],
+    sets: Sequence[str],
+    took: list[str],
+    warnings: list[str],
+) -> pd.DataFrame:
     """Rows less those of checkpoints, of which the last of one run at one N and D is used.
 
     A column of runs or seeds tells them. Without one, rows of one N and D are checkpoints where
@@ -122,6 +128,7 @@ def last_steps(
     Args:
         frame: numbers by role; its index are rows of ``table``.
         table: of the runs.
+        law: to be fitted.
         chosen: the column of each role.
         sets: the data set of each row.
         took: is told what was read.
@@ -130,25 +137,25 @@ def last_steps(
     scales = [r for r in ("N", "D", "S") if r in frame]
     if "step" not in frame or not scales:
         return frame.drop(columns="step", errors="ignore")
-    at, column, known = " and ".join(scales), chosen["step"].column, names_runs(frame)
+    at, column, known = " and ".join(scales), chosen["step"].column, names_runs(frame, law)
     step, own_set = frame["step"], pd.Series(list(sets), index=frame.index)
     cell = cells_of(frame.assign(set=own_set), ["set", "held", *scales])
-    alike = own_set.map(
+    told = own_set.map(
         {s: known or _same_steps(step[own_set == s], cell[own_set == s]) for s in set(sets)}
     ).astype(bool)
     latest = step.groupby(cell).transform("max")
-    earlier, lacking = step < latest, step.isna() & latest.notna() & alike
+    earlier, lacking = step < latest, step.isna() & latest.notna() & told
     rest = frame.drop(columns="step")
-    if (earlier & ~alike).any():
-        warnings.append(_differing_said(cell, earlier & ~alike, at, column))
+    if (earlier & ~told).any():
+        warnings.append(_differing_said(cell, earlier & ~told, at, column))
     if lacking.any():
         warnings.append(_stepless_said([table.places[i] for i in frame.index[lacking]], column))
-    if not (earlier & alike).any():
+    if not (earlier & told).any():
         return rest[~lacking]
-    last = rest[~((earlier & alike) | lacking)]
+    last = rest[~((earlier & told) | lacking)]
     why = "" if known else f", since every {at} has the same in column {column}"
     took.append(
-        f"checkpoints: {len(last)} runs used at their last step, {int((earlier & alike).sum())} "
+        f"checkpoints: {len(last)} runs used at their last step, {int((earlier & told).sum())} "
         f"rows of earlier steps at the same {at} left out{why} (--by {column} fits each step)"
     )
     return last
@@ -200,14 +207,9 @@ def steps_overlooked(table: Table, scales: pd.DataFrame, chosen: Mapping[str, Ch
     ]
 
 
-def names_runs(frame: pd.DataFrame) -> bool:
-    """Whether seeds or runs are told apart: a ``trial`` of several N counts repeats, or is one."""
-    if "seed" in frame:
-        return True
-    scale = next((r for r in ("N", "D", "S") if r in frame), None)
-    if "trial" not in frame or scale is None:
-        return "trial" in frame
-    return int(frame.groupby("trial")[scale].nunique().max()) <= 1
+def names_runs(frame: pd.DataFrame, law: Law) -> bool:
+    """Whether seeds or runs are told apart: a ``trial`` that restarts counts repeats."""
+    return "seed" in frame or ("trial" in frame and restarts(frame, "trial", law) is None)
 
 
 def cells_of(frame: pd.DataFrame, roles: Sequence[str]) -> pd.Series[int]:
@@ -224,9 +226,11 @@ def _same_steps(step: pd.Series[float], cell: pd.Series[int]) -> bool:
 
 
 def held_doubts(
-    frame: pd.DataFrame, table: Table, groups: Mapping[str, list[str]],
+    frame: pd.DataFrame,
+    table: Table,
+    groups: Mapping[str, list[str]],
     chosen: Mapping[str, Chosen],
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """Warnings on rows held out of no law, and on those that repeat runs that are fitted.
 
     Args:
@@ -266,33 +270,41 @@ def held_doubts(
 
 
 def parted(
-    frame: pd.DataFrame, groups: Mapping[str, list[str]], law: Law,
-    chosen: Mapping[str, Chosen], took: list[str], warnings: list[str],
-) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:  # fmt: skip
-    """Rows to fit and rows held out, by data set, with ``trial`` where runs have several rows."""
+    frame: pd.DataFrame,
+    groups: Mapping[str, list[str]],
+    law: Law,
+    chosen: Mapping[str, Chosen],
+    took: list[str],
+    warnings: list[str],
+) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame], bool]:
+    """Rows to fit and rows held out, by data set, with ``trial`` where runs have several rows.
+
+    And whether it is left out somewhere as naming too few runs.
+    """
     names = np.array(set_names(groups, len(frame)), dtype=object)
     fitted: dict[str, pd.DataFrame] = {}
     held: dict[str, pd.DataFrame] = {}
-    many = []
+    many, doubts = [], list[str]()
     for name in dict.fromkeys(names):
-        own = _with_runs(frame[names == name], name, law, chosen, warnings)
+        own = _with_runs(frame[names == name], name, law, chosen, doubts)
         own = own.drop(columns="seed", errors="ignore")
         if "trial" in own:
             many.append(own)
         parts = own[~own["held"]], own[own["held"]]
-        for found, part in zip((fitted, held), parts, strict=True):
+        for sets, part in zip((fitted, held), parts, strict=True):
             if len(part):
-                found[name] = part.drop(columns="held")
+                sets[name] = part.drop(columns="held")
     if many:
         took.append(
             f"{sum(own['trial'].nunique() for own in many)} runs have {sum(map(len, many))} rows: "
             "rows of one run are resampled together"
         )
-    return fitted, held
+    warnings += doubts
+    return fitted, held, bool(doubts)
 
 
 def _with_runs(
-    frame: pd.DataFrame, name: str, law: Law, chosen: Mapping[str, Chosen], warnings: list[str]
+    frame: pd.DataFrame, name: str, law: Law, chosen: Mapping[str, Chosen], doubts: list[str]
 ) -> pd.DataFrame:
     """Rows of one data set, less a ``trial`` that is the number of a repeat or names each row.
 
@@ -302,11 +314,11 @@ def _with_runs(
     if "trial" not in frame:
         return frame
     column, count = chosen["trial"].column, int(frame["trial"].nunique())
-    if count == len(frame) or not names_runs(frame.drop(columns="seed", errors="ignore")):
+    if count == len(frame) or restarts(frame, "trial", law):
         return frame.drop(columns="trial")
     if column.lower() != "trial" and count <= len(law.parameters):
         of = f" of data set {name}" if name else ""
-        warnings.append(
+        doubts.append(
             f"column {column} names {count} runs{of} for {len(law.parameters)} parameters: rows "
             "count as independent, and intervals are too narrow where they are not"
         )

@@ -61,8 +61,8 @@ class Table:
 
     def texts(self, column: str) -> list[str]:
         """The cells as text, empty where missing."""
-        found = ("" if is_missing(v) else str(v).strip() for v in self.cells[column])
-        return ["" if v.lower() in MISSING else v for v in found]
+        texts = ("" if is_missing(v) else str(v).strip() for v in self.cells[column])
+        return ["" if v.lower() in MISSING else v for v in texts]
 
     def numbers(self, column: str) -> tuple[FloatArray, list[int]]:
         """The cells as numbers (n,), NaN where missing, and the rows that hold other text."""
@@ -84,8 +84,8 @@ class Table:
     def suffixed(self, column: str) -> npt.NDArray[np.bool_]:
         """Whether each cell (n,) says its own magnitude, as 125M does."""
         cells = self.cells[column]
-        found = (isinstance(v, str) and bool(_SUFFIXED.fullmatch(v.strip())) for v in cells)
-        return np.array(list(found), dtype=np.bool_)
+        suffixed = (isinstance(v, str) and bool(_SUFFIXED.fullmatch(v.strip())) for v in cells)
+        return np.array(list(suffixed), dtype=np.bool_)
 
     def rows(self, keep: Sequence[int]) -> Table:
         """Some of the rows."""

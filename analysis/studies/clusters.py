@@ -134,8 +134,8 @@ def joined(runs: IndexArray, with_: IndexArray) -> IndexArray:
     pairs = (np.ones(len(runs)), (runs, count + with_))
     size = count + int(with_.max()) + 1
     label = connected_components(coo_array(pairs, shape=(size, size)), directed=False)[1]
-    found, _ = pd.factorize(label[runs])
-    return np.asarray(found, dtype=np.intp)
+    clusters, _ = pd.factorize(label[runs])
+    return np.asarray(clusters, dtype=np.intp)
 
 
 def copies(x: FloatArray, response: FloatArray) -> IndexArray:
@@ -164,11 +164,11 @@ def cells(
     if not _together(x[first], residual[first], varied):
         return runs, []
     cell = np.asarray(np.unique(x, axis=0, return_inverse=True)[1].ravel(), dtype=np.intp)
-    found = joined(runs, cell)
-    before, after = int(runs.max()) + 1, int(found.max()) + 1
+    clusters = joined(runs, cell)
+    before, after = int(runs.max()) + 1, int(clusters.max()) + 1
     if before == after:
         return runs, []
-    return found, [
+    return clusters, [
         f"rows at identical scales miss the law together: {after} clusters, not {before} rows, "
         "count as independent"
     ]

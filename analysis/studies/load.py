@@ -29,8 +29,6 @@ from scaling.records.record import RecordError, evaluation_rows, read_plan, tria
 from scaling.records.schema import EVALUATIONS, SCHEMA, TABLES, TRIALS, Column, dtypes, names
 from scaling.records.tables import ResultsError, read_csv, read_parquet, typed
 
-__all__ = ["ResultsError", "Study", "load", "study"]
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Study:
@@ -189,12 +187,12 @@ def _objects(path: Path, kind: type[dict[str, Any]] | type[list[Any]]) -> Any:
     Raises:
         ResultsError: it holds something else.
     """
-    found = _json(path, kind())
-    rows = found.values() if isinstance(found, dict) else found
-    if not isinstance(found, kind) or not all(isinstance(row, dict) for row in rows):
+    content = _json(path, kind())
+    rows = content.values() if isinstance(content, dict) else content
+    if not isinstance(content, kind) or not all(isinstance(row, dict) for row in rows):
         form = "an object" if kind is dict else "a list"
         raise ResultsError(f"{path}: not {form} of objects{_mended(path)}")
-    return found
+    return content
 
 
 def _mended(path: Path) -> str:
@@ -230,10 +228,10 @@ def _versions(folder: Path) -> dict[str, str]:
         pairs = [pair for entry in _json(path, []) for pair in entry["versions"].items()]
     except (KeyError, TypeError, AttributeError) as error:
         raise ResultsError(f"{path}: broken ({error!r})") from None
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for name, version in dict.fromkeys(pairs):
-        found[name] = f"{found[name]} and {version}" if name in found else str(version)
-    return found
+        versions[name] = f"{versions[name]} and {version}" if name in versions else str(version)
+    return versions
 
 
 def _live(store: LiveStore, name: str) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:

@@ -55,7 +55,7 @@ def holding(point: FloatArray, low: FloatArray, high: FloatArray) -> tuple[Float
     return np.where(point < low, point, low), np.where(point > high, point, high)
 
 
-def plain(value: float | None) -> float | None:
+def finite_or_none(value: float | None) -> float | None:
     """A number JSON can hold; NaN and infinities become None."""
     return None if value is None or not math.isfinite(value) else float(value)
 
@@ -66,11 +66,11 @@ def number(value: float | None, digits: int = 3) -> str:
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    shown = abs(float(f"{value:.{digits - 1}e}"))  # 0.00009999 reads 0.000100
-    if value != 0 and not 1e-4 <= shown < 1e6:
+    rounded = abs(float(f"{value:.{digits - 1}e}"))  # 0.00009999 reads 0.000100
+    if value != 0 and not 1e-4 <= rounded < 1e6:
         mantissa, power = f"{value:.{digits - 1}e}".split("e")
         return f"{mantissa}e{int(power)}"
-    places = digits - 1 - math.floor(math.log10(shown)) if value else 0
+    places = digits - 1 - math.floor(math.log10(rounded)) if value else 0
     return f"{round(value, places):,.{max(0, places)}f}"
 
 
@@ -101,8 +101,3 @@ def interval(value: Interval, digits: int = 3) -> str:
     if math.isnan(value.low) or math.isnan(value.high):
         return "–"
     return f"[{number(value.low, digits)}, {number(value.high, digits)}]"
-
-
-def pair(value: Interval) -> list[float | None]:
-    """An interval as JSON: its ends, None where not known."""
-    return [plain(value.low), plain(value.high)]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.studies.folds import pooled
-from analysis.studies.rows import GROUP
+from analysis.studies.rows import GROUP, pooled
 from scaling.records.names import USED
 
 _CELL = (*GROUP, "size", "N", "D")

@@ -23,18 +23,16 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.fit.bootstrap import corrected, resamples
-from analysis.fit.certificate import r_squared
-from analysis.fit.fit import refit
+from analysis.fit.certificate import Status, r_squared
 from analysis.fit.intervals import DELTA_SMALLEST, robust_delta, widened
 from analysis.fit.result import Fit
+from analysis.fit.solve.losses import huber
 from analysis.fit.solve.problem import DEVIANCE, REFIT_STEPS
-from analysis.fit.solve.solution import huber
 from analysis.fit.solve.solver import REFIT, IndexArray, Solution, minimise
-from analysis.fit.status import Status
 from analysis.laws import FloatArray
 from analysis.laws.parameters import EXPONENT
 from analysis.studies.clusters import joined
-from analysis.text.card import Card, Estimate, Shown
+from analysis.text.card import Card, Estimate, Result
 from analysis.text.numbers import Interval, number
 
 FORMULA = "L_ood - E_ood = K (L_id - E_id)^kappa"
@@ -45,7 +43,7 @@ _SMALLEST = 1e-9  # of an excess loss or a term, relative to the largest
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Transfer(Shown):
+class Transfer(Result):
     """A loss-to-loss law of one configuration and task.
 
     Attributes:
@@ -177,7 +175,7 @@ def _shared_runs(trained_on: Fit, other: Fit) -> tuple[Fit, Fit]:
         raise ValueError("a loss-to-loss law takes one pair of losses per run")
     shared = set(runs[0]) & set(runs[1])
     pair = [
-        fit if len(trials) == len(shared) else refit(fit, trials.isin(shared).to_numpy())
+        fit if len(trials) == len(shared) else fit.refit(trials.isin(shared).to_numpy())
         for fit, trials in zip((trained_on, other), runs, strict=True)
     ]
     if list(pair[0].residuals["trial"]) != list(pair[1].residuals["trial"]):

@@ -23,7 +23,7 @@ from typing import Protocol
 
 import numpy as np
 
-from analysis.fit.solve.solution import FloatArray, huber
+from analysis.laws import FloatArray
 
 SHRINK = (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5)  # widths of an own loss, in the first
 _NODES, _SHARES = np.polynomial.legendre.leggauss(4)
@@ -98,6 +98,14 @@ class Penalty(Protocol):
         """Curvature: that of Newton's method for ``blend`` 0, of reweighted squares for 1 (R,)."""
 
 
+def huber(residual: FloatArray, delta: float | FloatArray) -> FloatArray:
+    """Huber's loss: r^2 / 2 within ``delta``, linear beyond; ``inf`` gives least squares."""
+    size = np.abs(residual)
+    inner = np.minimum(size, delta)
+    value: FloatArray = inner * (size - 0.5 * inner)
+    return value
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Huber:
     """Huber's loss with ``delta`` (n,); infinite for squares."""
@@ -110,8 +118,8 @@ class Huber:
 
     def score(self, residual: FloatArray) -> FloatArray:
         """See ``Penalty``."""
-        found: FloatArray = np.clip(residual, -self.delta, self.delta)
-        return found
+        clipped: FloatArray = np.clip(residual, -self.delta, self.delta)
+        return clipped
 
     def weight(self, residual: FloatArray, blend: FloatArray) -> FloatArray:
         """See ``Penalty``."""
@@ -141,8 +149,8 @@ class Smoothed:
             left += share * self.loss.value(0.5 * (1.0 + node) * low)
             right += share * self.loss.value(0.5 * (1.0 + node) * high)
         parted = (high * right - low * left) / (2.0 * width)
-        found = np.where(np.abs(residual) < width, parted, whole)
-        return np.where(np.isinf(self.width), 0.5 * residual**2, found)
+        smoothed = np.where(np.abs(residual) < width, parted, whole)
+        return np.where(np.isinf(self.width), 0.5 * residual**2, smoothed)
 
     def score(self, residual: FloatArray) -> FloatArray:
         """See ``Penalty``."""
@@ -157,8 +165,8 @@ class Smoothed:
         newton = np.maximum(bend / (2.0 * width), 0.0)
         size = np.maximum(np.abs(residual), 1e-3 * width)
         again = np.maximum(np.abs(self.score(residual)) / size, newton)
-        found = newton + np.minimum(blend, 1.0)[:, None] * (again - newton)
-        return np.where(np.isinf(self.width), 1.0, found)
+        curvature = newton + np.minimum(blend, 1.0)[:, None] * (again - newton)
+        return np.where(np.isinf(self.width), 1.0, curvature)
 
 
 def penalty(loss: Loss | None, delta: FloatArray) -> Penalty:

@@ -1,16 +1,15 @@
-"""A law bound to data: what every refit shares."""
+"""A law bound to data: what every refit shares, and the scale its residuals are measured on."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.fit.solve.losses import Loss, Penalty, penalty
-from analysis.fit.solve.scales import LOG, Scale
 from analysis.fit.solve.solver import REFIT, Solution, minimise
 from analysis.laws import FloatArray, Law
 
@@ -19,6 +18,58 @@ _LEAST = 1e-9  # of the lift: a response of a resample below all that were measu
 _DEEPEST = 1e3  # lifts below 0 that a floor may reach where responses have any sign
 REFIT_STEPS = 200  # a refit that needs more goes along a valley without an end
 Limits = Mapping[str, tuple[float, float]]
+Residual = Literal["log", "linear", "log_excess"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """A change of variable of the response, and of the law with it.
+
+    Attributes:
+        name: ``log`` (relative errors, the default of the literature), ``linear`` (errors in the
+            unit of the response), or ``log_excess`` (relative errors of what lies above
+            ``floor``, as in loss-to-loss laws with known floors).
+        floor: response that ``log_excess`` takes off, 0 otherwise.
+    """
+
+    name: Residual = "log"
+    floor: float = 0.0
+
+    def forward(self, response: FloatArray) -> FloatArray:
+        """Response to residual scale; -inf or NaN where it lies at or below the floor."""
+        if self.name == "linear":
+            return response
+        with np.errstate(invalid="ignore", divide="ignore"):
+            logs: FloatArray = np.log(response - self.floor)
+        return logs
+
+    def inverse(self, value: FloatArray) -> FloatArray:
+        """Residual scale to response."""
+        if self.name == "linear":
+            return value
+        response: FloatArray = np.exp(value) + self.floor
+        return response
+
+    def fitted(
+        self, law: Law, free: FloatArray, x: FloatArray, centre: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Values (R, n) and Jacobian (R, P, n) of ``law`` at ``x`` (n, K), on this scale."""
+        if self.name == "linear":
+            return law.linear_value(free, x, centre)
+        log_f, jac = law.log_value(free, x, centre)
+        if self.name == "log":
+            return log_f, jac
+        f = np.exp(log_f)
+        excess = np.maximum(f - self.floor, 1e-300)
+        return np.log(excess), jac * (f / excess)[:, None, :]
+
+    @property
+    def relative(self) -> bool:
+        """Whether a residual is a share, to be read in per cent."""
+        return self.name != "linear"
+
+
+LOG = Scale()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +178,8 @@ class Problem:
 
     def residual(self, free: FloatArray) -> FloatArray:
         """Measured less fitted (n,), on the scale of the residuals, for ``free`` (1, P)."""
-        found: FloatArray = self.target - self.model(free)[0][0]
-        return found
+        residual: FloatArray = self.target - self.model(free)[0][0]
+        return residual
 
     def bounds(self, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Free bounds (..., P) for responses (..., n), with the limits of this problem."""

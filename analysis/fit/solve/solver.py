@@ -16,12 +16,12 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.fit.solve.losses import Loss, Penalty, penalty
-from analysis.fit.solve.solution import BoolArray, FloatArray, IndexArray, Solution, huber
+from analysis.laws import BoolArray, FloatArray
 
-__all__ = ["REFIT", "BoolArray", "FloatArray", "IndexArray", "Solution", "huber", "minimise"]
-
+IndexArray = npt.NDArray[np.intp]
 Model = Callable[[FloatArray, IndexArray], tuple[FloatArray, FloatArray]]
 
 CHUNK_ELEMENTS = 100_000  # doubles in the Jacobians worked on at once: 0.8 MB stays in cache
@@ -39,6 +39,59 @@ _CLOSE = 1e-6  # steps this small are taken when the objective cannot resolve th
 _EPS = 4e-16
 _ROUNDING = 1e-9  # of residuals together, below which their direction is rounding error
 REFIT = 1e-8  # gradient of a refit: a thousandth of a standard error even when ill-conditioned
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Solution:
+    """What the solver found, for R problems of P parameters.
+
+    Attributes:
+        free: parameters (R, P).
+        objective: sum of Huber terms (R,).
+        gradient: largest cosine between the residuals and a column of the Jacobian, over the
+            parameters not held at a bound (R,); 0 at an optimum.
+        converged: the steps became negligible (R,).
+    """
+
+    free: FloatArray
+    objective: FloatArray
+    gradient: FloatArray
+    converged: BoolArray
+
+    @classmethod
+    def none(cls, parameters: int) -> Solution:
+        """No problems."""
+        return cls(
+            free=np.empty((0, parameters)),
+            objective=np.empty(0),
+            gradient=np.empty(0),
+            converged=np.empty(0, dtype=bool),
+        )
+
+    def best(self) -> Solution:
+        """The best of all problems, as a solution of one (R = 1)."""
+        return self.best_of(len(self.objective))
+
+    def best_of(self, starts: int) -> Solution:
+        """Keep the best of each ``starts`` consecutive problems."""
+        objective = self.objective.reshape(-1, starts)
+        return self.at(np.arange(len(objective)) * starts + objective.argmin(axis=1))
+
+    def at(self, index: IndexArray | BoolArray) -> Solution:
+        """The problems at ``index``."""
+        return Solution(
+            free=self.free[index],
+            objective=self.objective[index],
+            gradient=self.gradient[index],
+            converged=self.converged[index],
+        )
+
+    def replaced(self, rows: BoolArray, other: Solution) -> Solution:
+        """With the problems that ``rows`` (R,) marks taken from ``other``."""
+        copies = {f.name: getattr(self, f.name).copy() for f in dataclasses.fields(self)}
+        for name, values in copies.items():
+            values[rows] = getattr(other, name)
+        return Solution(**copies)
 
 
 def minimise(
@@ -131,9 +184,14 @@ class _Work:
         theta = np.clip(theta, self.lower[rows], self.upper[rows])
         f, jac = self.model(theta, rows)
         return _Active(
-            rows=rows, theta=theta, f=f, jac=jac, value=self.objective(f, rows),
-            damping=np.full(len(rows), _FIRST), steps=np.zeros(len(rows), dtype=np.intp),
-        )  # fmt: skip
+            rows=rows,
+            theta=theta,
+            f=f,
+            jac=jac,
+            value=self.objective(f, rows),
+            damping=np.full(len(rows), _FIRST),
+            steps=np.zeros(len(rows), dtype=np.intp),
+        )
 
     def weigh(self, terms: FloatArray, rows: IndexArray) -> FloatArray:
         return terms if self.weights is None else terms * self.weights[rows]
@@ -198,34 +256,36 @@ class _Work:
         second = 2.0 / _PROBE * ((probe - at.f) / _PROBE - straight)
         inside = self.penalty.weight(at.f - self.target[at.rows], np.zeros(len(at.rows)))
         right = np.matmul(at.jac, (self.weigh(second, at.rows) * inside)[..., None])[..., 0]
-        found = 0.5 * _solved(matrix, held, -right)
+        second_step = 0.5 * _solved(matrix, held, -right)
         scale = np.sqrt(np.einsum("rpp->rp", matrix))
         length = np.linalg.norm(scale * step, axis=1)
-        usable = np.linalg.norm(scale * found, axis=1) <= _BEND * length
-        return np.where((usable & np.isfinite(found).all(axis=1))[:, None], found, 0.0)
+        usable = np.linalg.norm(scale * second_step, axis=1) <= _BEND * length
+        return np.where((usable & np.isfinite(second_step).all(axis=1))[:, None], second_step, 0.0)
 
     def run(self, start: FloatArray, size: int) -> Solution:
         count = len(start)
-        found = Solution(
-            free=np.empty_like(start, dtype=np.float64), objective=np.empty(count),
-            gradient=np.empty(count), converged=np.zeros(count, dtype=bool),
-        )  # fmt: skip
+        solution = Solution(
+            free=np.empty_like(start, dtype=np.float64),
+            objective=np.empty(count),
+            gradient=np.empty(count),
+            converged=np.zeros(count, dtype=bool),
+        )
         first = np.arange(min(size, count))
         active, taken = self.begin(start[first], first), len(first)
         while len(active.rows):
             finished = self.step(active)
             if finished.any():
-                self.finish(active.kept(finished), found)
+                self.finish(active.kept(finished), solution)
                 active = active.kept(~finished)
                 if taken < count and len(active.rows) <= size // 2:
                     rows = np.arange(taken, min(count, taken + size - len(active.rows)))
                     active, taken = active.joined(self.begin(start[rows], rows)), rows[-1] + 1
-        return found
+        return solution
 
-    def finish(self, done: _Active, found: Solution) -> None:
-        found.free[done.rows], found.objective[done.rows] = done.theta, done.value
-        found.gradient[done.rows] = self.local(done, np.ones(len(done.rows)))[3]
-        found.converged[done.rows] = (done.steps < self.iterations) & np.isfinite(done.value)
+    def finish(self, done: _Active, solution: Solution) -> None:
+        solution.free[done.rows], solution.objective[done.rows] = done.theta, done.value
+        solution.gradient[done.rows] = self.local(done, np.ones(len(done.rows)))[3]
+        solution.converged[done.rows] = (done.steps < self.iterations) & np.isfinite(done.value)
 
 
 def _damped(curvature: FloatArray, held: BoolArray, damping: FloatArray) -> FloatArray:
@@ -244,5 +304,5 @@ def _solved(matrix: FloatArray, held: BoolArray, right: FloatArray) -> FloatArra
     unit = 1.0 / np.sqrt(np.einsum("rpp->rp", matrix))
     scaled = matrix * unit[:, :, None] * unit[:, None, :]
     right = np.where(held, 0.0, right * unit)
-    found: FloatArray = np.linalg.solve(scaled, right[..., None])[..., 0] * unit
-    return found
+    solved: FloatArray = np.linalg.solve(scaled, right[..., None])[..., 0] * unit
+    return solved

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fit.status import Status
+from analysis.fit.certificate import Status
 from analysis.laws import FloatArray
 from analysis.published import s1
 from analysis.questions.claims.claim import Claim, Quantity, mean

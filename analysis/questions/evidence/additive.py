@@ -13,8 +13,8 @@ from typing import Literal
 
 import numpy as np
 
+from analysis.fit.certificate import Status
 from analysis.fit.result import Fit
-from analysis.fit.status import Status
 from analysis.laws import FloatArray
 from analysis.laws.parameters import EXPONENT
 from analysis.questions.evidence.quantity import Quantity, aligned, source_of

@@ -15,7 +15,7 @@ from analysis.fit.result import Fit
 from analysis.laws import FloatArray
 from analysis.questions.evidence.compute import Compute, compute_of
 from analysis.questions.evidence.trust import law_doubt, transfer_doubt
-from analysis.studies.groups import Group, Kind, chosen_groups
+from analysis.studies.groups import Kind, RunGroup, chosen_groups
 from analysis.studies.rows import check_study
 from analysis.transfer.loss_to_loss import Transfer, fit_transfer
 from scaling.records.names import STATUSES, USED
@@ -131,7 +131,7 @@ def configurations(frame: pd.DataFrame, n_boot: int) -> tuple[list[Configuration
     return found, notes
 
 
-def _configuration(group: Group, n_boot: int, seed: int, notes: list[str]) -> Configuration:
+def _configuration(group: RunGroup, n_boot: int, seed: int, notes: list[str]) -> Configuration:
     """Fit a group; appends to ``notes`` what its tasks lack.
 
     Raises:
@@ -163,7 +163,7 @@ def _configuration(group: Group, n_boot: int, seed: int, notes: list[str]) -> Co
     counts = trials["status"].value_counts()
     return Configuration(
         key=group.key, title=group.title, fit=fit, tasks=tuple(tasks),
-        compute=compute_of(trials), alike=group.alike,
+        compute=compute_of(trials), alike=group.comparable,
         statuses={s: int(counts.get(s, 0)) for s in STATUSES if counts.get(s, 0)},
     )  # fmt: skip
 

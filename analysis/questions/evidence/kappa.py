@@ -8,10 +8,9 @@ from typing import Any, final
 import numpy as np
 import pandas as pd
 
-from analysis.fit.certificate import r_squared
+from analysis.fit.certificate import Status, r_squared
+from analysis.fit.fit import Together, fit_together
 from analysis.fit.result import Fit
-from analysis.fit.status import Status
-from analysis.fit.together import Together, fit_together
 from analysis.laws.composite import PART
 from analysis.laws.parameters import EXPONENT
 from analysis.published import s1

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from analysis.fit.certificate import Status
 from analysis.fit.result import Fit
-from analysis.fit.status import Status
 from analysis.text.numbers import number
 from analysis.transfer.loss_to_loss import Transfer
 

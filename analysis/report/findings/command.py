@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     from analysis.report.findings.content import study_findings
     from analysis.report.findings.page import markdown
     from analysis.report.findings.pictures import CAPTIONS, pictures
-    from analysis.text.output import show
+    from analysis.text.card import print_text
     from scaling.records.files import write_whole
     from scaling.records.tables import ResultsError
 
@@ -50,10 +50,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         findings = study_findings(folder, n_boot=options.bootstrap)
         if options.json:
-            show(findings.to_json())
+            print_text(findings.to_json())
             return 0
         if not (options.write or options.out):
-            show(markdown(findings).rstrip())
+            print_text(markdown(findings).rstrip())
             return 0
         page: Path = options.out or folder / "findings.md"
         captions = {}
@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
             captions[f"figures/{name}.png"] = CAPTIONS[name]
         write_whole(page.with_suffix(".json"), (findings.to_json() + "\n").encode())
         write_whole(page, markdown(findings, captions).encode())
-        show(f"{page}: written")
+        print_text(f"{page}: written")
     except ResultsError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 2

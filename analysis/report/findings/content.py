@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.fit.text import fit_numbers
 from analysis.questions.claims.absolute import absolute_claims
 from analysis.questions.claims.claim import Claim, Quantity
 from analysis.questions.claims.generalisation import mean_kappa, transfer_claims
@@ -21,10 +20,11 @@ from analysis.questions.claims.scaling import (
     mean_to_data,
 )
 from analysis.questions.evidence.configurations import By, Configuration, TaskFit, configurations
-from analysis.studies.folds import pooled
-from analysis.studies.load import ResultsError, Study, study
-from analysis.text.numbers import Interval, plain
+from analysis.studies.load import Study, study
+from analysis.studies.rows import pooled
+from analysis.text.numbers import Interval, finite_or_none
 from analysis.transfer.gap import gap_cells
+from scaling.records.tables import ResultsError
 
 SCHEMA = 1
 TITLES = {
@@ -83,7 +83,7 @@ class Findings:
             "claims": [
                 {
                     **dataclasses.asdict(c),
-                    "estimate": plain(c.estimate),
+                    "estimate": finite_or_none(c.estimate),
                     "check": pair(c.check) if c.check else None,
                     "interval": pair(c.interval),
                     "verdict": str(c.verdict),
@@ -139,17 +139,17 @@ def study_findings(folder: str | Path, n_boot: int = 1000) -> Findings:
 
 def pair(value: Interval) -> list[float | None]:
     """An interval as two JSON values."""
-    return [plain(value.low), plain(value.high)]
+    return [finite_or_none(value.low), finite_or_none(value.high)]
 
 
 def _quantity(value: Quantity) -> dict[str, Any]:
-    return {"estimate": plain(value.estimate), "interval": pair(value.interval)}
+    return {"estimate": finite_or_none(value.estimate), "interval": pair(value.interval)}
 
 
 def _numbers(c: Configuration) -> dict[str, Any]:
     return {
         "key": {k: None if pd.isna(v) else str(v) for k, v in c.key.items()},
-        "in_distribution": fit_numbers(c.fit),
+        "in_distribution": c.fit.to_dict(),
         "data_share": _quantity(data_share(c.fit)),
         "used_up": {axis: _quantity(used_up(c.fit, axis)) for axis in ("N", "D")},
         "mean_alpha": _quantity(mean_exponent(c, "alpha")),
@@ -158,8 +158,8 @@ def _numbers(c: Configuration) -> dict[str, Any]:
         "mean_kappa_free": _quantity(mean_kappa(c, free=True)),
         "to_data": _quantity(mean_to_data(c)),
         "to_data_macs": _quantity(mean_to_data(c, c.compute.macs)),
-        "macs_exponent": plain(c.compute.macs),
-        "compute_exponent_of_data": plain(c.compute.data),
+        "macs_exponent": finite_or_none(c.compute.macs),
+        "compute_exponent_of_data": finite_or_none(c.compute.data),
         "alike": c.alike,
         "statuses": c.statuses,
         "tasks": {t.task: _task(t) for t in c.tasks},
@@ -169,18 +169,18 @@ def _numbers(c: Configuration) -> dict[str, Any]:
 def _task(found: TaskFit) -> dict[str, Any]:
     transfer = found.transfer
     return {
-        "law": fit_numbers(found.fit),
+        "law": found.fit.to_dict(),
         "identified": {axis: found.identified(axis) for axis in ("N", "D")},
         "doubt": found.doubt,
         "transfer": transfer and {
-            "kappa": plain(transfer.kappa),
+            "kappa": finite_or_none(transfer.kappa),
             "interval": pair(transfer.interval),
-            "K": plain(transfer.K),
-            "floors": [plain(v) for v in transfer.floors],
-            "r2": plain(transfer.r2),
-            "kappa_free": plain(transfer.kappa_free),
+            "K": finite_or_none(transfer.K),
+            "floors": [finite_or_none(v) for v in transfer.floors],
+            "r2": finite_or_none(transfer.r2),
+            "kappa_free": finite_or_none(transfer.kappa_free),
             "interval_free": pair(transfer.interval_free),
-            "floor_free": plain(transfer.floor_free),
+            "floor_free": finite_or_none(transfer.floor_free),
             "warnings": list(transfer.warnings),
         },
     }  # fmt: skip

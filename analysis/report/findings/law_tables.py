@@ -13,7 +13,7 @@ from analysis.questions.claims.generalisation import mean_kappa
 from analysis.questions.claims.limits import data_share, used_up
 from analysis.questions.claims.scaling import mean_exponent, mean_to_data
 from analysis.questions.evidence.configurations import Configuration, TaskFit
-from analysis.studies.rows import with_names
+from analysis.studies.groups import with_names
 from analysis.text.numbers import count, interval, number
 from scaling.records.names import LOSSES, UNITS
 

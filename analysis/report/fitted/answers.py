@@ -15,7 +15,6 @@ from analysis.compute.cost import ComputeModel, compute_model
 from analysis.compute.rows import AllocationError
 from analysis.fit.fit import fit_law
 from analysis.fit.result import Fit
-from analysis.fit.text import estimates
 from analysis.runs.read import Runs
 from analysis.text.card import jsonable
 from analysis.text.numbers import count, interval, number
@@ -213,7 +212,7 @@ def _brief(answer: Answer) -> list[str]:
     lines = [f"{answer.name}: {len(fit.rows)} rows, {fit.status}, R² {number(fit.r2, 4)}"]
     lines += [f"  warning: {w}" for w in fit.warnings]
     if fit.ok:
-        cells = [f"{r['name']} = {r['value']} {r['interval']}" for r in estimates(fit)]
+        cells = [f"{r['name']} = {r['value']} {r['interval']}" for r in fit.card().table]
         lines.append("  " + "  ".join(cells))
     return lines
 

@@ -10,7 +10,6 @@ import jinja2
 
 from analysis.figures import base as figures
 from analysis.figures import fits
-from analysis.fit.text import certificate, estimates
 from analysis.report.fitted.answers import Answer, held_text, optimum_texts, prediction_texts
 from analysis.runs.read import Runs
 from analysis.text.numbers import number
@@ -79,7 +78,7 @@ def _part(answer: Answer, index: int) -> tuple[dict[str, Any], dict[str, figures
     """What the page shows of one data set, and its figures."""
     pictures: dict[str, figures.Picture] = {}
     found: dict[str, Any] = {
-        "answer": answer, "estimates": estimates(answer.fit), "filled": "", "figure": "",
+        "answer": answer, "estimates": answer.fit.card().table, "filled": "", "figure": "",
         "predictions": [], "held": "", "optima": [], "allocation": "", "certificate": [],
     }  # fmt: skip
     if not answer.fit.ok:
@@ -87,7 +86,7 @@ def _part(answer: Answer, index: int) -> tuple[dict[str, Any], dict[str, figures
     pictures["fit"] = fits.curves(answer.fit)
     found |= {
         "filled": _filled(answer), "figure": figures.svg(pictures["fit"], f"fit{index}"),
-        "certificate": certificate(answer.fit),
+        "certificate": answer.fit.evidence,
     }  # fmt: skip
     if answer.predictions is not None:
         found["predictions"] = prediction_texts(answer)
@@ -137,7 +136,7 @@ def latex_table(answers: Sequence[Answer]) -> str:
         cells = [
             rf"$\underset{{{_latex_interval(r['interval'])}}}{{{_latex_number(r['value'])}}}$"
             if fit.ok else "--"
-            for r in estimates(fit)
+            for r in fit.card().table
         ]  # fmt: skip
         r2 = f"${number(fit.r2, 4)}$" if fit.ok else "--"
         lines.append(" & ".join([name, str(len(fit.rows)), *cells, r2]) + r" \\")

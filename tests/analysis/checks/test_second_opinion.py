@@ -11,8 +11,8 @@ import pytest
 
 from analysis import fit_law
 from analysis.checks.lmfit import SecondOpinion
+from analysis.fit.fit import fit_together
 from analysis.fit.result import Fit
-from analysis.fit.together import fit_together
 from analysis.laws import get
 from analysis.testing import LawContract
 from tests.analysis.fit.test_fit import study
@@ -26,7 +26,8 @@ def fit() -> Fit:
 
 @pytest.fixture(scope="module")
 def second(fit: Fit) -> SecondOpinion:
-    return fit.to_lmfit()
+    opinion: SecondOpinion = fit.to_lmfit()
+    return opinion
 
 
 def noisy(case: LawContract) -> dict[str, np.ndarray]:

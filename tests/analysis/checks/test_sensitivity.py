@@ -12,8 +12,7 @@ import pandas as pd
 import pytest
 
 from analysis import fit_law
-from analysis.checks.sensitivity_result import Sensitivity, change
-from analysis.fit.fit import refit
+from analysis.checks.sensitivity import Sensitivity, change
 from analysis.fit.result import Fit
 from analysis.text.numbers import Interval
 from tests.analysis.checks.test_second_opinion import CASES, noisy
@@ -28,7 +27,10 @@ def fit() -> Fit:
 @pytest.fixture(scope="module")
 def found(fit: Fit) -> Sensitivity:
     total = pd.Series(2.0 * fit.rows["N"].to_numpy(), index=fit.rows["trial"])[::-1]
-    return fit.sensitivity(n_convention={"total": total}, weights=np.linspace(1, 2, 20))
+    found: Sensitivity = fit.sensitivity(
+        n_convention={"total": total}, weights=np.linspace(1, 2, 20)
+    )
+    return found
 
 
 def row(found: Sensitivity, choice: str, value: str) -> Any:
@@ -66,7 +68,7 @@ def test_refits_are_those_of_fit_law(fit: Fit, found: Sensitivity) -> None:
 def test_leaving_out_a_run_is_a_refit_without_it(fit: Fit, found: Sensitivity) -> None:
     top = found.influence.iloc[0]
     keep = (fit.rows["trial"] != top["trial"]).to_numpy()
-    alone = refit(fit, keep, delta=fit.problem.delta, n_boot=0)
+    alone = fit.refit(keep, delta=fit.problem.delta, n_boot=0)
     expected = row(found, "without run", top["trial"])
     np.testing.assert_allclose(expected[list(fit.law.names)].astype(float), alone.theta, rtol=1e-6)
     assert top["E"] == pytest.approx((alone.params["E"] - fit.params["E"]) / fit.errors["E"])

@@ -18,9 +18,9 @@ from analysis import compare_models
 from analysis.compare.__main__ import main
 from analysis.compare.comparison import Scores, scores
 from analysis.compare.study import as_text
-from analysis.studies.load import ResultsError
 from analysis.studies.predictions import Predictions, read_test
 from scaling.records.patients import Estimate, Resamples, macro_auroc
+from scaling.records.tables import ResultsError
 from tests.analysis.compared import PER_FOLD, TASK, made, run
 
 

@@ -29,7 +29,7 @@ def fitted(law: str) -> Fit:
 @pytest.mark.parametrize("law", CASES)
 def test_every_law_draws_its_axes_and_its_response(law: str) -> None:
     fit = fitted(law)
-    drawn = panels(fit.plot())  # type: ignore[arg-type]
+    drawn = panels(fit.plot())
     assert len(drawn) == len(fit.law.axes)
     for axes, axis in zip(drawn, fit.law.axes, strict=True):
         assert axes.get_xlabel() == {**figures.LABELS, **PLAIN}[axis]
@@ -50,7 +50,7 @@ def test_residuals_and_uncertainty_are_drawn_too(law: str) -> None:
 
 
 def test_losses_are_drawn_as_they_are_and_scales_in_logarithms() -> None:
-    assert [panels(fitted(law).plot())[0].get_xscale() for law in ("sigmoid", "frontier")] == [  # type: ignore[arg-type]
+    assert [panels(fitted(law).plot())[0].get_xscale() for law in ("sigmoid", "frontier")] == [
         "linear", "log",
     ]  # fmt: skip
 
@@ -59,7 +59,7 @@ def test_many_values_of_another_axis_share_a_few_curves() -> None:
     rng = np.random.default_rng(0)
     n, d = np.exp(rng.uniform(7, 12, 60)), np.exp(rng.uniform(5, 9, 60))
     loss = (0.2 + 5 * n**-0.5 + 4 * d**-0.4) * np.exp(0.01 * rng.standard_normal(60))
-    axes = panels(fit_law({"N": n, "D": d, "loss": loss}, n_boot=0).plot())[0]  # type: ignore[arg-type]
+    axes = panels(fit_law({"N": n, "D": d, "loss": loss}, n_boot=0).plot())[0]
     curves = [line for line in axes.lines if line.get_marker() in ("None", "", None)]
     assert len(curves) == SERIES + 1  # and the floor
     assert picked(np.array([3.0, 1.0, 3.0])).tolist() == [1.0, 3.0]
@@ -76,7 +76,7 @@ def test_curves_go_through_the_middle_of_the_runs_in_their_colour() -> None:
     rng = np.random.default_rng(0)
     n, d = np.exp(rng.uniform(10, 15, 60)), np.exp(rng.uniform(12, 20, 60))
     fit = fit_law({"N": n, "D": d, "loss": 1 + 20 / n**0.3 + 300 / d**0.4}, n_boot=0)
-    axes = panels(fit.plot())[0]  # type: ignore[arg-type]
+    axes = panels(fit.plot())[0]
     tops = [line.get_ydata() for line in axes.lines if len(np.asarray(line.get_xdata())) == 60]
     highest = max(float(np.asarray(y)[0]) for y in tops)
     assert highest < float(fit.predict(N=n.min(), D=d.min())["loss"].iloc[0])
@@ -97,5 +97,5 @@ def test_a_dollar_in_the_name_of_a_column_is_drawn_as_it_is() -> None:
     n, d = np.exp(rng.uniform(10, 15, 20)), np.exp(rng.uniform(12, 20, 20))
     loss = 1 + 20 / n**0.3 + 300 / d**0.4
     fit = fit_law(pd.DataFrame({"params $a$ (1e0)": n, "tokens": d, "loss $": loss}), n_boot=0)
-    axes = panels(fit.plot())[0]  # type: ignore[arg-type]
+    axes = panels(fit.plot())[0]
     assert axes.get_ylabel() == r"loss \$"

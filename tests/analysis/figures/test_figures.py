@@ -27,7 +27,7 @@ def panels(picture: figures.Picture) -> list[Axes]:
 
 
 def test_curves_draw_every_run_and_a_line_per_other_scale(fit: Fit) -> None:
-    by_n, by_d = panels(fit.plot())  # type: ignore[arg-type]
+    by_n, by_d = panels(fit.plot())
     for axes, series in ((by_n, 5), (by_d, 4)):
         points = [line for line in axes.lines if line.get_marker() not in ("None", "", None)]
         curves = [line for line in axes.lines if len(np.asarray(line.get_xdata())) == 60]

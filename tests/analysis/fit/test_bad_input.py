@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 
 from analysis import fit_law, law_rows, load
+from analysis.fit.certificate import Status
 from analysis.fit.result import Fit
-from analysis.fit.status import Status
 from analysis.laws import LAWS, Law
 from analysis.questions import ask
-from analysis.studies.checked_rows import swapped
-from analysis.studies.load import ResultsError
+from analysis.studies.fit_rows import swapped
 from analysis.testing import LawContract
+from scaling.records.tables import ResultsError
 from tests.analysis.laws import test_laws
 
 RESULTS = Path(__file__).resolve().parents[3] / "results"

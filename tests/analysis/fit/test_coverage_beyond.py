@@ -1,6 +1,6 @@
 """How often ``Fit.predict`` holds new runs beyond the data: the call users make, nothing else.
 
-On nine public extrapolations (five sources), with the constant of ``analysis.fit.misfit`` chosen
+On nine public extrapolations (five sources), with the constant of ``analysis.fit.rolling`` chosen
 again with the source judged left out; and on simulated worlds whose prior was committed first.
 """
 
@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from analysis import fit_law
-from analysis.fit import misfit
+from analysis.fit import rolling as origin
 from analysis.fit.result import ExtrapolationWarning, Fit
 from tests.analysis.extrapolated import FACTORS, FAMILIES, World, world
 from tests.analysis.public.laws import extrapolations
@@ -80,8 +80,8 @@ def test_constants_that_never_saw_a_source_hold_it(
     simulated = predicted_worlds(range(1000, 1020))
     rows = []
     for rolling, halves in itertools.product((0.2, 0.3, 0.4, 0.5, 0.6), (1.0, 1.5, 2.0)):
-        monkeypatch.setattr(misfit, "ROLLING", rolling)
-        monkeypatch.setattr(misfit, "HALVES", halves)
+        monkeypatch.setattr(origin, "ROLLING", rolling)
+        monkeypatch.setattr(origin, "HALVES", halves)
         worst = min(
             float(np.concatenate([held(one)[0] for one in ones]).mean())
             for ones in simulated.values()

@@ -11,8 +11,8 @@ import pytest
 
 from analysis import fit_law, plain_law
 from analysis.checks.holdout import leave_out_largest
+from analysis.fit.certificate import Status
 from analysis.fit.result import ExtrapolationWarning, Fit
-from analysis.fit.status import Status
 from analysis.laws import FloatArray, get
 
 LAW = get("chinchilla")
@@ -83,7 +83,7 @@ def test_many_points_are_predicted_a_few_at_a_time(
 ) -> None:
     sizes = np.geomspace(1e4, 1e6, 7)
     expected = fit.predicted(np.column_stack([sizes, np.full(7, 2048.0)]))
-    monkeypatch.setattr("analysis.fit.result.AT_ONCE", 3)
+    monkeypatch.setattr("analysis.fit.optimum.AT_ONCE", 3)
     pd.testing.assert_frame_equal(
         fit.predicted(np.column_stack([sizes, np.full(7, 2048.0)])), expected
     )

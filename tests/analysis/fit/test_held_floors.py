@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from analysis import fit_law
+from analysis.fit.certificate import Status
+from analysis.fit.fit import fit_together
 from analysis.fit.result import Fit
 from analysis.fit.rolling import origins
-from analysis.fit.status import Status
-from analysis.fit.together import fit_together
 from analysis.laws import FloatArray, get
 
 LAW, SIGMOID = get("loss_to_loss"), get("sigmoid")
@@ -75,7 +75,7 @@ def test_intervals_hold_floors_that_are_off() -> None:
         fit = fit_law(pairs(), "loss_to_loss", fixed=off, n_boot=100)
         row = fit.predicted(np.array([[2.25]])).iloc[0]
         assert row["mean_low"] <= exact <= row["mean_high"]
-        alone = fit._table(np.array([[2.25]]), np.array([row["L_ood"]])).iloc[0]
+        alone = fit.table(np.array([[2.25]]), np.array([row["L_ood"]])).iloc[0]
         assert row["mean_low"] <= alone["mean_low"] and row["mean_high"] >= alone["mean_high"]
         assert fit.intervals["kappa"].covers(0.9)
         assert not fit.intervals_bootstrap["kappa"].covers(0.9)

@@ -9,8 +9,8 @@ import pytest
 from scipy.optimize import minimize
 
 from analysis import fit_law
+from analysis.fit.certificate import Status
 from analysis.fit.solve.losses import Loss, asymmetric_absolute
-from analysis.fit.status import Status
 from analysis.laws import LAWS, FloatArray
 
 SQUARES = Loss("squares", lambda r: 0.5 * r * r, lambda r: r)

@@ -13,7 +13,7 @@ import pytest
 from scipy.optimize import least_squares
 
 from analysis import fit_law
-from analysis.fit.status import Status
+from analysis.fit.certificate import Status
 from analysis.laws import LAWS, FloatArray, Law, plain_law
 from tests.analysis.fit.test_bad_input import CASES
 
@@ -218,3 +218,37 @@ def test_limits_that_reach_too_far_are_refused_and_not_cut(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         fit_law(noisy, limits=limits, n_boot=0)
+
+
+CENTRED = {
+    name: [p.name for p in law.parameters if p.form == "centred"] for name, law in LAWS.items()
+}
+
+
+@pytest.mark.parametrize("name", [name for name, centred in CENTRED.items() if centred])
+def test_a_law_with_bounded_amplitudes_says_of_itself_what_it_said(name: str) -> None:
+    law = LAWS[name]
+    bounded = law.uncentred(CENTRED[name])
+    assert bounded is not law
+    for attribute in Law.__annotations__:
+        if attribute != "parameters":
+            assert getattr(bounded, attribute) == getattr(law, attribute), attribute
+    theta, x = np.array(CASES[name].truth), CASES[name]().grid()
+    none, why = bounded.valueless(theta, x)
+    assert (
+        none.tolist() == law.valueless(theta, x)[0].tolist() and why == law.valueless(theta, x)[1]
+    )
+    assert bounded.open_end(theta, x) == law.open_end(theta, x)
+
+
+def test_rolling_origins_go_the_same_way_where_an_amplitude_is_bounded() -> None:
+    """Down L_id, towards larger runs: up it, intervals of smaller losses held nothing."""
+    x = np.linspace(0.3, 1.5, 24)
+    noise = np.exp(0.02 * np.random.default_rng(0).standard_normal(24))
+    data = {"L_id": x, "L_ood": 0.2 + 1.3 * (x - 0.25) ** 1.1 * noise}
+    options: tuple[dict[str, Any], ...] = ({}, {"limits": {"K": (1e-3, 1e3)}})
+    fits = [fit_law(data, "loss_to_loss", n_boot=0, **each) for each in options]
+    free, bounded = (fit.misfit for fit in fits)
+    assert free is not None and bounded is not None
+    np.testing.assert_allclose(bounded.judged, free.judged, rtol=1e-4)
+    assert bounded.typical == pytest.approx(free.typical, rel=1e-3)

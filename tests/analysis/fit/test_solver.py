@@ -9,8 +9,9 @@ import pytest
 from scipy.optimize import least_squares
 
 from analysis import fit_law
-from analysis.fit.solve.polish import polish
-from analysis.fit.solve.solver import IndexArray, huber, minimise
+from analysis.fit.search import polish
+from analysis.fit.solve.losses import huber
+from analysis.fit.solve.solver import IndexArray, minimise
 from analysis.laws import FloatArray, get
 
 LAW = get("chinchilla")

@@ -12,10 +12,10 @@ from analysis.fit.intervals import (
     hat_basis,
     noise_variance,
     parameter_intervals,
+    profile,
     t_quantile,
     widened,
 )
-from analysis.fit.profile import profile
 from analysis.fit.solve.losses import Huber
 from analysis.fit.solve.problem import Problem
 from analysis.fit.solve.solver import Solution

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from analysis import fit_law
-from analysis.fit.status import Status
+from analysis.fit.certificate import Status
 from analysis.laws import LAWS, FloatArray, Law, Parameter, plain_law, register
 from analysis.laws.formula import FormulaLaw, Guess
 from analysis.testing import SCALES, LawContract

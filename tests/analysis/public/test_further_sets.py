@@ -12,8 +12,8 @@ import pytest
 from analysis import fit_law
 from analysis.checks.choice import choose_law
 from analysis.compute.isoflop import isoflop
+from analysis.fit.certificate import Status
 from analysis.fit.result import Fit
-from analysis.fit.status import Status
 from analysis.laws import FloatArray, Law, plain_law
 from tests.analysis.public.laws import answers, rows
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis import choose_law, fit_law
-from analysis.fit.status import Status
+from analysis.fit.certificate import Status
 from analysis.laws import FloatArray
 from tests.analysis.public.laws import answers, extrapolations, rows
 

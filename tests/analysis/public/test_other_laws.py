@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from analysis import fit_law
-from analysis.fit.status import Status
-from analysis.fit.together import fit_together
+from analysis.fit.certificate import Status
+from analysis.fit.fit import fit_together
 from tests.analysis.public.laws import answers, rows
 
 

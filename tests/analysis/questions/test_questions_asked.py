@@ -112,3 +112,6 @@ def test_importing_costs_nothing() -> None:
     ]
     assert "numpy" not in loaded[0] and "numpy" in loaded[1]
     assert not loaded[1] & {"torch", "ray", "sweeps", "matplotlib", "scipy"}
+    ground = ("scaling", "scaling.records")
+    ours = {name for name in loaded[1] if name.split(".")[0] == "scaling"}
+    assert {".".join(name.split(".")[:2]) for name in ours} <= set(ground)

@@ -17,8 +17,8 @@ from analysis.questions.evidence.trust import left_out, tasks_doubt
 from analysis.report.findings import study_findings
 from analysis.report.findings.content import Findings
 from analysis.report.findings.page import markdown
-from analysis.studies.folds import pooled
 from analysis.studies.groups import chosen_groups
+from analysis.studies.rows import pooled
 from tests.analysis.worlds import DATA, HOLDS, SIZES, TASKS, Truth, write_world
 
 KIND = ("resnet", "sl")
@@ -114,7 +114,7 @@ def test_the_group_that_others_share_is_taken_and_the_rest_named(two: Path) -> N
     resnet = frame[frame["family"] == "resnet"]
     more = [resnet.assign(corpus="ptbxl:form", trial=i + resnet["trial"].str[1:]) for i in "uv"]
     chosen, notes = chosen_groups(pd.concat([frame, *more]))
-    assert [(g.kind[0], g.key["corpus"], g.alike) for g in chosen] == [
+    assert [(g.kind[0], g.key["corpus"], g.comparable) for g in chosen] == [
         ("resnet", "virtual/code", True), ("transformer", "virtual/code", True),
     ]  # fmt: skip
     assert notes == ["resnet-SL on ptbxl:form: 50 trials left out, resnet-SL on virtual/code "

@@ -22,8 +22,8 @@ from analysis.report.__main__ import main
 from analysis.report.content import Content
 from analysis.report.page import duration
 from analysis.report.tasks import chosen_models, mean_interval
+from analysis.text.card import print_text
 from analysis.text.numbers import number
-from analysis.text.output import show
 from tests.analysis.synthetic import Plan, publish, write_study
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -308,5 +308,5 @@ def test_a_path_that_the_encoding_lacks_is_shown_with_escapes(
 ) -> None:
     written = io.BytesIO()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii"))
-    show("r\u00e9/report.html: written")
+    print_text("r\u00e9/report.html: written")
     assert written.getvalue() == b"r\\xe9/report.html: written\n"

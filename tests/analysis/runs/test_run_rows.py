@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -210,3 +212,17 @@ def test_a_split_that_says_which_loss_of_a_run_is_doubted() -> None:
         assert not own.warnings
     others = named.assign(split=["test" if i % 5 == 4 else "fit" for i in range(25)])
     assert not read_runs(others).warnings
+
+
+@pytest.mark.parametrize("column", ["run", "trial"])
+def test_checkpoints_are_one_run_where_only_d_is_known(tmp_path: Path, column: str) -> None:
+    """D of a run moves where it is what is seen; a file and a frame have one answer."""
+    d = np.tile(np.geomspace(1e3, 1e6, 6), 5)
+    noise = np.exp(0.01 * np.random.default_rng(0).standard_normal(len(d)))
+    loss = (0.3 + d**-0.3) * noise
+    frame = pd.DataFrame({"D": d, column: np.repeat(np.arange(5), 6), "loss": loss})
+    path = tmp_path / "runs.csv"
+    frame.to_csv(path, index=False)
+    for data in (path, frame):
+        fit = fit_law(data, "d_law", n_boot=0)
+        assert fit.problem.drawn[1] == 5, fit.notes

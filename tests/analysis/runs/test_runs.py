@@ -15,7 +15,7 @@ from analysis.laws import get
 from analysis.runs.columns import header_of
 from analysis.runs.read import RunsError, law_columns, read_runs
 from analysis.runs.tables import number_of
-from analysis.studies.rows import groups
+from analysis.studies.groups import groups
 from tests.analysis.anyones import runs, write
 
 PLAIN = runs()

@@ -10,8 +10,8 @@ import pytest
 
 from analysis import law_rows, load
 from analysis.report.tasks import probe_cells, probe_tables
-from analysis.studies.folds import FoldError, fold_of, matched, pooled, without_fold
-from analysis.studies.rows import groups, remarks, titles
+from analysis.studies.groups import groups, titles
+from analysis.studies.rows import FoldError, fold_of, matched, pooled, remarks, without_fold
 from tests.analysis.synthetic import CORPUS, SHIFTED
 from tests.analysis.worlds import HOLDS, TASKS, write_world
 

@@ -11,9 +11,11 @@ import pandas as pd
 import pytest
 
 from analysis import fit_law, law_rows, load, study
-from analysis.studies.load import ResultsError, Study
-from analysis.studies.rows import groups, remarks, trial_rows
+from analysis.studies.groups import groups
+from analysis.studies.load import Study
+from analysis.studies.rows import remarks, trial_rows
 from scaling.records.record import validate
+from scaling.records.tables import ResultsError
 from tests.analysis.synthetic import (
     CORPUS,
     SHIFTED,

@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis.laws import Law
 from analysis.studies.clusters import run_column, trajectories
+from analysis.studies.rows import law_rows, remarks
 
 Data = pd.DataFrame | Mapping[str, npt.ArrayLike]
 _STUDY = {"trial", "status", "corpus", "task", "split", "metric", "protocol", "value"}
@@ -21,7 +22,7 @@ _RECORDS, _PARAMETERS = 1e6, 1e9  # beyond which N are no records, and D no para
 _SIZES = (1e-75, 1e75)  # squares, and products of two squares, stay finite
 
 
-def checked_rows(
+def fit_rows(
     data: Data,
     law: Law,
     task: str | None,
@@ -49,8 +50,6 @@ def checked_rows(
     warnings: list[str] = []
     notes: list[str] = []
     if is_study(data):
-        from analysis.studies.rows import law_rows, remarks
-
         rows = law_rows(data, task=task, protocol=protocol)
         warnings, notes = remarks(data, rows)
         frame = rows.rename(columns={"value": "loss"})
@@ -170,20 +169,20 @@ def swapped(frame: pd.DataFrame) -> list[str]:
     No training sees fewer samples than it has distinct records, unless it ends within the first
     epoch; where S holds fewer different values than D as well, they are suspicious.
     """
-    found: list[str] = []
+    said: list[str] = []
     positive = frame[[c for c in ("N", "D", "S") if c in frame.columns]]
     if not bool((positive > 0).all(axis=None)):
-        return found
+        return said
     columns = {c: frame[c].unique() for c in ("N", "D", "S") if c in frame.columns}
     if {"N", "D"} <= set(columns) and _chosen(columns["N"]) and _counted(columns["D"]):
-        found.append(
+        said.append(
             "N holds a series of round numbers, as numbers of records are, and D does not: are the "
             "columns swapped?"
         )
     fewer = {"D", "S"} <= set(columns) and len(columns["S"]) < len(columns["D"])
     if fewer and bool((frame["S"] < frame["D"]).mean() > 0.5):
-        found.append("S (samples seen) lies below D (unique records): are the columns swapped?")
-    return found
+        said.append("S (samples seen) lies below D (unique records): are the columns swapped?")
+    return said
 
 
 def _chosen(values: npt.NDArray[np.float64]) -> bool:
@@ -208,8 +207,8 @@ def _is_round(values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         digits = value / 10.0 ** (np.floor(np.log10(value)) - 1)
         binary = value / 2.0 ** np.maximum(np.floor(np.log2(value)) - 3, 0)
         whole = [np.abs(v - np.round(v)) < 1e-9 for v in (value, digits, binary)]
-    found: npt.NDArray[np.bool_] = whole[0] & (whole[1] | (whole[2] & (value >= 64)))
-    return found
+    rounded: npt.NDArray[np.bool_] = whole[0] & (whole[1] | (whole[2] & (value >= 64)))
+    return rounded
 
 
 def at_largest(
