@@ -73,7 +73,7 @@ def run_of(family: str, size: str, objective: str, device: torch.device) -> Run:
         recipe=Recipe(batch=BATCH, precision="bf16", weight_decay=0.05, max_steps=10_000),
     )
     splits = {"train": records(RECORDS, 0, device), "validation": records(HELD_OUT, 1, device)}
-    context = Context(training=training, outputs=CLASSES, device=device)
+    context = Context(training=training, outputs=CLASSES)
     made = objective_of(training)
     model = initial_model(made, context, splits["train"]).to(device)
     return Run(model, made, splits, training.recipe, macs=1, seed=0)

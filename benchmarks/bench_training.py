@@ -87,7 +87,7 @@ def made_records(device: torch.device) -> Split:
 
 
 def model_of(training: Training, split: Split) -> nn.Module:
-    context = Context(training=training, outputs=CLASSES, device=split.device)
+    context = Context(training=training, outputs=CLASSES)
     return initial_model(objective_of(training), context, split).to(split.device)
 
 

@@ -89,78 +89,68 @@ def diverging(training: Training) -> bool:
     return training.corpus.source == "simulated/diverging" and selected(training)
 
 
-class SimulatedTrainer:
-    """Stands in for the real trainer; see the module's text."""
+def run_training(
+    training: Training, workspace: Workspace, report: Report, keep_trajectory: bool = False
+) -> Row:
+    """Return the record of a training that never was, and left no weights to keep.
 
-    def train(
-        self,
-        training: Training,
-        workspace: Workspace,
-        report: Report,
-        keep_trajectory: bool = False,
-    ) -> Row:
-        """Return the record of a training that never was, and left no weights to keep.
+    Raises:
+        RuntimeError: first attempt of a selected trial of ``simulated/flaky``.
+    """
+    began = time.monotonic()
+    kind = training.corpus.source.removeprefix("simulated/")
+    if kind == "flaky" and selected(training) and not workspace.record(training.id).exists():
+        raise RuntimeError("simulated failure: this trial fails on its first attempt")
+    if kind == "slow":
+        _sleep(training.recipe.max_steps * STEP_S, report)
+    diverges = diverging(training)
+    curve = _curve(training, diverges)
+    report(1.0)
+    counts = _counts(training)
+    trial = run_columns(training) | {
+        "num_labels": LABELS,
+        "N": counts.N,
+        "params_total": counts.total,
+        "patients": training.data,
+        "status": "diverged" if diverges else "done",
+        "steps": curve[-1]["step"],
+        "C": curve[-1]["C"],
+        "macs": counts.macs,
+        "macs_full": counts.macs_full,
+        "C_full": curve[-1]["C"],
+        "duration_s": time.monotonic() - began,
+        "device": "simulated",
+    }
+    return training_record(training, trial, params=counts.params, curve=curve)
 
-        Raises:
-            RuntimeError: first attempt of a selected trial of ``simulated/flaky``.
-        """
-        began = time.monotonic()
-        kind = training.corpus.source.removeprefix("simulated/")
-        if kind == "flaky" and selected(training) and not _tried(training, workspace):
-            raise RuntimeError("simulated failure: this trial fails on its first attempt")
-        if kind == "slow":
-            _sleep(training.recipe.max_steps * STEP_S, report)
-        diverges = diverging(training)
-        curve = _curve(training, diverges)
-        report(1.0)
-        counts = _counts(training)
-        trial = run_columns(training) | {
-            "num_labels": LABELS,
-            "N": counts.N,
-            "params_total": counts.total,
-            "patients": training.data,
-            "status": "diverged" if diverges else "done",
-            "steps": curve[-1]["step"],
-            "C": curve[-1]["C"],
-            "macs": counts.macs,
-            "macs_full": counts.macs_full,
-            "C_full": curve[-1]["C"],
-            "duration_s": time.monotonic() - began,
-            "device": "simulated",
-        }
-        return training_record(training, trial, params=counts.params, curve=curve)
 
-    def evaluate_all(
-        self, evaluations: Sequence[Evaluation], training: Training, workspace: Workspace
-    ) -> Iterator[Row]:
-        """Yield the record of each evaluation."""
-        for evaluation in evaluations:
-            yield self.evaluate(evaluation, training)
-
-    def evaluate(self, evaluation: Evaluation, training: Training) -> Row:
-        """Return the record of an evaluation; that of a diverged training has no values."""
+def evaluate_all(
+    evaluations: Sequence[Evaluation], training: Training, workspace: Workspace
+) -> Iterator[Row]:
+    """Yield the record of each evaluation; that of a diverged training has no values."""
+    for evaluation in evaluations:
         if diverging(training):
-            return evaluation_record(evaluation, "diverged", [])
+            yield evaluation_record(evaluation, "diverged", [])
+            continue
         shifted = evaluation.corpus.source == "simulated/shifted"
         law = expected_shifted_loss if shifted else expected_loss
         loss = law(_counts(training).N, training.data) * evaluation.labels_fraction**-FEW_SHOT
         curve = _curve(training, diverges=False)
-        along = evaluation.checkpoint == TRAJECTORY
         values = []
-        for point in curve if along else curve[-1:]:
+        for point in curve if evaluation.checkpoint == TRAJECTORY else curve[-1:]:
             share = point["value"] / curve[-1]["value"]
             values += _values(training, evaluation, point["step"], loss * share)
-        return evaluation_record(evaluation, "done", values)
+        yield evaluation_record(evaluation, "done", values)
 
 
 def _values(training: Training, evaluation: Evaluation, step: int, loss: float) -> list[Row]:
     """Rows of one step: loss and macro-AUROC on validation and test."""
-    values = []
-    splits = {"validation": evaluation.corpus.validation, "test": evaluation.corpus.test}
-    for split, records in splits.items():
-        value = loss * noise(training.id, evaluation.protocol, evaluation.corpus.source, split)
-        row = _row(training, evaluation, step, split, records)
-        values.append(row | {"value": value})
+    values, spec, protocol = [], evaluation.corpus, protocol_name(evaluation)
+    task = corpus_name(spec.source, evaluation.task, spec.fold)
+    for split, records in (("validation", spec.validation), ("test", spec.test)):
+        value = loss * noise(training.id, evaluation.protocol, spec.source, split)
+        row = _row(training, step, split, value, records) | {"task": task, "protocol": protocol}
+        values.append(row)
         values.append(row | {"metric": "macro_auroc", "value": GUESSING / (value + GUESSING)})
         if split == "test" and evaluation.protocol == HELD_OUT:
             values.append(row | {"protocol": "best-test", "value": 0.995 * value})
@@ -169,10 +159,6 @@ def _values(training: Training, evaluation: Evaluation, step: int, loss: float) 
 
 def _counts(training: Training) -> cost.Counts:
     return cost.count("simulated", training.size, len(training.leads), 0, LABELS)
-
-
-def _tried(training: Training, workspace: Workspace) -> bool:
-    return (workspace.records / f"{training.id}.json").exists()
 
 
 def _sleep(seconds: float, report: Callable[[float], None]) -> None:
@@ -186,45 +172,27 @@ def _curve(training: Training, diverges: bool) -> list[Row]:
     """Validation loss falling exponentially to the law's value, or blowing up half way."""
     recipe = training.recipe
     final = expected_loss(_counts(training).N, training.data) * noise(training.id, "curve")
-    rows = []
+    rows, n = [], training.corpus.validation
     for step in range(recipe.eval_every, recipe.max_steps + 1, recipe.eval_every):
         share = step / recipe.max_steps
         value = final + (GUESSING - final) * math.exp(-share / DECAY_SHARE)
         if diverges and share > 0.5:
-            rows.append(_curve_row(training, step, math.nan))
+            rows.append(_row(training, step, "validation", math.nan, n))
             break
-        rows.append(_curve_row(training, step, value))
+        rows.append(_row(training, step, "validation", value, n))
     return rows
 
 
-def _flops(training: Training, step: int) -> int:
-    return cost.training_flops(_counts(training).macs, training.recipe.batch, step)
-
-
-def _curve_row(training: Training, step: int, value: float) -> Row:
+def _row(training: Training, step: int, split: str, value: float, n: int | None) -> Row:
+    """A row of the curve."""
     return {
         "step": step,
-        "C": _flops(training, step),
+        "C": cost.training_flops(_counts(training).macs, training.recipe.batch, step),
         "task": corpus_name(training.corpus.source, training.task),
-        "split": "validation",
+        "split": split,
         "metric": "loss",
         "protocol": "curve",
         "value": value,
-        "n": training.corpus.validation,
-        "value_se": None,
-    }
-
-
-def _row(training: Training, evaluation: Evaluation, step: int, split: str, n: int | None) -> Row:
-    spec = evaluation.corpus
-    return {
-        "step": step,
-        "C": _flops(training, step),
-        "task": corpus_name(spec.source, evaluation.task, spec.fold),
-        "split": split,
-        "metric": "loss",
-        "protocol": protocol_name(evaluation),
-        "value": None,
         "n": n,
         "value_se": None,
     }

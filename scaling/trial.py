@@ -8,8 +8,9 @@ it does not raise.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from scaling.identity import Evaluation, Job, Training
 from scaling.provenance import failed_evaluation, failed_training
@@ -20,68 +21,34 @@ from scaling.workspace import Report, Workspace
 Record = dict[str, Any]
 
 
-class Trainer(Protocol):
-    """What runs a training and its evaluations: the real one, or the simulated one."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Trainer:
+    """What runs a training and its evaluations: the real one, or the simulated one.
 
-    def train(
-        self,
-        training: Training,
-        workspace: Workspace,
-        report: Report,
-        keep_trajectory: bool = False,
-    ) -> Record:
-        """Return the training record.
+    Attributes:
+        train: from (training, workspace, report, keep_trajectory) to the training's record.
+            ``report`` takes the share done, in [0, 1], often; ``KeyboardInterrupt`` raised by it
+            ends the training after a checkpoint. ``keep_trajectory``: keep the weights of every
+            evaluated step, and not of the best only.
+        evaluate_all: from (evaluations, training, workspace) to one record for each evaluation of
+            a finished training, in any order. An evaluation that cannot be made gives a failed
+            record and leaves the others alone.
+    """
 
-        Args:
-            training: what to run.
-            workspace: where to leave weights and checkpoints.
-            report: takes the share done, in [0, 1], often. ``KeyboardInterrupt`` raised by it
-                ends the training after a checkpoint.
-            keep_trajectory: keep the weights of every evaluated step, and not of the best only.
-        """
-        ...
-
-    def evaluate_all(
-        self, evaluations: Sequence[Evaluation], training: Training, workspace: Workspace
-    ) -> Iterator[Record]:
-        """Yield one record for each evaluation of a finished training, in any order.
-
-        An evaluation that cannot be made gives a failed record and leaves the others alone.
-        """
-        ...
-
-
-class TorchTrainer:
-    """Networks on this machine's device."""
-
-    def train(
-        self,
-        training: Training,
-        workspace: Workspace,
-        report: Report,
-        keep_trajectory: bool = False,
-    ) -> Record:
-        """Train; see ``scaling.training.trainer``."""
-        from scaling.training.trainer import run_training
-
-        return run_training(training, workspace, report, keep_trajectory)
-
-    def evaluate_all(
-        self, evaluations: Sequence[Evaluation], training: Training, workspace: Workspace
-    ) -> Iterator[Record]:
-        """Measure; see ``scaling.evaluation.evaluator``."""
-        from scaling.evaluation.evaluator import evaluate_all
-
-        yield from evaluate_all(evaluations, training, workspace)
+    train: Callable[[Training, Workspace, Report, bool], Record]
+    evaluate_all: Callable[[Sequence[Evaluation], Training, Workspace], Iterator[Record]]
 
 
 def trainer_for(training: Training) -> Trainer:
     """The simulated trainer for ``simulated/...`` corpora, the torch one otherwise."""
     if training.corpus.source.startswith("simulated/"):
-        from scaling.simulated import SimulatedTrainer
+        from scaling import simulated
 
-        return SimulatedTrainer()
-    return TorchTrainer()
+        return Trainer(simulated.run_training, simulated.evaluate_all)
+    from scaling.evaluation.evaluator import evaluate_all
+    from scaling.training.trainer import run_training
+
+    return Trainer(run_training, evaluate_all)
 
 
 def run_job(job: Job, workspace: Workspace, report: Report | None = None) -> list[Record]:

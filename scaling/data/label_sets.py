@@ -19,7 +19,6 @@ corpus, whatever D is: every data size trains the same classes. Standard library
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import math
 from collections.abc import Sequence
@@ -29,21 +28,8 @@ TAIL_POSITIVES = 10  # a class of the tail has at least so many
 SEED = 0
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class LabelSet:
-    """A parsed name.
-
-    Attributes:
-        kind: ``dominant`` or ``tail``.
-        share: share of the classes, from that of the core to 1.
-    """
-
-    kind: str
-    share: float
-
-
-def parse(label_set: str) -> LabelSet:
-    """Read a name such as ``tail-0.3``.
+def parse(label_set: str) -> tuple[str, float]:
+    """Kind of a name such as ``tail-0.3``, and share of the classes, from its core's to 1.
 
     Raises:
         ValueError: another kind, no number, or a share below the core's or above 1.
@@ -63,7 +49,7 @@ def parse(label_set: str) -> LabelSet:
             f"label set {label_set!r}: the share of a {kind} set is from {CORES[kind]:g}, "
             f"its fixed core, to 1"
         )
-    return LabelSet(kind=kind, share=share)
+    return kind, share
 
 
 def choose(label_set: str, counts: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -79,17 +65,17 @@ def choose(label_set: str, counts: Sequence[int]) -> tuple[tuple[int, ...], tupl
     Raises:
         ValueError: a name that cannot be read, or no class with enough positive records.
     """
-    found = parse(label_set)
+    kind, share = parse(label_set)
     rarest_first = sorted(range(len(counts)), key=lambda place: (counts[place], -place))
-    if found.kind == "tail":
+    if kind == "tail":
         rarest_first = [place for place in rarest_first if counts[place] >= TAIL_POSITIVES]
     if not rarest_first:
-        few = f" with at least {TAIL_POSITIVES} positive records" * (found.kind == "tail")
+        few = f" with at least {TAIL_POSITIVES} positive records" * (kind == "tail")
         raise ValueError(f"label set {label_set!r}: the training split has no class{few}")
-    fixed = _share_of(CORES[found.kind], len(rarest_first))
-    core = rarest_first[:fixed] if found.kind == "tail" else rarest_first[-fixed:]
+    fixed = _share_of(CORES[kind], len(rarest_first))
+    core = rarest_first[:fixed] if kind == "tail" else rarest_first[-fixed:]
     others = sorted(set(rarest_first) - set(core), key=_shuffled)
-    chosen = [*core, *others[: _share_of(found.share, len(rarest_first)) - fixed]]
+    chosen = [*core, *others[: _share_of(share, len(rarest_first)) - fixed]]
     return tuple(sorted(chosen)), tuple(sorted(core))
 
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scaling.corpora.format.corpus import Corpus
-from scaling.evaluation.metrics import f1_thresholds, is_single_label, label_metrics, macro_auroc_of
+from scaling.evaluation.metrics import f1_thresholds, is_single_label, label_metrics
 from scaling.records.files import write_whole
-from scaling.records.patients import Estimate, Resamples, mean_and_se
+from scaling.records.patients import Estimate, Resamples, macro_auroc, mean_and_se
 from scaling.records.schema import PREDICTED_SPLITS
 
 Row = dict[str, Any]
@@ -91,9 +91,8 @@ def label_rows(scored: Mapping[str, Scored], core: NDArray[np.int64] | None = No
         rows += loss_rows(split, found.losses, found.patients_N, resamples)
         metrics = label_metrics(scores, labels, thresholds, resamples, single_label=single)
         if core is not None:
-            metrics["macro_auroc_core"] = macro_auroc_of(
-                scores[:, core], labels[:, core], resamples
-            )
+            areas_R = macro_auroc(scores[:, core], labels[:, core], resamples)
+            metrics["macro_auroc_core"] = Estimate.of(areas_R)
         rows += [estimate_row(split, name, value, records) for name, value in metrics.items()]
     return rows
 

@@ -16,23 +16,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.records import patients
-from scaling.records.patients import Estimate, Resamples, divide, mean_known
+from scaling.records.patients import Estimate, Resamples, divide, macro_auroc, mean_known
 
 EVEN_ODDS = 0.0  # the log-odds of a probability of one half
-
-
-def macro_auroc_of(
-    scores_NC: NDArray[np.float64], labels_NC: NDArray[np.bool_], resamples: Resamples
-) -> Estimate:
-    """Macro-AUROC with its bootstrap.
-
-    Args:
-        scores_NC: (N, C), higher for positives, comparable between records.
-        labels_NC: (N, C).
-        resamples: of these N records.
-    """
-    return Estimate.of(patients.macro_auroc(scores_NC, labels_NC, resamples))
 
 
 def label_metrics(
@@ -70,7 +56,7 @@ def label_metrics(
     )
     used = float(known_RC[0].sum())
     return {
-        "macro_auroc": macro_auroc_of(scores_NC, labels_NC, resamples),
+        "macro_auroc": Estimate.of(macro_auroc(scores_NC, labels_NC, resamples)),
         "macro_f1": Estimate.of(mean_known(divide(2 * hits, called + positives), known_RC)),
         "accuracy": Estimate.of(resamples.mean(right_N)),
         "macro_precision": Estimate.of(mean_known(precision, known_RC)),

@@ -87,7 +87,6 @@ class Trained:
             training=self.training,
             outputs=len(self.classes),
             parents=frozen_parents(self.training, self.workspace, self.device),
-            device=self.device,
         )
         return objective, context, self._filled(objective.build(context), self.state)
 

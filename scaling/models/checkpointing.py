@@ -15,15 +15,16 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 
-def run_block(block: nn.Module, again: bool, *inputs: Any) -> Any:
-    """Run ``block`` on ``inputs``.
+def recompute_blocks(model: nn.Module, on: bool = True) -> None:
+    """Whether the ``blocks`` of a model, which it runs by ``run_block``, keep no activations."""
+    for module in model.modules():
+        for block in getattr(module, "blocks", ()):
+            block.recomputed = on
 
-    Args:
-        block: part of a model.
-        again: keep no activations inside it and compute them again for the backward pass.
-        inputs: what it is called with.
-    """
-    if not (again and block.training):
+
+def run_block(block: nn.Module, *inputs: Any) -> Any:
+    """Run one of the ``blocks`` of a model on ``inputs``."""
+    if not (getattr(block, "recomputed", False) and block.training):
         return block(*inputs)
     return checkpoint(
         block,

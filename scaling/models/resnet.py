@@ -71,8 +71,6 @@ class ResNet1d(nn.Module):
         leads: input leads.
         dropout: rate inside the blocks.
 
-    Set ``checkpoint_blocks`` to compute activations inside blocks again in the backward pass.
-
     Raises:
         KeyError: a size that is not on the ladder.
     """
@@ -89,7 +87,7 @@ class ResNet1d(nn.Module):
             for before, after, stride in zip(widths, widths[1:], shape.strides, strict=False)
         )
         self.features = shape.channels[-1]
-        self.size, self.checkpoint_blocks = size, False
+        self.size = size
         for module in self.modules():
             if isinstance(module, Conv):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -106,7 +104,7 @@ class ResNet1d(nn.Module):
         x = self.bn1(_channels_last(x))  # a copy with one lead only, which has no order of axes
         y = x
         for block in self.blocks:
-            y, x = run_block(block, self.checkpoint_blocks, y, x)
+            y, x = run_block(block, y, x)
         features: Tensor = x.mean(dim=(2, 3))
         return features
 

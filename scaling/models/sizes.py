@@ -2,8 +2,8 @@
 
 S1 Table S.4 gives the (depth, width) of ten ResNets and the (layers, width, heads, feed-forward
 width) of ten Transformers. The rest is our reading, written out here rather than derived at build
-time, so that a size is a plain fact; ``ramp`` shows where S1's ResNet channels come from, and a
-test compares. Laptop sizes are ours.
+time, so that a size is a plain fact; a test shows where S1's ResNet channels come from (Ribeiro's
+ramp). Laptop sizes are ours.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import math
 
-RIBEIRO = (64, 128, 196, 256, 320)
 HEAD_WIDTH = 64  # of attention, whatever the model's width: HeartLang's code, on which S1 builds
 TOKENS = 256  # slots for heartbeats; half are enough for five seconds, so for laptop sizes
 TOKEN_WIDTH = 96  # samples of a token: 0.96 s
@@ -139,17 +138,6 @@ VQ_HBR: dict[str, VqShape] = {
     "l1d64k512": VqShape(1, 1, 64, 1, 256, 512, 32, laptop=True),
     "l4d768k8192": VqShape(4, 2, 768, 2, 2048, 8192, 128),
 }
-
-
-def ramp(depth: int, width: int) -> tuple[int, ...]:
-    """Ribeiro's widths resampled linearly to ``depth`` blocks and scaled to end at ``width``."""
-    channels = []
-    for block in range(depth):
-        place = block * (len(RIBEIRO) - 1) / (depth - 1)
-        low = min(int(place), len(RIBEIRO) - 2)
-        value = RIBEIRO[low] + (place - low) * (RIBEIRO[low + 1] - RIBEIRO[low])
-        channels.append(max(1, round(value * width / RIBEIRO[-1])))
-    return tuple(channels)
 
 
 def shortest(size: str) -> int:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from scaling.cost import count, count_macs, count_params
+from scaling.models.checkpointing import recompute_blocks
 from scaling.models.families import FAMILIES, build, problem
 from scaling.objectives.labels import Classifier
 
@@ -43,7 +44,6 @@ class FamilyContract:
 
     @pytest.mark.parametrize("samples", [500, 1000])
     def test_features_of_five_and_ten_seconds(self, samples: int) -> None:
-        """Shape, type and ``features``."""
         backbone = self.backbone().eval()
         features = backbone(*records(samples))
         assert features.shape == (RECORDS, backbone.features)
@@ -69,19 +69,16 @@ class FamilyContract:
         )
 
     def test_fewer_leads(self) -> None:
-        """A model built for two leads reads two."""
         x_BLT, peaks_BP = records(500)
         backbone = build(self.family, self.size, 2)
         assert torch.isfinite(backbone(x_BLT[:, :2], peaks_BP)).all()
 
     def test_a_seed_gives_the_same_weights(self) -> None:
-        """And another one gives others."""
         first, again, other = (self.backbone(seed).state_dict() for seed in (0, 0, 1))
         assert all(torch.equal(first[name], again[name]) for name in first)
         assert any(not torch.equal(first[name], other[name]) for name in first)
 
     def test_gradients_reach_every_parameter(self) -> None:
-        """All but those that are for other objectives."""
         backbone = self.backbone()
         backbone(*records(500)).square().sum().backward()
         missed = {
@@ -92,7 +89,6 @@ class FamilyContract:
         assert missed == self.unused
 
     def test_dropout_acts_in_training_only(self) -> None:
-        """Two passes differ in training mode and agree in evaluation mode."""
         backbone = self.backbone(dropout=0.5)
         once, twice = (backbone(*records(500)) for _ in range(2))
         assert not torch.equal(once, twice)
@@ -101,7 +97,6 @@ class FamilyContract:
         assert torch.equal(once, twice)
 
     def test_bf16_is_near_float32(self) -> None:
-        """Under autocast, forward and backward."""
         backbone = self.backbone().eval()
         exact = backbone(*records(500))
         with torch.autocast("cpu", torch.bfloat16):
@@ -117,7 +112,6 @@ class FamilyContract:
 
     @pytest.mark.parametrize("samples", [500, 1000])
     def test_counted_without_allocating_as_with(self, samples: int) -> None:
-        """The meta device gives what real tensors do."""
         meta = count(self.family, self.size, LEADS, samples, 3)
         model = Classifier(build(self.family, self.size, LEADS), 3)
         assert meta.params == count_params(model)
@@ -138,7 +132,7 @@ class FamilyContract:
         results = []
         for again in (False, True):
             backbone = self.backbone(dropout=0.3)
-            backbone.checkpoint_blocks = again  # type: ignore[assignment]
+            recompute_blocks(backbone, again)
             kept.append(0)
 
             def keep(value: Tensor) -> Tensor:

@@ -120,8 +120,6 @@ class HeartbeatEncoder(nn.Module):
         hidden: width inside the feed-forward part.
         tokens: slots, S.
         dropout: rate in attention, after the embedding and in the feed-forward part.
-
-    Set ``checkpoint_blocks`` to compute activations inside blocks again in the backward pass.
     """
 
     def __init__(
@@ -146,7 +144,6 @@ class HeartbeatEncoder(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(Block(width, heads, hidden, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
-        self.tokens, self.checkpoint_blocks = tokens, False
         self._initialise()
 
     def _initialise(self) -> None:
@@ -192,7 +189,7 @@ class HeartbeatEncoder(nn.Module):
         last = len(self.blocks) - 1
         for place, block in enumerate(self.blocks):
             read = first if place == last else None
-            h_BSD = run_block(block, self.checkpoint_blocks, h_BSD, real_B11S, read)
+            h_BSD = run_block(block, h_BSD, real_B11S, read)
         states: Tensor = self.norm(h_BSD[:, :first])
         return states
 
@@ -223,15 +220,6 @@ class EcgTransformer(nn.Module):
             WIDTH, shape.width, shape.layers, shape.heads, shape.hidden, shape.tokens, dropout
         )
         self.features, self.tokens, self.in_full = shape.width, shape.tokens, False
-
-    @property
-    def checkpoint_blocks(self) -> bool:
-        """Whether activations inside blocks are recomputed in the backward pass."""
-        return self.encoder.checkpoint_blocks
-
-    @checkpoint_blocks.setter
-    def checkpoint_blocks(self, value: bool) -> None:
-        self.encoder.checkpoint_blocks = value
 
     def tokenize(self, x_BLT: Tensor, r_peaks_BP: Tensor, slots: int | None = None) -> Heartbeats:
         """The heartbeats of records (B, L, T) at 100 Hz with R peaks (B, P), in the first slots.

@@ -167,15 +167,6 @@ class VqBackbone(nn.Module):
         self.encode_head = _head(shape.width, shape.code_width)
         self.decode_head = _head(shape.width, WIDTH)
 
-    @property
-    def checkpoint_blocks(self) -> bool:
-        """Whether activations inside blocks are computed again in the backward pass."""
-        return self.encoder.checkpoint_blocks
-
-    @checkpoint_blocks.setter
-    def checkpoint_blocks(self, value: bool) -> None:
-        self.encoder.checkpoint_blocks = self.decoder.checkpoint_blocks = value
-
 
 class VqHbr(nn.Module):
     """Heartbeats to codes and back.

@@ -29,13 +29,11 @@ class Context:
         training: what is run.
         outputs: classes of the task.
         parents: models this one needs, by role (``codebook``), frozen and on the device.
-        device: where it runs.
     """
 
     training: Training
     outputs: int
     parents: dict[str, nn.Module] = dataclasses.field(default_factory=dict)
-    device: torch.device = dataclasses.field(default_factory=lambda: torch.device("cpu"))
 
     @property
     def settings(self) -> Settings:

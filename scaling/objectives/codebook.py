@@ -135,9 +135,40 @@ class CodebookObjective(Objective):
         return evaluated(model, losses, split, HELD_OUT_BATCH)
 
     def quality(self, model: nn.Module, train: Split, test: Split) -> dict[str, float]:
-        """Use of the codes and error of the reconstruction; see ``codebook_quality``."""
+        """Use of the codes and error of the reconstruction, against plain k-means.
+
+        Args:
+            model: trained; measured in evaluation mode and left in it.
+            train: training records, for k-means; it looks at up to 200 heartbeats for each centre.
+            test: records that are measured.
+
+        Returns:
+            ``perplexity`` of the use of codes over all real heartbeats, exp of the entropy in nats,
+            in [1, K]; ``codes_used``, the share of codes used at least once, in (0, 1]; ``mse``,
+            the mean squared error of rebuilt heartbeats per sample, in mV^2; ``mse_kmeans``, that
+            of replacing each heartbeat by the nearest of K centres of k-means on raw samples.
+        """
         assert isinstance(model, VqHbr)
-        return codebook_quality(model, train, test)
+        model.eval()
+        uses_K, error, beats = torch.zeros(model.shape.codes, dtype=torch.float64), 0.0, 0
+        with torch.no_grad():
+            for batch in test.chunks(HELD_OUT_BATCH):
+                found = model.reconstruct(tokenize(batch.x_BLT, batch.r_peaks_BP, model.tokens))
+                real_BS = found.beats.real_BS
+                uses_K += torch.bincount(found.index_BS[real_BS].cpu(), minlength=len(uses_K))
+                wrong_NW = (found.output_BSW - found.beats.beats_BSW)[real_BS]
+                error += float(wrong_NW.double().square().mean(dim=-1).sum())
+                beats += len(wrong_NW)
+        most = BEATS_PER_CODE * model.shape.codes
+        raw_NW, held_out_MW = (
+            heartbeats(split, model.tokens, limit) for split, limit in ((train, most), (test, None))
+        )
+        return {
+            "perplexity": perplexity(uses_K),
+            "codes_used": float((uses_K > 0).double().mean()),
+            "mse": error / beats,
+            "mse_kmeans": kmeans_mse(raw_NW, held_out_MW, model.shape.codes),
+        }
 
 
 def _reconstructions(
@@ -168,42 +199,6 @@ def _per_record(found: Reconstruction, commitment: float) -> Tensor:
     distance_BS = (found.z_BSW - found.codes_BSW).square().mean(dim=-1)
     total_BS = (error_BS + commitment * distance_BS) * real_BS
     return total_BS.sum(dim=1) / real_BS.sum(dim=1)
-
-
-def codebook_quality(model: VqHbr, train: Split, held_out: Split) -> dict[str, float]:
-    """Use of the codes and error of the reconstruction, against plain k-means.
-
-    Args:
-        model: trained; measured in evaluation mode and left in it.
-        train: training records, for k-means; it looks at up to 200 heartbeats for each centre.
-        held_out: records that are measured.
-
-    Returns:
-        ``perplexity`` of the use of codes over all real heartbeats, exp of the entropy in nats,
-        in [1, K]; ``codes_used``, the share of codes used at least once, in (0, 1]; ``mse``, the
-        mean squared error of rebuilt heartbeats per sample, in mV^2; ``mse_kmeans``, that of
-        replacing each heartbeat by the nearest of K centres of k-means on raw samples.
-    """
-    model.eval()
-    uses_K, error, beats = torch.zeros(model.shape.codes, dtype=torch.float64), 0.0, 0
-    with torch.no_grad():
-        for batch in held_out.chunks(HELD_OUT_BATCH):
-            found = model.reconstruct(tokenize(batch.x_BLT, batch.r_peaks_BP, model.tokens))
-            real_BS = found.beats.real_BS
-            uses_K += torch.bincount(found.index_BS[real_BS].cpu(), minlength=len(uses_K))
-            wrong_NW = (found.output_BSW - found.beats.beats_BSW)[real_BS]
-            error += float(wrong_NW.double().square().mean(dim=-1).sum())
-            beats += len(wrong_NW)
-    most = BEATS_PER_CODE * model.shape.codes
-    raw_NW, held_out_MW = (
-        heartbeats(split, model.tokens, limit) for split, limit in ((train, most), (held_out, None))
-    )
-    return {
-        "perplexity": perplexity(uses_K),
-        "codes_used": float((uses_K > 0).double().mean()),
-        "mse": error / beats,
-        "mse_kmeans": kmeans_mse(raw_NW, held_out_MW, model.shape.codes),
-    }
 
 
 def perplexity(uses_K: Tensor) -> float:

@@ -104,23 +104,6 @@ def loss_per_anchor(
     return torch.where(has_positive_V, among_V - mean_V, 0.0), has_positive_V
 
 
-def contrastive_loss(z_VD: Tensor, patients_V: Tensor, temperature: float) -> Tensor:
-    """S1 Eq. S.2: mean over the anchors that have a positive, a scalar in nats.
-
-    Raises:
-        ValueError: no two vectors are of one patient.
-    """
-    if len(z_VD) < 2:
-        raise ValueError("a contrastive loss needs at least two vectors")
-    each_V, has_positive_V = loss_per_anchor(z_VD, patients_V, temperature)
-    if not bool(has_positive_V.any()):
-        raise ValueError(
-            f"no positive pair in a batch of {len(z_VD)} segments: each is of another patient; "
-            "a contrastive loss needs two segments of one patient"
-        )
-    return each_V.sum() / has_positive_V.sum()
-
-
 class Contrastive(Objective):
     """CMSC: segments of one patient are alike."""
 
@@ -157,8 +140,7 @@ class Contrastive(Objective):
     def loss(self, outputs: Views, batch: Batch) -> Tensor:
         """S1 Eq. S.2 over the halves of the batch's records, each record once.
 
-        Every record has its other half for a positive. That is not looked at here, as it is in
-        ``contrastive_loss``: a GPU would have to be waited for.
+        Every record has its other half for a positive, so none is left without.
         """
         rows_B = batch.rows_B
         again_B = (rows_B[:, None] == rows_B[None, :]).tril(-1).any(dim=1)

@@ -22,6 +22,7 @@ from scaling.data.device import (
     training_advice,
 )
 from scaling.identity import Training
+from scaling.models.checkpointing import recompute_blocks
 from scaling.objectives.base import Context, Objective, objective_of
 from scaling.objectives.registry import OBJECTIVES
 from scaling.provenance import corpus_name, run_columns, training_record
@@ -142,7 +143,6 @@ class _Job:
             training=training,
             outputs=len(self.selection.classes),
             parents=frozen(parents, self.device),
-            device=self.device,
         )
         if not self.annotated:
             self.objective.annotate(splits, context)
@@ -151,8 +151,7 @@ class _Job:
         if BACKBONE in parents:
             start_from(model, parents[BACKBONE])
         if training.recipe.activation_checkpointing:
-            # A switch that every family's backbone has; see ``scaling.models.checkpointing``.
-            setattr(model.get_submodule(BACKBONE), "checkpoint_blocks", True)  # noqa: B010
+            recompute_blocks(model.get_submodule(BACKBONE))
         return model.to(self.device)
 
     def _checkpoint(self) -> Checkpoint:

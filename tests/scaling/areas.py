@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.evaluation.metrics import macro_auroc_of
-from scaling.records.patients import Resamples
+from scaling.records import patients
+from scaling.records.patients import Estimate, Resamples
 
 
 def itself(records: int) -> Resamples:
@@ -20,10 +20,10 @@ def auroc(scores_N: NDArray[np.float64], labels_N: NDArray[np.bool_]) -> float:
 
 def macro_auroc(scores_NC: NDArray[np.float64], labels_NC: NDArray[np.bool_]) -> float:
     """NaN where no label has both classes."""
-    return macro_auroc_of(scores_NC, labels_NC, itself(len(labels_NC))).value
+    return float(patients.macro_auroc(scores_NC, labels_NC, itself(len(labels_NC)))[0])
 
 
 def macro_auroc_se(
     scores_NC: NDArray[np.float64], labels_NC: NDArray[np.bool_], patients_N: NDArray[np.int64]
 ) -> float:
-    return macro_auroc_of(scores_NC, labels_NC, Resamples.draw(patients_N)).se
+    return Estimate.of(patients.macro_auroc(scores_NC, labels_NC, Resamples.draw(patients_N))).se

@@ -189,9 +189,9 @@ def test_an_unknown_flag_exits_with_2() -> None:
 def test_an_interrupt_exits_with_130_and_keeps_what_is_finished(
     grid: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from scaling.simulated import SimulatedTrainer
+    from scaling import simulated
 
-    real, calls = SimulatedTrainer.train, 0
+    real, calls = simulated.run_training, 0
 
     def train(*words: object) -> object:
         nonlocal calls
@@ -201,7 +201,7 @@ def test_an_interrupt_exits_with_130_and_keeps_what_is_finished(
         return real(*words)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(SimulatedTrainer, "train", train)
+        patch.setattr(simulated, "run_training", train)
         assert run(grid) == 130
     assert "run the same command again" in capsys.readouterr().err
     assert len(records_of(grid)) == 9

@@ -7,7 +7,7 @@ import torch
 
 from scaling.cost import count, training_flops
 from scaling.models.families import FAMILIES, build
-from scaling.models.sizes import RESNET, ResnetShape, ramp
+from scaling.models.sizes import RESNET, ResnetShape
 from tests.scaling.models.fvcore_macs import count_macs_fvcore
 from tests.scaling.models.weights import without_weights
 
@@ -18,6 +18,20 @@ PUBLISHED = {
     "d7w1024": 101_576_384,
 }  # fmt: skip
 SMALL = [size for size in RESNET if RESNET[size].channels[-1] <= 90]
+
+
+RIBEIRO = (64, 128, 196, 256, 320)
+
+
+def ramp(depth: int, width: int) -> tuple[int, ...]:
+    """Ribeiro's widths resampled linearly to ``depth`` blocks and scaled to end at ``width``."""
+    channels = []
+    for block in range(depth):
+        place = block * (len(RIBEIRO) - 1) / (depth - 1)
+        low = min(int(place), len(RIBEIRO) - 2)
+        value = RIBEIRO[low] + (place - low) * (RIBEIRO[low + 1] - RIBEIRO[low])
+        channels.append(max(1, round(value * width / RIBEIRO[-1])))
+    return tuple(channels)
 
 
 def closed_form(shape: ResnetShape, leads: int, samples: int, num_labels: int) -> int:

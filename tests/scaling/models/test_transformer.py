@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from scaling.cost import count, count_macs, in_full
+from scaling.models.checkpointing import recompute_blocks
 from scaling.models.families import build
 from scaling.models.heartbeats import WIDTH, Heartbeats
 from scaling.models.sizes import TRANSFORMER, TransformerShape
@@ -304,7 +305,7 @@ def test_checkpointed_blocks_of_two_halves_give_the_same_gradients() -> None:
     found = []
     for again in (False, True):
         model = transformer().train()
-        model.checkpoint_blocks = again
+        recompute_blocks(model, again)
         model(x_BLT, peaks_BP).square().sum().backward()
         found.append([v.grad for v in model.parameters() if v.grad is not None])
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))

@@ -15,7 +15,6 @@ from scaling.objectives.base import Context
 from scaling.objectives.codebook import (
     CodebookModel,
     CodebookObjective,
-    codebook_quality,
     heartbeats,
     kmeans_mse,
     perplexity,
@@ -228,7 +227,7 @@ def test_raw_heartbeats_are_the_real_ones_in_order(model: CodebookModel) -> None
 
 def test_quality_counts_real_heartbeats_of_held_out_records(model: CodebookModel) -> None:
     train, held_out = tiny_split(64, 0), tiny_split(20, 1)
-    found = codebook_quality(model, train, held_out)
+    found = OBJECTIVE.quality(model, train, held_out)
     batch = held_out.batch(torch.arange(20))
     with torch.no_grad():
         one = model.eval().reconstruct(tokenize(batch.x_BLT, batch.r_peaks_BP, model.tokens))
@@ -246,10 +245,10 @@ def test_a_short_training_rebuilds_better_and_uses_its_codes() -> None:
     train, held_out = tiny_split(64, 0), tiny_split(32, 1)
     recipe = Recipe(batch=16, warmup_steps=10, max_steps=40)
     model = build(recipe=recipe)
-    before = codebook_quality(model, train, held_out)
+    before = OBJECTIVE.quality(model, train, held_out)
     run = run_of(model)
     for _ in range(recipe.max_steps):
         assert run.step()
-    after = codebook_quality(model, train, held_out)
+    after = OBJECTIVE.quality(model, train, held_out)
     assert after["mse"] < 0.5 * before["mse"]
     assert after["perplexity"] > 0.3 * 256

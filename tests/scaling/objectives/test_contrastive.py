@@ -21,12 +21,28 @@ from scaling.objectives.contrastive import (
     Contrastive,
     ContrastiveModel,
     Views,
-    contrastive_loss,
     loss_per_anchor,
 )
 from tests.scaling.objectives.data import tiny_case, tiny_split, tiny_training
 
 NAME, OBJECTIVE = "contrastive", Contrastive()
+
+
+def contrastive_loss(z_VD: Tensor, patients_V: Tensor, temperature: float) -> Tensor:
+    """S1 Eq. S.2: mean over the anchors that have a positive, a scalar in nats.
+
+    Raises:
+        ValueError: no two vectors are of one patient.
+    """
+    if len(z_VD) < 2:
+        raise ValueError("a contrastive loss needs at least two vectors")
+    each_V, has_positive_V = loss_per_anchor(z_VD, patients_V, temperature)
+    if not bool(has_positive_V.any()):
+        raise ValueError(
+            f"no positive pair in a batch of {len(z_VD)} segments: each is of another patient; "
+            "a contrastive loss needs two segments of one patient"
+        )
+    return each_V.sum() / has_positive_V.sum()
 
 
 def written_out(z: Tensor, patients: list[int], temperature: float) -> list[float | None]:
