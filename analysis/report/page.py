@@ -48,7 +48,7 @@ def write_report(content: Content, path: Path) -> None:
         "estimates": estimates,
         "certificate": certificate,
     }
-    page = environment.get_template("page.html.j2").render(
+    page = environment.get_template("report.html.j2").render(
         study=content.study.name,
         folder=str(content.study.folder),
         quoted=shlex.quote(str(content.study.folder)),

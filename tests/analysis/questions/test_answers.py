@@ -28,12 +28,14 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Answers:
 
 def test_everything_is_asked(answers: Answers) -> None:
     counts = {q: len(answers.of(q)) for q in {a.question for a in answers.asked}}
-    assert counts == {
-        "reduction": 4, "extent": 2, "data_needed": 2, "collapse": 2, "allocation_split": 4,
-        "transfer_efficiency": 2, "efficiency": 2, "compare_transfer": 1, "crossover": 2,
-        "parity": 1,
-    }  # fmt: skip
-    assert answers.skipped == ("transferred: the study has no stage finetune",)
+    one_each = dict.fromkeys(("bottleneck", "extent", "data_needed", "collapse"), 2)
+    over_tasks = dict.fromkeys(("mean_allocation", "transfer_efficiency", "efficiency"), 2)
+    pairs = {"loss_ratio": 1, "compare_transfer": 1, "crossover": 2, "parity": 1}
+    assert counts == {**one_each, **over_tasks, **pairs, "reduction": 4, "allocation_split": 4}
+    assert answers.skipped == (
+        "lowest_loss of resnet-SL and resnet-SSL: one family only",
+        "transferred: the study has no stage finetune",
+    )
 
 
 def test_no_number_is_silently_missing(answers: Answers) -> None:
@@ -111,4 +113,6 @@ def test_importing_costs_nothing() -> None:
         for c in (light, code)
     ]
     assert "numpy" not in loaded[0] and "numpy" in loaded[1]
-    assert not loaded[1] & {"torch", "ray", "scaling", "sweeps", "matplotlib", "scipy"}
+    assert not loaded[1] & {"torch", "ray", "sweeps", "matplotlib", "scipy"}
+    of_scaling = {m for m in loaded[1] if m.startswith("scaling.")}
+    assert all(m.startswith("scaling.records") for m in of_scaling)
