@@ -187,7 +187,7 @@ class MeanAllocation(Question):
     @property
     def lines(self) -> tuple[Line, ...]:
         """With m = 1, as S1 has it, and with the MACs measured."""
-        names = ("alpha / (alpha + beta)", f"MACs ~ N^{number(self.compute.macs)}")
+        names = ("alpha / (alpha + beta)", f"with MACs ~ N^{number(self.compute.macs)}")
         if not self.used:
             return tuple(Line.none(n, f"no task determines it: {self.counted}") for n in names)
         shares = (self.share, self.with_macs)

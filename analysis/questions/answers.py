@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from html import escape
 from itertools import combinations
@@ -49,6 +50,22 @@ class Asked:
     configuration: str
     task: str
     answer: Question
+
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as plain JSON values, see ``Answers.to_dict``."""
+        numbers = [
+            {**row, "infinite": [k for k in ("value", "low", "high") if math.isinf(row[k])]}
+            for row in self.answer.table().to_dict("records")
+        ]
+        return {
+            "question": self.question,
+            "configuration": self.configuration,
+            "task": self.task,
+            "asked": self.answer.title,
+            "warnings": list(self.answer.warnings),
+            "numbers": jsonable(numbers),
+            "facts": dict(self.answer.facts),
+        }
 
 
 @final
@@ -98,34 +115,31 @@ class Answers:
         return float((table["reason"] == "").mean()) if len(table) else 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """All answers as plain JSON values; what is not known or infinite becomes None."""
-        return {
-            "answers": [
-                {
-                    "question": a.question,
-                    "configuration": a.configuration,
-                    "task": a.task,
-                    "asked": a.answer.title,
-                    "warnings": list(a.answer.warnings),
-                    "numbers": jsonable(a.answer.table()),
-                    "facts": dict(a.answer.facts),
-                }
-                for a in self.asked
-            ],
-            "skipped": list(self.skipped),
-        }
+        """All answers as plain JSON values.
+
+        A value that is not known is None, with a ``reason``; one that is infinite is None too, and
+        named in ``infinite``.
+        """
+        return {"answers": [a.to_dict() for a in self.asked], "skipped": list(self.skipped)}
 
     def text(self) -> str:
         """Every answer with its warnings and reasons, by configuration, as text."""
         lines: list[str] = []
-        for who in dict.fromkeys(a.configuration for a in self.asked):
-            lines += [f"== {who}"]
-            for a in (a for a in self.asked if a.configuration == who):
+        for who, answers in self.by_configuration().items():
+            lines += ["", f"== {who}"]
+            for a in answers:
                 title, *rest = a.answer.summary().splitlines()
+                said = {line for line in lines if line.startswith("  warning: ")}
                 of = f" ({a.task})" if a.task else ""
-                lines += [f"{a.question}: {title}{of}", *rest]
-            lines.append("")
-        return "\n".join([*lines, self.summary()])
+                lines += [f"{a.question}: {title}{of}", *(r for r in rest if r not in said)]
+        return "\n".join([*lines, "", self.summary()]).lstrip("\n")
+
+    def by_configuration(self) -> dict[str, list[Asked]]:
+        """Answers by what they are of, in order."""
+        found: dict[str, list[Asked]] = {}
+        for a in self.asked:
+            found.setdefault(a.configuration, []).append(a)
+        return found
 
     def markdown(self) -> str:
         """Every number in a table of Markdown, then what was skipped."""
@@ -169,13 +183,14 @@ class Answers:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Asking:
+class Asking:
     """What the questions are asked with: the arguments of ``ask``, and kappas found before."""
 
     frame: pd.DataFrame
     n_boot: int
-    times: float
-    together: bool
+    times: float = 10.0
+    together: bool = True
+    only: Collection[str] | None = None
     transfers: dict[str, TransferEfficiency] = dataclasses.field(default_factory=dict)
 
     def transfer(self, c: Configuration) -> TransferEfficiency:
@@ -201,7 +216,7 @@ def _largest(c: Configuration) -> dict[str, float]:
     return {axis: c.fit.ranges[axis][1] for axis in AXES}
 
 
-def _splits(c: Configuration, a: _Asking) -> Given:
+def _splits(c: Configuration, a: Asking) -> Given:
     cost = a.cost(c)
     yield TRAINED_ON, allocation_split(c.fit, cost, kind=c.kind)
     for t in c.tasks:
@@ -212,13 +227,13 @@ def _laws(of: Sequence[Configuration]) -> dict[str, dict[str, Any]]:
     return {c.name: {t.task: t.fit for t in c.tasks} for c in of}
 
 
-def _ratios(one: Configuration, other: Configuration, a: _Asking) -> Given:
+def _ratios(one: Configuration, other: Configuration, a: Asking) -> Given:
     yield "", loss_ratio(one, other)
     if unseen := [n for n in shared_tasks(one, other) if s1.unseen(n)]:
         yield "", loss_ratio(one, other, names=unseen, kind="unseen tasks")
 
 
-def _crossings(one: Configuration, other: Configuration, a: _Asking) -> Given:
+def _crossings(one: Configuration, other: Configuration, a: Asking) -> Given:
     names = (one.name, other.name)
     for task in shared_tasks(one, other):
         first, second = one.task(task).fit, other.task(task).fit
@@ -227,7 +242,7 @@ def _crossings(one: Configuration, other: Configuration, a: _Asking) -> Given:
         yield task, crossover(first, second, "D", names=names, N=at["N"])
 
 
-def _parities(one: Configuration, other: Configuration, a: _Asking) -> Given:
+def _parities(one: Configuration, other: Configuration, a: Asking) -> Given:
     names = (one.name, other.name)
     for task in shared_tasks(one, other):
         first, second = one.task(task).fit, other.task(task).fit
@@ -241,7 +256,7 @@ def _common(one: Configuration, other: Configuration, task: str) -> dict[str, fl
 
 
 # The registry: a question is a file of this folder and a row of one of these tables.
-OF_ONE: dict[str, Callable[[Configuration, _Asking], Given]] = {
+OF_ONE: dict[str, Callable[[Configuration, Asking], Given]] = {
     "bottleneck": lambda c, a: [(TRAINED_ON, bottleneck(c.fit))],
     "reduction": lambda c, a: [(TRAINED_ON, reduction(c.fit, axis, a.times)) for axis in AXES],
     "extent": lambda c, a: [(TRAINED_ON, extent(c.fit, **_largest(c)))],
@@ -249,15 +264,15 @@ OF_ONE: dict[str, Callable[[Configuration, _Asking], Given]] = {
     "collapse": lambda c, a: [(TRAINED_ON, collapse(c.fit))],
     "allocation_split": _splits,
 }
-OF_TASKS: dict[str, Callable[[Configuration, _Asking], Given]] = {
+OF_TASKS: dict[str, Callable[[Configuration, Asking], Given]] = {
     "mean_allocation": lambda c, a: [("", mean_allocation(c))],
     "transfer_efficiency": lambda c, a: [("", a.transfer(c))],
 }
-OF_SEVERAL: dict[str, Callable[[Sequence[Configuration], _Asking], Given]] = {
+OF_SEVERAL: dict[str, Callable[[Sequence[Configuration], Asking], Given]] = {
     "efficiency": lambda of, a: [("", efficiency(_laws(of), axis, a.times)) for axis in AXES],
     "lowest_loss": lambda of, a: [("", lowest_loss(of))],
 }
-OF_PAIRS: dict[str, Callable[[Configuration, Configuration, _Asking], Given]] = {
+OF_PAIRS: dict[str, Callable[[Configuration, Configuration, Asking], Given]] = {
     "loss_ratio": _ratios,
     "compare_transfer": lambda one, other, a: [
         ("", compare_transfer(a.transfer(one), a.transfer(other)))
@@ -265,13 +280,21 @@ OF_PAIRS: dict[str, Callable[[Configuration, Configuration, _Asking], Given]] = 
     "crossover": _crossings,
     "parity": _parities,
 }
-OF_STUDY: dict[str, Callable[[_Asking], Given]] = {
+OF_STUDY: dict[str, Callable[[Asking], Given]] = {
     "transferred": lambda a: [("", transferred(a.frame, n_boot=a.n_boot))],
 }
 
 
+QUESTIONS = (*OF_ONE, *OF_TASKS, *OF_SEVERAL, *OF_PAIRS, *OF_STUDY)
+
+
 def ask(
-    frame: pd.DataFrame, *, n_boot: int = 1000, times: float = 10.0, together: bool = True
+    frame: pd.DataFrame,
+    *,
+    n_boot: int = 1000,
+    times: float = 10.0,
+    together: bool = True,
+    only: Collection[str] | None = None,
 ) -> Answers:
     """Ask everything of a study, of every configuration and every pair of them.
 
@@ -285,32 +308,29 @@ def ask(
         times: by which an axis is scaled, above 1.
         together: whether transfer exponents are fitted together with both floors as well, which
             takes four times as long.
+        only: names of questions to ask; None for all.
 
     Raises:
-        ValueError: not the frame of a study.
+        ValueError: not the frame of a study, or a question that there is not.
     """
     if not isinstance(frame, pd.DataFrame):
         raise ValueError(f"ask takes the frame of a study, load({str(frame)!r}), not the path")
+    if unknown := [name for name in only or () if name not in QUESTIONS]:
+        raise ValueError(f"no question {unknown[0]!r}; there are: {', '.join(QUESTIONS)}")
     fitted, notes = configurations(frame, n_boot)
-    return asked_of(fitted, notes, frame, n_boot=n_boot, times=times, together=together)
+    asking = Asking(frame=frame, n_boot=n_boot, times=times, together=together, only=only)
+    return asked_of(fitted, notes, asking)
 
 
-def asked_of(
-    fitted: Sequence[Configuration],
-    notes: Iterable[str],
-    frame: pd.DataFrame,
-    *,
-    n_boot: int,
-    times: float = 10.0,
-    together: bool = True,
-) -> Answers:
+def asked_of(fitted: Sequence[Configuration], notes: Iterable[str], asking: Asking) -> Answers:
     """``ask`` of configurations that were fitted before, with the notes on what was left out."""
-    asking = _Asking(frame=frame, n_boot=n_boot, times=times, together=together)
     asked: list[Asked] = []
     skipped = list(notes)
 
     def keep(question: str, who: str, of: Callable[[], Given]) -> None:
         """The answers to a question, or a note on why there are none."""
+        if asking.only and question not in asking.only:
+            return
         try:
             asked.extend(
                 Asked(question=question, configuration=who, task=task, answer=answer)
@@ -338,8 +358,8 @@ def asked_of(
             both = f"{one.name} and {other.name}"
             keep(question, both, partial(of_two, one, other, asking))
     for question, of_study in OF_STUDY.items():
-        if (frame["stage"] == STAGE).any():
+        if (asking.frame["stage"] == STAGE).any():
             keep(question, STAGE, partial(of_study, asking))
-        else:
+        elif not asking.only or question in asking.only:
             skipped.append(f"{question}: the study has no stage {STAGE}")
     return Answers(asked=tuple(asked), skipped=tuple(skipped), configurations=tuple(fitted))

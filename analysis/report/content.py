@@ -14,6 +14,8 @@ import pandas as pd
 from analysis.checks.holdout import Holdout, leave_out_largest
 from analysis.fit.fit import fit_law
 from analysis.fit.result import Fit
+from analysis.questions.answers import Answers, Asking, asked_of
+from analysis.questions.configurations import configurations
 from analysis.report.compute import Compute, compute_of
 from analysis.report.labels import label_cells
 from analysis.report.others import other_tables
@@ -66,6 +68,7 @@ class Content:
     Attributes:
         study: as it was read, its folds pooled.
         groups: one per law; pretrained models only.
+        questions: those of S1, less kappas fitted together with both joint laws, which take long.
         others: tables of the trainings that no law describes.
         probes: cells by task and metric: linear probes, averaged over seeds.
         labels: scores by the amount of labels, by the name of their figure.
@@ -75,6 +78,7 @@ class Content:
 
     study: Study
     groups: tuple[Group, ...]
+    questions: Answers
     others: list[dict[str, Any]]
     probes: pd.DataFrame
     labels: dict[str, pd.DataFrame]
@@ -102,6 +106,7 @@ class Content:
             "warnings": list(self.study_warnings),
             "plan": plan_numbers(self.study),
             "groups": [_group_numbers(g) for g in self.groups],
+            "questions": self.questions.to_dict(),
             "others": self.others,
             "probes": _rows(self.probes),
             "labels": {name: _rows(cells) for name, cells in self.labels.items()},
@@ -126,13 +131,18 @@ def study_content(folder: str | Path, n_boot: int = 1000) -> Content:
     frame = read.frame
     parts = list(groups(frame))
     named = titles([key for key, _ in parts])
+    # The fits behind the questions are those of the page, so that it gives no number twice.
+    fitted, notes = configurations(frame, n_boot)
+    fits = {str(c.key): c.fit for c in fitted}
     found = [
-        _group(key, title, part, read.corpora, n_boot)
+        _group(key, title, part, read.corpora, n_boot, fits.get(str(key)))
         for (key, part), title in zip(parts, named, strict=True)
     ]
+    asking = Asking(frame=frame, n_boot=n_boot, together=False)
     return Content(
         study=read,
         groups=tuple(found),
+        questions=asked_of(fitted, notes, asking),
         others=other_tables(frame),
         probes=probe_cells(frame),
         labels=label_cells(frame),
@@ -142,21 +152,36 @@ def study_content(folder: str | Path, n_boot: int = 1000) -> Content:
 
 
 def _group(
-    key: dict[str, Any], title: str, part: pd.DataFrame, corpora: Mapping[str, Any], n_boot: int
+    key: dict[str, Any],
+    title: str,
+    part: pd.DataFrame,
+    corpora: Mapping[str, Any],
+    n_boot: int,
+    fitted: Fit | None,
 ) -> Group:
     part = part[part["metric"].isin(("loss", ""))]  # "": trials without a value
     try:
         rows = law_rows(part)
     except ValueError as error:
         return Group(
-            key=key, title=title, rows=part.iloc[:0], joint=None, marginals=(), holdout=None,
-            bayes=None, compute=None, others=(), warnings=(str(error),),
-        )  # fmt: skip
-    joint = fit_law(part, "chinchilla", n_boot=n_boot)
+            key=key,
+            title=title,
+            rows=part.iloc[:0],
+            joint=None,
+            marginals=(),
+            holdout=None,
+            bayes=None,
+            compute=None,
+            others=(),
+            warnings=(str(error),),
+        )
+    joint = fitted or fit_law(part, "chinchilla", n_boot=n_boot)
     marginals = tuple(fit_law(part, law, n_boot=n_boot) for law in MARGINALS)
     holdout = None
     if joint.ok and joint.residuals[["N", "D"]].drop_duplicates().shape[0] > 1:
-        holdout = leave_out_largest(joint)
+        # Nothing else is drawn with the runs that are left, so they need no common pool.
+        options = dataclasses.replace(joint.options, pool=None)
+        holdout = leave_out_largest(dataclasses.replace(joint, options=options))
     # The Bayes loss is of the labels in binary cross-entropy: no other loss is compared with it.
     own = str(key["corpus"]) if key["objective"] == "supervised" else ""
     bayes = _bayes(joint, corpora.get(own, {}))
@@ -172,11 +197,17 @@ def _group(
     if bayes and bayes["covered_test"] is False:
         warnings.append("E's interval does not cover the Bayes loss on the test labels drawn")
     return Group(
-        key=key, title=title, rows=rows, joint=joint, marginals=marginals, holdout=holdout,
-        bayes=bayes, compute=compute_of(part, rows, joint, n_boot) if joint.ok else None,
+        key=key,
+        title=title,
+        rows=rows,
+        joint=joint,
+        marginals=marginals,
+        holdout=holdout,
+        bayes=bayes,
+        compute=compute_of(part, rows, joint, n_boot) if joint.ok else None,
         others=tuple(other_tasks(part, rows, joint)),
         warnings=tuple(warnings),
-    )  # fmt: skip
+    )
 
 
 def _bayes(fit: Fit, corpus: Mapping[str, Any]) -> dict[str, Any] | None:

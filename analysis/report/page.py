@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import jinja2
 import pandas as pd
 
 from analysis.figures import base as figures
+from analysis.questions.answers import Asked
 from analysis.report.content import Content, Group
 from analysis.report.labels import CAPTIONS, label_pictures
 from analysis.report.plan import plan_numbers, provenance
@@ -64,6 +66,8 @@ def write_report(content: Content, path: Path) -> None:
             {"caption": CAPTIONS[name], "figure": figures.svg(picture, name)}
             for name, picture in label_pictures(content.labels).items()
         ],
+        questions=[(who, _told(a)) for who, a in content.questions.by_configuration().items()],
+        skipped=content.questions.skipped,
         others=content.others,
         models=content.models,
         trials=_trials(content),
@@ -138,6 +142,18 @@ def _section(group: Group, index: int) -> dict[str, Any]:
     }
 
 
+def _told(asked: Sequence[Asked]) -> list[dict[str, Any]]:
+    """Answers about one configuration, each of their warnings once."""
+    said: set[str] = set()
+    told = []
+    for a in asked:
+        warnings = [w for w in a.answer.warnings if w not in said]
+        said |= {*warnings}
+        lines = [(e.name, number(e.value), interval(e.interval), e.text) for e in a.answer.lines]
+        told.append({"asked": a, "warnings": warnings, "lines": lines})
+    return told
+
+
 def _cells(rows: pd.DataFrame) -> dict[str, Any]:
     """Mean measured loss by size and data."""
     if rows.empty:
@@ -161,9 +177,10 @@ def _cells(rows: pd.DataFrame) -> dict[str, Any]:
 def _trials(content: Content) -> list[dict[str, Any]]:
     by_trial = {
         str(t): float(v)
-        for g in content.groups if len(g.rows)
+        for g in content.groups
+        if len(g.rows)
         for t, v in zip(g.rows["trial"], g.rows["value"], strict=True)
-    }  # fmt: skip
+    }
     errors = content.study.errors
     rows = trial_rows(content.study.frame).sort_values(["family", "size", "D", "seed"])
     rows = rows.sort_values(["family", "N", "D", "seed"], na_position="last", kind="stable")
