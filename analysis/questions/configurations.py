@@ -195,7 +195,7 @@ def _configuration(group: Group, n_boot: int, seed: int, notes: list[str]) -> Co
         title=group.title,
         fit=fit,
         tasks=tuple(tasks),
-        compute=compute_of(trials),
+        compute=compute_exponents(trials),
         comparable=group.alike,
         statuses={s: int(counts.get(s, 0)) for s in STATUSES if counts.get(s, 0)},
     )
@@ -206,7 +206,7 @@ def _tasks(part: pd.DataFrame, own: str) -> list[str]:
     return sorted(str(t) for t in probed.unique() if t != own)
 
 
-def compute_of(trials: pd.DataFrame) -> ComputeExponents:
+def compute_exponents(trials: pd.DataFrame) -> ComputeExponents:
     """Exponents of compute of one configuration.
 
     Args:

@@ -1,4 +1,4 @@
-"""The numbers of a report, before any page or figure."""
+"""The numbers of a report, before any page or figure: what was planned, each law, each table."""
 
 from __future__ import annotations
 
@@ -18,10 +18,7 @@ from analysis.questions.answers import Answers, Asking, asked_of
 from analysis.questions.configurations import configurations
 from analysis.report.compute import Compute, compute_of
 from analysis.report.labels import label_cells
-from analysis.report.others import other_tables
-from analysis.report.plan import plan_numbers, provenance
-from analysis.report.tasks import chosen_models, probe_cells
-from analysis.report.transfer import OtherTask, other_tasks
+from analysis.report.tasks import chosen_models, other_tables, probe_cells
 from analysis.studies.folds import pooled
 from analysis.studies.load import Study, study
 from analysis.studies.rows import groups, law_rows, titles, trial_rows
@@ -30,10 +27,27 @@ from analysis.text.fits import fit_numbers, holdout_numbers, plain
 SCHEMA = 1
 MARGINALS = ("n_law", "d_law")
 R2_EXPECTED = 0.9
+_FEWEST = 6  # pairs of losses that a law is drawn through
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class OtherTask:
+    """One task that models of a group were probed on.
+
+    Attributes:
+        task: its name.
+        pairs: ``N``, ``L_id`` and ``L_ood`` of each run, in nats.
+        law: loss-to-loss law through them, with E_id of the joint law held where it lies below
+            all of them; without an interval here (see ``analysis.findings``).
+    """
+
+    task: str
+    pairs: pd.DataFrame
+    law: Fit
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class GroupContent:
     """What one law describes: runs of one family, objective and corpus.
 
     Attributes:
@@ -77,7 +91,7 @@ class Content:
     """
 
     study: Study
-    groups: tuple[Group, ...]
+    groups: tuple[GroupContent, ...]
     questions: Answers
     others: list[dict[str, Any]]
     probes: pd.DataFrame
@@ -158,12 +172,12 @@ def _group(
     corpora: Mapping[str, Any],
     n_boot: int,
     fitted: Fit | None,
-) -> Group:
+) -> GroupContent:
     part = part[part["metric"].isin(("loss", ""))]  # "": trials without a value
     try:
         rows = law_rows(part)
     except ValueError as error:
-        return Group(
+        return GroupContent(
             key=key,
             title=title,
             rows=part.iloc[:0],
@@ -196,7 +210,7 @@ def _group(
         warnings.append("E's interval does not cover the Bayes loss, its standard error counted")
     if bayes and bayes["covered_test"] is False:
         warnings.append("E's interval does not cover the Bayes loss on the test labels drawn")
-    return Group(
+    return GroupContent(
         key=key,
         title=title,
         rows=rows,
@@ -230,6 +244,29 @@ def _bayes(fit: Fit, corpus: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
+def other_tasks(part: pd.DataFrame, rows: pd.DataFrame, joint: Fit) -> list[OtherTask]:
+    """Tasks with enough pairs of losses, in the order of their names.
+
+    Args:
+        part: all loss rows of a group, linear probes among them.
+        rows: its law rows in distribution.
+        joint: the joint law of these.
+    """
+    probes = part[(part["protocol"] == "linear-probe") & (part["split"] == "test")]
+    own = rows[["trial", "N", "value"]].rename(columns={"value": "L_id"})
+    found = []
+    for task in sorted(map(str, probes["task"].unique())):
+        other = law_rows(part, task=task, protocol="linear-probe")[["trial", "value"]]
+        pairs = own.merge(other.rename(columns={"value": "L_ood"}), on="trial")
+        if len(pairs) < _FEWEST:
+            continue
+        floor = joint.params["E"] if joint.ok else 0.0
+        held = {"E_id": floor} if floor < pairs["L_id"].min() else None
+        law = fit_law(pairs, "loss_to_loss", fixed=held, n_boot=0)
+        found.append(OtherTask(task=task, pairs=pairs.drop(columns="trial"), law=law))
+    return found
+
+
 def _study_warnings(read: Study) -> list[str]:
     found = []
     if read.missing:
@@ -245,7 +282,7 @@ def _study_warnings(read: Study) -> list[str]:
     return found
 
 
-def _group_numbers(group: Group) -> dict[str, Any]:
+def _group_numbers(group: GroupContent) -> dict[str, Any]:
     fits = [f for f in (group.joint, *group.marginals) if f is not None]
     held = group.holdout if group.holdout and group.holdout.covered is not None else None
     return {
@@ -274,3 +311,44 @@ def _value(value: Any) -> Any:
     if hasattr(value, "item"):
         value = value.item()
     return plain(value) if isinstance(value, float) else value
+
+
+def plan_numbers(study: Study) -> dict[str, Any]:
+    """What was planned and what it took."""
+    trials = trial_rows(study.frame)
+    sizes = trials.dropna(subset=["N"]).drop_duplicates(["family", "size"]).sort_values("N")
+    return {
+        "stages": dict(study.plan),
+        "planned": study.planned,
+        "missing": study.missing,
+        "counts": dict(study.counts),
+        "sizes": [
+            {"family": str(r["family"]), "size": str(r["size"]), "N": int(r["N"])}
+            for _, r in sizes.iterrows()
+        ],
+        "data": sorted(int(d) for d in trials["D"].dropna().unique()),
+        "seeds": sorted(int(s) for s in trials["seed"].dropna().unique()),
+        "flops": float(trials["C_total"].sum()),
+        "trial_seconds": float(trials["duration_s"].sum()),
+        "first_started": min((str(s) for s in trials["started"] if s), default=""),
+        "last_started": max((str(s) for s in trials["started"] if s), default=""),
+    }
+
+
+def provenance(study: Study) -> dict[str, Any]:
+    """Where the numbers come from."""
+    trials = trial_rows(study.frame)
+    corpora = {
+        name: {k: c.get(k) for k in ("source", "task", "fingerprint", "records", "patients")}
+        for name, c in study.corpora.items()
+    }
+    return {
+        "study_commit": study.commit,
+        "study_dirty": study.dirty,
+        "trial_commits": sorted({str(c) for c in trials["commit"] if c}),
+        "dirty_trials": int(trials["dirty"].fillna(False).sum()),
+        "devices": sorted({str(d) for d in trials["device"] if d}),
+        "versions": study.provenance.get("versions", {}),
+        "corpora": corpora,
+        "errors": dict(study.errors),
+    }

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 
 from analysis.fit.intervals import Interval
@@ -26,6 +25,7 @@ from analysis.questions.exponents import mean_exponent
 from analysis.questions.limits import Bottleneck, bottleneck
 from analysis.questions.transfer import TransferEfficiency, transfer_efficiency
 from analysis.questions.trust import R2_SMALLEST, SHARE_OF_TASKS
+from analysis.report.rendering import render
 from analysis.studies.folds import pooled
 from analysis.studies.load import ResultsError, Study, study
 from analysis.studies.rows import with_names
@@ -273,17 +273,11 @@ def markdown(findings: Findings, captions: Mapping[str, str] | None = None) -> s
         findings: what it says.
         captions: of figures, by path relative to the page.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("analysis.report", "."),
-        autoescape=False,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     claims, every = findings.claims, [Summary.of(c) for c in findings.configurations]
     kinds = [str(c.key["objective"]) for c in findings.configurations]
     named = zip(findings.configurations, kinds, strict=True)
-    page = environment.get_template("findings.md.j2").render(
+    page = render(
+        "findings.md.j2",
         study=findings.study.name,
         folder=shlex.quote(str(findings.study.folder)),
         virtual=findings.virtual,
@@ -295,7 +289,7 @@ def markdown(findings: Findings, captions: Mapping[str, str] | None = None) -> s
         r2_smallest=f"{R2_SMALLEST:g}",
         share_of_tasks=f"{100 * SHARE_OF_TASKS:.0f}",
         saturated=f"{100 * SATURATED:.0f}",
-        losses=", ".join(f"{c.name}: {LOSSES.get(kind, kind)}" for c, kind in named),
+        objectives=", ".join(f"{c.name}: {LOSSES.get(kind, kind)}" for c, kind in named),
         run_rows=[_run_row(c) for c in findings.configurations],
         sections=[
             (key, title, S1_SAYS[key], [_claim_row(c) for c in claims if c.finding == key])

@@ -12,7 +12,7 @@ import pytest
 from analysis import load
 from analysis.questions.allocation import data_share_of_compute
 from analysis.questions.claims import Claim, Verdict
-from analysis.questions.configurations import compute_of
+from analysis.questions.configurations import compute_exponents
 from analysis.questions.trust import left_out, tasks_doubt
 from analysis.report.findings import Findings, markdown, study_findings
 from analysis.studies.folds import pooled
@@ -134,7 +134,7 @@ def test_compute_of_one_data_size_or_few_sizes_is_unknown() -> None:
         "N": [1e3, 1e4], "D": [100, 100], "macs": [1e5, 1e6], "C_total": [1e9, 1e10],
         "status": "done",
     })  # fmt: skip
-    found = compute_of(trials)
+    found = compute_exponents(trials)
     assert np.isnan(found.macs) and np.isnan(found.data)
     assert found.doubt == "no size was trained on several D"
 

@@ -21,7 +21,7 @@ from analysis.questions.answers import OF_ONE, OF_TASKS
 from analysis.report import study_content, write_figures, write_report
 from analysis.report.__main__ import main
 from analysis.report.content import Content
-from analysis.report.page import duration
+from analysis.report.rendering import duration
 from analysis.report.tasks import chosen_models, mean_interval
 from analysis.text.fits import number
 from analysis.text.output import show

@@ -11,8 +11,7 @@ import pytest
 
 from analysis.compute.allocation import ComputeModel, allocate, compare_approaches
 from analysis.report.content import Content, study_content
-from analysis.report.page import write_report
-from analysis.report.transfer import transfer_picture
+from analysis.report.page import transfer_picture, write_report
 from tests.analysis.frontiers import fitted
 from tests.analysis.synthetic import Plan, write_study
 
