@@ -26,7 +26,7 @@ from analysis import fit_law, load
 from analysis.fit.bootstrap import resamples
 from analysis.fit.result import Fit
 from analysis.laws import FloatArray, Law, get, plain_law
-from analysis.report.findings.content import study_findings
+from analysis.report.findings import study_findings
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

@@ -1,6 +1,7 @@
 """The questions of S1, each answered by one call with intervals, or with the reason why not.
 
-``ask(load(folder))`` answers them all; each has a function of its own::
+``ask(load(folder))`` answers them all, and ``python -m analysis.questions`` prints that; each has
+a function of its own::
 
     from analysis.questions import ask, crossover, reduction
 
@@ -14,44 +15,52 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from analysis.questions.allocation import allocation_split
+    from analysis.questions.allocation import allocation_split, mean_allocation
     from analysis.questions.answers import Answers, ask
-    from analysis.questions.comparing import compare_transfer
     from analysis.questions.crossing import crossover
     from analysis.questions.effective_data import transferred
-    from analysis.questions.excess import reduction
     from analysis.questions.exponents import efficiency
+    from analysis.questions.limits import bottleneck, reduction
+    from analysis.questions.losses import loss_ratio, lowest_loss
     from analysis.questions.overfitting import collapse, data_needed, extent
     from analysis.questions.reaching import parity
-    from analysis.questions.transfer import transfer_efficiency
+    from analysis.questions.transfer import compare_transfer, transfer_efficiency
 
 __all__ = [
     "Answers",
     "allocation_split",
     "ask",
+    "bottleneck",
     "collapse",
     "compare_transfer",
     "crossover",
     "data_needed",
     "efficiency",
     "extent",
+    "loss_ratio",
+    "lowest_loss",
+    "mean_allocation",
     "parity",
     "reduction",
     "transfer_efficiency",
     "transferred",
 ]
-_PLACES = {
+_PLACES = {  # a public name and the module that holds it; no name may be one of a module
     "Answers": "answers",
     "allocation_split": "allocation",
     "ask": "answers",
+    "bottleneck": "limits",
     "collapse": "overfitting",
-    "compare_transfer": "comparing",
+    "compare_transfer": "transfer",
     "crossover": "crossing",
     "data_needed": "overfitting",
     "efficiency": "exponents",
     "extent": "overfitting",
+    "loss_ratio": "losses",
+    "lowest_loss": "losses",
+    "mean_allocation": "allocation",
     "parity": "reaching",
-    "reduction": "excess",
+    "reduction": "limits",
     "transfer_efficiency": "transfer",
     "transferred": "effective_data",
 }
@@ -59,6 +68,5 @@ _PLACES = {
 
 def __getattr__(name: str) -> object:
     if name in _PLACES:
-        module = import_module(f"analysis.questions.{_PLACES[name]}")
-        return getattr(module, name)
+        return getattr(import_module(f"analysis.questions.{_PLACES[name]}"), name)
     raise AttributeError(f"module 'analysis.questions' has no attribute {name!r}")

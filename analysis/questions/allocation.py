@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Mapping
 from typing import final
 
 from analysis.compute.allocation import Allocation, allocate
 from analysis.compute.cost import ComputeModel, compute_model
 from analysis.fit.result import Fit
+from analysis.fit.sampled import Sampled, mean
 from analysis.published import s1
+from analysis.questions.additive import Additive
 from analysis.questions.answer import Line, Question
-from analysis.questions.evidence.additive import Additive, doubt
-from analysis.questions.evidence.quantity import Quantity
+from analysis.questions.configurations import ComputeExponents, Configuration
+from analysis.questions.trust import law_doubt, left_out, tasks, terms_doubt
 from analysis.studies.fit_rows import Data
 from analysis.text.numbers import number
+
+_DATA_FIRST, _SIZE_FIRST = "more to data than to size", "more to size than to data"
+
+
+def data_share_of_compute(fit: Fit, macs: float = 1.0) -> Sampled:
+    """Exponent with which the best D grows with C, in [0, 1], where C ~ N^macs D.
+
+    Minimising A / N^alpha + B / D^beta at fixed N^m D gives alpha A / N^alpha = m beta B / D^beta,
+    so that N^alpha ~ D^beta and D ~ C^(alpha / (alpha + m beta)). With m = 1 it is S1's (Eq. S.7;
+    Hoffmann et al. 2022) share of a marginal log-increase of compute that goes to data.
+    """
+    law = Additive.joint(fit)
+    alpha, beta = law.theta[:, 2], law.theta[:, 4]
+    return law.sampled(alpha / (alpha + macs * beta), lower=0.0, upper=1.0)
 
 
 @final
@@ -30,7 +48,7 @@ class AllocationSplit(Question):
         warnings: what a reader must know first.
     """
 
-    share: Quantity
+    share: Sampled
     reason: str
     counted: Allocation | None
     counted_reason: str
@@ -45,11 +63,7 @@ class AllocationSplit(Question):
     @property
     def lines(self) -> tuple[Line, ...]:
         """Both conventions."""
-        ends = self.share.interval
-        side = "more to data than to size" if ends.low > 0.5 else (
-            "more to size than to data" if ends.high < 0.5 else "which gets more is not told"
-        )  # fmt: skip
-        words = "" if self.reason else f"C = k N D: {side}"
+        words = "" if self.reason else f"C = k N D: {_side(self.share)}"
         return (Line.of("alpha / (alpha + beta)", self.share, words, self.reason), self._counted())
 
     def _counted(self) -> Line:
@@ -59,9 +73,12 @@ class AllocationSplit(Question):
         found, cost = self.counted.counted, self.counted.compute
         missing = "" if len(self.counted.draws.theta) else "no resamples (n_boot = 0)"
         return Line(
-            name=name, value=found.share_data, interval=found.share_data_interval, reason=missing,
+            name=name,
+            value=found.share_data,
+            interval=found.share_data_interval,
+            reason=missing,
             words=f"C = k N^{number(cost.m)} D^{number(cost.q)}",
-        )  # fmt: skip
+        )
 
     @property
     def facts(self) -> tuple[tuple[str, str], ...]:
@@ -77,10 +94,9 @@ class AllocationSplit(Question):
 def allocation_split(
     fit: Fit, compute: ComputeModel | Data | None = None, *, kind: s1.Kind | None = None
 ) -> AllocationSplit:
-    """Share of a marginal log-increase of compute that goes to data.
+    """Share of a marginal log-increase of compute that goes to data (S1, Eq. S.7).
 
-    Minimising A / N^alpha + B / D^beta at fixed N D gives D ~ C^(alpha / (alpha + beta)) (Hoffmann
-    et al. 2022; S1, Eq. S.7). Where C grows otherwise, see ``analysis.compute.allocation``.
+    Where C does not grow as N D, see ``analysis.compute.allocation``.
 
     Args:
         fit: of ``chinchilla`` or ``tied``.
@@ -91,18 +107,16 @@ def allocation_split(
     Raises:
         ValueError: a marginal law or one of another form.
     """
-    law = Additive.of(fit)
-    if law.axes != ("N", "D"):
-        raise ValueError(f"{fit.law.name} is not a joint law of N and D, such as chinchilla")
-    alpha, beta = law.theta[:, 2], law.theta[:, 4]
-    reason = doubt(fit, "ND")
+    share, reason = data_share_of_compute(fit), terms_doubt(fit, "ND")
     counted, why = _counted(fit, compute, reason)
     return AllocationSplit(
-        share=law.quantity(alpha / (alpha + beta), lower=0.0, upper=1.0), reason=reason,
-        counted=counted, counted_reason=why,
+        share=share,
+        reason=reason,
+        counted=counted,
+        counted_reason=why,
         printed=None if kind is None else s1.DATA_SHARE.get(kind),
         warnings=counted.warnings if counted is not None else (),
-    )  # fmt: skip
+    )
 
 
 def _counted(
@@ -114,9 +128,104 @@ def _counted(
         return None, reason
     try:
         options = fit.options
-        model = compute if isinstance(compute, ComputeModel) else compute_model(
-            compute, n_boot=max(options.n_boot, 1), seed=options.seed
-        )  # fmt: skip
+        model = (
+            compute
+            if isinstance(compute, ComputeModel)
+            else compute_model(compute, n_boot=max(options.n_boot, 1), seed=options.seed)
+        )
         return allocate(fit, model, seed=fit.options.seed), ""
     except ValueError as error:
         return None, str(error)
+
+
+def _side(share: Sampled) -> str:
+    ends = share.interval
+    if ends.low > 0.5:
+        return _DATA_FIRST
+    return _SIZE_FIRST if ends.high < 0.5 else "which gets more is not told"
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MeanAllocation(Question):
+    """Share of marginal compute that goes to data, mean over the tasks that determine it.
+
+    Attributes:
+        name: of the configuration.
+        share: alpha / (alpha + beta), for C = k N D; NaN without tasks.
+        with_macs: alpha / (alpha + m beta), for C = k N^m D with the MACs of the sizes trained.
+        doubts: by task why its law does not determine it; "" where it does.
+        compute: how the compute of the runs grew.
+        printed: what S1 prints for the one task of its Figure 5; None where it prints nothing.
+        warnings: what a reader must know first.
+    """
+
+    name: str
+    share: Sampled
+    with_macs: Sampled
+    doubts: Mapping[str, str]
+    compute: ComputeExponents
+    printed: float | None
+    warnings: tuple[str, ...]
+
+    @property
+    def used(self) -> int:
+        """Tasks that it is a mean over."""
+        return sum(not why for why in self.doubts.values())
+
+    @property
+    def counted(self) -> str:
+        """How many tasks count, and why the others do not."""
+        return f"{tasks(self.used)}{left_out([why for why in self.doubts.values() if why])}"
+
+    @property
+    def title(self) -> str:
+        """What was asked."""
+        return f"Share of marginal compute that {self.name} gives to data, mean over tasks"
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """With m = 1, as S1 has it, and with the MACs measured."""
+        names = ("alpha / (alpha + beta)", f"with MACs ~ N^{number(self.compute.macs)}")
+        if not self.used:
+            return tuple(Line.none(n, f"no task determines it: {self.counted}") for n in names)
+        shares = (self.share, self.with_macs)
+        return tuple(
+            Line.of(
+                name,
+                share,
+                "" if share.why else f"{self.counted}: {_side(share)}",
+                "no MACs of three sizes" if math.isnan(share.point) else "",
+            )
+            for name, share in zip(names, shares, strict=True)
+        )
+
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """S1's share."""
+        if self.printed is None:
+            return ()
+        return (("S1, on the task of its Figure 5", f"{number(self.printed, 2)} to data"),)
+
+
+def mean_allocation(configuration: Configuration) -> MeanAllocation:
+    """Share of marginal compute that goes to data, over the tasks of a configuration.
+
+    Minimising at C ~ N^m D with the MACs of the sizes trained holds for planning where every
+    record is passed over equally often.
+    """
+    compute = configuration.compute
+    doubts = {t.task: law_doubt(t.fit, terms="ND") for t in configuration.tasks}
+    fits = [t.fit for t in configuration.tasks if not doubts[t.task]]
+    share, with_macs = (
+        mean([data_share_of_compute(fit, macs) for fit in fits]) for macs in (1.0, compute.macs)
+    )
+    return MeanAllocation(
+        name=configuration.name,
+        share=share,
+        with_macs=with_macs,
+        doubts=doubts,
+        compute=compute,
+        printed=s1.DATA_SHARE.get(configuration.kind),
+        warnings=(compute.doubt,) if compute.doubt else (),
+    )

@@ -8,8 +8,7 @@ from abc import abstractmethod
 
 import pandas as pd
 
-from analysis.fit.loglog import UNKNOWN
-from analysis.questions.evidence.quantity import Quantity
+from analysis.fit.sampled import UNKNOWN, Sampled
 from analysis.text.card import Card, Estimate, Result
 from analysis.text.numbers import Interval
 
@@ -39,16 +38,15 @@ class Line:
         assert self.reason or not any(map(math.isnan, ends)), f"{self.name}: NaN without a reason"
 
     @classmethod
-    def of(cls, name: str, quantity: Quantity, words: str = "", reason: str = "") -> Line:
-        """A quantity; with a ``reason`` it is withheld, and an interval that lacks says why."""
-        if not reason and math.isnan(quantity.point):
+    def of(cls, name: str, number: Sampled, words: str = "", reason: str = "") -> Line:
+        """A number; with a ``reason`` it is withheld, and an interval that lacks says why."""
+        if not reason and math.isnan(number.point):
             reason = "the law has no parameters"
         if reason:
             return cls(name=name, value=math.nan, interval=UNKNOWN, words=words, reason=reason)
         return cls(
-            name=name, value=quantity.point, interval=quantity.interval, words=words,
-            reason=quantity.why,
-        )  # fmt: skip
+            name=name, value=number.point, interval=number.interval, words=words, reason=number.why
+        )
 
     @classmethod
     def none(cls, name: str, reason: str) -> Line:

@@ -1,4 +1,9 @@
-"""At which scale two laws cross (S1, Section 5)."""
+"""At which scale two laws cross (S1, Section 5).
+
+The difference of two laws is c + A_1 x^-a_1 - A_2 x^-a_2, whose slope in log x changes sign once
+at most; so they cross at most twice, once in each direction, and every crossing lies alone on
+its side of that turn.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +15,16 @@ from typing import final
 import numpy as np
 
 from analysis.fit.result import Fit
+from analysis.fit.sampled import Sampled
 from analysis.laws import FloatArray
 from analysis.laws.base import BoolArray
+from analysis.questions.additive import PLACE, PLURAL, Additive, Axis, together
 from analysis.questions.answer import Line, Question, beyond
-from analysis.questions.evidence.additive import (
-    PLURAL,
-    Additive,
-    Axis,
-    curve_doubt,
-    doubt,
-    together,
-)
-from analysis.questions.evidence.quantity import Quantity
-from analysis.questions.evidence.roots import crossings, first_is_lower
+from analysis.questions.trust import curve_doubt, terms_doubt
 from analysis.text.numbers import count, interval, number
 
 REACH = 100.0  # times outside the data up to which a crossing is looked for
+_HALVINGS = 60
 
 
 @final
@@ -45,7 +44,7 @@ class Crossover(Question):
         lower: at either end of ``data`` (1 + R, 2), whether the first is lower; NaN without a
             law.
         below: whether the crossing reported is one with the first lower below it.
-        quantity: the crossing reported, in the resamples that have it.
+        crossing: the one reported, in the resamples that have it.
         reason: why nothing can be said; "" where something can.
         warnings: what a reader must know first.
     """
@@ -59,19 +58,19 @@ class Crossover(Question):
     scales: FloatArray
     lower: FloatArray
     below: bool
-    quantity: Quantity
+    crossing: Sampled
     reason: str
     warnings: tuple[str, ...]
 
     @property
     def crosses(self) -> bool:
         """Whether the estimates cross within reach."""
-        return math.isfinite(self.quantity.point)
+        return math.isfinite(self.crossing.point)
 
     @property
     def scale(self) -> float:
         """Of the crossing reported (of two, the one nearer the data); NaN where there is none."""
-        return self.quantity.point
+        return self.crossing.point
 
     @property
     def within(self) -> float:
@@ -112,8 +111,9 @@ class Crossover(Question):
             lower = self.first if self.lower[0, 0] > 0 else self.second
             return f"no crossing up to {number(self.reach)} times the data: {lower} is lower" + (
                 f" ({self.none:.0%} of the resamples do not cross)"
-                if math.isfinite(self.none) else ""
-            )  # fmt: skip
+                if math.isfinite(self.none)
+                else ""
+            )
         under, over = (self.first, self.second) if self.below else (self.second, self.first)
         out = beyond(self.data, self.scale)
         where = f"{number(out)} times outside the data" if out > 1 + 1e-9 else "within the data"
@@ -121,7 +121,7 @@ class Crossover(Question):
         if math.isnan(self.none):
             return said + "above"
         return (
-            f"{said}above; {interval(self.quantity.interval)} in the resamples that cross so; "
+            f"{said}above; {interval(self.crossing.interval)} in the resamples that cross so; "
             f"of all, {self.within:.0%} cross within the data, {self.past:.0%} beyond, "
             f"{self.none:.0%} not"
         )
@@ -130,7 +130,7 @@ class Crossover(Question):
     def lines(self) -> tuple[Line, ...]:
         """The crossing, and which is lower at the ends of the data."""
         why = self.reason or ("" if self.crosses else self.words)
-        return (Line.of(f"{self.axis} of the crossing", self.quantity, self.words, why),)
+        return (Line.of(f"{self.axis} of the crossing", self.crossing, self.words, why),)
 
     @property
     def facts(self) -> tuple[tuple[str, str], ...]:
@@ -138,10 +138,12 @@ class Crossover(Question):
         if self.reason or math.isnan(self.none):
             return ()
         return tuple(
-            (f"{self.first} lower at {self.axis} = {count(scale)}",
-             f"in {self.first_lower(k):.0%} of the resamples")
+            (
+                f"{self.first} lower at {self.axis} = {count(scale)}",
+                f"in {self.first_lower(k):.0%} of the resamples",
+            )
             for k, scale in enumerate(self.data)
-        )  # fmt: skip
+        )
 
 
 def crossover(
@@ -189,19 +191,25 @@ def crossover(
     lower = first_is_lower(one, other, axis, at, data)
     below = _reported(scales[0], data)
     return Crossover(
-        first=names[0], second=names[1], axis=axis, held=at, data=data, reach=float(reach),
-        scales=scales, lower=lower, below=below, reason="; ".join(whys),
-        quantity=_quantity(one, scales[:, 0 if below else 1]),
+        first=names[0],
+        second=names[1],
+        axis=axis,
+        held=at,
+        data=data,
+        reach=float(reach),
+        scales=scales,
+        lower=lower,
+        below=below,
+        reason="; ".join(whys),
+        crossing=_in_those_that_cross(one, scales[:, 0 if below else 1]),
         warnings=_warnings((one, other), (fit_a, fit_b), names, axis, at),
-    )  # fmt: skip
+    )
 
 
-def _quantity(law: Additive, scales: FloatArray) -> Quantity:
+def _in_those_that_cross(law: Additive, scales: FloatArray) -> Sampled:
     """The crossing in the resamples that have it: an interval of few of them is still given."""
     have = scales[1:][np.isfinite(scales[1:])]
-    return Quantity(
-        point=float(scales[0]), samples=have, dof=law.dof, source=law.source, positive=True
-    )
+    return law.sampled(np.concatenate([scales[:1], have]), positive=True)
 
 
 def _reported(scales: FloatArray, data: tuple[float, float]) -> bool:
@@ -217,13 +225,52 @@ def _warnings(
     axis: Axis,
     held: Mapping[str, float],
 ) -> tuple[str, ...]:
-    found = []
+    warnings = []
     for law, fit, name in zip(laws, fits, names, strict=True):
-        if why := doubt(fit, axis):
-            found.append(f"{name}: {why}; beyond the data its curve means little")
-        found += [
+        if why := terms_doubt(fit, axis):
+            warnings.append(f"{name}: {why}; beyond the data its curve means little")
+        warnings += [
             f"{a} = {count(v)} lies {number(out)} times outside the data of {name}"
             for a, v in held.items()
             if (out := beyond(law.ranges[a], v)) > 1 + 1e-9
         ]
-    return tuple(found)
+    return tuple(warnings)
+
+
+def crossings(
+    one: Additive, other: Additive, axis: Axis, held: Mapping[str, float], ends: tuple[float, float]
+) -> FloatArray:
+    """Crossings (1 + R, 2) between two scales; the first law lower below, then above."""
+    c = one.without(axis, held) - other.without(axis, held)
+    (A, a), (B, b) = ([law.theta[:, k] for k in PLACE[axis]] for law in (one, other))
+    low, high = (np.full(len(c), math.log(end)) for end in ends)
+
+    def difference(t: FloatArray) -> FloatArray:
+        found: FloatArray = c + A * np.exp(-a * t) - B * np.exp(-b * t)
+        return found
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        turn = (np.log(A * a) - np.log(B * b)) / (a - b)
+    turn = np.clip(np.where(np.isnan(turn), low, turn), low, high)
+    found = np.full((len(c), 2), math.nan)
+    for left, right in ((low, turn), (turn, high)):
+        start, end = np.sign(difference(left)), np.sign(difference(right))
+        x, y = left.copy(), right.copy()
+        for _ in range(_HALVINGS):
+            middle = 0.5 * (x + y)
+            same = np.sign(difference(middle)) == start
+            x, y = np.where(same, middle, x), np.where(same, y, middle)
+        crossed = start * end < 0
+        for direction, sign in enumerate((-1.0, 1.0)):
+            here = crossed & (start == sign)
+            found[here, direction] = np.exp(0.5 * (x + y)[here])
+    return found
+
+
+def first_is_lower(
+    one: Additive, other: Additive, axis: Axis, held: Mapping[str, float], at: tuple[float, float]
+) -> FloatArray:
+    """Whether the first law is lower (1) or not (0) at two scales (1 + R, 2); NaN without one."""
+    losses = [[law.loss({**held, axis: scale}) for scale in at] for law in (one, other)]
+    less = np.array(losses[0]).T - np.array(losses[1]).T
+    return np.where(np.isnan(less), math.nan, (less < 0).astype(np.float64))

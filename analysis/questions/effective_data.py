@@ -1,4 +1,7 @@
-"""Effective data transferred by pretraining (S1, Appendix B.8, Eq. S.9; Hernandez et al. 2021)."""
+"""Effective data transferred by pretraining (S1, Appendix B.8, Eq. S.9; Hernandez et al. 2021).
+
+Each fine-tuned run is turned into the data that a model trained from scratch would need.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +13,72 @@ from typing import final
 import numpy as np
 import pandas as pd
 
+from analysis.compute.rows import positive_columns
 from analysis.fit.fit import fit_law
 from analysis.fit.result import Fit
+from analysis.fit.sampled import Sampled, combined
 from analysis.laws import FloatArray
-from analysis.questions.answer import Line, Question
-from analysis.questions.evidence.quantity import Quantity, combined
-from analysis.questions.transfer_runs import (
-    TunedRun,
-    checked_runs,
-    scratch_laws,
-    transfer_rows,
-    tuned_runs,
-)
+from analysis.questions.additive import Additive
+from analysis.questions.answer import Line, Question, beyond
+from analysis.questions.trust import terms_doubt
 from analysis.studies.fit_rows import Data
+from analysis.studies.rows import mean_over_folds
 from analysis.text.numbers import number
+from scaling.records.names import USED
 
+STAGE = "finetune"
+SCRATCH, TUNED = "scratch", "fine-tuned"
+_EQUAL = ("family", "objective", "preprocessing", "leads")  # of all runs
 REACH = 4.0  # times outside the scratch runs up to which a D_eff counts
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TunedRun:
+    """One fine-tuned run.
+
+    Attributes:
+        trial: name.
+        task: fine-tuned on.
+        N: backbone parameters.
+        D: records fine-tuned on.
+        loss: of it, nats.
+        needed: D_eff, records from scratch for that loss; infinite below the floor.
+        beyond: how many times outside the measured D_eff lies; 1 within.
+        reason: why it counts in no law; "" where it does.
+    """
+
+    trial: str
+    task: str
+    N: float
+    D: float
+    loss: float
+    needed: Sampled
+    beyond: float
+    reason: str
+
+    @property
+    def transferred(self) -> Sampled:
+        """D_T = D_eff - D, records; below 0 where pretraining did harm."""
+        return combined(lambda needed: needed - self.D, self.needed)
+
+    def row(self) -> dict[str, object]:
+        """For a table."""
+        ends, moved = self.needed.interval, self.transferred.interval
+        return {
+            "task": self.task,
+            "trial": self.trial,
+            "N": self.N,
+            "D": self.D,
+            "loss": self.loss,
+            "D_eff": self.needed.point,
+            "D_eff_low": ends.low,
+            "D_eff_high": ends.high,
+            "D_T": self.transferred.point,
+            "D_T_low": moved.low,
+            "D_T_high": moved.high,
+            "beyond": self.beyond,
+            "reason": self.reason,
+        }
 
 
 @final
@@ -47,17 +100,19 @@ class Transferred(Question):
     reasons: Mapping[str, str]
     warnings: tuple[str, ...]
 
-    def multiplier(self, task: str) -> tuple[Quantity | None, str]:
+    def multiplier(self, task: str) -> tuple[Sampled | None, str]:
         """Median of D_eff / D over the runs of a task whose D_eff is known, and else why not.
 
         A run below the floor of the scratch law counts as infinite, one that gains nothing as
         below 1.
         """
         known = [
-            r for r in self.runs
-            if r.task == task and not r.reason.startswith("scratch law")
+            r
+            for r in self.runs
+            if r.task == task
+            and not r.reason.startswith("scratch law")
             and not math.isnan(r.needed.point)
-        ]  # fmt: skip
+        ]
         if not known:
             reasons = {r.reason for r in self.runs if r.task == task}
             return None, "; ".join(sorted(reasons)) or "no fine-tuned run"
@@ -91,10 +146,15 @@ class Transferred(Question):
                 continue
             missing = "" if len(law.bootstrap.theta) else "no resamples (n_boot = 0)"
             found += [
-                Line(name=f"{task}: {p.name}", value=law.params[p.name],
-                     interval=law.intervals_bootstrap[p.name], words=p.meaning, reason=missing)
+                Line(
+                    name=f"{task}: {p.name}",
+                    value=law.params[p.name],
+                    interval=law.intervals_bootstrap[p.name],
+                    words=p.meaning,
+                    reason=missing,
+                )
                 for p in law.law.parameters[1:]
-            ]  # fmt: skip
+            ]
         return tuple(found)
 
     def by_run(self) -> pd.DataFrame:
@@ -178,3 +238,134 @@ def _law(runs: list[TunedRun], n_boot: int, seed: int) -> tuple[Fit | None, str]
     if not found.ok:
         return None, f"{len(kept)} of {len(runs)} runs count: {'; '.join(found.remarks)}"
     return found, ""
+
+
+def transfer_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """Fine-tuned and scratch runs of a study.
+
+    Those of the stage ``finetune``; the ones without a parent started from random weights.
+
+    Args:
+        frame: from ``load``.
+
+    Returns:
+        One row per run: ``trial, task, N, D, loss`` (test, nats) and ``start`` (``scratch`` or
+        ``fine-tuned``). Failed and diverged trials are left out.
+
+    Raises:
+        ValueError: no such runs, none of one kind, or runs of several families or the like.
+    """
+    rows = frame[
+        (frame["stage"] == STAGE)
+        & (frame["metric"] == "loss")
+        & (frame["split"] == "test")
+        & (frame["protocol"] == "held-out")
+        & (frame["task"] == frame["corpus"])
+        & frame["status"].isin(USED)
+        & frame["value"].notna()
+    ]
+    if rows.empty:
+        raise ValueError(f"no finished trial of the stage {STAGE} has a held-out test loss")
+    for column in _EQUAL:
+        kinds = sorted(str(k) for k in rows[column].dropna().unique())
+        if len(kinds) > 1:
+            raise ValueError(f"rows mix several of {column} ({', '.join(kinds)}): choose one")
+    rows = mean_over_folds(rows)
+    start = np.where(rows["parents"] == "", SCRATCH, TUNED)
+    for kind in (SCRATCH, TUNED):
+        if kind not in start:
+            raise ValueError(f"the stage {STAGE} has no run that is {kind}")
+    found = rows[["trial", "task", "N", "D"]].assign(loss=rows["value"], start=start)
+    return found.astype({"N": "float64", "D": "float64"})
+
+
+def checked_runs(data: Data) -> pd.DataFrame:
+    """Runs given as columns, checked.
+
+    Raises:
+        ValueError: a missing column, a value that is not positive and finite, or a start that
+            is neither ``scratch`` nor ``fine-tuned``.
+    """
+    frame = data if isinstance(data, pd.DataFrame) else pd.DataFrame(dict(data))
+    if missing := [c for c in ("task", "start") if c not in frame.columns]:
+        raise ValueError(f"missing column {', '.join(missing)}")
+    if "trial" not in frame.columns:
+        frame = frame.assign(trial=[f"run {i}" for i in range(len(frame))])
+    found = positive_columns(frame, ("N", "D", "loss"), kept=("trial", "task", "start"))
+    if wrong := sorted(set(found["start"].astype(str)) - {SCRATCH, TUNED}):
+        raise ValueError(f"start {wrong[0]!r} is neither {SCRATCH!r} nor {TUNED!r}")
+    return found
+
+
+def scratch_laws(runs: pd.DataFrame, n_boot: int, seed: int) -> dict[tuple[str, float], Fit]:
+    """The law L(D) of the scratch runs of every task and N."""
+    chosen = runs[runs["start"] == SCRATCH]
+    return {
+        (str(task), float(str(n))): fit_law(
+            part[["trial", "D", "loss"]], "d_law", n_boot=n_boot, seed=seed
+        )
+        for (task, n), part in chosen.groupby(["task", "N"], sort=True)
+    }
+
+
+def tuned_runs(
+    runs: pd.DataFrame, laws: Mapping[tuple[str, float], Fit], reach: float
+) -> list[TunedRun]:
+    """Every fine-tuned run, inverted.
+
+    The interval of D_eff holds the refits of the scratch law, and a scatter of the fine-tuned
+    run like that of a scratch run.
+    """
+    found = []
+    chosen = runs[runs["start"] == TUNED].sort_values(["task", "N", "D"], kind="stable")
+    numbers = chosen[["N", "D", "loss"]].to_numpy(dtype=np.float64)
+    labels = zip(chosen["trial"], chosen["task"], strict=True)
+    for place, ((trial, task), (size, records, loss)) in enumerate(
+        zip(labels, numbers.tolist(), strict=True)
+    ):
+        fit = laws.get((str(task), size))
+        needed, reason = Sampled(point=math.nan, samples=np.empty(0), dof=1), ""
+        if fit is None:
+            reason = "no scratch run of this N"
+        else:
+            needed, reason = _needed(fit, loss, place), _scratch_doubt(fit)
+        out = beyond(fit.ranges["D"], needed.point) if fit and needed.point > 0 else 1.0
+        found.append(
+            TunedRun(
+                trial=str(trial),
+                task=str(task),
+                N=size,
+                D=records,
+                loss=loss,
+                needed=needed,
+                beyond=out,
+                reason=reason or _run_doubt(needed.point, records, out, reach),
+            )
+        )
+    return found
+
+
+def _needed(fit: Fit, loss: float, place: int) -> Sampled:
+    """Records at which the scratch law reaches a loss, in every resample."""
+    law = Additive.of(fit)
+    noise = np.random.default_rng([place, fit.options.seed]).standard_normal(len(law.theta))
+    noise[0] = 0.0
+    scatter = fit.scatter if fit.ok else 0.0
+    return law.sampled(law.inverse("D", loss * np.exp(scatter * noise), {}), positive=True)
+
+
+def _scratch_doubt(fit: Fit) -> str:
+    if why := terms_doubt(fit, "D"):
+        return f"scratch law: {why}"
+    floor_spoilt = "E" in fit.certificate.bounds_hit and fit.params["E"] > 0
+    return "scratch law: E at the smallest loss seen" if floor_spoilt else ""
+
+
+def _run_doubt(needed: float, records: float, out: float, reach: float) -> str:
+    if math.isinf(needed):
+        return "its loss lies at or below the floor of the scratch law"
+    if out > reach:
+        return f"D_eff lies {out:.3g} times outside the scratch runs"
+    if not needed > records:
+        return "needs more records than from scratch: nothing is transferred"
+    return ""

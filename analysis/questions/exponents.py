@@ -17,14 +17,105 @@ from typing import final
 import numpy as np
 
 from analysis.fit.result import Fit
+from analysis.fit.sampled import UNKNOWN, Sampled, combined, mean
 from analysis.laws.parameters import EXPONENT
+from analysis.questions.additive import PLURAL, Additive, Axis
 from analysis.questions.answer import Line, Question
-from analysis.questions.evidence.additive import Additive, Axis, doubt
-from analysis.questions.evidence.quantity import Quantity, combined, mean
-from analysis.questions.ratio import Ratio
-from analysis.questions.reaching import parity
+from analysis.questions.configurations import Configuration
+from analysis.questions.reaching import Parity, parity
+from analysis.questions.trust import terms_doubt
+from analysis.text.numbers import Interval, interval, number
 
 Fits = Mapping[str, Fit | Mapping[str, Fit]]
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Ratio:
+    """Exponents of two configurations compared.
+
+    Attributes:
+        first: name of one.
+        second: name of the other.
+        axis: compared.
+        times: by which the first is scaled.
+        log_ratio: log of the first's exponent over the second's; None with a ``reason``.
+        tasks: it is a mean over.
+        reason: why nothing can be compared; "" where something can.
+        parity: how many times more the second needs for the same loss, where asked for.
+    """
+
+    first: str
+    second: str
+    axis: Axis
+    times: float
+    log_ratio: Sampled | None
+    tasks: tuple[str, ...]
+    reason: str
+    parity: Parity | None = None
+
+    @property
+    def ratio(self) -> float:
+        """Exponent of the first over that of the second; NaN with a ``reason``."""
+        return math.nan if self.log_ratio is None else math.exp(self.log_ratio.point)
+
+    @property
+    def interval(self) -> Interval:
+        """95 % interval of ``ratio``."""
+        if self.log_ratio is None:
+            return UNKNOWN
+        ends = self.log_ratio.interval
+        return Interval(low=math.exp(ends.low), high=math.exp(ends.high)).holding(self.ratio)
+
+    @property
+    def needed(self) -> float:
+        """How many times the second must be scaled for what ``times`` does for the first."""
+        return _power(self.times, self.ratio)
+
+    @property
+    def needed_interval(self) -> Interval:
+        """95 % interval of ``needed``; its end is infinite where no float holds it."""
+        ends = self.interval
+        found = Interval(low=_power(self.times, ends.low), high=_power(self.times, ends.high))
+        return found.holding(self.needed)
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the interval of ``ratio`` is known and does not hold 1."""
+        return self.interval.low > 1 or self.interval.high < 1
+
+    @property
+    def words(self) -> str:
+        """The answer in one sentence."""
+        if self.log_ratio is None:
+            return ""
+        what = PLURAL[self.axis]
+        said = (
+            f"what {number(self.times)} times the {what} take off the excess loss of {self.first} "
+            f"takes {number(self.needed)} {interval(self.needed_interval)} times for {self.second}"
+        )
+        if self.log_ratio.why or self.resolved:
+            return said
+        return f"{said}; which needs more is not resolved, as the ratio may be 1"
+
+    @property
+    def line(self) -> Line:
+        """The ratio as a line of a table."""
+        why = self.reason or (self.log_ratio.why if self.log_ratio else "")
+        return Line(
+            name=f"{self.first} over {self.second}",
+            value=self.ratio,
+            interval=self.interval,
+            words=self.words,
+            reason=why,
+        )
+
+
+def _power(base: float, exponent: float) -> float:
+    try:
+        return float(base**exponent)
+    except OverflowError:
+        return math.inf
 
 
 @final
@@ -43,7 +134,7 @@ class Efficiency(Question):
 
     axis: Axis
     times: float
-    exponents: Mapping[str, Quantity | None]
+    exponents: Mapping[str, Sampled | None]
     excluded: Mapping[tuple[str, str], str]
     pairs: tuple[Ratio, ...]
     warnings: tuple[str, ...]
@@ -67,15 +158,15 @@ class Efficiency(Question):
     @property
     def lines(self) -> tuple[Line, ...]:
         """Exponents, then ratios, then what the same loss needs."""
-        found = []
-        for name, quantity in self.exponents.items():
+        lines = []
+        for name, exponent in self.exponents.items():
             label = f"{'alpha' if self.axis == 'N' else 'beta'} of {name}"
-            if quantity is None:
-                found.append(Line.none(label, self._why(name)))
+            if exponent is None:
+                lines.append(Line.none(label, self._why(name)))
             else:
-                found.append(Line.of(label, quantity))
-        found += [p.line for p in self.pairs]
-        return (*found, *(e for p in self.pairs if p.parity is not None for e in p.parity.lines))
+                lines.append(Line.of(label, exponent))
+        lines += [p.line for p in self.pairs]
+        return (*lines, *(e for p in self.pairs if p.parity is not None for e in p.parity.lines))
 
     def _why(self, name: str) -> str:
         reasons = {f"{t}: {w}" if t else w for (n, t), w in self.excluded.items() if n == name}
@@ -111,12 +202,12 @@ def efficiency(
     if at is not None and any(set(of) != {""} for of in by.values()):
         raise ValueError("losses are compared task by task: give one law per configuration")
     excluded: dict[tuple[str, str], str] = {}
-    logs: dict[str, dict[str, Quantity]] = {}
+    logs: dict[str, dict[str, Sampled]] = {}
     for name, laws in by.items():
         logs[name] = {}
         for task, fit in laws.items():
             exponent = Additive.of(fit).exponent(axis)
-            if why := doubt(fit, axis):
+            if why := terms_doubt(fit, axis):
                 excluded[name, task] = why
             else:
                 logs[name][task] = _log(exponent)
@@ -125,17 +216,20 @@ def efficiency(
         for one, other in combinations(by, 2)
     )
     return Efficiency(
-        axis=axis, times=float(times), excluded=excluded, pairs=pairs,
+        axis=axis,
+        times=float(times),
+        excluded=excluded,
+        pairs=pairs,
         exponents={name: _geometric(list(of.values())) for name, of in logs.items()},
         warnings=tuple(f"{n}{' on ' * bool(t)}{t} left out: {w}" for (n, t), w in excluded.items()),
-    )  # fmt: skip
+    )
 
 
-def _log(exponent: Quantity) -> Quantity:
+def _log(exponent: Sampled) -> Sampled:
     return combined(np.log, exponent, lower=math.log(EXPONENT[0]), upper=math.log(EXPONENT[1]))
 
 
-def _geometric(logs: list[Quantity]) -> Quantity | None:
+def _geometric(logs: list[Sampled]) -> Sampled | None:
     if not logs:
         return None
     return combined(np.exp, mean(logs), positive=True, lower=EXPONENT[0], upper=EXPONENT[1])
@@ -143,7 +237,7 @@ def _geometric(logs: list[Quantity]) -> Quantity | None:
 
 def _ratio(
     by: Mapping[str, Mapping[str, Fit]],
-    logs: Mapping[str, Mapping[str, Quantity]],
+    logs: Mapping[str, Mapping[str, Sampled]],
     excluded: Mapping[tuple[str, str], str],
     names: tuple[str, str],
     axis: Axis,
@@ -156,18 +250,32 @@ def _ratio(
     reason, log_ratio = "", None
     if tasks:
         widest = math.log(EXPONENT[1] / EXPONENT[0])
-        log_ratio = mean([
-            combined(np.subtract, logs[first][t], logs[second][t], lower=-widest, upper=widest)
-            for t in tasks
-        ])  # fmt: skip
+        log_ratio = mean(
+            [
+                combined(np.subtract, logs[first][t], logs[second][t], lower=-widest, upper=widest)
+                for t in tasks
+            ]
+        )
     elif not shared:
         reason = "no task in common"
     else:
         whys = [(n, excluded[n, t]) for t in shared for n in names if (n, t) in excluded]
         reason = "; ".join(dict.fromkeys(f"{n}: {why}" for n, why in whys))
     return Ratio(
-        first=first, second=second, axis=axis, times=times, log_ratio=log_ratio,
-        tasks=tuple(tasks), reason=reason,
-        parity=None if at is None else parity(by[first][""], by[second][""], axis, at=at,
-                                              names=names),
-    )  # fmt: skip
+        first=first,
+        second=second,
+        axis=axis,
+        times=times,
+        log_ratio=log_ratio,
+        tasks=tuple(tasks),
+        reason=reason,
+        parity=None
+        if at is None
+        else parity(by[first][""], by[second][""], axis, at=at, names=names),
+    )
+
+
+def mean_exponent(configuration: Configuration, axis: Axis) -> Sampled:
+    """Mean exponent of an axis over the tasks whose law determines it, beside S1's."""
+    tasks = [t for t in configuration.tasks if t.identified(axis)]
+    return mean([Additive.of(t.fit).exponent(axis) for t in tasks])

@@ -1,4 +1,10 @@
-"""How far finite data raise the loss above that of unlimited data (S1, Appendix B.6, Eq. S.8)."""
+"""How far finite data raise the loss, and whether all runs fall on one curve (S1, Appendix B.6).
+
+Under the joint law delta = B D^-beta / L(N, inf) (Eq. S.8), so that runs of every size fall on
+one curve of the scaled data D (L(N, inf) / B)^(1 / beta) (Figure S.7 c). The ``overfitting`` law,
+delta = c N^p / D^q (Kaplan et al. 2020, arXiv 2001.08361, section 4.2), has the coordinate
+D / N^(p / q).
+"""
 
 from __future__ import annotations
 
@@ -7,15 +13,17 @@ import math
 from typing import final
 
 import numpy as np
+import pandas as pd
 
+from analysis.fit.certificate import r_squared
+from analysis.fit.fit import fit_law
 from analysis.fit.result import Fit
+from analysis.fit.sampled import Sampled
+from analysis.laws import FloatArray
+from analysis.questions.additive import Additive, positive
 from analysis.questions.answer import Line, Question, beyond
-from analysis.questions.collapsing import Collapse, collapse
-from analysis.questions.evidence.additive import Additive, doubt, positive
-from analysis.questions.evidence.quantity import Quantity
+from analysis.questions.trust import terms_doubt
 from analysis.text.numbers import count, number
-
-__all__ = ["Collapse", "DataNeeded", "Extent", "collapse", "data_needed", "extent"]
 
 
 @final
@@ -33,7 +41,7 @@ class Extent(Question):
 
     N: float
     D: float
-    delta: Quantity
+    delta: Sampled
     reason: str
     warnings: tuple[str, ...]
 
@@ -45,10 +53,9 @@ class Extent(Question):
     @property
     def lines(self) -> tuple[Line, ...]:
         """Delta."""
-        words = "" if self.reason else (
-            f"{number(100 * self.delta.point)} % of the loss at unlimited data is lost to finite D"
-        )  # fmt: skip
-        return (Line.of("delta", self.delta, words, self.reason),)
+        share = number(100 * self.delta.point)
+        words = f"{share} % of the loss at unlimited data is lost to finite D"
+        return (Line.of("delta", self.delta, "" if self.reason else words, self.reason),)
 
 
 @final
@@ -67,7 +74,7 @@ class DataNeeded(Question):
 
     N: float
     delta: float
-    D: Quantity
+    D: Sampled
     beyond: float
     reason: str
     warnings: tuple[str, ...]
@@ -102,14 +109,17 @@ def extent(fit: Fit, N: float, D: float) -> Extent:
     Raises:
         ValueError: a marginal law or one of another form, or a scale that is not positive.
     """
-    law = _joint(fit)
+    law = Additive.joint(fit)
     at = {"N": positive("N", N), "D": positive("D", D)}
     with np.errstate(divide="ignore", invalid="ignore"):
         delta = law.term("D", at["D"]) / law.without("D", at)
     return Extent(
-        N=at["N"], D=at["D"], delta=law.quantity(delta, positive=True, lower=0.0),
-        reason=doubt(fit, "D"), warnings=(*_outside(law, at), *fit.warnings),
-    )  # fmt: skip
+        N=at["N"],
+        D=at["D"],
+        delta=law.sampled(delta, positive=True, lower=0.0),
+        reason=terms_doubt(fit, "D"),
+        warnings=(*_outside(law, at), *fit.warnings),
+    )
 
 
 def data_needed(fit: Fit, N: float, delta: float) -> DataNeeded:
@@ -126,24 +136,20 @@ def data_needed(fit: Fit, N: float, delta: float) -> DataNeeded:
     Raises:
         ValueError: a marginal law or one of another form, or an N or delta that is not positive.
     """
-    law, at = _joint(fit), {"N": positive("N", N)}
+    law, at = Additive.joint(fit), {"N": positive("N", N)}
     tolerated = positive("delta", delta)
-    needed = law.quantity(
+    needed = law.sampled(
         law.inverse("D", (1 + tolerated) * law.without("D", at), at), positive=True, lower=0.0
     )
     far = beyond(law.ranges["D"], needed.point) if needed.point > 0 else 1.0
     return DataNeeded(
-        N=at["N"], delta=tolerated, D=needed, beyond=far, reason=doubt(fit, "D"),
+        N=at["N"],
+        delta=tolerated,
+        D=needed,
+        beyond=far,
+        reason=terms_doubt(fit, "D"),
         warnings=(*_outside(law, at), *fit.warnings),
-    )  # fmt: skip
-
-
-def _joint(fit: Fit) -> Additive:
-    """The law, refused where it lacks an axis."""
-    law = Additive.of(fit)
-    if law.axes != ("N", "D"):
-        raise ValueError(f"{fit.law.name} is not a joint law of N and D, such as chinchilla")
-    return law
+    )
 
 
 def _outside(law: Additive, at: dict[str, float]) -> list[str]:
@@ -152,3 +158,157 @@ def _outside(law: Additive, at: dict[str, float]) -> list[str]:
         for a, v in at.items()
         if math.isfinite(v) and (out := beyond(law.ranges[a], v)) > 1 + 1e-9
     ]
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Collapse(Question):
+    """Measured overfitting of every run against one coordinate.
+
+    Attributes:
+        runs: one row per run: ``trial, N, D, loss, unlimited`` (fitted L(N, inf)), ``delta``
+            (loss / unlimited - 1), ``scaled`` (D (L(N, inf) / B)^(1 / beta)), ``curve`` (delta of
+            the joint law), ``coordinate`` (D / N^(p / q); NaN without ``law``).
+        law: the ``overfitting`` law of the runs above 0; None with a ``law_reason``.
+        law_reason: why there is none; "" where there is one.
+        r2: share of the variance of log delta that the joint law's one curve describes; NaN
+            with a ``reason``.
+        scatter: standard deviation of log delta about it.
+        reason: why the joint law cannot be used; "" where it can.
+        warnings: what a reader must know first.
+    """
+
+    runs: pd.DataFrame
+    law: Fit | None
+    law_reason: str
+    r2: float
+    scatter: float
+    reason: str
+    warnings: tuple[str, ...]
+
+    @property
+    def left_out(self) -> pd.DataFrame:
+        """Runs at or below the fitted L(N, inf), which have no log delta."""
+        return self.runs[~(self.runs["delta"] > 0)]
+
+    @property
+    def law_r2(self) -> float:
+        """Share of the variance of log delta that the ``overfitting`` law describes."""
+        if self.law is None:
+            return math.nan
+        return _r2(self.law.problem.loss, self.law.residuals["fitted"].to_numpy())
+
+    @property
+    def title(self) -> str:
+        """What was asked."""
+        return "Whether the overfitting of all runs falls on one curve"
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """The parameters of the ``overfitting`` law."""
+        if self.law is None:
+            return (Line.none("c, p, q", self.law_reason),)
+        missing = "" if len(self.law.bootstrap.theta) else "no resamples (n_boot = 0)"
+        return tuple(
+            Line(
+                name=p.name,
+                value=self.law.params[p.name],
+                interval=self.law.intervals_bootstrap[p.name],
+                words=p.meaning,
+                reason=missing,
+            )
+            for p in self.law.law.parameters
+        )
+
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """How well one curve describes the runs."""
+        found = [("runs", f"{len(self.runs) - len(self.left_out)} of {len(self.runs)} above 0")]
+        if self.law is not None:
+            found += [
+                ("R² of log delta, c N^p / D^q", number(self.law_r2)),
+                ("scatter of log delta about it", number(self.law.scatter)),
+            ]
+        why = self.reason
+        return (
+            *found,
+            ("R² of log delta, joint law's curve", why or number(self.r2)),
+            ("scatter about it", why or number(self.scatter)),
+        )
+
+
+def collapse(fit: Fit) -> Collapse:
+    """Measured overfitting of every run of a joint law, and the law of it.
+
+    Intervals of c, p and q take the fitted L(N, inf) as known, so they are too narrow where E
+    or A is uncertain; and runs at or below L(N, inf) are left out, which bends the law upwards.
+
+    Args:
+        fit: of ``chinchilla`` or ``tied``.
+
+    Raises:
+        ValueError: a marginal law or one of another form.
+    """
+    law = Additive.joint(fit)
+    runs, reason = _runs(fit, law), terms_doubt(fit, "D")
+    kept = runs[runs["delta"] > 0]
+    own, why = _law(kept, fit) if fit.ok else (None, terms_doubt(fit, "") or "no joint law")
+    if own is not None:
+        runs["coordinate"] = runs["D"] / runs["N"] ** (own.params["p"] / own.params["q"])
+    logs = np.log(kept["delta"].to_numpy() / kept["curve"].to_numpy())
+    enough = not reason and len(kept) > 2
+    left = len(runs) - len(kept)
+    few = "" if reason or enough else f"{len(kept)} runs above L(N, inf)"
+    return Collapse(
+        runs=runs,
+        law=own,
+        law_reason=why,
+        reason=reason or few,
+        r2=_r2(kept["delta"].to_numpy(), kept["curve"].to_numpy()) if enough else math.nan,
+        scatter=float(np.sqrt(np.mean(logs**2))) if enough else math.nan,
+        warnings=(
+            *(
+                (
+                    f"{left} of {len(runs)} runs lie at or below the fitted L(N, inf) and are left "
+                    f"out: {', '.join(runs.loc[~(runs['delta'] > 0), 'trial'])}",
+                )
+                if left
+                else ()
+            ),
+            *(own.warnings if own is not None else ()),
+        ),
+    )
+
+
+def _runs(fit: Fit, law: Additive) -> pd.DataFrame:
+    """Measured and fitted overfitting of every run."""
+    rows = fit.rows[["trial", "N", "D"]].assign(loss=fit.problem.loss)
+    E, A, alpha, B, beta = law.theta[0]
+    unlimited = E + A * rows["N"].to_numpy(dtype=np.float64) ** -alpha
+    data = rows["D"].to_numpy(dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        scaled = data * (unlimited / B) ** (1 / beta)
+    return rows.assign(
+        unlimited=unlimited,
+        delta=rows["loss"] / unlimited - 1.0,
+        scaled=scaled,
+        curve=B * data**-beta / unlimited,
+        coordinate=math.nan,
+    ).reset_index(drop=True)
+
+
+def _law(kept: pd.DataFrame, fit: Fit) -> tuple[Fit | None, str]:
+    """The ``overfitting`` law, or why there is none."""
+    if kept.empty:
+        return None, "no run lies above the fitted L(N, inf)"
+    columns = kept[["trial", "N", "D", "delta"]]
+    found = fit_law(columns, "overfitting", n_boot=fit.options.n_boot, seed=fit.options.seed)
+    if not found.ok:
+        return None, "; ".join(found.remarks)
+    if abs(found.params["q"]) < 1e-6:
+        return None, "delta does not change with D"
+    return found, ""
+
+
+def _r2(measured: FloatArray, fitted: FloatArray) -> float:
+    return r_squared(np.log(measured), np.log(fitted))

@@ -10,18 +10,10 @@ from typing import final
 import numpy as np
 
 from analysis.fit.result import Fit
+from analysis.fit.sampled import Sampled
+from analysis.questions.additive import AXES, PLURAL, Additive, Axis, positive, together
 from analysis.questions.answer import Line, Question, beyond
-from analysis.questions.evidence.additive import (
-    AXES,
-    PLURAL,
-    Additive,
-    Axis,
-    curve_doubt,
-    doubt,
-    positive,
-    together,
-)
-from analysis.questions.evidence.quantity import Quantity
+from analysis.questions.trust import curve_doubt, terms_doubt
 from analysis.text.numbers import count, interval, number
 
 
@@ -49,7 +41,7 @@ class Parity(Question):
     at: Mapping[str, float]
     loss: float
     floor: float
-    factor: Quantity
+    factor: Sampled
     beyond: float
     reason: str
     warnings: tuple[str, ...]
@@ -127,8 +119,8 @@ def parity(
         raise ValueError(f"{axis} of the first is missing")
     own = positive(axis, at[axis])
     loss = one.loss({**held, axis: own})
-    factor = one.quantity(other.inverse(axis, loss, held) / own, positive=True, lower=0.0)
-    whys = [(names[0], curve_doubt(first)), (names[1], doubt(second, axis))]
+    factor = one.sampled(other.inverse(axis, loss, held) / own, positive=True, lower=0.0)
+    whys = [(names[0], curve_doubt(first)), (names[1], terms_doubt(second, axis))]
     warnings = []
     for name, law in zip(names, (one, other), strict=True):
         scales = {**held, axis: own} if law is one else held
@@ -140,9 +132,14 @@ def parity(
     if "E" in second.certificate.bounds_hit:
         warnings.append(f"E of {names[1]} is at a bound: whether it gets there hangs on it")
     return Parity(
-        first=names[0], second=names[1], axis=axis, loss=float(loss[0]), factor=factor,
-        at={a: at[a] for a in AXES if a in at}, floor=float(other.without(axis, held)[0]),
+        first=names[0],
+        second=names[1],
+        axis=axis,
+        loss=float(loss[0]),
+        factor=factor,
+        at={a: at[a] for a in AXES if a in at},
+        floor=float(other.without(axis, held)[0]),
         beyond=beyond(other.ranges[axis], own * factor.point) if factor.point > 0 else 1.0,
         reason="; ".join(f"{name}: {why}" for name, why in whys if why),
         warnings=tuple(warnings),
-    )  # fmt: skip
+    )

@@ -72,9 +72,10 @@ class Compute:
             "approaches": self.approaches.to_dict(),
             "frontier": self.frontier.to_dict() if self.frontier else None,
             "choice": {"chosen": self.choice.chosen, "reason": self.choice.reason}
-            if self.choice else None,
+            if self.choice
+            else None,
             "reasons": self.reasons,
-        }  # fmt: skip
+        }
 
 
 def _attempt(reasons: dict[str, str], name: str, make: Callable[[], T]) -> T | None:
@@ -115,19 +116,27 @@ def compute_of(part: pd.DataFrame, rows: pd.DataFrame, joint: Fit, n_boot: int) 
         reasons,
         "choice",
         lambda: choose_law(
-            joint.rows, LAWS, variants=("plain", "regularised"), n_boot=0,
+            joint.rows,
+            LAWS,
+            variants=("plain", "regularised"),
+            n_boot=0,
             delta=joint.certificate.delta,
         ),
-    )  # fmt: skip
+    )
     approaches = compare_approaches(
         envelope=lower if lower is not None else _refused(reasons, "envelope"),
         isoflop=across if across is not None else _refused(reasons, "isoflop"),
         surface=allocation if allocation is not None else _refused(reasons, "allocation"),
     )
     return Compute(
-        model=model, allocation=allocation, approaches=approaches, frontier=frontier,
-        envelope=lower, choice=choice, reasons=reasons,
-    )  # fmt: skip
+        model=model,
+        allocation=allocation,
+        approaches=approaches,
+        frontier=frontier,
+        envelope=lower,
+        choice=choice,
+        reasons=reasons,
+    )
 
 
 def _refused(reasons: Mapping[str, str], name: str) -> AllocationError:

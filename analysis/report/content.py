@@ -1,4 +1,4 @@
-"""The numbers of a report, before any page or figure."""
+"""The numbers of a report, before any page or figure: what was planned, each law, each table."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ import pandas as pd
 from analysis.checks.holdout import Holdout, leave_out_largest
 from analysis.fit.fit import fit_law
 from analysis.fit.result import Fit
+from analysis.questions.answers import Answers, Asking, asked_of
+from analysis.questions.configurations import configurations
 from analysis.report.compute import Compute, compute_of
 from analysis.report.labels import label_cells
-from analysis.report.others import other_tables
-from analysis.report.plan import plan_numbers, provenance
-from analysis.report.tasks import chosen_models, probe_cells
-from analysis.report.transfer import OtherTask, other_tasks
+from analysis.report.tasks import chosen_models, other_tables, probe_cells
 from analysis.studies.groups import groups, titles
 from analysis.studies.load import Study, study
 from analysis.studies.rows import law_rows, pooled, trial_rows
@@ -28,10 +27,27 @@ from analysis.text.numbers import finite_or_none
 SCHEMA = 1
 MARGINALS = ("n_law", "d_law")
 R2_EXPECTED = 0.9
+_FEWEST = 6  # pairs of losses that a law is drawn through
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class OtherTask:
+    """One task that models of a group were probed on.
+
+    Attributes:
+        task: its name.
+        pairs: ``N``, ``L_id`` and ``L_ood`` of each run, in nats.
+        law: loss-to-loss law through them, with E_id of the joint law held where it lies below
+            all of them; without an interval here (see ``analysis.findings``).
+    """
+
+    task: str
+    pairs: pd.DataFrame
+    law: Fit
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class GroupContent:
     """What one law describes: runs of one family, objective and corpus.
 
     Attributes:
@@ -66,6 +82,7 @@ class Content:
     Attributes:
         study: as it was read, its folds pooled.
         groups: one per law; pretrained models only.
+        questions: those of S1, less kappas fitted together with both joint laws, which take long.
         others: tables of the trainings that no law describes.
         probes: cells by task and metric: linear probes, averaged over seeds.
         labels: scores by the amount of labels, by the name of their figure.
@@ -74,7 +91,8 @@ class Content:
     """
 
     study: Study
-    groups: tuple[Group, ...]
+    groups: tuple[GroupContent, ...]
+    questions: Answers
     others: list[dict[str, Any]]
     probes: pd.DataFrame
     labels: dict[str, pd.DataFrame]
@@ -102,6 +120,7 @@ class Content:
             "warnings": list(self.study_warnings),
             "plan": plan_numbers(self.study),
             "groups": [_group_numbers(g) for g in self.groups],
+            "questions": self.questions.to_dict(),
             "others": self.others,
             "probes": _rows(self.probes),
             "labels": {name: _rows(cells) for name, cells in self.labels.items()},
@@ -126,13 +145,18 @@ def study_content(folder: str | Path, n_boot: int = 1000) -> Content:
     frame = read.frame
     parts = list(groups(frame))
     named = titles([key for key, _ in parts])
+    # The fits behind the questions are those of the page, so that it gives no number twice.
+    fitted, notes = configurations(frame, n_boot)
+    fits = {str(c.key): c.fit for c in fitted}
     found = [
-        _group(key, title, part, read.corpora, n_boot)
+        _group(key, title, part, read.corpora, n_boot, fits.get(str(key)))
         for (key, part), title in zip(parts, named, strict=True)
     ]
+    asking = Asking(frame=frame, n_boot=n_boot, together=False)
     return Content(
         study=read,
         groups=tuple(found),
+        questions=asked_of(fitted, notes, asking),
         others=other_tables(frame),
         probes=probe_cells(frame),
         labels=label_cells(frame),
@@ -142,21 +166,36 @@ def study_content(folder: str | Path, n_boot: int = 1000) -> Content:
 
 
 def _group(
-    key: dict[str, Any], title: str, part: pd.DataFrame, corpora: Mapping[str, Any], n_boot: int
-) -> Group:
+    key: dict[str, Any],
+    title: str,
+    part: pd.DataFrame,
+    corpora: Mapping[str, Any],
+    n_boot: int,
+    fitted: Fit | None,
+) -> GroupContent:
     part = part[part["metric"].isin(("loss", ""))]  # "": trials without a value
     try:
         rows = law_rows(part)
     except ValueError as error:
-        return Group(
-            key=key, title=title, rows=part.iloc[:0], joint=None, marginals=(), holdout=None,
-            bayes=None, compute=None, others=(), warnings=(str(error),),
-        )  # fmt: skip
-    joint = fit_law(part, "chinchilla", n_boot=n_boot)
+        return GroupContent(
+            key=key,
+            title=title,
+            rows=part.iloc[:0],
+            joint=None,
+            marginals=(),
+            holdout=None,
+            bayes=None,
+            compute=None,
+            others=(),
+            warnings=(str(error),),
+        )
+    joint = fitted or fit_law(part, "chinchilla", n_boot=n_boot)
     marginals = tuple(fit_law(part, law, n_boot=n_boot) for law in MARGINALS)
     holdout = None
     if joint.ok and joint.residuals[["N", "D"]].drop_duplicates().shape[0] > 1:
-        holdout = leave_out_largest(joint)
+        # Nothing else is drawn with the runs that are left, so they need no common pool.
+        options = dataclasses.replace(joint.options, pool=None)
+        holdout = leave_out_largest(dataclasses.replace(joint, options=options))
     # The Bayes loss is of the labels in binary cross-entropy: no other loss is compared with it.
     own = str(key["corpus"]) if key["objective"] == "supervised" else ""
     bayes = _bayes(joint, corpora.get(own, {}))
@@ -171,12 +210,18 @@ def _group(
         warnings.append("E's interval does not cover the Bayes loss, its standard error counted")
     if bayes and bayes["covered_test"] is False:
         warnings.append("E's interval does not cover the Bayes loss on the test labels drawn")
-    return Group(
-        key=key, title=title, rows=rows, joint=joint, marginals=marginals, holdout=holdout,
-        bayes=bayes, compute=compute_of(part, rows, joint, n_boot) if joint.ok else None,
+    return GroupContent(
+        key=key,
+        title=title,
+        rows=rows,
+        joint=joint,
+        marginals=marginals,
+        holdout=holdout,
+        bayes=bayes,
+        compute=compute_of(part, rows, joint, n_boot) if joint.ok else None,
         others=tuple(other_tasks(part, rows, joint)),
         warnings=tuple(warnings),
-    )  # fmt: skip
+    )
 
 
 def _bayes(fit: Fit, corpus: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -199,6 +244,29 @@ def _bayes(fit: Fit, corpus: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
+def other_tasks(part: pd.DataFrame, rows: pd.DataFrame, joint: Fit) -> list[OtherTask]:
+    """Tasks with enough pairs of losses, in the order of their names.
+
+    Args:
+        part: all loss rows of a group, linear probes among them.
+        rows: its law rows in distribution.
+        joint: the joint law of these.
+    """
+    probes = part[(part["protocol"] == "linear-probe") & (part["split"] == "test")]
+    own = rows[["trial", "N", "value"]].rename(columns={"value": "L_id"})
+    found = []
+    for task in sorted(map(str, probes["task"].unique())):
+        other = law_rows(part, task=task, protocol="linear-probe")[["trial", "value"]]
+        pairs = own.merge(other.rename(columns={"value": "L_ood"}), on="trial")
+        if len(pairs) < _FEWEST:
+            continue
+        floor = joint.params["E"] if joint.ok else 0.0
+        held = {"E_id": floor} if floor < pairs["L_id"].min() else None
+        law = fit_law(pairs, "loss_to_loss", fixed=held, n_boot=0)
+        found.append(OtherTask(task=task, pairs=pairs.drop(columns="trial"), law=law))
+    return found
+
+
 def _study_warnings(read: Study) -> list[str]:
     found = []
     if read.missing:
@@ -214,7 +282,7 @@ def _study_warnings(read: Study) -> list[str]:
     return found
 
 
-def _group_numbers(group: Group) -> dict[str, Any]:
+def _group_numbers(group: GroupContent) -> dict[str, Any]:
     fits = [f for f in (group.joint, *group.marginals) if f is not None]
     held = group.holdout if group.holdout and group.holdout.covered is not None else None
     return {
@@ -245,3 +313,44 @@ def _value(value: Any) -> Any:
     if hasattr(value, "item"):
         value = value.item()
     return finite_or_none(value) if isinstance(value, float) else value
+
+
+def plan_numbers(study: Study) -> dict[str, Any]:
+    """What was planned and what it took."""
+    trials = trial_rows(study.frame)
+    sizes = trials.dropna(subset=["N"]).drop_duplicates(["family", "size"]).sort_values("N")
+    return {
+        "stages": dict(study.plan),
+        "planned": study.planned,
+        "missing": study.missing,
+        "counts": dict(study.counts),
+        "sizes": [
+            {"family": str(r["family"]), "size": str(r["size"]), "N": int(r["N"])}
+            for _, r in sizes.iterrows()
+        ],
+        "data": sorted(int(d) for d in trials["D"].dropna().unique()),
+        "seeds": sorted(int(s) for s in trials["seed"].dropna().unique()),
+        "flops": float(trials["C_total"].sum()),
+        "trial_seconds": float(trials["duration_s"].sum()),
+        "first_started": min((str(s) for s in trials["started"] if s), default=""),
+        "last_started": max((str(s) for s in trials["started"] if s), default=""),
+    }
+
+
+def provenance(study: Study) -> dict[str, Any]:
+    """Where the numbers come from."""
+    trials = trial_rows(study.frame)
+    corpora = {
+        name: {k: c.get(k) for k in ("source", "task", "fingerprint", "records", "patients")}
+        for name, c in study.corpora.items()
+    }
+    return {
+        "study_commit": study.commit,
+        "study_dirty": study.dirty,
+        "trial_commits": sorted({str(c) for c in trials["commit"] if c}),
+        "dirty_trials": int(trials["dirty"].fillna(False).sum()),
+        "devices": sorted({str(d) for d in trials["device"] if d}),
+        "versions": study.provenance.get("versions", {}),
+        "corpora": corpora,
+        "errors": dict(study.errors),
+    }

@@ -10,8 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from analysis.figures import base as figures
-from analysis.report.others import SCRATCH, other_rows
-from analysis.report.tasks import PROBE, SCORE, finished, probe_rows
+from analysis.report.tasks import PROBE, SCORE, SCRATCH, finished, other_rows, probe_rows
 from analysis.studies.groups import with_names
 from analysis.text.numbers import short
 
@@ -46,8 +45,11 @@ def label_cells(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
         and size, ``origin`` what it began with or how it was trained, ``labels`` records with a
         label or, for probes, their share, or for label sets their classes.
     """
-    found = {"labels-finetune": (_tuned(frame), 1), "labels-probe": (_probed(frame), -1),
-             "labels-sets": (_sets(frame), -1)}  # fmt: skip
+    found = {
+        "labels-finetune": (_tuned(frame), 1),
+        "labels-probe": (_probed(frame), -1),
+        "labels-sets": (_sets(frame), -1),
+    }
     return {
         name: _best_recipe(rows, sign)
         for name, (rows, sign) in found.items()
@@ -119,9 +121,7 @@ def _picture(rows: pd.DataFrame, horizontal: str, vertical: str) -> figures.Pict
     columns = min(_COLUMNS, len(panels))
     height = math.ceil(len(panels) / columns)
     with figures.style():
-        picture = figures.Picture(
-            figsize=(3.9 * columns, 2.9 * height + 0.6), layout="constrained"
-        )  # fmt: skip
+        picture = figures.Picture(figsize=(3.9 * columns, 2.9 * height + 0.6), layout="constrained")
         axes = list(picture.subplots(height, columns, squeeze=False).flat)
         looks = _looks(rows)
         for panel, name in zip(axes, panels, strict=False):
@@ -132,8 +132,7 @@ def _picture(rows: pd.DataFrame, horizontal: str, vertical: str) -> figures.Pict
         for panel in axes[len(panels) :]:
             panel.set_visible(False)
         handles = list(looks.values())
-        picture.legend(handles=handles, loc="outside lower center", ncols=columns,
-                       handlelength=3.0)  # fmt: skip
+        picture.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=3.0)
     return picture
 
 
@@ -149,11 +148,17 @@ def _looks(rows: pd.DataFrame) -> dict[tuple[str, str], Line2D]:
     ):
         i = trained.index(origin) if origin in trained else -1
         looks[str(model), str(origin)] = Line2D(
-            [], [], color=shades[models.index(model)][0], ms=5, lw=1.4,
+            [],
+            [],
+            color=shades[models.index(model)][0],
+            ms=5,
+            lw=1.4,
             marker=figures.MARKERS[(i + 1) % len(figures.MARKERS)],
-            ls="--" if i < 0 else _LINES[i % len(_LINES)], mec="white", mew=0.5,
+            ls="--" if i < 0 else _LINES[i % len(_LINES)],
+            mec="white",
+            mew=0.5,
             label=f"{model}, {origin}",
-        )  # fmt: skip
+        )
     return looks
 
 
@@ -161,9 +166,16 @@ def _draw(axes: Axes, rows: pd.DataFrame, looks: dict[tuple[str, str], Line2D]) 
     for key, look in looks.items():
         part = rows[(rows["model"] == key[0]) & (rows["origin"] == key[1])].sort_values("labels")
         axes.plot(
-            part["labels"], part["value"], color=look.get_color(), marker=look.get_marker(),
-            ls=look.get_linestyle(), ms=5, lw=1.4, mec="white", mew=0.5,
-        )  # fmt: skip
+            part["labels"],
+            part["value"],
+            color=look.get_color(),
+            marker=look.get_marker(),
+            ls=look.get_linestyle(),
+            ms=5,
+            lw=1.4,
+            mec="white",
+            mew=0.5,
+        )
     axes.set_xscale("log")
     shares = rows["labels"].max() <= 1
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if shares else (1.0, 2.0, 4.0)))

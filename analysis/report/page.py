@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
+import numpy as np
 import pandas as pd
 
 from analysis.figures import base as figures
 from analysis.figures import fits
-from analysis.report.content import Content, Group
+from analysis.questions.answers import Asked
+from analysis.report.content import Content, GroupContent, OtherTask, plan_numbers, provenance
 from analysis.report.labels import CAPTIONS, label_pictures
-from analysis.report.plan import plan_numbers, provenance
+from analysis.report.rendering import render
 from analysis.report.tasks import METRICS, probe_tables
-from analysis.report.transfer import transfer_picture
 from analysis.studies.rows import trial_rows
 from analysis.text.numbers import count, interval, number
 from scaling.records.files import write_whole
-from scaling.records.names import LOSSES
 
+PANELS = 4  # other tasks drawn
 PROBE_PICTURES = 4  # families, paradigms and tasks that get figures; more get tables
 DRAWN_CELLS = 3  # fewer model and data sizes together make no curve: they are in the tables
 
@@ -31,24 +32,8 @@ def write_report(content: Content, path: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("analysis.report", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {
-        "number": number,
-        "count": count,
-        "duration": duration,
-        "capital": lambda text: text[:1].upper() + text[1:],
-    }
-    environment.globals |= {
-        "losses": LOSSES,
-        "interval": interval,
-    }
-    page = environment.get_template("page.html.j2").render(
+    page = render(
+        "report.html.j2",
         study=content.study.name,
         folder=str(content.study.folder),
         quoted=shlex.quote(str(content.study.folder)),
@@ -64,6 +49,8 @@ def write_report(content: Content, path: Path) -> None:
             {"caption": CAPTIONS[name], "figure": figures.svg(picture, name)}
             for name, picture in label_pictures(content.labels).items()
         ],
+        questions=[(who, _told(a)) for who, a in content.questions.by_configuration().items()],
+        skipped=content.questions.skipped,
         others=content.others,
         models=content.models,
         trials=_trials(content),
@@ -92,7 +79,7 @@ def write_figures(content: Content, folder: Path) -> list[Path]:
     return paths
 
 
-def _pictures(group: Group) -> dict[str, figures.Picture]:
+def _pictures(group: GroupContent) -> dict[str, figures.Picture]:
     fit = group.joint
     if fit is None or len(group.rows[["N", "D"]].drop_duplicates()) < DRAWN_CELLS:
         return {}
@@ -128,7 +115,7 @@ def _probe_pictures(content: Content) -> list[tuple[str, figures.Picture]]:
     return found
 
 
-def _section(group: Group, index: int) -> dict[str, Any]:
+def _section(group: GroupContent, index: int) -> dict[str, Any]:
     return {
         "group": group,
         "fits": [f for f in (group.joint, *group.marginals) if f is not None],
@@ -136,6 +123,18 @@ def _section(group: Group, index: int) -> dict[str, Any]:
         "capped": int((group.rows["status"] == "budget_limited").sum()),
         "figures": {k: figures.svg(v, f"{k}{index}") for k, v in _pictures(group).items()},
     }
+
+
+def _told(asked: Sequence[Asked]) -> list[dict[str, Any]]:
+    """Answers about one configuration, each of their warnings once."""
+    said: set[str] = set()
+    told = []
+    for a in asked:
+        warnings = [w for w in a.answer.warnings if w not in said]
+        said |= {*warnings}
+        lines = [(e.name, number(e.value), interval(e.interval), e.text) for e in a.answer.lines]
+        told.append({"asked": a, "warnings": warnings, "lines": lines})
+    return told
 
 
 def _cells(rows: pd.DataFrame) -> dict[str, Any]:
@@ -161,9 +160,10 @@ def _cells(rows: pd.DataFrame) -> dict[str, Any]:
 def _trials(content: Content) -> list[dict[str, Any]]:
     by_trial = {
         str(t): float(v)
-        for g in content.groups if len(g.rows)
+        for g in content.groups
+        if len(g.rows)
         for t, v in zip(g.rows["trial"], g.rows["value"], strict=True)
-    }  # fmt: skip
+    }
     errors = content.study.errors
     rows = trial_rows(content.study.frame).sort_values(["family", "size", "D", "seed"])
     rows = rows.sort_values(["family", "N", "D", "seed"], na_position="last", kind="stable")
@@ -177,11 +177,38 @@ def _trials(content: Content) -> list[dict[str, Any]]:
     ]
 
 
-def duration(seconds: float | None) -> str:
-    """Seconds as text: 4.5 s, 3 min 20 s, 2 h 5 min."""
-    if seconds is None:
-        return "–"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+def transfer_picture(tasks: list[OtherTask]) -> figures.Picture:
+    """One panel for each of the first four tasks."""
+    shown = tasks[:PANELS]
+    with figures.style():
+        figure, panels = figures.picture(len(shown), width=3.3, height=3.1)
+        looks: dict[float, tuple[Any, str]] = figures.colours(
+            [float(n) for t in shown for n in t.pairs["N"]]
+        )
+        for axes, each in zip(panels, shown, strict=True):
+            for n, part in each.pairs.groupby("N"):
+                colour, marker = looks[float(str(n))]
+                axes.plot(
+                    part["L_id"],
+                    part["L_ood"],
+                    marker,
+                    color=colour,
+                    ms=5,
+                    mec="white",
+                    mew=0.6,
+                    label=count(float(str(n))),
+                )
+            title = each.task.rsplit("/", 1)[-1]
+            if each.law.ok:
+                low, high = each.pairs["L_id"].min(), each.pairs["L_id"].max()
+                at = low + (high - low) * np.linspace(0.0, 1.0, 120) ** 3  # steep near the floor
+                line = each.law.predict(L_id=at)["L_ood"]
+                axes.plot(at, line, color=figures.FLOOR, lw=1.4)
+                title += (
+                    f"\nkappa {number(each.law.params['kappa'], 2)}, R² {number(each.law.r2, 2)}"
+                )
+            axes.set_title(title)
+            axes.set_xlabel("loss trained on, nats")
+        panels[0].set_ylabel("loss of a linear probe, nats")
+        figures.legend(panels[-1], "N")
+    return figure

@@ -1,4 +1,4 @@
-"""Scores by task: linear probes by configuration, and the model chosen on validation."""
+"""Scores: probes by task, the model chosen on validation, trainings that no law describes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.fit.intervals import t_quantile
-from analysis.studies.groups import with_names
+from analysis.studies.groups import LAW_STAGE, with_names
 from analysis.studies.rows import GROUP
 from analysis.text.numbers import NORMAL, count, finite_or_none
 from scaling.records.names import USED
@@ -17,6 +17,9 @@ CONFIGURATION = (*GROUP, "size", "N", "D", "lr", "recipe")
 SCORE = "macro_auroc"
 METRICS = {"loss": "loss, nats", "macro_auroc": "macro-AUROC"}
 PROBE = "linear-probe"  # and, with a share of the labels, linear-probe@0.1
+SCRATCH = "scratch"
+_OTHER_CELL = ["family", "paradigm", "origin", "corpus", "labels_fraction", "size", "N", "D"]
+_OTHER_HEAD = ["family", "paradigm", "from", "corpus", "labels", "size", "N", "D"]
 
 
 def finished(frame: pd.DataFrame) -> pd.Series[bool]:
@@ -53,8 +56,15 @@ def probe_cells(frame: pd.DataFrame) -> pd.DataFrame:
     found = []
     for key, part in rows.groupby(by, sort=True, dropna=False):
         value, low, high = mean_interval(part)
-        found.append({**dict(zip(by, key, strict=True)), "value": value, "low": low, "high": high,
-                      "seeds": part["seed"].nunique()})  # fmt: skip
+        found.append(
+            {
+                **dict(zip(by, key, strict=True)),
+                "value": value,
+                "low": low,
+                "high": high,
+                "seeds": part["seed"].nunique(),
+            }
+        )
     return with_names(pd.DataFrame(found, columns=[*by, "value", "low", "high", "seeds"]))
 
 
@@ -82,10 +92,12 @@ def probe_tables(cells: pd.DataFrame) -> list[dict[str, Any]]:
 def _table(title: str, index: list[str], wide: pd.DataFrame) -> dict[str, Any]:
     keys = [k if isinstance(k, tuple) else (k,) for k in wide.index]
     rows = [
-        [*(v if isinstance(v, str) else count(float(v)) for v in key),
-         *(None if pd.isna(v) else float(v) for v in values)]
+        [
+            *(v if isinstance(v, str) else count(float(v)) for v in key),
+            *(None if pd.isna(v) else float(v) for v in values),
+        ]
         for key, values in zip(keys, wide.to_numpy(), strict=True)
-    ]  # fmt: skip
+    ]
     head = [*index, *(str(c) for c in wide.columns)]
     return {"title": title, "head": head, "rows": rows, "folded": False}
 
@@ -136,14 +148,86 @@ def chosen_models(frame: pd.DataFrame) -> list[dict[str, Any]]:
         if test.empty:
             continue
         mean, low, high = mean_interval(test)
-        found.append({
-            "task": str(task), "protocol": str(protocol), "family": str(best["family"]),
-            "paradigm": str(best["paradigm"]), "objective": str(best["objective"]),
-            "corpus": str(best["corpus"]), "label_set": str(best["label_set"]),
-            "size": str(best["size"]), "N": int(best["N"]), "D": int(best["D"]),
-            "lr": float(best["lr"]), "seeds": test["seed"].nunique(), "considered": len(means),
-            "validation": float(means.max()), "test": mean,
-            "low": finite_or_none(low), "high": finite_or_none(min(high, 1.0)),
-            "runs": [float(v) for v in test["value"]],
-        })  # fmt: skip
+        found.append(
+            {
+                "task": str(task),
+                "protocol": str(protocol),
+                "family": str(best["family"]),
+                "paradigm": str(best["paradigm"]),
+                "objective": str(best["objective"]),
+                "corpus": str(best["corpus"]),
+                "label_set": str(best["label_set"]),
+                "size": str(best["size"]),
+                "N": int(best["N"]),
+                "D": int(best["D"]),
+                "lr": float(best["lr"]),
+                "seeds": test["seed"].nunique(),
+                "considered": len(means),
+                "validation": float(means.max()),
+                "test": mean,
+                "low": finite_or_none(low),
+                "high": finite_or_none(min(high, 1.0)),
+                "runs": [float(v) for v in test["value"]],
+            }
+        )
+    return found
+
+
+def other_tables(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Held-out test scores of every stage but pretraining, means over seeds and folds.
+
+    Args:
+        frame: from ``load``, folds pooled.
+
+    Returns:
+        One table for each stage and objective: ``title``, ``head`` (what sets a row apart, then
+        the metrics) and ``rows``. Random weights have no head and so no row: they are among the
+        probes.
+    """
+    rows = other_rows(frame)
+    rows = rows[rows["split"] == "test"]
+    found = []
+    for (stage, objective), part in rows.groupby(["stage", "objective"], sort=True):
+        wide = part.pivot_table(index=_OTHER_CELL, columns="metric", values="value", aggfunc="mean")
+        wide = wide.sort_index(level=["family", "paradigm", "origin", "N", "D"])
+        runs = part.drop_duplicates(["trial", "fold"]).groupby(_OTHER_CELL).size()
+        found.append(
+            {
+                "title": f"{stage}, {objective}",
+                "head": [*_OTHER_HEAD, "runs", *(str(c) for c in wide.columns)],
+                "rows": [
+                    [
+                        *(str(v) for v in key),
+                        str(int(runs[key])),
+                        *(None if pd.isna(v) else float(v) for v in values),
+                    ]
+                    for key, values in zip(wide.index, wide.to_numpy(), strict=True)
+                ],
+            }
+        )
+    return found
+
+
+def other_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """Held-out scores of stages without laws; ``origin`` is what a model began with."""
+    rows = frame[
+        (frame["stage"] != LAW_STAGE)
+        & (frame["protocol"] == "held-out")
+        & frame["status"].isin(USED)
+        & frame["value"].notna()
+    ]
+    return rows.assign(origin=rows["parents"].map(_origins(frame)))
+
+
+def _origins(frame: pd.DataFrame) -> dict[str, str]:
+    """What a model of these parents began with: a backbone, or nothing."""
+    trials = frame.drop_duplicates("trial").set_index("trial")
+    backbones = {
+        str(trial): f"{row['paradigm'].upper()}, D {int(row['D']):,}"
+        for trial, row in trials[trials["stage"] != "codebook"].to_dict("index").items()
+    }
+    found = {}
+    for parents in trials["parents"].unique():
+        known = [backbones[p] for p in parents.split(";") if p in backbones]
+        found[str(parents)] = " and ".join(known) or SCRATCH
     return found

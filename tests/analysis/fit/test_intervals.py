@@ -19,11 +19,11 @@ from analysis.compute.isoflop import isoflop
 from analysis.compute.porian import porian
 from analysis.fit.loglog import fit_line
 from analysis.fit.result import Fit
+from analysis.fit.sampled import Sampled
 from analysis.laws import FloatArray
 from analysis.questions import collapse, data_needed, extent, reduction
 from analysis.questions.answer import Question
-from analysis.questions.evidence.quantity import Quantity
-from analysis.questions.ratio import Ratio
+from analysis.questions.exponents import Ratio
 from analysis.text.numbers import Interval, holding
 from scaling.records.patients import Estimate
 from tests.analysis.asked import GRID, made
@@ -97,15 +97,15 @@ def test_answers_lie_in_their_intervals(fit: Fit) -> None:
     assert numbers >= 9
 
 
-def test_quantities_and_their_ratios_lie_in_their_intervals() -> None:
+def test_numbers_and_their_ratios_lie_in_their_intervals() -> None:
     for point in np.geomspace(0.01, 100, 40):
         same = np.full(20, point)
         for positive in (False, True):
-            found = Quantity(point=float(point), samples=same, dof=3, positive=positive)
+            found = Sampled(point=float(point), samples=same, dof=3, positive=positive)
             assert found.interval.covers(found.point)
         ratio = Ratio(
             first="a", second="b", axis="N", times=3.0, tasks=("t",), reason="",
-            log_ratio=Quantity(point=math.log(point), samples=np.log(same), dof=3),
+            log_ratio=Sampled(point=math.log(point), samples=np.log(same), dof=3),
         )  # fmt: skip
         assert ratio.interval.covers(ratio.ratio) and ratio.needed_interval.covers(ratio.needed)
 

@@ -10,13 +10,11 @@ import pandas as pd
 import pytest
 
 from analysis import load
-from analysis.questions.claims.claim import Claim, Quantity, Verdict
-from analysis.questions.claims.scaling import to_data
-from analysis.questions.evidence.compute import compute_of
-from analysis.questions.evidence.trust import left_out, tasks_doubt
-from analysis.report.findings import study_findings
-from analysis.report.findings.content import Findings
-from analysis.report.findings.page import markdown
+from analysis.questions.allocation import data_share_of_compute
+from analysis.questions.claims import Claim, Verdict
+from analysis.questions.configurations import compute_exponents
+from analysis.questions.trust import left_out, tasks_doubt
+from analysis.report.findings import Findings, markdown, study_findings
 from analysis.studies.groups import chosen_groups
 from analysis.studies.rows import pooled
 from tests.analysis.worlds import DATA, HOLDS, SIZES, TASKS, Truth, write_world
@@ -69,12 +67,6 @@ def test_a_mean_needs_half_of_the_tasks() -> None:
     assert left_out(["R² 0.2 below 0.7", "there: R² 0.4 below 0.7", "E at a bound"]) == (
         "; left out: 2 (R² too low), 1 (E at a bound)"
     )
-
-
-def test_intervals_of_kappa_stay_within_its_bounds() -> None:
-    values = np.concatenate([[0.02], np.full(50, 0.011), np.full(50, 0.3)])
-    found = Quantity(values=values, dof=2, lower=0.01, upper=4.0).interval
-    assert found.low == 0.01 and found.high < 4.0
 
 
 @pytest.fixture
@@ -142,7 +134,7 @@ def test_compute_of_one_data_size_or_few_sizes_is_unknown() -> None:
         "N": [1e3, 1e4], "D": [100, 100], "macs": [1e5, 1e6], "C_total": [1e9, 1e10],
         "status": "done",
     })  # fmt: skip
-    found = compute_of(trials)
+    found = compute_exponents(trials)
     assert np.isnan(found.macs) and np.isnan(found.data)
     assert found.doubt == "no size was trained on several D"
 
@@ -157,8 +149,8 @@ def test_the_best_share_of_compute_is_a_minimum(two: Path) -> None:
         d = c / n**m
         best.append(d[law.value(theta, np.stack([n, d], axis=1)).argmin()])
     measured = np.log(best[1] / best[0]) / np.log(1e12 / 1e9)
-    assert to_data(task, m).estimate == pytest.approx(measured, abs=1e-3)
-    assert to_data(task).estimate < to_data(task, m).estimate
+    assert data_share_of_compute(task.fit, m).point == pytest.approx(measured, abs=1e-3)
+    assert data_share_of_compute(task.fit).point < data_share_of_compute(task.fit, m).point
 
 
 def test_tasks_and_trials_that_are_lost_are_named(two: Path) -> None:

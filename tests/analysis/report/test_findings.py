@@ -9,12 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.findings.__main__ import main
 from analysis.published import s1
-from analysis.questions.claims.claim import Claim, Quantity, Verdict, mean
-from analysis.report.findings import study_findings
-from analysis.report.findings.command import main
-from analysis.report.findings.content import Findings
-from analysis.report.findings.page import markdown
+from analysis.questions.claims import Claim, Verdict
+from analysis.report.findings import Findings, markdown, study_findings
 from analysis.text.numbers import Interval, number
 from tests.analysis.worlds import HOLDS, TASKS, Truth, opposite, write_world
 
@@ -58,22 +56,6 @@ def test_the_rule() -> None:
         assert unknown.verdict is Verdict.UNKNOWN and unknown.why_unknown == why
     assert claim(1.1, 1.5, check=(1.2, 1.9)).verdict is Verdict.HOLDS
     assert claim(0.5, 0.9, check=(0.7, 0.8)).verdict is Verdict.DOES_NOT_HOLD
-
-
-def test_quantities_keep_resamples_together() -> None:
-    values = np.concatenate([[1.0], np.random.default_rng(0).normal(1.0, 0.1, 400)])
-    one = Quantity(values=values, dof=1000)
-    assert one.interval.covers(1.0) and 0.3 < one.interval.high - one.interval.low < 0.5
-    cancelled = mean([one, Quantity(values=2 - values, dof=20)])
-    np.testing.assert_allclose(cancelled.values, 1.0)
-    assert cancelled.dof == 20
-    few = Quantity(values=np.where(np.arange(401) % 3 == 0, values, np.nan), dof=1000)
-    assert np.isnan(few.interval.low)
-    assert np.isnan(mean([]).estimate)
-    bounded = Quantity(values=values, dof=3, lower=0.95, upper=1.05)
-    assert (bounded.interval.low, bounded.interval.high) == (0.95, 1.05)
-    less = bounded.less(bounded)
-    assert (less.lower, less.upper) == pytest.approx((-0.1, 0.1))
 
 
 def test_everything_holds_where_it_was_made_to_hold(holds: Findings) -> None:

@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 
 from analysis import fit_law
-from analysis.report.fitted.answers import answers_of, text_of
-from analysis.report.fitted.command import main
+from analysis.report.fit_answers import answers_of, text_of
+from analysis.report.fit_command import main
 from analysis.runs.read import read_runs
 from tests.analysis.anyones import SIZES, TOKENS, TRUTH, ladder, law, runs, write
 
@@ -115,7 +115,7 @@ def test_fits_side_by_side_are_those_of_one_process(
     parts = [runs(shift=s).assign(corpus=c) for s, c in ((0.0, "a"), (0.4, "b"), (0.8, "c"))]
     found = read_runs(pd.concat(parts, ignore_index=True))
     many = answers_of(found, "chinchilla", refits=5)
-    monkeypatch.setattr("analysis.report.fitted.answers._workers", lambda jobs: 1)
+    monkeypatch.setattr("analysis.report.fit_answers._workers", lambda jobs: 1)
     one = answers_of(found, "chinchilla", refits=5)
     for a, b in zip(many, one, strict=True):
         assert a.fit.intervals == b.fit.intervals
@@ -298,7 +298,7 @@ def test_messages_about_rows_name_lines_of_the_file(tmp_path: Path) -> None:
 
 def test_help_comes_without_scipy() -> None:
     code = (
-        "import sys\nfrom analysis.report.fitted.command import main\n"
+        "import sys\nfrom analysis.report.fit_command import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
         "print(*(set(sys.modules) & {'scipy', 'numpy', 'pandas', 'matplotlib'}))"
     )

@@ -17,10 +17,11 @@ import pytest
 from markupsafe import escape
 
 from analysis import load
+from analysis.questions.answers import OF_ONE, OF_TASKS
 from analysis.report import study_content, write_figures, write_report
 from analysis.report.__main__ import main
 from analysis.report.content import Content
-from analysis.report.page import duration
+from analysis.report.rendering import duration
 from analysis.report.tasks import chosen_models, mean_interval
 from analysis.text.card import print_text
 from analysis.text.numbers import number
@@ -84,7 +85,8 @@ def test_ids_are_unique_and_references_resolve(page: str) -> None:
 
 def test_warnings_come_first(page: str) -> None:
     assert page.index("1 trial failed and left out") < page.index("<svg")
-    order = ["Warnings", "resnet-SL on virtual/code", "Linear probes", "Plan", "Provenance"]
+    order = ["Warnings", "resnet-SL on virtual/code", "Linear probes", "Questions of S1"]
+    order += ["Plan", "Provenance"]
     places = [page.index(f"<h2>{name}") for name in order]
     assert places == sorted(places)
 
@@ -160,6 +162,24 @@ def test_numbers_are_plain_json(content: Content) -> None:
     assert len(numbers["trials"]) == 20 and len(numbers["groups"][0]["runs"]) == 18
     assert {p["metric"] for p in numbers["probes"]} == {"loss", "macro_auroc"}
     assert numbers["provenance"]["versions"]["torch"] == "2.13"
+
+
+def test_every_question_is_on_the_page_and_in_the_numbers(content: Content, page: str) -> None:
+    numbers = json.loads(content.to_json())["questions"]
+    asked = {a["question"] for a in numbers["answers"]}
+    assert asked == {*OF_ONE, *OF_TASKS}  # of one configuration
+    section = html.unescape(
+        page[page.index("<h2>Questions of S1") :].split("</section>", maxsplit=1)[0]
+    )
+    shown = {re.sub(r", task trained on$", "", h) for h in re.findall("<h3>(.*?)</h3>", section)}
+    assert {a["asked"] for a in numbers["answers"]} <= {h.split(", virtual/")[0] for h in shown}
+    assert all(why in section for why in numbers["skipped"])
+    assert "one configuration only that may be compared" in section
+
+
+def test_the_page_and_its_questions_rest_on_one_fit(content: Content) -> None:
+    (configuration,) = content.questions.configurations
+    assert configuration.fit is content.groups[0].joint
 
 
 def test_figures_are_small_png_files(content: Content, tmp_path: Path) -> None:

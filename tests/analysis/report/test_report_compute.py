@@ -13,8 +13,7 @@ from analysis.compute.allocation import allocate
 from analysis.compute.approaches import compare_approaches
 from analysis.compute.cost import ComputeModel
 from analysis.report.content import Content, study_content
-from analysis.report.page import write_report
-from analysis.report.transfer import transfer_picture
+from analysis.report.page import transfer_picture, write_report
 from tests.analysis.frontiers import fitted
 from tests.analysis.synthetic import Plan, write_study
 

@@ -12,8 +12,7 @@ import pytest
 from analysis import load, study
 from analysis.report import study_content, write_figures, write_report
 from analysis.report.content import Content
-from analysis.report.others import other_tables
-from analysis.report.tasks import mean_interval
+from analysis.report.tasks import mean_interval, other_tables
 from analysis.studies.rows import pooled
 from tests.analysis.report.test_report import Page
 from tests.analysis.worlds import HOLDS, TASKS, write_world

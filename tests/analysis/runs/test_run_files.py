@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.report.fitted.command import main
+from analysis.report.fit_command import main
 from analysis.runs.read import Runs, RunsError, read_runs
 from tests.analysis.anyones import runs, write
 

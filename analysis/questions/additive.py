@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 
-from analysis.fit.certificate import Status
 from analysis.fit.result import Fit
+from analysis.fit.sampled import Sampled, Source, aligned, source_of
 from analysis.laws import FloatArray
 from analysis.laws.parameters import EXPONENT
-from analysis.questions.evidence.quantity import Quantity, aligned, source_of
-from analysis.questions.evidence.trust import law_doubt
 
 Axis = Literal["N", "D"]
 AXES: tuple[Axis, ...] = ("N", "D")
@@ -31,6 +29,14 @@ _NAMES = {
     "tied": ("E", "A", "alpha", "B", "alpha"),
 }
 PLACE = {"N": (1, 2), "D": (3, 4)}
+
+
+def thetas(fit: Fit) -> FloatArray:
+    """Natural parameters of the estimate and of each resample (1 + R, P), NaN where none."""
+    found = np.full((1 + fit.options.n_boot, len(fit.law.names)), math.nan)
+    found[0] = fit.theta
+    found[1 + fit.bootstrap.draw] = fit.bootstrap.theta
+    return found
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +56,7 @@ class Additive:
     axes: tuple[str, ...]
     ranges: Mapping[str, tuple[float, float]]
     dof: int
-    source: Hashable
+    source: Source
 
     @classmethod
     def of(cls, fit: Fit) -> Additive:
@@ -63,26 +69,39 @@ class Additive:
             raise ValueError(
                 f"{fit.law.name} is not E + A / N^alpha + B / D^beta: fit {', '.join(_NAMES)}"
             )
-        drawn = np.full((1 + fit.options.n_boot, len(fit.law.names)), math.nan)
-        drawn[0] = fit.theta
-        drawn[1 + fit.bootstrap.draw] = fit.bootstrap.theta
+        drawn = thetas(fit)
         theta = np.tile([0.0, 0.0, 1.0, 0.0, 1.0], (len(drawn), 1))
         for place, name in enumerate(_NAMES[fit.law.name]):
             if name:
                 theta[:, place] = drawn[:, fit.law.names.index(name)]
         return cls(
-            theta=theta, axes=fit.law.axes, ranges=fit.ranges, dof=fit.problem.dof,
-            source=source_of(fit),
-        )  # fmt: skip
+            theta=theta,
+            axes=fit.law.axes,
+            ranges=fit.ranges,
+            dof=fit.problem.dof,
+            source=source_of(fit.options, fit.rows["trial"]),
+        )
 
-    def exponent(self, axis: Axis) -> Quantity:
+    @classmethod
+    def joint(cls, fit: Fit) -> Additive:
+        """The law of a fit that depends on N and on D.
+
+        Raises:
+            ValueError: a marginal law or one of another form.
+        """
+        found = cls.of(fit)
+        if found.axes != AXES:
+            raise ValueError(f"{fit.law.name} is not a joint law of N and D, such as chinchilla")
+        return found
+
+    def exponent(self, axis: Axis) -> Sampled:
         """Exponent of an axis.
 
         Raises:
             ValueError: the law does not depend on it.
         """
         self.check(axis)
-        return self.quantity(self.theta[:, PLACE[axis][1]], lower=EXPONENT[0], upper=EXPONENT[1])
+        return self.sampled(self.theta[:, PLACE[axis][1]], lower=EXPONENT[0], upper=EXPONENT[1])
 
     def check(self, axis: str) -> None:
         """Refuse an axis that the law does not depend on.
@@ -135,19 +154,18 @@ class Additive:
             raise ValueError(f"hold {' and '.join(others) or 'nothing'} (got {sorted(wrong)})")
         return {a: positive(a, given[a]) for a in others}
 
-    def quantity(
+    def sampled(
         self,
         values: FloatArray,
         *,
         positive: bool = False,
         lower: float = -math.inf,
         upper: float = math.inf,
-    ) -> Quantity:
-        """Values of the estimate and of each resample (1 + R,) as a quantity."""
-        return Quantity(
-            point=float(values[0]), samples=values[1:], dof=self.dof, source=self.source,
-            positive=positive, lower=lower, upper=upper,
-        )  # fmt: skip
+    ) -> Sampled:
+        """Values of the estimate and of each resample (1 + R,) as one number."""
+        return Sampled.of(
+            values, self.dof, self.source, positive=positive, lower=lower, upper=upper
+        )
 
 
 def positive(name: str, value: float) -> float:
@@ -159,28 +177,6 @@ def positive(name: str, value: float) -> float:
     if not (math.isfinite(value) and value > 0):
         raise ValueError(f"{name} must be positive and finite, not {value}")
     return float(value)
-
-
-def doubt(fit: Fit, terms: str) -> str:
-    """Why the terms of these axes (such as ``ND``) cannot be used; "" where they can.
-
-    A term whose amplitude or exponent is at a bound of the fit is not determined by the data,
-    nor is any where the law explains too little of the loss, see
-    ``analysis.questions.evidence.trust``.
-    """
-    if not fit.ok:
-        return "; ".join(fit.remarks) or "no law could be fitted"
-    return law_doubt(fit, terms="ND" if fit.law.name == "tied" and terms else terms)
-
-
-def curve_doubt(fit: Fit) -> str:
-    """Why the fitted losses cannot be compared, which needs no exponent; "" where they can.
-
-    A law with little to explain, of a loss that hardly changes, runs through it all the same.
-    """
-    if fit.ok and fit.status is Status.NOT_CONVERGED:
-        return str(Status.NOT_CONVERGED)
-    return "" if fit.ok else doubt(fit, "")
 
 
 def together(first: Additive, second: Additive) -> tuple[Additive, Additive]:

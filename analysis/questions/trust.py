@@ -1,4 +1,4 @@
-"""What a law must determine before a verdict may rest on it."""
+"""What a law must determine before an answer or a verdict may rest on it."""
 
 from __future__ import annotations
 
@@ -33,13 +33,37 @@ def law_doubt(fit: Fit, *, terms: str = "", floor: bool = False) -> str:
     hit = fit.certificate.bounds_hit
     wrong = [name for axis in terms for name in _TERMS[axis] if name in hit]
     if floor:
-        wrong += [name for name in ("E", *(e for a, e in _TERMS.values() if a not in hit))
-                  if name in hit and name not in wrong]  # fmt: skip
+        wrong += [
+            name
+            for name in ("E", *(e for a, e in _TERMS.values() if a not in hit))
+            if name in hit and name not in wrong
+        ]
     if wrong:
         return f"{' and '.join(wrong)} at a bound"
     if not fit.r2 >= R2_SMALLEST:
         return f"R² {number(fit.r2, 2)} below {R2_SMALLEST:g}"
     return ""
+
+
+def terms_doubt(fit: Fit, terms: str) -> str:
+    """Why the terms of these axes (such as ``ND``) cannot be used; "" where they can.
+
+    A term whose amplitude or exponent is at a bound of the fit is not determined by the data,
+    nor is any where the law explains too little of the loss.
+    """
+    if not fit.ok:
+        return "; ".join(fit.remarks) or "no law could be fitted"
+    return law_doubt(fit, terms="ND" if fit.law.name == "tied" and terms else terms)
+
+
+def curve_doubt(fit: Fit) -> str:
+    """Why the fitted losses cannot be compared, which needs no exponent; "" where they can.
+
+    A law with little to explain, of a loss that hardly changes, runs through it all the same.
+    """
+    if fit.ok and fit.status is Status.NOT_CONVERGED:
+        return str(Status.NOT_CONVERGED)
+    return "" if fit.ok else terms_doubt(fit, "")
 
 
 def transfer_doubt(transfer: Transfer | None, trained_on: Fit, other: Fit) -> str:

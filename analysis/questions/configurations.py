@@ -12,15 +12,16 @@ import pandas as pd
 
 from analysis.fit.fit import fit_law
 from analysis.fit.result import Fit
-from analysis.laws import FloatArray
-from analysis.questions.evidence.compute import Compute, compute_of
-from analysis.questions.evidence.trust import law_doubt, transfer_doubt
+from analysis.questions.trust import law_doubt, transfer_doubt
 from analysis.studies.groups import Kind, RunGroup, chosen_groups
-from analysis.studies.rows import check_study
+from analysis.studies.rows import check_study, pooled
+from analysis.text.numbers import number
 from analysis.transfer.loss_to_loss import Transfer, fit_transfer
 from scaling.records.names import STATUSES, USED
 
 PROBE = "linear-probe"
+_SIZES = 3  # from which an exponent of the MACs is estimated
+_GROWS = 0.05  # exponent of C in D at fixed N below which C is a function of N alone
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,32 @@ class TaskFit:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ComputeExponents:
+    """Exponents of compute.
+
+    Attributes:
+        macs: m of MACs ~ N^m, least squares in logs over sizes; NaN below three sizes.
+        data: q of C ~ D^q at fixed N, least squares in logs within sizes; NaN where no size was
+            trained on several D.
+    """
+
+    macs: float
+    data: float
+
+    @property
+    def doubt(self) -> str:
+        """Why no frontier was measured; "" where C grows with D at fixed N."""
+        if math.isnan(self.data):
+            return "no size was trained on several D"
+        if self.data < _GROWS:
+            return (
+                f"C does not grow with D at fixed N (C ~ D^{number(self.data, 2)}): the exponents "
+                "are S1's formula, not a measured frontier"
+            )
+        return ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
     """One family and paradigm.
 
@@ -54,7 +81,7 @@ class Configuration:
         fit: joint law of the held-out loss on the task trained on, in that objective's unit.
         tasks: laws on other tasks.
         compute: how training compute depends on N and D.
-        alike: whether it may be compared with the others that are.
+        comparable: whether it may be compared with the others that are.
         statuses: trials by status.
     """
 
@@ -62,8 +89,8 @@ class Configuration:
     title: str
     fit: Fit
     tasks: tuple[TaskFit, ...]
-    compute: Compute
-    alike: bool
+    compute: ComputeExponents
+    comparable: bool
     statuses: dict[str, int]
 
     @property
@@ -91,9 +118,9 @@ class Configuration:
 By = Mapping[Kind, Configuration]
 
 
-def alike(by: By) -> By:
+def comparable(by: By) -> By:
     """Configurations that may be compared with each other."""
-    return {kind: c for kind, c in by.items() if c.alike}
+    return {kind: c for kind, c in by.items() if c.comparable}
 
 
 def shared_tasks(*found: Configuration) -> list[str]:
@@ -120,15 +147,16 @@ def configurations(frame: pd.DataFrame, n_boot: int) -> tuple[list[Configuration
         ValueError: not the frame of a study.
     """
     check_study(frame)
+    frame = frame if "fold" in frame.columns else pooled(frame)
     frame = frame[frame["metric"].isin(("loss", ""))]  # "": trials without a value
     chosen, notes = chosen_groups(frame)
-    found = []
+    fitted = []
     for seed, group in enumerate(chosen):
         try:
-            found.append(_configuration(group, n_boot, seed, notes))
+            fitted.append(_configuration(group, n_boot, seed, notes))
         except ValueError as error:
             notes.append(f"{group.title}: no law ({error})")
-    return found, notes
+    return fitted, notes
 
 
 def _configuration(group: RunGroup, n_boot: int, seed: int, notes: list[str]) -> Configuration:
@@ -162,10 +190,14 @@ def _configuration(group: RunGroup, n_boot: int, seed: int, notes: list[str]) ->
         tasks.append(TaskFit(task=task, fit=law, transfer=transfer, doubt=doubt))
     counts = trials["status"].value_counts()
     return Configuration(
-        key=group.key, title=group.title, fit=fit, tasks=tuple(tasks),
-        compute=compute_of(trials), alike=group.comparable,
+        key=group.key,
+        title=group.title,
+        fit=fit,
+        tasks=tuple(tasks),
+        compute=compute_exponents(trials),
+        comparable=group.comparable,
         statuses={s: int(counts.get(s, 0)) for s in STATUSES if counts.get(s, 0)},
-    )  # fmt: skip
+    )
 
 
 def _tasks(part: pd.DataFrame, own: str) -> list[str]:
@@ -173,9 +205,22 @@ def _tasks(part: pd.DataFrame, own: str) -> list[str]:
     return sorted(str(t) for t in probed.unique() if t != own)
 
 
-def thetas(fit: Fit) -> FloatArray:
-    """Natural parameters of the fit and of each resample (1 + R, P), NaN where none."""
-    found = np.full((1 + int(fit.options.n_boot), len(fit.law.names)), math.nan)
-    found[0] = fit.theta
-    found[1 + fit.bootstrap.draw] = fit.bootstrap.theta
-    return found
+def compute_exponents(trials: pd.DataFrame) -> ComputeExponents:
+    """Exponents of compute of one configuration.
+
+    Args:
+        trials: one row per trial: ``N, D, macs, C_total, status``.
+    """
+    used = trials[trials["status"].isin(USED)].dropna(subset=["N", "D", "macs", "C_total"])
+    columns = {c: used[c].to_numpy(dtype=np.float64) for c in ("N", "D", "macs", "C_total")}
+    positive = np.all([values > 0 for values in columns.values()], axis=0)
+    logs = pd.DataFrame({c: np.log(values[positive]) for c, values in columns.items()})
+    sizes = logs.groupby("N")["macs"].mean()
+    macs = math.nan
+    if len(sizes) >= _SIZES:
+        macs = float(np.polyfit(sizes.index.to_numpy(dtype=np.float64), sizes.to_numpy(), 1)[0])
+    means = logs.groupby(["N", "D"])["C_total"].mean().reset_index()
+    centred = means[["D", "C_total"]] - means.groupby("N")[["D", "C_total"]].transform("mean")
+    spread = float((centred["D"] ** 2).sum())
+    data = float((centred["D"] * centred["C_total"]).sum()) / spread if spread > 0 else math.nan
+    return ComputeExponents(macs=macs, data=data)

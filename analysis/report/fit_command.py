@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="refits of each data set (default: 1000, shared by several data sets)",
     )
-    return found  # fmt: skip
+    return found
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -90,7 +90,7 @@ def _run(options: argparse.Namespace) -> int:
 
     law = get(options.law)
     if options.out is not None:
-        from analysis.report.fitted.page import check_folder
+        from analysis.report.fit_page import check_folder
 
         check_folder(options.out)  # before runs are fitted for nothing
     points = [_point(text, law.axes) for text in options.at]
@@ -99,7 +99,7 @@ def _run(options: argparse.Namespace) -> int:
     where = _once([_pair(text, "--where") for text in options.where], "--where")
     columns = _once([pair for text in options.map for pair in _mapped(text)], "--map")
     runs = read_runs(options.runs, law, columns=columns, by=by, where=where)
-    from analysis.report.fitted.answers import answers_of, numbers, refits_of, text_of
+    from analysis.report.fit_answers import answers_of, numbers, refits_of, text_of
 
     refits = refits_of(runs) if options.n_boot is None else options.n_boot
     answers = answers_of(runs, options.law, points, budgets, refits=refits, seed=options.seed)
@@ -112,7 +112,7 @@ def _run(options: argparse.Namespace) -> int:
     else:
         print(text_of(runs, answers, refits))  # noqa: T201
     if options.out is not None:
-        from analysis.report.fitted.page import write_all
+        from analysis.report.fit_page import write_all
 
         for path in write_all(runs, answers, options.out):
             print(f"{path}: written", file=sys.stderr)  # noqa: T201

@@ -6,19 +6,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from analysis.figures import base as figures
 from analysis.figures import fits
-from analysis.report.fitted.answers import Answer, held_text, optimum_texts, prediction_texts
+from analysis.report.fit_answers import SetAnswer, held_text, optimum_texts, prediction_texts
+from analysis.report.rendering import render
 from analysis.runs.read import Runs
 from analysis.text.numbers import number
 from scaling.records.files import write_whole
 
-_LATEX = str.maketrans({
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-})  # fmt: skip
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+    }
+)
 MARK = "python -m analysis.fit"  # of pages that may be replaced
 _HEAD = 2000  # bytes of a page that hold its mark
 _GREEK = {"alpha", "beta", "gamma", "delta", "kappa"}
@@ -38,7 +47,7 @@ def check_folder(folder: Path) -> None:
         )
 
 
-def write_all(runs: Runs, answers: Sequence[Answer], folder: Path) -> list[Path]:
+def write_all(runs: Runs, answers: Sequence[SetAnswer], folder: Path) -> list[Path]:
     """Write ``report.html``, ``parameters.tex`` and the figures as PNG; returns the paths.
 
     Args:
@@ -74,20 +83,28 @@ def _slug(name: str) -> str:
     return "-".join("".join(c if c.isalnum() else " " for c in name).split()).lower()[:80]
 
 
-def _part(answer: Answer, index: int) -> tuple[dict[str, Any], dict[str, figures.Picture]]:
+def _part(answer: SetAnswer, index: int) -> tuple[dict[str, Any], dict[str, figures.Picture]]:
     """What the page shows of one data set, and its figures."""
     pictures: dict[str, figures.Picture] = {}
     found: dict[str, Any] = {
-        "answer": answer, "estimates": answer.fit.card().table, "filled": "", "figure": "",
-        "predictions": [], "held": "", "optima": [], "allocation": "", "certificate": [],
-    }  # fmt: skip
+        "answer": answer,
+        "estimates": answer.fit.card().table,
+        "filled": "",
+        "figure": "",
+        "predictions": [],
+        "held": "",
+        "optima": [],
+        "allocation": "",
+        "certificate": [],
+    }
     if not answer.fit.ok:
         return found, pictures
     pictures["fit"] = fits.curves(answer.fit)
     found |= {
-        "filled": _filled(answer), "figure": figures.svg(pictures["fit"], f"fit{index}"),
+        "filled": _filled(answer),
+        "figure": figures.svg(pictures["fit"], f"fit{index}"),
         "certificate": answer.fit.evidence,
-    }  # fmt: skip
+    }
     if answer.predictions is not None:
         found["predictions"] = prediction_texts(answer)
     if held := answer.held_out():
@@ -99,27 +116,20 @@ def _part(answer: Answer, index: int) -> tuple[dict[str, Any], dict[str, figures
     return found, pictures
 
 
-def _filled(answer: Answer) -> str:
+def _filled(answer: SetAnswer) -> str:
     """The formula with its values behind it."""
     values = ", ".join(f"{k} = {number(v, 4)}" for k, v in answer.fit.params.items())
     return f"{answer.fit.law.formula}: {values}"
 
 
-def _page(runs: Runs, answers: Sequence[Answer], parts: list[dict[str, Any]]) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("analysis.report.fitted", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["number"] = number
-    template = environment.get_template("page.html.j2")
+def _page(runs: Runs, answers: Sequence[SetAnswer], parts: list[dict[str, Any]]) -> str:
     title = Path(runs.name).name or "Runs"
-    return template.render(title=title, mark=MARK, runs=runs, law=answers[0].fit.law, parts=parts)
+    return render(
+        "fit.html.j2", title=title, mark=MARK, runs=runs, law=answers[0].fit.law, parts=parts
+    )
 
 
-def latex_table(answers: Sequence[Answer]) -> str:
+def latex_table(answers: Sequence[SetAnswer]) -> str:
     """Parameters with 95 % intervals, one row for each data set; needs booktabs and amsmath."""
     law = answers[0].fit.law
     names = " & ".join(f"${_symbol(p.name)}$" for p in law.parameters)
@@ -135,9 +145,10 @@ def latex_table(answers: Sequence[Answer]) -> str:
         name = (answer.name or "all").translate(_LATEX)
         cells = [
             rf"$\underset{{{_latex_interval(r['interval'])}}}{{{_latex_number(r['value'])}}}$"
-            if fit.ok else "--"
+            if fit.ok
+            else "--"
             for r in fit.card().table
-        ]  # fmt: skip
+        ]
         r2 = f"${number(fit.r2, 4)}$" if fit.ok else "--"
         lines.append(" & ".join([name, str(len(fit.rows)), *cells, r2]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])

@@ -26,7 +26,7 @@ _OUTSIDE = "lies outside those measured"  # of an allocation's warnings; each li
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class SetAnswer:
     """What is said of one data set.
 
     Attributes:
@@ -65,9 +65,14 @@ def refits_of(runs: Runs) -> int:
 
 
 def answers_of(
-    runs: Runs, law: str, points: Sequence[dict[str, float]] = (),
-    budgets: Sequence[float] = (), *, refits: int, seed: int = 0,
-) -> list[Answer]:  # fmt: skip
+    runs: Runs,
+    law: str,
+    points: Sequence[dict[str, float]] = (),
+    budgets: Sequence[float] = (),
+    *,
+    refits: int,
+    seed: int = 0,
+) -> list[SetAnswer]:
     """The answer of every data set; several are fitted side by side where the system can fork.
 
     Args:
@@ -111,13 +116,22 @@ def _workers(jobs: int) -> int:
 
 
 def _answer(
-    runs: Runs, name: str, law: str, points: Sequence[dict[str, float]],
-    budgets: Sequence[float], refits: int, seed: int,
-) -> Answer:  # fmt: skip
+    runs: Runs,
+    name: str,
+    law: str,
+    points: Sequence[dict[str, float]],
+    budgets: Sequence[float],
+    refits: int,
+    seed: int,
+) -> SetAnswer:
     rows = runs.sets[name]
     try:
-        fit = fit_law(rows.drop(columns="C") if "C" in rows and law != "frontier" else rows, law,
-                      n_boot=refits, seed=seed)  # fmt: skip
+        fit = fit_law(
+            rows.drop(columns="C") if "C" in rows and law != "frontier" else rows,
+            law,
+            n_boot=refits,
+            seed=seed,
+        )
     except ValueError as error:
         raise ValueError(runs.in_file(str(error), rows)) from None
     fit = replace(fit, labels=runs.labels, notes=())
@@ -136,8 +150,15 @@ def _answer(
             held = own.assign(predicted=found[fit.law.response]).join(new)
         if budgets:
             optimum, cost, reason = _optimum(runs, rows, fit, budgets, seed)
-    return Answer(name=name, fit=fit, predictions=predictions, held=held, optimum=optimum,
-                  cost=cost, reason=reason)  # fmt: skip
+    return SetAnswer(
+        name=name,
+        fit=fit,
+        predictions=predictions,
+        held=held,
+        optimum=optimum,
+        cost=cost,
+        reason=reason,
+    )
 
 
 def _optimum(
@@ -173,27 +194,34 @@ def _cost(runs: Runs, rows: pd.DataFrame) -> tuple[ComputeModel, str]:
     return ComputeModel.standard(), f"C = 6 N D, as of a transformer on D tokens{why}"
 
 
-def numbers(runs: Runs, answers: Iterable[Answer]) -> dict[str, Any]:
+def numbers(runs: Runs, answers: Iterable[SetAnswer]) -> dict[str, Any]:
     """Everything, as plain JSON values."""
-    found: dict[str, Any] = jsonable({
-        "file": runs.name,
-        "columns": {r: {"column": c.column, "factor": c.factor} for r, c in runs.chosen.items()},
-        "took": runs.took,
-        "warnings": runs.warnings,
-        "sets": [
-            {
-                "name": a.name, "fit": a.fit.to_dict(), "predictions": a.predictions,
-                "held_out": a.held_out(),
-                "optimum": None if a.optimum is None else a.optimum.to_dict(),
-                "cost": a.cost, "no_optimum": a.reason,
-            }
-            for a in answers
-        ],
-    })  # fmt: skip
+    found: dict[str, Any] = jsonable(
+        {
+            "file": runs.name,
+            "columns": {
+                r: {"column": c.column, "factor": c.factor} for r, c in runs.chosen.items()
+            },
+            "took": runs.took,
+            "warnings": runs.warnings,
+            "sets": [
+                {
+                    "name": a.name,
+                    "fit": a.fit.to_dict(),
+                    "predictions": a.predictions,
+                    "held_out": a.held_out(),
+                    "optimum": None if a.optimum is None else a.optimum.to_dict(),
+                    "cost": a.cost,
+                    "no_optimum": a.reason,
+                }
+                for a in answers
+            ],
+        }
+    )
     return found
 
 
-def text_of(runs: Runs, answers: Sequence[Answer], refits: int) -> str:
+def text_of(runs: Runs, answers: Sequence[SetAnswer], refits: int) -> str:
     """What was taken, then each fit with what it predicts."""
     lines = [str(runs)]
     if not refits:
@@ -206,7 +234,7 @@ def text_of(runs: Runs, answers: Sequence[Answer], refits: int) -> str:
     return "\n".join(lines)
 
 
-def _brief(answer: Answer) -> list[str]:
+def _brief(answer: SetAnswer) -> list[str]:
     """A fit in a few lines."""
     fit = answer.fit
     lines = [f"{answer.name}: {len(fit.rows)} rows, {fit.status}, R² {number(fit.r2, 4)}"]
@@ -217,7 +245,7 @@ def _brief(answer: Answer) -> list[str]:
     return lines
 
 
-def _said(answer: Answer) -> list[str]:
+def _said(answer: SetAnswer) -> list[str]:
     """Held-out rows, predictions and optima, as text."""
     lines = []
     if held := answer.held_out():
@@ -228,8 +256,10 @@ def _said(answer: Answer) -> list[str]:
         a = answer.optimum
         lines.append(f"  optimum under {answer.cost}:")
         lines += [f"    {text}" for text in optimum_texts(answer)]
-        lines.append(f"    N* ~ C^{number(a.a)} {interval(a.counted.a_interval)}, "
-                     f"D* ~ C^{number(a.b)} {interval(a.counted.b_interval)}")  # fmt: skip
+        lines.append(
+            f"    N* ~ C^{number(a.a)} {interval(a.counted.a_interval)}, "
+            f"D* ~ C^{number(a.b)} {interval(a.counted.b_interval)}"
+        )
         lines += [f"    warning: {w}" for w in a.warnings if _OUTSIDE not in w]
     elif answer.reason:
         lines.append(f"  no optimum: {answer.reason}")
@@ -247,7 +277,7 @@ def held_text(held: dict[str, float]) -> str:
     return text
 
 
-def prediction_texts(answer: Answer) -> list[str]:
+def prediction_texts(answer: SetAnswer) -> list[str]:
     """One line for each point asked for."""
     assert answer.predictions is not None
     fit, lines = answer.fit, []
@@ -269,7 +299,7 @@ def prediction_texts(answer: Answer) -> list[str]:
     return lines
 
 
-def optimum_texts(answer: Answer) -> list[str]:
+def optimum_texts(answer: SetAnswer) -> list[str]:
     """One line for each budget asked for."""
     assert answer.optimum is not None
     lines = []
@@ -280,8 +310,11 @@ def optimum_texts(answer: Answer) -> list[str]:
             if row[f"{name}_low"] == row[f"{name}_low"]:
                 text += f" [{show(row[f'{name}_low'])}, {show(row[f'{name}_high'])}]"
             text += ", " if name != "loss" else ""
-        far = [f"{axis} {number(row[f'beyond_{axis}'])}" for axis in ("N", "D", "C")
-               if row[f"beyond_{axis}"] > 1.005]  # fmt: skip
+        far = [
+            f"{axis} {number(row[f'beyond_{axis}'])}"
+            for axis in ("N", "D", "C")
+            if row[f"beyond_{axis}"] > 1.005
+        ]
         text += f"; times beyond the runs: {', '.join(far)}" if far else ""
         if row["untested"]:
             text += ": the interval extrapolates the error of the law as well"

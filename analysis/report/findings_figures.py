@@ -13,9 +13,9 @@ from matplotlib.ticker import LogLocator
 
 from analysis.figures import base as figures
 from analysis.published import s1
-from analysis.questions.evidence.configurations import Configuration, TaskFit
-from analysis.questions.evidence.trust import law_doubt
-from analysis.report.findings.content import Findings
+from analysis.questions.configurations import Configuration, TaskFit
+from analysis.questions.trust import law_doubt
+from analysis.report.findings import Findings
 
 CAPTIONS = {
     "findings-exponents": "Exponents of the joint laws on each task and transfer exponents, with "
@@ -35,13 +35,17 @@ AT_FLOOR = 1e-3  # of the largest excess: below, a run shows where the floor was
 COLOURS = {"resnet": "#12436D", "transformer": "#E69F00"}
 _OTHER = "#22303c"
 _MARKERS = {
-    ("resnet", "sl"): "o", ("resnet", "ssl"): "D",
-    ("transformer", "sl"): "s", ("transformer", "ssl"): "^",
-}  # fmt: skip
+    ("resnet", "sl"): "o",
+    ("resnet", "ssl"): "D",
+    ("transformer", "sl"): "s",
+    ("transformer", "ssl"): "^",
+}
 _LINES: dict[tuple[str, str], Any] = {
-    ("resnet", "sl"): "-", ("resnet", "ssl"): "--",
-    ("transformer", "sl"): "-.", ("transformer", "ssl"): ":",
-}  # fmt: skip
+    ("resnet", "sl"): "-",
+    ("resnet", "ssl"): "--",
+    ("transformer", "sl"): "-.",
+    ("transformer", "ssl"): ":",
+}
 _COLUMNS = 4
 _AXIS = {"alpha": "N", "beta": "D"}
 _TITLES = {"alpha": "exponent of N", "beta": "exponent of D", "kappa": "transfer exponent"}
@@ -61,8 +65,11 @@ def pictures(findings: Findings) -> dict[str, figures.Picture]:
 
 
 def _look(c: Configuration) -> tuple[str, str, Any]:
-    return (COLOURS.get(c.kind[0], _OTHER), _MARKERS.get(c.kind, "P"),
-            _LINES.get(c.kind, (0, (1, 4))))  # fmt: skip
+    return (
+        COLOURS.get(c.kind[0], _OTHER),
+        _MARKERS.get(c.kind, "P"),
+        _LINES.get(c.kind, (0, (1, 4))),
+    )
 
 
 def _handles(found: Sequence[Configuration], *, lines: bool) -> list[Line2D]:
@@ -71,9 +78,19 @@ def _handles(found: Sequence[Configuration], *, lines: bool) -> list[Line2D]:
     for c in found:
         colour, marker, line = _look(c)
         handles.append(
-            Line2D([], [], color=colour, marker=marker, ls=line if lines else "none", ms=5,
-                   lw=1.4, mec="white", mew=0.5, label=c.name)
-        )  # fmt: skip
+            Line2D(
+                [],
+                [],
+                color=colour,
+                marker=marker,
+                ls=line if lines else "none",
+                ms=5,
+                lw=1.4,
+                mec="white",
+                mew=0.5,
+                label=c.name,
+            )
+        )
     return handles
 
 
@@ -95,10 +112,18 @@ def _exponents(found: Sequence[Configuration], tasks: Sequence[str]) -> figures.
         panels[2].axvline(1.0, color=figures.INK, lw=0.9, ls=":")
         handles = [
             *_handles(found, lines=False),
-            Line2D([], [], color=figures.INK, marker="o", mfc="none", ls="none", ms=5,
-                   label="hollow: not determined"),
+            Line2D(
+                [],
+                [],
+                color=figures.INK,
+                marker="o",
+                mfc="none",
+                ls="none",
+                ms=5,
+                label="hollow: not determined",
+            ),
             Line2D([], [], color=figures.INK, marker="x", ls="none", ms=5, label="kappa of S1"),
-        ]  # fmt: skip
+        ]
         picture.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return picture
 
@@ -110,8 +135,17 @@ def _point(axes: Axes, c: Configuration, name: str, task: str, row: float) -> No
     shown = found and _estimate(found, name)
     if shown:
         value, low, high, sure = shown
-        axes.plot(value, row, marker, color=colour, ms=4.5, mec="white" if sure else colour,
-                  mfc=colour if sure else "white", mew=0.5 if sure else 1.0, zorder=3)  # fmt: skip
+        axes.plot(
+            value,
+            row,
+            marker,
+            color=colour,
+            ms=4.5,
+            mec="white" if sure else colour,
+            mfc=colour if sure else "white",
+            mew=0.5 if sure else 1.0,
+            zorder=3,
+        )
         if math.isfinite(low):
             axes.plot([low, high], [row] * 2, color=colour, lw=1.1, zorder=2)
     printed = s1.kappa(task).get(c.kind)
@@ -151,8 +185,12 @@ def _grid(
         panel.set_title(task, fontsize=9)
     for panel in axes[len(panels) :]:
         panel.set_visible(False)
-    picture.legend(handles=_handles(found, lines=True), loc="outside lower center",
-                   ncols=len(found), handlelength=3.2)  # fmt: skip
+    picture.legend(
+        handles=_handles(found, lines=True),
+        loc="outside lower center",
+        ncols=len(found),
+        handlelength=3.2,
+    )
     return picture
 
 
@@ -176,8 +214,15 @@ def _against(axis: str) -> Draw:
         colour, marker, line = _look(c)
         rows, at = found.fit.residuals, found.fit.ranges[other][1]
         means = rows[rows[other] == at].groupby(axis)["loss"].mean()
-        axes.plot(means.index.to_numpy(float), means.to_numpy(), marker, color=colour, ms=4.5,
-                  mec="white", mew=0.5)  # fmt: skip
+        axes.plot(
+            means.index.to_numpy(float),
+            means.to_numpy(),
+            marker,
+            color=colour,
+            ms=4.5,
+            mec="white",
+            mew=0.5,
+        )
         grid = np.geomspace(*found.fit.ranges[axis], 40)
         scales = {axis: grid, other: np.full(40, at)}
         x = np.stack([scales[a] for a in found.fit.law.axes], axis=1)

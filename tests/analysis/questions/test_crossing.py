@@ -21,7 +21,7 @@ def test_equal_floors_cross_where_the_terms_are_equal() -> None:
     assert found.scale == pytest.approx(AT, rel=1e-3)
     assert not found.below and found.crosses
     assert found.within + found.past == pytest.approx(1.0)
-    assert found.quantity.interval.covers(found.scale)
+    assert found.crossing.interval.covers(found.scale)
     assert found.words.startswith("t is lower up to ")
     twin = crossover(made(SHALLOW), made(STEEP, name="u"), "N", D=2048)
     assert twin.below and twin.scale == pytest.approx(AT, rel=1e-3)
@@ -79,7 +79,7 @@ def test_noise_is_in_the_interval_and_shares_add_up() -> None:
         second = made(SHALLOW, noise=0.003, seed=100 + seed, name="u", n_boot=100)
         found = crossover(first, second, "N", D=2048)
         assert found.within + found.past + found.none == pytest.approx(1.0)
-        hits.append(found.crosses and found.quantity.interval.covers(AT))
+        hits.append(found.crosses and found.crossing.interval.covers(AT))
     assert sum(hits) >= 6
 
 

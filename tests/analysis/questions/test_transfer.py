@@ -12,8 +12,7 @@ from analysis.fit.result import Fit
 from analysis.laws import FloatArray
 from analysis.published import s1
 from analysis.questions import compare_transfer, transfer_efficiency, transferred
-from analysis.questions.evidence.kappa import task_kappa
-from analysis.questions.transfer import TransferEfficiency
+from analysis.questions.transfer import WAYS, TransferEfficiency, task_kappa
 from tests.analysis.asked import HOME, exact, made
 
 EXCESS = exact(HOME) - HOME[0]
@@ -37,16 +36,15 @@ def proportional() -> TransferEfficiency:
 
 def test_kappa_fitted_together_is_exact_without_noise() -> None:
     found = task_kappa("x", made(), made(loss=away(1.0)))
-    assert found.fitted is not None and found.fixed is not None
-    assert found.fitted.point == pytest.approx(1.0, abs=1e-4)
-    assert found.fixed.point == pytest.approx(1.0, abs=1e-4)
-    assert not found.fixed_doubt and not found.at_bound and found.printed is None
+    for way in WAYS:
+        assert found.kappas[way].point == pytest.approx(1.0, abs=1e-4)
+    assert not found.doubts["fixed"] and not found.at_bound() and found.printed is None
 
 
 def test_fitted_together_covers_the_truth_where_fixed_floors_bend_kappa() -> None:
     found = [task_kappa("x", *pair(0.6, seed=s)) for s in range(3)]
-    fixed = [t.fixed.point for t in found if t.fixed is not None]
-    fitted = [t.fitted for t in found if t.fitted is not None]
+    fixed = [t.kappas["fixed"].point for t in found]
+    fitted = [t.kappas["together"] for t in found]
     assert len(fixed) == len(fitted) == 3
     assert np.mean(fixed) > 0.67 and np.mean([k.point for k in fitted]) == pytest.approx(
         0.6, abs=0.03
@@ -55,16 +53,14 @@ def test_fitted_together_covers_the_truth_where_fixed_floors_bend_kappa() -> Non
 
 
 def test_mean_over_tasks(proportional: TransferEfficiency) -> None:
-    for together in (False, True):
-        kappas = [t.of(together)[0] for t in proportional.tasks]
-        value = proportional.mean(together=together)
-        assert value is not None
-        points = [k.point for k in kappas if k is not None]
+    for way in WAYS:
+        value = proportional.mean(way)
+        points = [t.kappas[way].point for t in proportional.tasks]
         assert len(points) == 2 and value.point == pytest.approx(np.mean(points))
         assert value.point == pytest.approx(1.0, abs=0.1)
         assert 0.01 < value.interval.high - value.interval.low < 0.5
-        assert proportional.usable(together=together) == ["virtual/csn", "virtual/mimic:icu"]
-    assert [e.words[:12] for e in proportional.lines] == ["2 of 2 tasks"] * 4
+        assert proportional.usable(way) == ["virtual/csn", "virtual/mimic:icu"]
+    assert [e.words[:12] for e in proportional.lines] == ["2 of 2 tasks"] * 6
 
 
 def test_beside_s1(proportional: TransferEfficiency) -> None:
@@ -81,13 +77,13 @@ def test_a_task_at_a_bound_counts_only_when_asked() -> None:
     flat = made(loss=np.full(25, 0.4), noise=0.003, seed=4, n_boot=40)
     home = made(noise=0.003, n_boot=40)
     found = transfer_efficiency({"good": pair(1.0), "flat": (home, flat)}, together=False)
-    assert found.usable() == ["good"] and not found.usable(together=True)
+    assert found.usable() == ["good"] and not found.usable("together")
     strict, loose = found.mean(), found.mean(doubtful=True)
-    assert strict is not None and loose is not None and loose.point != strict.point
+    assert not math.isnan(strict.point) and loose.point != strict.point
     doubt = found.by_task().set_index("task").loc["flat", "doubt"]
     assert isinstance(doubt, str) and doubt
     alone = transfer_efficiency({"flat": (home, flat)}, together=False)
-    assert alone.mean() is None and "no task determines it" in alone.lines[0].reason
+    assert math.isnan(alone.mean().point) and "no task determines it" in alone.lines[0].reason
 
 
 def test_configurations_compared(proportional: TransferEfficiency) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import analysis.questions
 from analysis import load
 from analysis.questions import ask, transferred
-from analysis.questions.answers import Answers
+from analysis.questions.__main__ import main
+from analysis.questions.answers import QUESTIONS, Answers
 from analysis.questions.transfer import TransferEfficiency
 from tests.analysis.worlds import HOLDS, write_world
 
@@ -28,12 +31,14 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Answers:
 
 def test_everything_is_asked(answers: Answers) -> None:
     counts = {q: len(answers.of(q)) for q in {a.question for a in answers.asked}}
-    assert counts == {
-        "reduction": 4, "extent": 2, "data_needed": 2, "collapse": 2, "allocation_split": 4,
-        "transfer_efficiency": 2, "efficiency": 2, "compare_transfer": 1, "crossover": 2,
-        "parity": 1,
-    }  # fmt: skip
-    assert answers.skipped == ("transferred: the study has no stage finetune",)
+    one_each = dict.fromkeys(("bottleneck", "extent", "data_needed", "collapse"), 2)
+    over_tasks = dict.fromkeys(("mean_allocation", "transfer_efficiency", "efficiency"), 2)
+    pairs = {"loss_ratio": 1, "compare_transfer": 1, "crossover": 2, "parity": 1}
+    assert counts == {**one_each, **over_tasks, **pairs, "reduction": 4, "allocation_split": 4}
+    assert answers.skipped == (
+        "lowest_loss of resnet-SL and resnet-SSL: one family only",
+        "transferred: the study has no stage finetune",
+    )
 
 
 def test_no_number_is_silently_missing(answers: Answers) -> None:
@@ -112,6 +117,44 @@ def test_importing_costs_nothing() -> None:
     ]
     assert "numpy" not in loaded[0] and "numpy" in loaded[1]
     assert not loaded[1] & {"torch", "ray", "sweeps", "matplotlib", "scipy"}
-    ground = ("scaling", "scaling.records")
-    ours = {name for name in loaded[1] if name.split(".")[0] == "scaling"}
-    assert {".".join(name.split(".")[:2]) for name in ours} <= set(ground)
+    of_scaling = {m for m in loaded[1] if m.startswith("scaling.")}
+    assert all(m.startswith("scaling.records") for m in of_scaling)
+
+
+def test_every_question_has_a_row_and_is_reached_by_the_command(
+    answers: Answers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert set(QUESTIONS) == {n for n in analysis.questions.__all__ if n not in ("Answers", "ask")}
+    folder = tmp_path / "study"
+    world = {kind: HOLDS[kind] for kind in (*KINDS, ("transformer", "ssl"))}
+    write_world(folder, world, tasks=("virtual/mimic:sex",), noise=0.002)
+    assert main([str(folder), "--bootstrap", "10", "--json"]) == 0
+    numbers = json.loads(capsys.readouterr().out)
+    asked = {a["question"] for a in numbers["answers"]}
+    assert asked == set(QUESTIONS) - {"transferred"}
+    assert numbers["skipped"] == ["transferred: the study has no stage finetune"]
+    for answer in numbers["answers"]:
+        for row in answer["numbers"]:
+            known = row["value"] is not None or "value" in row["infinite"]
+            assert known or row["reason"], row
+    assert main([str(folder), "--bootstrap", "10", "--only", "bottleneck"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("== resnet-SL\nbottleneck: Whether data or model size limits")
+    assert "asked: 3 bottleneck\n" in text and "reduction" not in text
+
+
+def test_the_command_names_what_it_cannot_read_or_ask(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path / "nowhere")]) == 2
+    assert "nowhere" in capsys.readouterr().err
+    assert main([str(TRANSFER), "--only", "everything"]) == 2
+    assert "no question 'everything'; there are: bottleneck, " in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([str(TRANSFER), "--bootstrap", "-1"])
+
+
+def test_a_warning_is_said_once_of_a_configuration(answers: Answers) -> None:
+    for part in answers.text().split("== ")[1:]:
+        warnings = [line for line in part.splitlines() if line.startswith("  warning: ")]
+        assert len(warnings) == len(set(warnings))

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from analysis import fit_law
-from analysis.fit.loglog import UNKNOWN
 from analysis.fit.result import Fit
+from analysis.fit.sampled import UNKNOWN
 from analysis.questions import efficiency, parity, reduction
 from analysis.questions.answer import Line
-from analysis.questions.evidence.quantity import Quantity, aligned, combined, mean
 from tests.analysis.asked import GRID, HOME, exact, made
 
 OTHER = (0.15, 5.0, 0.35, 40.0, 0.8)
@@ -173,21 +172,6 @@ def test_a_floor_above_is_never_reached() -> None:
 def test_parity_needs_both_scales(at: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"missing|hold|positive"):
         parity(made(n_boot=0), made(n_boot=0), at=at)
-
-
-def test_quantities_of_independent_runs_are_shuffled_and_infinite_ones_lie_beyond() -> None:
-    samples = np.arange(100.0)
-    (same, twin, other), source = aligned([samples] * 3, ["a", "a", "b"])
-    assert (same == twin).all() and sorted(other) == sorted(same) and (other != same).any()
-    assert source == ("a", "b")
-    one = Quantity(point=50.0, samples=samples, dof=1000, source="a")
-    assert combined(np.subtract, one, one).interval.high == 0.0
-    assert mean([one, one]).interval == one.interval
-    far = Quantity(point=1.0, samples=np.append(np.ones(9), math.inf), dof=20, positive=True)
-    assert far.interval.low == 1.0 and math.isinf(far.interval.high)
-    assert far.share(np.isinf) == 0.1
-    few = Quantity(point=1.0, samples=np.append(1.0, np.full(9, math.nan)), dof=20)
-    assert few.interval == UNKNOWN and few.why == "only 1 of 10 resamples have a value"
 
 
 def test_a_line_is_never_silently_empty() -> None:

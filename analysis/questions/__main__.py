@@ -1,0 +1,52 @@
+"""``python -m analysis.questions results/<study>``: every question of S1, answered or refused."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    found = argparse.ArgumentParser(
+        prog="python -m analysis.questions",
+        description="Ask every question of S1 of a study: numbers with intervals, or the reason "
+        "why there is none.",
+    )
+    found.add_argument("folder", type=Path, help="results folder, such as results/first-laws")
+    found.add_argument("--json", action="store_true", help="print all numbers instead of text")
+    found.add_argument(
+        "--only",
+        action="append",
+        metavar="QUESTION",
+        help="answers to this question, such as crossover (repeat for more)",
+    )
+    found.add_argument(
+        "--bootstrap", type=int, default=1000, metavar="N", help="refits (default: 1000)"
+    )
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns 0, or 2 for a folder that cannot be read or has no such question."""
+    options = parser().parse_args(arguments)
+    if options.bootstrap < 0:
+        parser().error("--bootstrap must not be negative")
+    from analysis.questions.answers import ask
+    from analysis.studies.load import load
+    from analysis.text.card import print_text
+
+    try:
+        answers = ask(load(options.folder), n_boot=options.bootstrap, only=options.only)
+    except ValueError as error:  # a folder that cannot be read, a question that there is not
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    numbers = json.dumps(answers.to_dict(), indent=1, allow_nan=False) if options.json else ""
+    print_text(numbers or answers.text())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

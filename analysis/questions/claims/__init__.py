@@ -1,1 +1,0 @@
-"""Claims of S1, what we measured about each, and whether it holds here."""

@@ -1,0 +1,418 @@
+"""Our exponents beside the findings of S1: all numbers, and the page of Markdown."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.fit.result import Fit
+from analysis.fit.sampled import Sampled
+from analysis.published import s1
+from analysis.questions.additive import AXES
+from analysis.questions.allocation import MeanAllocation, mean_allocation
+from analysis.questions.claims import RULE, SATURATED, Claim, Verdict, s1_claims
+from analysis.questions.configurations import By, Configuration, TaskFit, configurations
+from analysis.questions.exponents import mean_exponent
+from analysis.questions.limits import Bottleneck, bottleneck
+from analysis.questions.transfer import TransferEfficiency, transfer_efficiency
+from analysis.questions.trust import R2_SMALLEST, SHARE_OF_TASKS
+from analysis.report.rendering import render
+from analysis.studies.groups import with_names
+from analysis.studies.load import Study, study
+from analysis.studies.rows import pooled
+from analysis.text.numbers import Interval, count, finite_or_none, interval, number
+from analysis.transfer.gap import gap_cells
+from scaling.records.names import LOSSES, UNITS
+from scaling.records.tables import ResultsError
+
+SCHEMA = 1
+TITLES = {
+    "i": "In distribution: is data or model size the limit?",
+    "ii": "On other tasks: parameter and data efficiency",
+    "iii": "Transfer: what a lower loss in distribution is worth elsewhere",
+    "iv": "Whose loss on other tasks is lowest?",
+    "v": "Where the next unit of compute goes",
+}
+S1_SAYS = {
+    "i": "SL models saturate in model size and are far from saturation in data, their main "
+    "bottleneck; SSL models show no visible saturation in either.",
+    "ii": "ResNets are more parameter-efficient than Transformers, SSL more data-efficient than "
+    "SL (how many times is lost in the text we have). S1 takes ratios of exponents averaged over "
+    "tasks; ours are geometric means over tasks of ratios, as a task counts in both or in neither.",
+    "iii": "Transfer exponents are below 1 under nearly all conditions, and larger for SSL than "
+    "for SL (means of Table S.7 over all its tasks; eight of its 44 exponents are exactly 0.050, "
+    "which looks like the lower bound of its fits).",
+    "iv": "ResNets have the lowest absolute loss across most sizes (counted from Table S.5; by "
+    "data size, Table S.6, 56 of 66); Transformer-SSL is below Transformer-SL at every scale and "
+    "overtakes ResNet-SSL at very large sizes only; on unseen clinical tasks SSL is below SL.",
+    "v": "Transformer-SL gives 90 % of marginal compute to data, ResNet-SL 79 %; Transformer-SSL "
+    "gives 73 % to model size: alpha / (alpha + beta) under C ~ N D (constant epochs) on the one "
+    "task of its Figure 5, with the same trends on the others.",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """A study beside S1.
+
+    Attributes:
+        study: as it was read, its folds pooled.
+        configurations: with their fits.
+        claims: in the order of S1's findings.
+        gaps: train-validation gap by cell.
+        notes: what was left out.
+    """
+
+    study: Study
+    configurations: tuple[Configuration, ...]
+    claims: tuple[Claim, ...]
+    gaps: pd.DataFrame
+    notes: tuple[str, ...]
+
+    @property
+    def virtual(self) -> bool:
+        """Whether everything trained on is made of virtual patients."""
+        return all(str(c.key["corpus"]).startswith("virtual/") for c in self.configurations)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers as plain JSON values."""
+        return {
+            "schema": SCHEMA,
+            "study": self.study.name,
+            "claims": [
+                {
+                    **dataclasses.asdict(c),
+                    "estimate": finite_or_none(c.estimate),
+                    "check": pair(c.check) if c.check else None,
+                    "interval": pair(c.interval),
+                    "verdict": str(c.verdict),
+                    "why_unknown": c.why_unknown,
+                }
+                for c in self.claims
+            ],
+            "configurations": {c.name: Summary.of(c).to_dict() for c in self.configurations},
+            "notes": list(self.notes),
+        }
+
+    def to_json(self) -> str:
+        """``to_dict`` as text."""
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False)
+
+
+def study_findings(folder: str | Path, n_boot: int = 1000) -> Findings:
+    """Load a study, fit its laws and judge the claims of S1.
+
+    Raises:
+        ResultsError: the folder cannot be read or holds no pretraining with a law.
+    """
+    read = study(folder)
+    read = dataclasses.replace(read, frame=pooled(read.frame))
+    fitted, notes = configurations(read.frame, n_boot)
+    if not fitted:
+        raise ResultsError(f"{folder}: no pretrained models with a held-out loss: no law to fit")
+    by: By = {c.kind: c for c in fitted}
+    for c in fitted:
+        if not c.fit.ok:
+            notes.append(f"{c.name}: no joint law in distribution ({'; '.join(c.fit.warnings)})")
+    if read.counts["failed"] or read.counts["diverged"]:
+        notes.append(
+            f"{read.counts['failed']} trials failed and {read.counts['diverged']} diverged"
+        )
+    if read.missing:
+        notes.append(f"{read.missing} of {read.planned} planned trials have not run yet")
+    return Findings(
+        study=read,
+        configurations=tuple(fitted),
+        claims=tuple(s1_claims(by)),
+        gaps=gap_cells(read.frame),
+        notes=tuple(notes),
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What the questions say of one configuration.
+
+    Attributes:
+        configuration: with its fits.
+        limits: what limits its loss in distribution.
+        exponents: mean over the tasks that determine it, by axis.
+        transfer: kappa by task.
+        allocation: of compute, mean over tasks.
+    """
+
+    configuration: Configuration
+    limits: Bottleneck
+    exponents: Mapping[str, Sampled]
+    transfer: TransferEfficiency
+    allocation: MeanAllocation
+
+    @classmethod
+    def of(cls, c: Configuration) -> Summary:
+        """Asks them."""
+        none = TransferEfficiency(name=c.name, kind=c.kind, tasks=(), warnings=())
+        return cls(
+            configuration=c,
+            limits=bottleneck(c.fit),
+            exponents={axis: mean_exponent(c, axis) for axis in AXES},
+            transfer=transfer_efficiency(c, together=False) if c.tasks else none,
+            allocation=mean_allocation(c),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers as plain JSON values."""
+        c, limits = self.configuration, self.limits
+        return {
+            "key": {k: None if pd.isna(v) else str(v) for k, v in c.key.items()},
+            "in_distribution": c.fit.to_dict(),
+            "data_share": _estimate(limits.data_share.point, limits.data_share.interval),
+            "used_up": {a: _estimate(g.gone, g.gone_interval) for a, g in limits.gains.items()},
+            **{
+                name: _estimate(value.point, value.interval)
+                for name, value in {
+                    "mean_alpha": self.exponents["N"],
+                    "mean_beta": self.exponents["D"],
+                    "mean_kappa": self.transfer.mean("fixed", doubtful=True),
+                    "mean_kappa_free": self.transfer.mean("free", doubtful=True),
+                    "to_data": self.allocation.share,
+                    "to_data_macs": self.allocation.with_macs,
+                }.items()
+            },
+            "macs_exponent": finite_or_none(c.compute.macs),
+            "compute_exponent_of_data": finite_or_none(c.compute.data),
+            "alike": c.comparable,
+            "statuses": c.statuses,
+            "tasks": {t.task: _task_numbers(t) for t in c.tasks},
+        }
+
+    def law_row(self) -> tuple[str, ...]:
+        """The joint law in distribution, as cells of a table."""
+        c, limits = self.configuration, self.limits
+        return (
+            c.name,
+            str(len(c.fit.residuals)),
+            _status(c.fit),
+            number(c.fit.r2),
+            number(c.fit.r2_log_excess),
+            *(_parameter(c.fit, p) for p in ("E", "alpha", "beta")),
+            _text(limits.data_share.point, limits.data_share.interval),
+            *(_text(g.gone, g.gone_interval) for g in limits.gains.values()),
+        )
+
+    def task_rows(self) -> list[tuple[str, ...]]:
+        """Laws on other tasks as cells of a table, then their means."""
+        c, printed = self.configuration, s1.KAPPA.get(self.configuration.kind)
+
+        def kappas(doubtful: bool) -> Iterator[str]:
+            for way in ("fixed", "free"):
+                yield _sampled(self.transfer.mean(way, doubtful=doubtful))
+
+        means = [_sampled(self.exponents[axis]) for axis in AXES]
+        return [
+            *(_task_row(t, c) for t in c.tasks),
+            ("**mean of those used**", *[""] * 4, *means, *kappas(False), "", ""),
+            ("**mean of all**", *[""] * 6, *kappas(True), f"{printed:.3f}" if printed else "", ""),
+        ]
+
+    def compute_text(self) -> str:
+        """Where marginal compute goes, in a sentence."""
+        share, with_macs, compute = (
+            self.allocation.share,
+            self.allocation.with_macs,
+            self.allocation.compute,
+        )
+        doubt = f" Not a measured frontier: {compute.doubt}." if compute.doubt else ""
+        return (
+            f"Marginal compute to data, mean over tasks: alpha / (alpha + beta) = "
+            f"{_sampled(share)}; alpha / (alpha + m beta) = {_sampled(with_macs)}, with "
+            f"MACs ~ N^m and m = {number(compute.macs)}.{doubt}"
+        )
+
+
+def pair(value: Interval) -> list[float | None]:
+    """An interval as two JSON values."""
+    return [finite_or_none(value.low), finite_or_none(value.high)]
+
+
+def _estimate(value: float, ends: Interval) -> dict[str, Any]:
+    return {"estimate": finite_or_none(value), "interval": pair(ends)}
+
+
+def _task_numbers(task: TaskFit) -> dict[str, Any]:
+    transfer = task.transfer
+    return {
+        "law": task.fit.to_dict(),
+        "identified": {axis: task.identified(axis) for axis in AXES},
+        "doubt": task.doubt,
+        "transfer": transfer
+        and {
+            "kappa": finite_or_none(transfer.kappa),
+            "interval": pair(transfer.interval),
+            "K": finite_or_none(transfer.K),
+            "floors": [finite_or_none(v) for v in transfer.floors],
+            "r2": finite_or_none(transfer.r2),
+            "kappa_free": finite_or_none(transfer.kappa_free),
+            "interval_free": pair(transfer.interval_free),
+            "floor_free": finite_or_none(transfer.floor_free),
+            "warnings": list(transfer.warnings),
+        },
+    }
+
+
+def markdown(findings: Findings, captions: Mapping[str, str] | None = None) -> str:
+    """The page: verdicts first, then what they rest on.
+
+    Args:
+        findings: what it says.
+        captions: of figures, by path relative to the page.
+    """
+    claims, every = findings.claims, [Summary.of(c) for c in findings.configurations]
+    kinds = [str(c.key["objective"]) for c in findings.configurations]
+    named = zip(findings.configurations, kinds, strict=True)
+    page = render(
+        "findings.md.j2",
+        study=findings.study.name,
+        folder=shlex.quote(str(findings.study.folder)),
+        virtual=findings.virtual,
+        verdicts=_verdicts([c.verdict for c in claims]),
+        verdict_rows=[
+            (c.finding, c.claim, f"**{c.verdict}**", *_value(c), _line(c)) for c in claims
+        ],
+        rule=RULE,
+        r2_smallest=f"{R2_SMALLEST:g}",
+        share_of_tasks=f"{100 * SHARE_OF_TASKS:.0f}",
+        saturated=f"{100 * SATURATED:.0f}",
+        objectives=", ".join(f"{c.name}: {LOSSES.get(kind, kind)}" for c, kind in named),
+        run_rows=[_run_row(c) for c in findings.configurations],
+        sections=[
+            (key, title, S1_SAYS[key], [_claim_row(c) for c in claims if c.finding == key])
+            for key, title in TITLES.items()
+        ],
+        law_rows=[s.law_row() for s in every],
+        others=[
+            {"name": s.configuration.name, "rows": s.task_rows(), "compute": s.compute_text()}
+            for s in every
+            if s.configuration.tasks
+        ],
+        gaps=_gaps(findings.gaps),
+        captions=[
+            (path, path.rsplit("/", 1)[-1].removesuffix(".png"), caption)
+            for path, caption in (captions or {}).items()
+        ],
+        notes=findings.notes,
+    )
+    return page.rstrip() + "\n"
+
+
+def _verdicts(verdicts: list[Verdict]) -> str:
+    counts = "; ".join(f"{verdict}: {verdicts.count(verdict)}" for verdict in Verdict)
+    return f"{len(verdicts)} claim{'s' * (len(verdicts) != 1)} ({counts})."
+
+
+def _value(c: Claim) -> tuple[str, str]:
+    return number(c.estimate), interval(c.interval)
+
+
+def _line(c: Claim) -> str:
+    return f"{'>' if c.side == 'above' else '<'} {c.line:g}"
+
+
+def _run_row(c: Configuration) -> tuple[str, ...]:
+    """Trials by status, and what the fits warn of."""
+    statuses = ", ".join(f"{n} {status}" for status, n in c.statuses.items())
+    own = {_kind(w) for w in c.fit.warnings}
+    of_tasks = [{_kind(w) for w in t.fit.warnings} - own for t in c.tasks]
+    warned = collections.Counter(kind for kinds in of_tasks for kind in sorted(kinds))
+    texts = [f"{kind} ({n} of {len(c.tasks)})" for kind, n in warned.most_common()]
+    return (c.title, statuses, "; ".join(c.fit.warnings) or "none", "; ".join(texts) or "no others")
+
+
+def _kind(warning: str) -> str:
+    """A warning without its numbers, so that those of several tasks can be counted."""
+    return re.sub(r"^\d+ ", "some ", re.sub(r" \([^)]*\)", "", warning))
+
+
+def _claim_row(c: Claim) -> tuple[str, ...]:
+    measured = f"{c.measured} ({c.note})" if c.note else c.measured
+    why = f": {c.why_unknown}" if c.verdict is Verdict.UNKNOWN else ""
+    return (c.claim, c.printed or "–", measured, *_value(c), _line(c), f"**{c.verdict}**{why}")
+
+
+def _task_row(task: TaskFit, c: Configuration) -> tuple[str, ...]:
+    fit, transfer = task.fit, task.transfer
+    printed = s1.kappa(task.task).get(c.kind)
+    theirs = f"{printed:.3f}" if printed is not None else "–"
+    if not fit.ok:
+        return (task.task, "not fitted: " + "; ".join(fit.warnings), *[""] * 7, theirs, "")
+    exponents = [
+        _text(fit.params[p], fit.intervals[p], doubtful=not task.identified(axis))
+        for p, axis in (("alpha", "N"), ("beta", "D"))
+    ]
+    kappas = ["–", "–"]
+    if transfer:
+        kappas = [
+            _text(value, ends, doubtful=bool(task.doubt))
+            for value, ends in (
+                (transfer.kappa, transfer.interval),
+                (transfer.kappa_free, transfer.interval_free),
+            )
+        ]
+    return (
+        task.task,
+        _status(fit),
+        number(fit.r2),
+        number(fit.r2_log_excess),
+        _parameter(fit, "E"),
+        *exponents,
+        *kappas,
+        theirs,
+        task.doubt,
+    )
+
+
+def _status(fit: Fit) -> str:
+    """Status of a fit, with what is at a bound."""
+    hit = ", ".join(fit.certificate.bounds_hit)
+    return f"{fit.status}: {hit}" if hit else str(fit.status)
+
+
+def _parameter(fit: Fit, name: str) -> str:
+    at_bound = name in fit.certificate.bounds_hit
+    return _text(fit.params[name], fit.intervals[name], doubtful=at_bound)
+
+
+def _sampled(value: Sampled) -> str:
+    return _text(value.point, value.interval)
+
+
+def _text(value: float, ends: Interval, *, doubtful: bool = False) -> str:
+    """Estimate and interval; in brackets where no verdict rests on it."""
+    spread = interval(ends)
+    text = number(value) if spread == "–" else f"{number(value)} {spread}"
+    return f"({text})" if doubtful else text
+
+
+def _gaps(cells: pd.DataFrame) -> list[tuple[str, list[str], list[tuple[str, ...]]]]:
+    """Train-validation gaps: title, head and rows of a table for each configuration."""
+    if cells.empty:
+        return []
+    tables = []
+    for name, part in with_names(cells).groupby("name", sort=True):
+        objective = str(part["objective"].iloc[0])
+        wide = part.pivot_table(index="N", columns="D", values="gap", aggfunc="mean")
+        rows = [
+            (count(float(n)), *(number(float(v)) for v in row))
+            for n, row in zip(wide.index, wide.to_numpy(), strict=True)
+        ]
+        unit = f"{LOSSES.get(objective, objective)}, {UNITS.get(objective, 'nats')}"
+        head = ["N", *(f"D = {count(float(d))}" for d in wide.columns)]
+        tables.append((f"{name} ({unit})", head, rows))
+    return tables

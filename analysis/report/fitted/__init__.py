@@ -1,1 +1,0 @@
-"""The page, figures and table that ``python -m analysis.fit`` writes."""
