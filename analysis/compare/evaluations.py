@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.studies.predictions import Predictions, joined, read_test
+from analysis.studies.predictions import Predictions, joined_folds, read_test
 from analysis.studies.rows import pooled
 from scaling.records.names import USED
 from scaling.records.tables import ResultsError
@@ -144,4 +144,4 @@ def predictions_of(
         read_test(store / f"{row['evaluation']}.npz", int(row["fold"]))
         for row in wanted.to_dict("records")
     ]
-    return joined(parts, name)
+    return joined_folds(parts, name)

@@ -22,7 +22,7 @@ from analysis.fit.solve.losses import SHRINK, huber
 from analysis.fit.solve.problem import Problem, Scale
 from analysis.fit.solve.solver import Solution
 from analysis.laws import BoolArray, FloatArray, Law
-from analysis.studies.clusters import cells, copies, joined
+from analysis.studies.clusters import cells, copies, joined_clusters
 
 THINNED = 300  # points that all starts are tried on; the best are refined on all points
 FIRST = 8  # starts of the fit that delta is chosen from
@@ -141,7 +141,7 @@ def _problem(frame: pd.DataFrame, law: Law, options: FitOptions) -> Problem:
     x = frame[list(law.axes)].to_numpy(dtype=np.float64)
     loss = frame[law.response].to_numpy(dtype=np.float64)
     if options.pool is None:
-        runs = joined(np.asarray(runs, dtype=np.intp), copies(x, loss))
+        runs = joined_clusters(np.asarray(runs, dtype=np.intp), copies(x, loss))
     weights = None
     if options.weights is not None:
         weights = frame[options.weights].to_numpy(dtype=np.float64)

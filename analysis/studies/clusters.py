@@ -125,7 +125,7 @@ def _no_names(frame: pd.DataFrame, law: Law) -> list[str]:
     return []
 
 
-def joined(runs: IndexArray, with_: IndexArray) -> IndexArray:
+def joined_clusters(runs: IndexArray, with_: IndexArray) -> IndexArray:
     """Smallest clusters (n,) that hold together both what ``runs`` and what ``with_`` does."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -164,7 +164,7 @@ def cells(
     if not _together(x[first], residual[first], varied):
         return runs, []
     cell = np.asarray(np.unique(x, axis=0, return_inverse=True)[1].ravel(), dtype=np.intp)
-    clusters = joined(runs, cell)
+    clusters = joined_clusters(runs, cell)
     before, after = int(runs.max()) + 1, int(clusters.max()) + 1
     if before == after:
         return runs, []

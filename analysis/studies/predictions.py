@@ -101,7 +101,7 @@ def _once(record: npt.NDArray[np.str_], where: str) -> None:
         )
 
 
-def joined(parts: Sequence[Predictions], where: str) -> Predictions:
+def joined_folds(parts: Sequence[Predictions], where: str) -> Predictions:
     """Folds of one model configuration as one set in which every record is tested once.
 
     Raises:

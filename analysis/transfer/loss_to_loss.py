@@ -31,7 +31,7 @@ from analysis.fit.solve.problem import DEVIANCE, REFIT_STEPS
 from analysis.fit.solve.solver import REFIT, IndexArray, Solution, minimise
 from analysis.laws import FloatArray
 from analysis.laws.parameters import EXPONENT
-from analysis.studies.clusters import joined
+from analysis.studies.clusters import joined_clusters
 from analysis.text.card import Card, Estimate, Result
 from analysis.text.numbers import Interval, number
 
@@ -181,7 +181,9 @@ def _shared_runs(trained_on: Fit, other: Fit) -> tuple[Fit, Fit]:
     if list(pair[0].residuals["trial"]) != list(pair[1].residuals["trial"]):
         raise ValueError("the runs of both fits must be in the same order")
     if pair[0].problem.pool is None and (pair[0].problem.runs != pair[1].problem.runs).any():
-        both = joined(pair[0].problem.runs, pair[1].problem.runs)  # they share their resamples
+        both = joined_clusters(
+            pair[0].problem.runs, pair[1].problem.runs
+        )  # they share their resamples
         pair = [
             dataclasses.replace(f, problem=dataclasses.replace(f.problem, runs=both)) for f in pair
         ]

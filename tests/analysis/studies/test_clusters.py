@@ -10,7 +10,7 @@ from analysis import fit_law
 from analysis.checks.holdout import leave_out_largest
 from analysis.fit.bootstrap import corrected
 from analysis.laws import LAWS, FloatArray, get
-from analysis.studies.clusters import cells, joined, restarts, run_column, trajectories
+from analysis.studies.clusters import cells, joined_clusters, restarts, run_column, trajectories
 
 LAW, TRUTH = get("d_law"), np.array([0.25, 4.0, 0.35])
 GRID = np.geomspace(256, 65536, 12)
@@ -152,7 +152,7 @@ def test_a_course_of_rows_without_a_name_is_suspected() -> None:
 
 
 def test_clusters_join_what_either_holds_together() -> None:
-    found = joined(np.array([0, 0, 1, 2, 3]), np.array([4, 5, 5, 6, 7]))
+    found = joined_clusters(np.array([0, 0, 1, 2, 3]), np.array([4, 5, 5, 6, 7]))
     assert found.tolist() == [0, 0, 0, 1, 2]
 
 
