@@ -18,6 +18,10 @@ from scaling.numerics import NUMERICS
 PRECISIONS = ("float32", "bf16")
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
+# What another training is to this one: whose codes it predicts, whose weights it begins with, whose
+# outputs it imitates, or what mends its signals before it sees them.
+ROLES = CODEBOOK, START, TEACHER, RESTORATION = "codebook", "start", "teacher", "restoration"
+
 LATER = {"later": True}  # marks a field that joined after the first studies; see ``_shown``
 
 Versions = tuple[tuple[str, int], ...]

@@ -2,6 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+Loc = tuple[str | int, ...]  # keys and list positions, from the outside in
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """One thing that is wrong with a grid file.
+
+    Attributes:
+        loc: where, from the top of the file or from the mapping that is looked at.
+        message: what is wrong and what to do.
+        at_key: point at the key instead of its value.
+    """
+
+    loc: Loc
+    message: str
+    at_key: bool = False
+
 
 class ConfigurationError(ValueError):
     """The grid, the command line or a folder is not usable; the command exits with code 2.

@@ -203,7 +203,10 @@ def _provenance(store: Store, study: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _configurations(trials: pd.DataFrame) -> int:
     """How many (family, paradigm) were trained, codebooks and untrained models apart."""
-    trained = trials[(trials["stage"] == "pretrain") & (trials["paradigm"] != "random")]
+    from sweeps.stages import STAGES
+
+    for_laws = [name for name, stage in STAGES.items() if stage.for_laws]
+    trained = trials[trials["stage"].isin(for_laws) & (trials["paradigm"] != "random")]
     return len(trained[["family", "paradigm"]].drop_duplicates())
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from scaling.cost import Counts
 from scaling.identity import Evaluation, Training
-from sweeps.plan.combinations import UNTRAINED
 from sweeps.plan.ladder import GUESSED_FLOPS_PER_S
 from sweeps.plan.tasks import Target, Targets
+from sweeps.stages.base import UNTRAINED
 
 ROW_BYTES = 250  # one row of a curve or of values, as JSON
 RECORD_BYTES = 4000  # the rest of a record

@@ -6,14 +6,15 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from scaling.identity import CorpusSpec, Job, Training
+from scaling.identity import CODEBOOK, CorpusSpec, Job, Training
 from scaling.models import transformer_sizes, vq_sizes
 from scaling.objectives.registry import OBJECTIVES
 from scaling.records.names import FINISHED
+from sweeps.stages import STAGES
 
 if TYPE_CHECKING:
-    from sweeps.grid.schema import CodebookChoice, Parents
     from sweeps.plan.tasks import Released
+    from sweeps.stages.base import Parents
     from sweeps.store.store import Known
 
 FILTERS = (
@@ -34,7 +35,7 @@ class Done:
     """A stage whose trials are known.
 
     Attributes:
-        name: ``codebook``, ``pretrain`` or ``finetune``.
+        name: of ``STAGES``.
         jobs: its trials.
         continued: whether they have parents of their own.
         waiting: whether ``jobs`` only stand in for trials that cannot be named yet.
@@ -103,7 +104,7 @@ def choose_parents(rule: Parents, earlier: Sequence[Done], known: Mapping[str, K
     Raises:
         NoParentError: no trial matches, or none of those that do has the metric.
     """
-    name = rule.stage or "pretrain"
+    name = rule.stage_name
     same = [stage for stage in earlier if stage.name == name]
     alike = [stage for stage in same if stage.continued == same[-1].continued]
     jobs = [job for stage in alike for job in stage.jobs if _matches(rule, job.training)]
@@ -187,22 +188,23 @@ def _best(group: Sequence[Job], metric: str, known: Mapping[str, Known]) -> Trai
 
 
 def choose_codebook(
-    choice: CodebookChoice | None,
+    size: str | None,
     earlier: Sequence[Done],
     lineage: Lineage,
     corpus: CorpusSpec,
 ) -> Training:
-    """The codebook whose codes a masked trial on ``corpus`` predicts.
+    """The codebook whose codes a masked trial on ``corpus`` predicts, of a size.
 
     Raises:
         NoParentError: none, or more than one.
     """
-    jobs = next((stage.jobs for stage in reversed(earlier) if stage.name == "codebook"), ())
+    jobs = next(
+        (stage.jobs for stage in reversed(earlier) if STAGES[stage.name].gives == CODEBOOK), ()
+    )
     found = [
         job.training
         for job in jobs
-        if (choice is None or job.training.size == choice.size)
-        and lineage.fits(job.training, corpus)
+        if (size is None or job.training.size == size) and lineage.fits(job.training, corpus)
     ]
     if len(found) == 1:
         return found[0]

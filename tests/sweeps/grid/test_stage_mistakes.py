@@ -170,10 +170,8 @@ def test_smoke_has_a_part_for_each_stage_of_a_name(write_grid: WriteGrid) -> Non
         "pretrain: [{data: [16]}, {data: [8]}]", "pretrain: {families: {resnet: [d2w6]}}"
     )
     stages = load_grid(write_grid(text), smoke=True).grid.stages
-    assert stages[1].pretrain is not None
-    assert stages[1].pretrain.families == {"transformer": ["l1d8h1t128"]}
-    assert stages[2].pretrain is not None
-    assert stages[2].pretrain.families == {"resnet": ["d2w6"]}
+    assert stages[1].settings.sizes_by_family == {"transformer": ["l1d8h1t128"]}
+    assert stages[2].settings.sizes_by_family == {"resnet": ["d2w6"]}
 
 
 def released(folder: Path, **changes: object) -> Path:

@@ -160,8 +160,8 @@ def test_an_id_once_given_out_stays(
         grid = tmp_path / f"{name}.yaml"
         grid.write_text(MADE[name])
         (tmp_path / "heartlang.safetensors").write_bytes(b"weights")
-        about = {"id": "x0123456789abcdef"}
-        about |= {"training": {"stage": "codebook", "size": "l4d768k8192"}}
+        trained = {"stage": "codebook", "size": "l4d768k8192"}
+        about = {"id": "x0123456789abcdef", "training": trained}
         (tmp_path / "heartlang.json").write_text(json.dumps(about))
     else:
         grid = SHIPPED[name.removesuffix("-smoke")]
