@@ -5,10 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from scaling.identity import CorpusSpec, Training
+from scaling.identity import CODEBOOK, START, CorpusSpec, Training
 
 SAME_MODEL = ("family", "size", "leads")
 SAME_SIGNALS = ("fs_hz", "preprocessing")
+SAME_AS_PARENT = {START: SAME_MODEL}  # of any other role only what both are given to read
+
+
+def parent_differences(role: str, config: Mapping[str, Any], training: Training) -> list[str]:
+    """What keeps a parent from having a role in ``training``, one entry a field.
+
+    A model to start from must be of the same family, size and leads; a codebook be one; and all
+    must have seen signals of the same sampling rate and preprocessing. The window may differ.
+
+    Args:
+        role: one of ``ROLES``.
+        config: what the parent's sidecar says of its training; a field that it does not say (that
+            of a converted checkpoint may lack the corpus) is not compared.
+        training: what it is to be a parent of.
+    """
+    found = differences(config, training, SAME_AS_PARENT.get(role, ("leads",)))
+    stage = config.get("stage")
+    if role == CODEBOOK and stage not in (None, CODEBOOK):
+        found.insert(0, f"stage {stage} instead of {CODEBOOK}")
+    return found
 
 
 def differences(

@@ -14,7 +14,7 @@ from scaling.cost import Counts, count_training, training_flops
 from scaling.data import memory
 from scaling.data.batches import EVAL_BATCH, Split, open_corpus
 from scaling.data.device import bf16_note, device_name, pick_device
-from scaling.identity import Evaluation, Training
+from scaling.identity import START, Evaluation, Training
 from scaling.objectives.base import Context, Objective
 from scaling.objectives.registry import OBJECTIVES, objective_of
 from scaling.provenance import corpus_name, run_columns, training_record
@@ -158,8 +158,8 @@ class _Job:
             self.objective.annotate(splits, context)
             self.annotated = True
         model = initial_model(self.objective, context, splits["train"])
-        if BACKBONE in parents:
-            start_from(model, parents[BACKBONE])
+        for parent in parents.get(START, ()):
+            start_from(model, parent)
         if training.recipe.activation_checkpointing:
             # A switch that every family's backbone has; see ``scaling.models.checkpointing``.
             setattr(model.get_submodule(BACKBONE), "checkpoint_blocks", True)  # noqa: B010

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.identity import Job
-from scaling.objectives.registry import OBJECTIVES
 from scaling.records.names import FINISHED
 from scaling.workspace import Workspace
+from sweeps.stages import STAGES
 
 if TYPE_CHECKING:
     from sweeps.plan.plan import Plan, PlannedStage
@@ -21,15 +21,16 @@ def needed_parents(job: Job, trained: bool) -> list[str]:
 
     Args:
         job: what is missing of a trial.
-        trained: whether its training is finished. Then only a codebook is read, and only by
-            the held-out loss.
+        trained: whether its training is finished. Then only what its stage measures with is read,
+            and only by the held-out loss.
     """
     training = job.training
-    codebook = 1 if OBJECTIVES[training.objective].codebook else 0
     if not trained:
-        return list(training.parents)
-    measured = any(evaluation.protocol == "held-out" for evaluation in job.evaluations)
-    return list(training.parents[:codebook]) if measured else []
+        return list(training.parent_ids)
+    if not any(evaluation.protocol == "held-out" for evaluation in job.evaluations):
+        return []
+    roles = STAGES[training.stage].measured_with
+    return [parent.id for parent in training.parents if parent.role in roles]
 
 
 def why_not(

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from scaling.compatible import differences, signal_differences
-from scaling.identity import CorpusSpec, Job, Training
+from scaling.compatible import parent_differences, signal_differences
+from scaling.identity import CODEBOOK, RESTORATION, START, TEACHER, CorpusSpec, Job, Training
 from scaling.provenance import corpus_name
 from sweeps.plan.tasks import Case, Target
 
+USES = {
+    CODEBOOK: "predict codes of a codebook",
+    START: "start from a model",
+    TEACHER: "imitate a model",
+    RESTORATION: "are given signals mended by a model",
+}
 HALVED = ("contrastive",)  # objectives whose backbone sees half a record at a time
 
 
@@ -72,20 +78,17 @@ def unlike_parents(
         config_of: from a parent's id to its training, as its sidecar has it.
 
     Yields:
-        ``codebook`` or ``parents``, and each difference by name; the same of many trials once.
+        The role of a parent, and each difference by name; the same of many trials once.
     """
     found: dict[tuple[str, str], None] = {}
     for job in jobs:
         training = job.training
         name = corpus_name(training.corpus.source, training.task, training.corpus.fold)
-        for parent in training.parents:
-            config = config_of(parent)
-            what = "codebook" if config.get("stage") == "codebook" else "parents"
-            use = "predict codes of a codebook" if what == "codebook" else "start from a model"
-            if unlike := differences(config, training, ("leads",)):
+        for role, parent in training.parents:
+            if unlike := parent_differences(role, config_of(parent), training):
                 message = (
-                    f"trials on {name} {use} that was trained with {'; '.join(unlike)}: "
+                    f"trials on {name} {USES[role]} that was trained with {'; '.join(unlike)}: "
                     "give both the same signals"
                 )
-                found.setdefault((what, message))
+                found.setdefault((role, message))
     yield from found

@@ -7,7 +7,18 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from scaling.identity import CorpusSpec, Evaluation, Job, Options, Recipe, Training, Versions
+from scaling.identity import (
+    CODEBOOK,
+    START,
+    CorpusSpec,
+    Evaluation,
+    Job,
+    Options,
+    Parent,
+    Recipe,
+    Training,
+    Versions,
+)
 from scaling.numerics import versions
 from scaling.objectives.registry import OBJECTIVES
 from sweeps.errors import Loc, Mistake
@@ -168,10 +179,10 @@ class _Expansion:
         for case in self.cases:
             for task, message in unlike_tasks(case):
                 yield Mistake(loc=(*self.here, *task_place(self.stage, task)), message=message)
-        for what, message in unlike_parents(jobs, self._config_of):
+        for role, message in unlike_parents(jobs, self._config_of):
             loc: Loc = (*self.here, "corpus")
             if self.stage.corpus is None:
-                loc = self._codebook_loc() if what == "codebook" else (*self.here, "parents")
+                loc = self._codebook_loc() if role == CODEBOOK else (*self.here, "parents")
             yield Mistake(loc=loc, message=message)
 
     def _config_of(self, parent: str) -> Mapping[str, Any]:
@@ -196,14 +207,14 @@ class _Expansion:
     def _training(self, corpus: Target, start: Start, combination: Combination) -> Training | None:
         options = dict(combination.options)
         objective = OBJECTIVES[combination.objective]
-        parents = [start.parent] if start.parent else []
+        parents = [Parent(START, start.parent)] if start.parent else []
         if objective.codebook:
             try:
                 codebook, codes = self._codebook(corpus.spec, start)
             except NoParentError as error:
                 self.mistakes.append(Mistake(loc=self._codebook_loc(), message=str(error)))
                 return None
-            parents.insert(0, codebook)
+            parents.insert(0, Parent(CODEBOOK, codebook))
             if codes != dict(objective.options)[CODES]:
                 options[CODES] = codes
         return Training(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.identity import CODEBOOK, CorpusSpec, Job, Training
 from scaling.models import transformer_sizes, vq_sizes
-from scaling.objectives.registry import OBJECTIVES
 from scaling.records.names import FINISHED
 from sweeps.stages import STAGES
 
@@ -77,7 +76,7 @@ class Lineage:
     def specs(self, training: Training) -> Iterator[CorpusSpec]:
         """The corpora of a training and of all its ancestors."""
         yield training.corpus
-        for parent in training.parents:
+        for parent in training.parent_ids:
             if parent in self._trainings:
                 yield from self.specs(self._trainings[parent])
 
@@ -144,8 +143,8 @@ def _comparable(training: Training, metric: str) -> tuple[object, ...]:
     of_whom = (training.family, training.paradigm, *measured)
     if metric != "loss":
         return of_whom
-    codebook = training.parents[:1] if OBJECTIVES[training.objective].codebook else ()
-    return (*of_whom, training.objective, training.options, codebook)
+    codebooks = training.parents_of_role(CODEBOOK)
+    return (*of_whom, training.objective, training.options, codebooks)
 
 
 def _rank(job: Job) -> tuple[int, int]:

@@ -92,7 +92,7 @@ def _settings(training: Training) -> dict[str, object]:
     said: dict[str, object] = {
         "corpus": corpus_name(training.corpus.source, training.task, training.corpus.fold),
         "objective": training.objective,
-        "parents": "+".join(training.parents) or "none",
+        "parents": "+".join(training.parent_ids) or "none",
         "labels": training.labels_fraction,
         "label_set": training.label_set or "all",
     }

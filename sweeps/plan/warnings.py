@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from scaling.bf16 import emulated
-from scaling.identity import CODEBOOK, Job, Training
+from scaling.identity import CODEBOOK, Training
 from sweeps.plan.parents import Done, Lineage
 from sweeps.stages import STAGES
 from sweeps.stages.base import UNTRAINED
@@ -110,7 +110,8 @@ def _codebooks(stages: Sequence[Done]) -> Iterator[str]:
     """Losses of masked trials compare only under one codebook."""
     used: set[str] = set()
     for stage in stages:
-        used |= {job.training.parents[0] for job in stage.jobs if _is_masked(job)}
+        for job in stage.jobs:
+            used |= set(job.training.parents_of_role(CODEBOOK))
     trained = {
         job.training.id
         for stage in stages
@@ -123,12 +124,6 @@ def _codebooks(stages: Sequence[Done]) -> Iterator[str]:
         )
     if idle := trained - used:
         yield f"no masked trial uses {len(idle)} of the {len(trained)} codebooks that are trained"
-
-
-def _is_masked(job: Job) -> bool:
-    from scaling.objectives.registry import OBJECTIVES
-
-    return OBJECTIVES[job.training.objective].codebook
 
 
 def _bf16(trials: Sized) -> Iterator[str]:

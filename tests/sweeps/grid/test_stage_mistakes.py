@@ -192,7 +192,7 @@ def test_a_converted_codebook_is_a_parent_and_is_copied_into_the_store(
     grid = write_grid(text)  # a path that is not below the current folder is the grid's
     plan = plan_of(grid)
     training = plan.stages[0].trials[0].job.training
-    assert training.parents == ("x0123456789abcdef",)
+    assert training.parents == (("codebook", "x0123456789abcdef"),)
     assert training.options == (("mask_ratio", 0.3),)  # 8192 codes are the default
     assert "models.vq_hbr" in dict(training.numerics)  # the codebook's id says nothing of it
     (found, _) = resolve(load_grid(grid), {}).codebooks

@@ -77,7 +77,8 @@ class StageContract:
     def test_its_trials_start_where_it_says(self, plan: Plan, trainings: list[Training]) -> None:
         earlier = {p.job.training.id for stage in plan.stages[:-1] for p in stage.trials}
         for training in trainings:
-            assert set(training.parents) <= earlier
+            assert set(training.parent_ids) <= earlier
+            assert {parent.role for parent in training.parents} <= set(STAGES[self.name].roles)
 
     def test_what_is_measured_follows_what_it_says(self, plan: Plan, grid: Path) -> None:
         (*_, (_, stage)) = load_grid(grid).stages
