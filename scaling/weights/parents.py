@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scaling.compatible import parent_differences
 from scaling.identity import CODEBOOK, ROLES, SEVERAL, Parent, Training
+from scaling.weights.compatible import parent_differences
 from scaling.weights.files import WeightsError, load_weights
 from scaling.workspace import Workspace
 

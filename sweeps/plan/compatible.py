@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from scaling.compatible import parent_differences, signal_differences
 from scaling.identity import CODEBOOK, RESTORATION, START, TEACHER, CorpusSpec, Job, Training
 from scaling.provenance import corpus_name
+from scaling.weights.compatible import cannot_read, parent_differences, signal_differences
 from sweeps.plan.tasks import Case, Target
 
 USES = {
@@ -16,7 +16,6 @@ USES = {
     TEACHER: "imitate a model",
     RESTORATION: "are given signals mended by a model",
 }
-HALVED = ("contrastive",)  # objectives whose backbone sees half a record at a time
 
 
 def unreadable(jobs: Iterable[Job]) -> Iterator[tuple[Training, str]]:
@@ -28,29 +27,21 @@ def unreadable(jobs: Iterable[Job]) -> Iterator[tuple[Training, str]]:
     Yields:
         A training of each size and corpus that do not go together, and why.
     """
-    from scaling.models.families import problem
-
-    seen: set[tuple[str, str, CorpusSpec, int]] = set()
+    seen: set[tuple[str, str, str, CorpusSpec, bool]] = set()
     for job in jobs:
         training = job.training
         if training.family == "simulated":
             continue
-        corpora = [(training.corpus, 2 if training.objective in HALVED else 1)]
-        corpora += [(e.corpus, 1) for e in job.evaluations]
-        for spec, parts in corpora:
-            key = (training.family, training.size, spec, parts)
+        for spec, trained_on in [
+            (training.corpus, True),
+            *((e.corpus, False) for e in job.evaluations),
+        ]:
+            key = (training.family, training.size, training.objective, spec, trained_on)
             if key in seen:
                 continue
             seen.add(key)
-            found = problem(
-                training.family,
-                training.size,
-                spec.fs_hz,
-                spec.samples // parts,
-                len(training.leads),
-            )
-            if found is not None:
-                yield training, f"{spec.source}: {found}"
+            if problem := cannot_read(training, spec, trained_on=trained_on):
+                yield training, f"{spec.source}: {problem}"
 
 
 def unlike_tasks(case: Case) -> Iterator[tuple[Target, str]]:

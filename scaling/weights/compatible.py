@@ -1,4 +1,8 @@
-"""Whether two configurations mean the same: models that can share weights, signals that compare."""
+"""What goes with what: parents, weights and signals, as a plan and a trial both check it.
+
+No torch. Each function returns what differs, in words: a plan says where in the grid that is, a
+trial which weights are meant.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from scaling.identity import CODEBOOK, START, CorpusSpec, Training
+from scaling.models import families
 
 SAME_MODEL = ("family", "size", "leads")
 SAME_SIGNALS = ("fs_hz", "preprocessing")
 SAME_AS_PARENT = {START: SAME_MODEL}  # of any other role only what both are given to read
+HALVED = ("contrastive",)  # objectives whose backbone sees half a record at a time
 
 
 def parent_differences(role: str, config: Mapping[str, Any], training: Training) -> list[str]:
@@ -19,31 +25,21 @@ def parent_differences(role: str, config: Mapping[str, Any], training: Training)
     must have seen signals of the same sampling rate and preprocessing. The window may differ.
 
     Args:
-        role: one of ``ROLES``.
+        role: one of ``scaling.identity.ROLES``.
         config: what the parent's sidecar says of its training; a field that it does not say (that
             of a converted checkpoint may lack the corpus) is not compared.
         training: what it is to be a parent of.
     """
-    found = differences(config, training, SAME_AS_PARENT.get(role, ("leads",)))
+    found = _of_training(config, training, SAME_AS_PARENT.get(role, ("leads",)))
     stage = config.get("stage")
     if role == CODEBOOK and stage not in (None, CODEBOOK):
         found.insert(0, f"stage {stage} instead of {CODEBOOK}")
     return found
 
 
-def differences(
-    config: Mapping[str, Any], training: Training, names: Iterable[str] = SAME_MODEL
-) -> list[str]:
-    """How a sidecar's training configuration differs from ``training``, one entry a field.
-
-    Args:
-        config: what the sidecar says; a field it does not say is not compared.
-        training: what is wanted.
-        names: fields compared besides those of ``SAME_SIGNALS``.
-    """
-    ours, corpus = training.to_dict(), config.get("corpus") or {}
-    found = _differences(config, ours, names)
-    return found + _differences(corpus, ours["corpus"], SAME_SIGNALS)
+def weights_differences(config: Mapping[str, Any], training: Training) -> list[str]:
+    """What tells that weights whose sidecar says ``config`` are not those of ``training``."""
+    return _of_training(config, training, SAME_MODEL)
 
 
 def signal_differences(found: CorpusSpec, wanted: CorpusSpec) -> list[str]:
@@ -52,6 +48,25 @@ def signal_differences(found: CorpusSpec, wanted: CorpusSpec) -> list[str]:
     The window is not among them: it may differ where a family can read the other length.
     """
     return _differences(found.to_dict(), wanted.to_dict(), SAME_SIGNALS)
+
+
+def cannot_read(training: Training, spec: CorpusSpec, *, trained_on: bool = False) -> str | None:
+    """What keeps the model of a training from reading the records of a corpus; None for nothing.
+
+    Args:
+        training: of the model.
+        spec: the corpus.
+        trained_on: whether it is trained on it, which some objectives do by halves of a record.
+    """
+    parts = 2 if trained_on and training.objective in HALVED else 1
+    size = (training.family, training.size)
+    return families.problem(*size, spec.fs_hz, spec.samples // parts, len(training.leads))
+
+
+def _of_training(config: Mapping[str, Any], training: Training, names: Iterable[str]) -> list[str]:
+    ours, corpus = training.to_dict(), config.get("corpus") or {}
+    found = _differences(config, ours, names)
+    return found + _differences(corpus, ours["corpus"], SAME_SIGNALS)
 
 
 def _differences(
