@@ -8,7 +8,7 @@ from typing import Any
 from scaling.identity import CODEBOOK, RESTORATION, START, TEACHER, CorpusSpec, Job, Training
 from scaling.provenance import corpus_name
 from scaling.weights.compatible import cannot_read, parent_differences, signal_differences
-from sweeps.plan.tasks import Case, Target
+from sweeps.plan.corpora import Case, Target
 
 USES = {
     CODEBOOK: "predict codes of a codebook",

@@ -9,18 +9,85 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.identity import CorpusSpec
+from scaling.provenance import corpus_name
 from scaling.records.names import suggest
 from sweeps.errors import ConfigurationError, Loc, Mistake
-from sweeps.plan.codebooks import read_released
-from sweeps.plan.tasks import Case, Released, Target, Targets
+from sweeps.plan.parents import Released, read_released
 
 if TYPE_CHECKING:
+    from scaling.corpora.sources.read.base import Summary
     from sweeps.grid.load import Study
     from sweeps.stages.base import Stage
     from sweeps.stages.keys import Corpus, Task
 
 INHERITED = ("fs_hz", "window_s", "preprocessing", "seed")
 SIZES = ("records", "validation", "test")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A corpus and task.
+
+    Attributes:
+        spec: the corpus, with default sizes and fingerprint filled in.
+        task: label set of it.
+        root: folder of its files; None where it needs none.
+        summary: records, patients and classes.
+    """
+
+    spec: CorpusSpec
+    task: str
+    root: Path | None
+    summary: Summary
+
+    @property
+    def name(self) -> str:
+        """The name used in tables, ``ptbxl:superclass`` or ``ptbxl:superclass@fold3``."""
+        return corpus_name(self.spec.source, self.task, self.spec.fold)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What some trials of a stage train on, and the tasks they are probed on."""
+
+    corpus: Target
+    tasks: tuple[Target, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Targets:
+    """What the stages of a study need of this machine.
+
+    Attributes:
+        stages: the cases of each stage, one for each fold.
+        codebooks: for each stage the released codebook it names, or None.
+    """
+
+    stages: tuple[tuple[Case, ...], ...]
+    codebooks: tuple[Released | None, ...]
+
+    def all(self) -> list[Target]:
+        """Every corpus and task once; in each stage those trained on first."""
+        found: dict[str, Target] = {}
+        for cases in self.stages:
+            for target in [case.corpus for case in cases] + [t for c in cases for t in c.tasks]:
+                found.setdefault(target.name, target)
+        return list(found.values())
+
+    def trained(self) -> list[Target]:
+        """Every corpus that is trained on, once."""
+        return list({c.corpus.name: c.corpus for cases in self.stages for c in cases}.values())
+
+    def of(self, spec: CorpusSpec, task: str) -> Target:
+        """The target of a training or an evaluation of this study."""
+        name = corpus_name(spec.source, task, spec.fold)
+        return next(target for target in self.all() if target.name == name)
+
+    def roots(self) -> tuple[tuple[str, str], ...]:
+        """(source, folder) of every source of files."""
+        return tuple(
+            sorted({(t.spec.source, str(t.root)) for t in self.all() if t.root is not None})
+        )
 
 
 def parse_roots(words: Sequence[str]) -> dict[str, Path]:

@@ -29,6 +29,7 @@ from sweeps.plan.parents import (
     Done,
     Lineage,
     NoParentError,
+    Released,
     choose_codebook,
     choose_parents,
     codes_of,
@@ -38,9 +39,9 @@ from sweeps.stages.base import CODES, UNTRAINED
 
 if TYPE_CHECKING:
     from sweeps.grid.load import Study
-    from sweeps.plan.tasks import Case, Released, Target, Targets
+    from sweeps.plan.corpora import Case, Target, Targets
     from sweeps.stages.base import Stage, Start
-    from sweeps.store.store import Known
+    from sweeps.store import Known
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

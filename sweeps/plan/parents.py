@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.identity import CODEBOOK, CorpusSpec, Job, Training
 from scaling.models import transformer_sizes, vq_sizes
 from scaling.records.names import FINISHED
+from scaling.workspace import Workspace
+from sweeps.errors import ConfigurationError
 from sweeps.stages import STAGES
 
 if TYPE_CHECKING:
-    from sweeps.plan.tasks import Released
     from sweeps.stages.base import Parents
-    from sweeps.store.store import Known
+    from sweeps.store import Known
 
+ID = re.compile(r"x[0-9a-f]{16}")  # of a converted codebook
 FILTERS = (
     ("families", "family"),
     ("sizes", "size"),
@@ -23,6 +29,65 @@ FILTERS = (
     ("data", "data"),
     ("seeds", "seed"),
 )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """A converted codebook that a grid names by its file.
+
+    Attributes:
+        id: its content id, the parent of the trials that use it.
+        path: the safetensors file; its sidecar lies beside it.
+        size: of the family ``vq-hbr``.
+        training: what its sidecar says of its training.
+    """
+
+    id: str
+    path: Path
+    size: str
+    training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def read_released(path: Path) -> Released:
+    """Read the sidecar of a converted codebook.
+
+    Raises:
+        ConfigurationError: no such file, no sidecar, or a sidecar of something else.
+    """
+    sidecar = path.with_suffix(".json")
+    how = "convert a released checkpoint by python -m scaling.convert codebook"
+    for needed in (path, sidecar):
+        if not needed.is_file():
+            raise ConfigurationError(f"there is no file {needed}; {how}")
+    try:
+        about = json.loads(sidecar.read_bytes())
+        name, training = str(about["id"]), about["training"]
+        stage, size = training["stage"], training["size"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = f"{sidecar} is not the sidecar of a converted codebook ({error!r}); {how}"
+        raise ConfigurationError(message) from None
+    if stage != CODEBOOK or size not in vq_sizes.LADDER or not ID.fullmatch(name):
+        raise ConfigurationError(
+            f"{sidecar}: stage {stage!r}, size {size!r}, id {name!r} is no converted codebook; "
+            f"{how}"
+        )
+    return Released(id=name, path=path.resolve(), size=size, training=training)
+
+
+def keep_released(released: Released, workspace: Workspace) -> None:
+    """Copy a converted codebook into the store, the sidecar last; nothing where it is there.
+
+    Raises:
+        OSError: it could not be written.
+    """
+    to = workspace.weights_of(released.id)
+    if to.exists() and to.with_suffix(".json").exists():
+        return
+    to.parent.mkdir(parents=True, exist_ok=True)
+    for suffix in (".safetensors", ".json"):
+        part = to.with_suffix(suffix + ".part")
+        shutil.copyfile(released.path.with_suffix(suffix), part)
+        part.replace(to.with_suffix(suffix))
 
 
 class NoParentError(ValueError):

@@ -11,9 +11,8 @@ from scaling.cost import Counts, training_flops
 from scaling.identity import Job, Training
 from scaling.provenance import commit
 from scaling.records.names import FINISHED
-from sweeps.plan.cost import disk_bytes, evaluations_s, unprepared_bytes
+from sweeps.plan.cost import Ladder, Speeds, disk_bytes, evaluations_s, unprepared_bytes
 from sweeps.plan.expand import expand
-from sweeps.plan.ladder import Ladder, Speeds
 from sweeps.plan.parents import Done
 from sweeps.plan.warnings import find_warnings
 from sweeps.stages import STAGES
@@ -21,8 +20,8 @@ from sweeps.stages.base import UNTRAINED
 
 if TYPE_CHECKING:
     from sweeps.grid.load import Study
-    from sweeps.plan.tasks import Targets
-    from sweeps.store.store import Known
+    from sweeps.plan.corpora import Targets
+    from sweeps.store import Known
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

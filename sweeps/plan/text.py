@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from scaling.provenance import corpus_name
-from sweeps.plan.schedule import makespan
+from sweeps.plan.cost import makespan
 
 if TYPE_CHECKING:
     from scaling.identity import Training

@@ -16,10 +16,10 @@ from scaling.cache import cache_dir
 from scaling.records.record import read_record
 from sweeps.grid.load import load_grid
 from sweeps.plan.corpora import resolve
-from sweeps.plan.ladder import Speeds
+from sweeps.plan.cost import Speeds
 from sweeps.plan.plan import Plan, make_plan
 from sweeps.run import main
-from sweeps.store.store import Known, Store
+from sweeps.store import Known, Store
 
 SLOW = """\
 study: slow

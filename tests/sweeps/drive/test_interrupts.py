@@ -25,7 +25,7 @@ from sweeps.drive.interrupts import (
     requested,
     shielded,
 )
-from sweeps.store.store import Store
+from sweeps.store import Store
 from tests.sweeps.conftest import WriteGrid
 from tests.sweeps.study import (
     PATIENCE_S,

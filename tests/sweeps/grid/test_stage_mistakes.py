@@ -11,8 +11,8 @@ from scaling.identity import LEADS
 from scaling.workspace import Workspace
 from sweeps.errors import ConfigurationError
 from sweeps.grid.load import load_grid
-from sweeps.plan.codebooks import keep_released, read_released
 from sweeps.plan.corpora import resolve
+from sweeps.plan.parents import keep_released, read_released
 from tests.sweeps.conftest import WriteGrid
 from tests.sweeps.study import plan_of
 

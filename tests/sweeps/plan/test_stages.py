@@ -11,7 +11,7 @@ from scaling.identity import Job, Parent, Recipe, Training
 from sweeps.errors import ConfigurationError
 from sweeps.grid.load import load_grid
 from sweeps.plan.corpora import resolve
-from sweeps.plan.ladder import Speeds
+from sweeps.plan.cost import Speeds
 from sweeps.plan.plan import Plan, make_plan
 from tests.sweeps.conftest import WriteGrid
 from tests.sweeps.study import plan_of, records_of, run, store_of

@@ -23,7 +23,7 @@ from scaling.records.schema import EVALUATIONS, TRIALS, names
 from scaling.trial import run_job
 from scaling.workspace import Workspace
 from sweeps.errors import ConfigurationError, StorageError
-from sweeps.store.store import Store
+from sweeps.store import Store
 from tests.sweeps.conftest import GRID, WriteGrid
 from tests.sweeps.study import plan_of, run, store_of
 
@@ -365,7 +365,7 @@ def test_a_second_driver_is_told_who_holds_the_store(store: Store) -> None:
 
 def test_a_lock_dies_with_its_driver(store: Store) -> None:
     code = (
-        "import os, pathlib, signal, sys; from sweeps.store.store import Store\n"
+        "import os, pathlib, signal, sys; from sweeps.store import Store\n"
         "with Store(pathlib.Path(sys.argv[1]), 'small').locked():\n"
         "    os.kill(os.getpid(), signal.SIGKILL)"
     )
