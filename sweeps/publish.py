@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.records.files import write_json, write_whole
 from scaling.records.layout import AGAIN, CORPORA, LADDER, STUDY, live_store
-from sweeps.drive import interrupts
+from sweeps import interrupts
 from sweeps.errors import ConfigurationError, StorageError, say, tell
 from sweeps.readme import readme
 

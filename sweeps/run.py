@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweeps.drive import interrupts
+from sweeps import interrupts
 from sweeps.errors import ClusterError, ConfigurationError, StorageError
 from sweeps.errors import say as _say
 from sweeps.errors import tell as _tell

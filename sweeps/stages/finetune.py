@@ -1,4 +1,8 @@
-"""The finetune stage: supervised, all weights, from the backbones of earlier trials."""
+"""The finetune stage: supervised, all weights, from the backbones of earlier trials.
+
+Shares of the labels, label sets and data sizes are its axes, so that what pretraining is worth can
+be read from how its loss falls with each, beside the same trials from scratch.
+"""
 
 from __future__ import annotations
 

@@ -5,46 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from scaling.identity import CODEBOOK, START, Training
 from scaling.objectives.registry import OBJECTIVES, default_objective
 from scaling.records.names import suggest
 from sweeps.errors import Mistake
 from sweeps.stages.base import STAGES, Measured, Parents, Start, crossed
+from sweeps.stages.codebook import CodebookOrPath
 from sweeps.stages.keys import (
     CODEBOOK_FAMILY,
     Axis,
     Cell,
-    Checked,
     Context,
     Families,
-    NameToo,
     Paradigm,
     not_trained_as,
 )
 
 LEADS_TO_OBJECTIVE = {"objective", "families", "cells", "paradigms", "parents"}
-
-
-class CodebookChoice(Checked):
-    """Which codebook a masked stage predicts the codes of: one trained before, or a file's."""
-
-    size: str | None = None
-    path: str | None = None
-
-    def mistakes(self, given: Mapping[str, Any], context: Context) -> Iterator[Mistake]:
-        """One of both."""
-        if len(given) > 1:
-            message = "give the codebook either as its 'size' or as the 'path' of a file"
-            yield Mistake(loc=(), message=message)
-
-
-def _as_codebook(value: Any) -> Any:
-    return {"path": value} if isinstance(value, str) else value
-
-
-CodebookOrPath = Annotated[CodebookChoice, BeforeValidator(_as_codebook), NameToo()]
 
 
 class Pretrain(Measured):

@@ -38,7 +38,7 @@ PATIENCE_S = 240  # of a busy machine; more means that it hangs
 # orderly end takes longer than those who ask for it wait.
 HEARING = """
 import signal, sys
-from sweeps.drive import interrupts
+from sweeps import interrupts
 interrupts.GRACE_S, interrupts.LIMIT_S = 60.0, 180.0
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
