@@ -24,10 +24,9 @@ from sweeps.drive.executors import JobEvent, make_executor
 from sweeps.drive.executors.base import Executor, OnEvent
 from sweeps.grid.load import load_grid
 from sweeps.plan.corpora import resolve
-from sweeps.plan.ladder import Speeds
+from sweeps.plan.cost import Speeds, makespan
 from sweeps.plan.plan import make_plan
-from sweeps.plan.schedule import makespan
-from sweeps.store.store import Store
+from sweeps.store import Store
 
 LIMIT = 1.15
 GRID = """

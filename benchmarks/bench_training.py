@@ -36,7 +36,7 @@ from scaling.trial import run_job, trainer_for
 from scaling.workspace import Workspace, cache_dir
 from sweeps.grid.load import load_grid
 from sweeps.plan.corpora import resolve
-from sweeps.plan.ladder import Speeds
+from sweeps.plan.cost import Speeds
 from sweeps.plan.plan import make_plan
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))

@@ -11,17 +11,30 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from scaling.numerics import NUMERICS
 
 PRECISIONS = ("float32", "bf16")
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
+# What another training is to this one: whose codes it predicts, whose weights it begins with, whose
+# outputs it imitates, or what mends its signals before it sees them.
+ROLES = CODEBOOK, START, TEACHER, RESTORATION = "codebook", "start", "teacher", "restoration"
+SEVERAL = (TEACHER,)  # roles that more than one parent may have
+UNSAID = {CODEBOOK, START}  # roles that an id does not hold: it is older than they are
+
 LATER = {"later": True}  # marks a field that joined after the first studies; see ``_shown``
 
 Versions = tuple[tuple[str, int], ...]
 Options = tuple[tuple[str, float | int | str], ...]
+
+
+class Parent(NamedTuple):
+    """Another training that one rests on: what for, and its id."""
+
+    role: str
+    id: str
 
 
 def content_id(prefix: str, value: Mapping[str, Any]) -> str:
@@ -183,8 +196,7 @@ class Training:
         seed: initial weights and batch order.
         labels_fraction: share of the training records whose labels are used, in (0, 1].
         leads: lead names, in order.
-        parents: ids of the trainings this one starts from: a codebook it predicts the codes
-            of, a backbone whose weights it begins with.
+        parents: the trainings this one rests on, each with its role; see ``ROLES``.
         numerics: versions of the modules involved.
         options: settings of the objective that differ from its defaults, sorted by name.
         label_set: which classes of the task are trained on; empty for all. See
@@ -203,7 +215,7 @@ class Training:
     seed: int = 0
     labels_fraction: float = 1.0
     leads: tuple[str, ...] = LEADS
-    parents: tuple[str, ...] = ()
+    parents: tuple[Parent, ...] = ()
     numerics: Versions = ()
     options: Options = dataclasses.field(default=(), metadata=LATER)
     label_set: str = dataclasses.field(default="", metadata=LATER)
@@ -215,15 +227,28 @@ class Training:
         The size of the training pool counts where class frequencies in it choose the classes.
         """
         value = self.to_dict()
+        if UNSAID.issuperset(value.get("roles", ())):
+            value.pop("roles", None)
         value["corpus"] = self.corpus.identity()
         if self.label_set:
             value["corpus"]["records"] = self.corpus.records
         return content_id("t", value)
 
+    @property
+    def parent_ids(self) -> tuple[str, ...]:
+        """Ids of its parents, in order."""
+        return tuple(parent.id for parent in self.parents)
+
+    def parents_of_role(self, role: str) -> tuple[str, ...]:
+        """Ids of those of its parents that have a role."""
+        return tuple(parent.id for parent in self.parents if parent.role == role)
+
     def to_dict(self) -> dict[str, Any]:
-        """JSON form; ``from_dict`` inverts it."""
-        value = _shown(self)
+        """JSON form; ``from_dict`` inverts it. Roles stand beside ``parents``, which are ids."""
+        value = _shown(self) | {"parents": self.parent_ids}
         value |= {"corpus": self.corpus.to_dict(), "recipe": self.recipe.to_dict()}
+        if self.parents:
+            value["roles"] = [parent.role for parent in self.parents]
         plain: dict[str, Any] = _plain(value)
         return plain
 
@@ -235,9 +260,20 @@ class Training:
         fields["corpus"] = CorpusSpec(**fields["corpus"])
         fields["recipe"] = Recipe(**fields["recipe"])
         fields["leads"] = tuple(fields["leads"])
-        fields["parents"] = tuple(fields["parents"])
+        ids = fields["parents"]
+        roles = fields.pop("roles", None) or _old_roles(fields["objective"], len(ids))
+        fields["parents"] = tuple(map(Parent, roles, ids))
         fields["numerics"] = tuple((str(k), int(v)) for k, v in fields["numerics"])
         return cls(**fields)
+
+
+def _old_roles(objective: str, count: int) -> list[str]:
+    """Roles of the parents of a configuration that does not say them.
+
+    It is of a version that had one objective which predicts codes; its codebook came first.
+    """
+    codebooks = 1 if objective == "masked" else 0
+    return [CODEBOOK if i < codebooks else START for i in range(count)]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

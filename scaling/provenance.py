@@ -105,7 +105,7 @@ def run_columns(training: Training) -> dict[str, Any]:
     row |= {
         "stage": training.stage,
         "trial": training.id,
-        "parents": ";".join(training.parents),
+        "parents": ";".join(training.parent_ids),
         "family": training.family,
         "size": training.size,
         "paradigm": training.paradigm,

@@ -1,6 +1,32 @@
-"""Errors that a user can mend, as opposed to faults of this program."""
+"""Errors that a user can mend, as opposed to faults of this program, and lines that tell of them.
+
+No line costs a run or a published study what it has written.
+"""
 
 from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import sys
+from typing import TextIO
+
+Loc = tuple[str | int, ...]  # keys and list positions, from the outside in
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """One thing that is wrong with a grid file.
+
+    Attributes:
+        loc: where, from the top of the file or from the mapping that is looked at.
+        message: what is wrong and what to do.
+        at_key: point at the key instead of its value.
+    """
+
+    loc: Loc
+    message: str
+    at_key: bool = False
 
 
 class ConfigurationError(ValueError):
@@ -16,3 +42,33 @@ class StorageError(OSError):
 
 class ClusterError(RuntimeError):
     """Ray died, was started again and died again; the message is complete."""
+
+
+def say(line: str) -> None:
+    """Write a line to the standard output."""
+    write(line, sys.stdout)
+
+
+def tell(line: str) -> None:
+    """Write a line to the standard error."""
+    write(line, sys.stderr)
+
+
+def write(line: str, stream: TextIO) -> None:
+    r"""Write a line at once.
+
+    What the encoding of the stream lacks is written as an escape (``\xe9``). A terminal or pipe
+    that nobody reads, or a disk that is full, is no error.
+    """
+    try:
+        try:
+            stream.write(f"{line}\n")
+        except UnicodeEncodeError as error:
+            text = line.encode(error.encoding, "backslashreplace").decode(error.encoding)
+            stream.write(f"{text}\n")
+        stream.flush()
+    except OSError:
+        with contextlib.suppress(OSError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())  # else Python fails once more at its exit
+            os.close(nowhere)

@@ -21,15 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.records.files import write_json, write_whole
 from scaling.records.layout import AGAIN, CORPORA, LADDER, STUDY, live_store
-from sweeps.drive import interrupts
-from sweeps.drive.terminal import say, tell
-from sweeps.errors import ConfigurationError, StorageError
+from sweeps import interrupts
+from sweeps.errors import ConfigurationError, StorageError, say, tell
 from sweeps.readme import readme
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sweeps.store.store import Store
+    from sweeps.store import Store
 
 CURVES_BELOW = 1_000_000  # bytes of evaluations.csv up to which training curves are kept
 SOMETIMES = ("findings.md", "findings.json", "comparison.json")
@@ -50,7 +49,7 @@ def publish(folder: Path) -> Path:
             driver is running. Here and below, what was published is left as it was.
         StorageError: a file could not be written.
     """
-    from sweeps.store.store import Store
+    from sweeps.store import Store
 
     study = _study(live_store(folder).study)
     store = Store(folder, study["study"], choosable=False)
@@ -203,7 +202,10 @@ def _provenance(store: Store, study: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _configurations(trials: pd.DataFrame) -> int:
     """How many (family, paradigm) were trained, codebooks and untrained models apart."""
-    trained = trials[(trials["stage"] == "pretrain") & (trials["paradigm"] != "random")]
+    from sweeps.stages import STAGES
+
+    for_laws = [name for name, stage in STAGES.items() if stage.for_laws]
+    trained = trials[trials["stage"].isin(for_laws) & (trials["paradigm"] != "random")]
     return len(trained[["family", "paradigm"]].drop_duplicates())
 
 

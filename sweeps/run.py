@@ -10,18 +10,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweeps.drive import interrupts
-from sweeps.drive.terminal import say as _say
-from sweeps.drive.terminal import tell as _tell
+from sweeps import interrupts
 from sweeps.errors import ClusterError, ConfigurationError, StorageError
+from sweeps.errors import say as _say
+from sweeps.errors import tell as _tell
 
 if TYPE_CHECKING:
     from scaling.workspace import Workspace
     from sweeps.drive.driver import Outcome
     from sweeps.grid.load import Study
+    from sweeps.plan.corpora import Targets
     from sweeps.plan.plan import Plan
-    from sweeps.plan.tasks import Targets
-    from sweeps.store.store import Store
+    from sweeps.store import Store
 
 OK, SOME_FAILED, BAD_CONFIGURATION = 0, 1, 2  # and 128 + the signal that ended the run
 
@@ -110,7 +110,7 @@ def _run(options: argparse.Namespace) -> int:
     from sweeps.grid.load import load_grid
     from sweeps.plan.corpora import parse_roots, resolve
     from sweeps.plan.text import full_text, short_text
-    from sweeps.store.store import Store
+    from sweeps.store import Store
 
     roots = parse_roots(options.root)
     study = load_grid(options.grid, smoke=options.smoke)
@@ -137,7 +137,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _plan(study: Study, targets: Targets, store: Store, cache: Path) -> Plan:
-    from sweeps.plan.ladder import Speeds
+    from sweeps.plan.cost import Speeds
     from sweeps.plan.plan import make_plan
 
     speeds = Speeds(cache)
@@ -148,7 +148,7 @@ def _plan(study: Study, targets: Targets, store: Store, cache: Path) -> Plan:
 def _weights_are_there(plan: Plan, store: Store) -> None:
     """A trained model whose weights were deleted can be neither measured nor started from."""
     from scaling.workspace import Workspace, cache_dir
-    from sweeps.drive.prerequisites import lost_weights
+    from sweeps.drive.preflight import lost_weights
 
     if lost := lost_weights(plan, store, Workspace(store=store.runs, cache=cache_dir())):
         names = "\n  ".join(map(str, lost))
@@ -172,13 +172,13 @@ def _execute(
     from scaling.workspace import Workspace, cache_dir
     from sweeps.drive.driver import corpora_json, prepare_corpora, run_plan
     from sweeps.drive.executors import make_executor
-    from sweeps.drive.preflight import look
+    from sweeps.drive.preflight import corpus_warnings
 
     cache = cache_dir()
     prepare_corpora(targets, cache, _say)
     try:
         store.write("corpora.json", corpora_json(targets, cache))
-        _warn(look(plan, targets, cache))
+        _warn(corpus_warnings(plan, targets, cache))
     except CorpusError as error:
         raise ConfigurationError(str(error)) from None
     workspace = Workspace(
@@ -235,7 +235,7 @@ def _keep_corpora(targets: Targets, store: Store, cache: Path) -> None:
 
 def _keep_codebooks(targets: Targets, workspace: Workspace) -> None:
     """Copy the converted codebooks of the grid into the store, where their trials look."""
-    from sweeps.plan.codebooks import keep_released
+    from sweeps.plan.parents import keep_released
 
     for released in filter(None, targets.codebooks):
         try:
@@ -247,7 +247,7 @@ def _keep_codebooks(targets: Targets, workspace: Workspace) -> None:
 
 def _keep_speeds(store: Store, before: set[str], cache: Path) -> None:
     """Remember how fast the trials of this run were, for the plans of other studies."""
-    from sweeps.plan.ladder import Speeds
+    from sweeps.plan.cost import Speeds
 
     Speeds(cache).learn([r for r in store.trainings() if r["id"] not in before], save=True)
 

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scaling.compatible import differences, signal_differences
 from scaling.cost import training_flops
 from scaling.identity import CorpusSpec, Training
 from scaling.models import families
 from scaling.objectives.base import Context, Objective, objective_of
 from scaling.provenance import corpus_name
+from scaling.weights.compatible import cannot_read, signal_differences, weights_differences
 from scaling.weights.files import WeightsError, load_weights
 from scaling.weights.parents import BACKBONE, frozen_parents
 from scaling.workspace import Workspace
@@ -100,8 +100,7 @@ class Trained:
         """
         training = self.training
         unlike = signal_differences(spec, training.corpus)
-        size = (training.family, training.size, spec.fs_hz, spec.samples, len(training.leads))
-        if problem := families.problem(*size):
+        if problem := cannot_read(training, spec):
             unlike.append(problem)
         if unlike:
             name = corpus_name(spec.source, task, spec.fold)
@@ -129,7 +128,7 @@ def load_trained(
             names each difference.
     """
     state, about = load_weights(path)
-    if found := differences(about.get("training") or {}, training):
+    if found := weights_differences(about.get("training") or {}, training):
         raise WeightsError(
             f"{path}: these are not the weights of {training.id}: {'; '.join(found)}; "
             "delete the training's record to train it again"

@@ -208,7 +208,7 @@ def check_codebook(codebook: VqHbr, context: Context) -> None:
             f"it reads {codebook.tokens} heartbeats, a Transformer {training.size} {tokens}"
         )
     if differences:
-        parents = ", ".join(training.parents) or "without an id"
+        parents = ", ".join(training.parent_ids) or "without an id"
         raise ValueError(f"the codebook does not fit ({parents}): {'; '.join(differences)}")
 
 

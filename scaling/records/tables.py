@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -17,36 +18,79 @@ from scaling.records.schema import ARROW, TABLES, Column
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 Row = dict[str, Any]
 Columns = Mapping[str, str]  # name -> dtype of pandas
 _NONE: Columns = MappingProxyType({})
 
 
-def write_tables(live: LiveStore, study: str, ids: Sequence[str]) -> None:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Compacted:
+    """What ``compacted.json`` says: the records that both tables hold, and their digests.
+
+    Attributes:
+        study: name of the study.
+        ids: of the records.
+        digests: SHA-256 of each file.
+    """
+
+    study: str
+    ids: frozenset[str]
+    digests: Mapping[str, str]
+
+    @classmethod
+    def read(cls, live: LiveStore) -> Compacted | None:
+        """What is said there; None where nothing is that can be understood."""
+        try:
+            said = json.loads(live.compacted.read_bytes())
+            ids, digests = said["ids"], said["sha256"]
+            if isinstance(ids, list) and isinstance(digests, dict):
+                return cls(str(said["study"]), frozenset(map(str, ids)), digests)
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        return None
+
+    def table(self, live: LiveStore, name: str) -> bytes | None:
+        """A table as it was written; None where it is lost or has changed since."""
+        path = live.table(name)
+        try:
+            data = path.read_bytes()
+        except OSError:
+            return None
+        return data if hashlib.sha256(data).hexdigest() == self.digests.get(path.name) else None
+
+
+def write_tables(
+    live: LiveStore, study: str, ids: Sequence[str], held: Compacted | None = None
+) -> None:
     """Write both tables, and last ``compacted.json``: the ids they hold, and their digests.
+
+    Rows of records that the old tables hold are kept as they are: only new records are read.
 
     Args:
         live: the live store.
         study: name of the study, a column of *trials*.
         ids: sorted ids of the records.
+        held: what the old tables hold that has not changed since; without it all are read.
 
     Raises:
         OSError: a table could not be written; the old one is left.
     """
-    records = [read_record(live.record(name)) for name in ids]
-    live.compacted.unlink(missing_ok=True)
+    old = _old_rows(live, study, set(ids), held)
+    there = held.ids if held is not None and old else frozenset[str]()
+    records = [read_record(live.record(name)) for name in ids if name not in there]
     rows = {
         "trials": [trial_row(r, study) for r in records if r["kind"] == "training"],
         "evaluations": [row for record in records for row in evaluation_rows(record)],
     }
+    live.compacted.unlink(missing_ok=True)
     digests = {}
     for name, table in TABLES.items():
-        data = _parquet(table, rows[name])
+        data = _parquet(table, rows[name], old.get(name))
         write_whole(live.table(name), data)
         digests[live.table(name).name] = hashlib.sha256(data).hexdigest()
-    held = {"schema": 1, "study": study, "ids": list(ids), "sha256": digests}
-    write_json(live.compacted, held)
+    write_json(live.compacted, {"schema": 1, "study": study, "ids": list(ids), "sha256": digests})
 
 
 def tables_hold(live: LiveStore, study: str, ids: Sequence[str]) -> bool:
@@ -55,31 +99,61 @@ def tables_hold(live: LiveStore, study: str, ids: Sequence[str]) -> bool:
     Args:
         live: the live store.
         study: name of the study.
-        ids: sorted ids of the records.
+        ids: of the records.
     """
-    try:
-        held = json.loads(live.compacted.read_bytes())
-        if held["study"] != study or held["ids"] != list(ids):
-            return False
-        return all(
-            hashlib.sha256(live.table(name).read_bytes()).hexdigest()
-            == held["sha256"][live.table(name).name]
-            for name in TABLES
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+    said = Compacted.read(live)
+    if said is None or said.study != study or said.ids != frozenset(ids):
         return False
+    return all(said.table(live, name) is not None for name in TABLES)
 
 
-def _parquet(columns: Sequence[Column], rows: Sequence[Row]) -> bytes:
-    """Rows as the bytes of a Parquet file."""
+def _old_rows(
+    live: LiveStore, study: str, ids: set[str], held: Compacted | None
+) -> dict[str, pa.Table]:
+    """Rows of the tables there are, of these records; empty where not all can be believed."""
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    schema = pa.schema([(c.name, pa.type_for_alias(ARROW[c.kind])) for c in columns])
+    found: dict[str, pa.Table] = {}
+    if held is None or held.study != study:
+        return found
+    for name, columns in TABLES.items():
+        data = held.table(live, name)
+        table = None if data is None else pq.read_table(io.BytesIO(data))
+        if table is None or not table.schema.equals(_schema(columns)):
+            return {}  # lost, damaged, or of a version that had other columns
+        wanted = pa.array(sorted(ids & held.ids), pa.string())
+        found[name] = table.filter(pc.is_in(table[RECORD_ID[name]], value_set=wanted))
+    return found
+
+
+RECORD_ID = {"trials": "trial", "evaluations": "evaluation"}  # column with the id of the record
+
+
+def _schema(columns: Sequence[Column]) -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema([(c.name, pa.type_for_alias(ARROW[c.kind])) for c in columns])
+
+
+def _parquet(columns: Sequence[Column], rows: Sequence[Row], old: pa.Table | None) -> bytes:
+    """Rows as the bytes of a Parquet file, with those of an old table, by id of their record."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    schema = _schema(columns)
     arrays = [pa.array([row[c.name] for row in rows], type=schema.field(c.name).type)
               for c in columns]  # fmt: skip
+    table = pa.Table.from_arrays(arrays, schema=schema)
+    if old is not None:
+        name = next(RECORD_ID[key] for key in TABLES if TABLES[key] is columns)
+        both = pa.concat_tables([old, table]).combine_chunks()
+        # Stable: the rows of a record stay in their order.
+        table = both.take(pc.sort_indices(both, sort_keys=[(name, "ascending")]))
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), buffer)
+    pq.write_table(table.combine_chunks(), buffer)
     return buffer.getvalue()
 
 

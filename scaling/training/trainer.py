@@ -21,7 +21,7 @@ from scaling.data.device import (
     release_memory,
     training_advice,
 )
-from scaling.identity import Training
+from scaling.identity import START, Training
 from scaling.models.checkpointing import recompute_blocks
 from scaling.objectives.base import Context, Objective, objective_of
 from scaling.objectives.registry import OBJECTIVES
@@ -148,8 +148,8 @@ class _Job:
             self.objective.annotate(splits, context)
             self.annotated = True
         model = initial_model(self.objective, context, splits["train"])
-        if BACKBONE in parents:
-            start_from(model, parents[BACKBONE])
+        for parent in parents.get(START, ()):
+            start_from(model, parent)
         if training.recipe.activation_checkpointing:
             recompute_blocks(model.get_submodule(BACKBONE))
         return model.to(self.device)

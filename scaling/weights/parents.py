@@ -1,24 +1,23 @@
-"""Parents of a training: the codebook it predicts the codes of, the backbone it starts from.
-
-``Training.parents`` are ids; what an id is for follows from the stage its sidecar names: a
-parent of stage ``codebook`` is the codebook, any other the backbone to start from.
-"""
+"""The parents of a training, with their weights: what each is for is the role it has."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from scaling.compatible import SAME_MODEL, differences
-from scaling.identity import Training
+from scaling.identity import CODEBOOK, ROLES, SEVERAL, Parent, Training
+from scaling.weights.compatible import parent_differences
 from scaling.weights.files import WeightsError, load_weights
 from scaling.workspace import Workspace
 
-CODEBOOK, BACKBONE = "codebook", "backbone"
+BACKBONE = "backbone"  # the part of a model that another can start from
+FROZEN = (CODEBOOK,)  # roles of models that an objective calls beside the one it trains
+
+ParentsByRole = Mapping[str, Sequence["ParentWeights"]]
 
 
 class ParentError(ValueError):
@@ -26,12 +25,12 @@ class ParentError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Parent:
+class ParentWeights:
     """The kept weights of another training.
 
     Attributes:
         id: its id.
-        role: ``codebook`` or ``backbone``.
+        role: what it is for, one of ``ROLES``.
         state: its weights.
         config: its configuration, as its sidecar has it.
     """
@@ -42,51 +41,56 @@ class Parent:
     config: Mapping[str, Any]
 
 
-def parents_of(training: Training, workspace: Workspace) -> dict[str, Parent]:
+def parents_of(
+    training: Training, workspace: Workspace, roles: Collection[str] = ROLES
+) -> dict[str, list[ParentWeights]]:
     """The parents of ``training`` by role, each checked to go with it.
+
+    Args:
+        training: whose parents are meant.
+        workspace: where their weights are kept.
+        roles: those that are wanted.
 
     Raises:
         WeightsError: weights are absent or damaged; names the parent.
-        ParentError: two parents of one role, or one that does not go with the training.
+        ParentError: more parents of one role than it can use, or one that does not go with the
+            training.
     """
-    found: dict[str, Parent] = {}
-    for name in training.parents:
-        parent = _parent(name, workspace)
-        if parent.role in found:
+    found: dict[str, list[ParentWeights]] = {}
+    for parent in training.parents:
+        if parent.role not in roles:
+            continue
+        same = found.setdefault(parent.role, [])
+        if same and parent.role not in SEVERAL:
             raise ParentError(
-                f"{training.id} has two parents that are a {parent.role}, "
-                f"{found[parent.role].id} and {name}: name one"
+                f"{training.id} has two parents that are a {parent.role}, {same[0].id} and "
+                f"{parent.id}: name one"
             )
-        check_goes_with(training, parent)
-        found[parent.role] = parent
+        same.append(_loaded(parent, workspace))
+        check_goes_with(training, same[-1])
     return found
 
 
-def _parent(name: str, workspace: Workspace) -> Parent:
+def _loaded(parent: Parent, workspace: Workspace) -> ParentWeights:
+    path = workspace.weights_of(parent.id)
     try:
-        state, about = load_weights(workspace.weights_of(name))
+        state, about = load_weights(path)
     except WeightsError as error:
-        raise WeightsError(f"parent {name}: {error}") from None
+        raise WeightsError(f"parent {parent.id}: {error}") from None
     config = about.get("training")
     if not isinstance(config, Mapping):
-        path = workspace.weights_of(name).with_suffix(".json")
-        raise WeightsError(f"parent {name}: {path} does not say how it was trained")
-    role = CODEBOOK if config.get("stage") == CODEBOOK else BACKBONE
-    return Parent(id=name, role=role, state=state, config=config)
+        sidecar = path.with_suffix(".json")
+        raise WeightsError(f"parent {parent.id}: {sidecar} does not say how it was trained")
+    return ParentWeights(id=parent.id, role=parent.role, state=state, config=config)
 
 
-def check_goes_with(training: Training, parent: Parent) -> None:
+def check_goes_with(training: Training, parent: ParentWeights) -> None:
     """Check that the weights of ``parent`` mean the same in ``training``.
 
-    A backbone must be of the same family, size and leads, and both must have seen signals of
-    the same sampling rate and preprocessing; the window may differ. What a sidecar does not
-    say (that of a converted checkpoint may lack the corpus) is not compared.
-
     Raises:
-        ParentError: names each difference.
+        ParentError: names each difference; see ``parent_differences``.
     """
-    names = ("leads",) if parent.role == CODEBOOK else SAME_MODEL
-    if found := differences(parent.config, training, names):
+    if found := parent_differences(parent.role, parent.config, training):
         raise ParentError(
             f"parent {parent.id} does not go with {training.id}: it has {'; '.join(found)}"
         )
@@ -104,22 +108,22 @@ def frozen_parents(
         WeightsError: weights are absent or damaged; names the parent.
         ParentError: see ``parents_of``.
     """
-    return frozen(parents_of(training, workspace), device)
+    return frozen(parents_of(training, workspace, FROZEN), device)
 
 
-def frozen(parents: Mapping[str, Parent], device: torch.device) -> dict[str, nn.Module]:
+def frozen(parents: ParentsByRole, device: torch.device) -> dict[str, nn.Module]:
     """The same of parents that were loaded already."""
-    if CODEBOOK not in parents:
-        return {}
     from scaling.models.vq_hbr import VqHbr
 
-    parent = parents[CODEBOOK]
-    model = VqHbr(parent.config["size"])
-    _load(model, parent.state, parent)
-    return {CODEBOOK: model.to(device).eval().requires_grad_(False)}
+    models: dict[str, nn.Module] = {}
+    for parent in parents.get(CODEBOOK, ()):
+        model = VqHbr(parent.config["size"])
+        _load(model, parent.state, parent)
+        models[CODEBOOK] = model.to(device).eval().requires_grad_(False)
+    return models
 
 
-def start_from(model: nn.Module, parent: Parent) -> None:
+def start_from(model: nn.Module, parent: ParentWeights) -> None:
     """Give the backbone of ``model`` the weights of ``parent``'s; its head stays as it is.
 
     Raises:
@@ -130,7 +134,7 @@ def start_from(model: nn.Module, parent: Parent) -> None:
     _load(model.get_submodule(BACKBONE), state, parent)
 
 
-def _load(model: nn.Module, state: dict[str, Tensor], parent: Parent) -> None:
+def _load(model: nn.Module, state: dict[str, Tensor], parent: ParentWeights) -> None:
     try:
         model.load_state_dict(state)
     except RuntimeError as error:

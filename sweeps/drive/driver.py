@@ -14,12 +14,12 @@ from scaling.records.names import FINISHED
 from scaling.records.record import status_of
 from scaling.workspace import Workspace
 from sweeps.drive.executors import Executor, JobEvent
-from sweeps.drive.prerequisites import why_not
+from sweeps.drive.preflight import why_not
 from sweeps.drive.progress import Progress
 from sweeps.errors import ConfigurationError, StorageError
+from sweeps.plan.corpora import Target, Targets
 from sweeps.plan.plan import Plan, PlannedStage, describe_training, longest_first
-from sweeps.plan.tasks import Target, Targets
-from sweeps.store.store import Record, Store
+from sweeps.store import Record, Store
 
 
 class WorkerDied(RuntimeError):  # noqa: N818 - it names what happened

@@ -8,16 +8,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling.records.names import STAGES, suggest
-from sweeps.errors import ConfigurationError
-from sweeps.grid.checks.grid import check
-from sweeps.grid.raw import STAGE_NAMES
-from sweeps.grid.source import Loc, Problem, YamlSource
+from scaling.records.names import STAGES as PLANNED_STAGES
+from scaling.records.names import suggest
+from sweeps.errors import ConfigurationError, Loc, Mistake
+from sweeps.grid.source import YamlSource
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from sweeps.grid.schema import Grid
+    from sweeps.stages import Stage
 
 MESSAGES = {
     "int_type": "must be a whole number",
@@ -29,6 +29,7 @@ MESSAGES = {
     "model_type": "must be a mapping",
     "bool_type": "must be true or false",
 }
+KEY = "[key]"  # how pydantic says that it means a key and not its value
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,12 @@ class Study:
         """Name of the study and of its results folder."""
         return self.grid.study
 
+    @property
+    def stages(self) -> list[tuple[Loc, Stage]]:
+        """Its stages in order, and where each stands."""
+        stages = [item.settings for item in self.grid.stages]
+        return [(("stages", i, stage.name), stage) for i, stage in enumerate(stages)]
+
     def resolved(self) -> dict[str, Any]:
         """The grid with all defaults filled in, as ``study.json`` keeps it.
 
@@ -61,7 +68,7 @@ class Study:
 
 
 def load_grid(path: Path, smoke: bool = False) -> Study:
-    """Read and check a grid file.
+    """Read and check a grid file, and its small form where it has one.
 
     Args:
         path: the file.
@@ -71,15 +78,15 @@ def load_grid(path: Path, smoke: bool = False) -> Study:
         ConfigurationError: all mistakes found, one a line, as ``file:line:col: path: message``.
     """
     source = YamlSource.load(path)
-    plain = _validated(source, source.data())
-    if plain.smoke is None:
+    whole = _checked(source, source.data())
+    if whole.smoke is None:
         if smoke:
             raise ConfigurationError(f"{path}: --smoke needs a smoke: section in the grid")
-        return Study(grid=plain, source=source)
-    tiny = _validated(source.as_smoke(), source.smoke_data())
+        return Study(grid=whole, source=source)
+    tiny = _checked(source.as_smoke(), source.smoke_data())
     if not smoke:
-        return Study(grid=plain, source=source)
-    return Study(grid=tiny, source=source.as_smoke(), at_most=plain.smoke.at_most)
+        return Study(grid=whole, source=source)
+    return Study(grid=tiny, source=source.as_smoke(), at_most=whole.smoke.at_most)
 
 
 def _without_folders(value: Any) -> Any:
@@ -90,24 +97,26 @@ def _without_folders(value: Any) -> Any:
     return [_without_folders(item) for item in value] if isinstance(value, list) else value
 
 
-def _validated(source: YamlSource, data: dict[str, Any]) -> Grid:
+def _checked(source: YamlSource, data: dict[str, Any]) -> Grid:
     from pydantic import ValidationError
 
     from sweeps.grid.schema import Grid
+    from sweeps.stages.keys import Context
 
-    grid: Grid | None = None
-    problems = list(_empty(data))
+    mistakes = list(_empty(data))
     try:
-        grid = Grid.model_validate(data)
+        grid = Grid.model_validate(data, context=Context())
     except ValidationError as error:
-        problems += _translate(error.errors(include_url=False))
-    problems += check(data)
-    if problems or grid is None:
-        raise source.error(_without_followers(problems))
-    return grid
+        mistakes += _translated(error.errors(include_url=False), data)
+    if not mistakes:
+        return grid
+    first: dict[Loc, Mistake] = {}  # of each place: later ones follow from it
+    for mistake in mistakes:
+        first.setdefault(mistake.loc, mistake)
+    raise source.error(list(first.values()))
 
 
-def _empty(data: Any, loc: Loc = ()) -> Iterator[Problem]:
+def _empty(data: Any, loc: Loc = ()) -> Iterator[Mistake]:
     """Keys and list items without a value: YAML reads them as null."""
     children: Iterable[tuple[str | int, Any]] = ()
     if isinstance(data, Mapping):
@@ -116,39 +125,51 @@ def _empty(data: Any, loc: Loc = ()) -> Iterator[Problem]:
         children = enumerate(data)
     for key, value in children:
         if value is None:
-            yield Problem(
+            yield Mistake(
                 loc=(*loc, key), message="has no value; give one or remove the line", at_key=True
             )
         else:
             yield from _empty(value, (*loc, key))
 
 
-def _without_followers(problems: list[Problem]) -> list[Problem]:
-    """Keep the first problem of each place: later ones follow from it."""
-    kept: dict[Loc, Problem] = {}
-    for problem in problems:
-        kept.setdefault(problem.loc, problem)
-    return list(kept.values())
-
-
-def _translate(errors: Iterable[ErrorDetails]) -> Iterator[Problem]:
+def _translated(errors: Iterable[ErrorDetails], data: dict[str, Any]) -> Iterator[Mistake]:
     from sweeps.grid.schema import Grid
+    from sweeps.stages.keys import MISTAKE
 
-    schema = Grid.model_json_schema()
+    schema: dict[str, Any] | None = None
     for error in errors:
-        loc = error["loc"]
-        if error["type"] == "extra_forbidden":
-            yield Problem(loc=loc, message=_unknown_key(loc, schema), at_key=True)
+        loc = _written(error["loc"], data)
+        if error["type"] == MISTAKE:
+            ours = error["ctx"]
+            at_key = bool(ours["at_key"]) or error["loc"][-1:] == (KEY,)
+            yield Mistake(loc=loc, message=ours["message"], at_key=at_key)
+        elif error["type"] == "extra_forbidden":
+            schema = schema or Grid.model_json_schema()
+            yield Mistake(loc=loc, message=_unknown_key(loc, schema), at_key=True)
         elif error["type"] == "missing":
-            yield Problem(loc=loc[:-1], message=f"the key {loc[-1]!r} is missing")
+            yield Mistake(loc=loc[:-1], message=f"the key {loc[-1]!r} is missing")
         else:
-            yield Problem(loc=loc, message=_wrong_value(error))
+            yield Mistake(loc=loc, message=_wrong_value(error))
+
+
+def _written(loc: Loc, data: Any) -> Loc:
+    """A place as the file has it, where a name may stand for a mapping."""
+    for i, part in enumerate(loc):
+        if part == KEY or (isinstance(data, str) and isinstance(part, str)):
+            return loc[:i]
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            data = None
+    return loc
 
 
 def _unknown_key(loc: Loc, schema: dict[str, Any]) -> str:
+    from sweeps.stages import STAGES
+
     key = str(loc[-1])
-    if len(loc) == 3 and loc[0] == "stages" and key in STAGES:
-        there = ", ".join(STAGE_NAMES)
+    if len(loc) == 3 and loc[0] == "stages" and key in PLANNED_STAGES:
+        there = ", ".join(STAGES)
         return f"stage {key!r} is not available yet in this version; {there} are"
     known = _keys_at(loc[:-1], schema)
     return f"unknown key {key!r}; {suggest(key, known)}"
@@ -163,13 +184,11 @@ def _wrong_value(error: ErrorDetails) -> str:
             f"{value!r} cannot name a folder; use letters, digits, '.', '_' and '-', "
             "starting with a letter or digit, 64 at most"
         )
-    if kind in MESSAGES:
-        return f"{MESSAGES[kind]}, not {_show(value)}"
-    message = error["msg"].replace("Input should be", "must be")
-    return f"{message}, not {_show(value)}"
+    message = MESSAGES.get(kind) or error["msg"].replace("Input should be", "must be")
+    return f"{message}, not {_as_written(value)}"
 
 
-def _show(value: Any) -> str:
+def _as_written(value: Any) -> str:
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list):
@@ -181,20 +200,20 @@ def _keys_at(loc: Loc, schema: dict[str, Any]) -> list[str]:
     """Legal keys of the mapping at ``loc``, read from the JSON Schema."""
     node = schema
     for part in loc:
-        node = _resolve(node, schema)
+        node = _richest(node, schema)
         if isinstance(part, int):
             node = node.get("items", {})
         else:
             node = node.get("properties", {}).get(part) or node.get("additionalProperties", {})
-    return list(_resolve(node, schema).get("properties", {}))
+    return list(_richest(node, schema).get("properties", {}))
 
 
-def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+def _richest(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     """Follow references, and choose the richest of alternatives."""
     if "$ref" in node:
-        return _resolve(schema["$defs"][node["$ref"].rsplit("/", 1)[1]], schema)
+        return _richest(schema["$defs"][node["$ref"].rsplit("/", 1)[1]], schema)
     if "anyOf" in node:
-        options = [_resolve(option, schema) for option in node["anyOf"]]
+        options = [_richest(option, schema) for option in node["anyOf"]]
         rich = [o for o in options if "properties" in o or "items" in o]
         return (rich or options)[0]
     return node

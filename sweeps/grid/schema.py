@@ -1,210 +1,55 @@
-"""What a grid file may say: pydantic models, and the JSON Schema made from them.
+"""What a grid file may say: its corpus, its stages, and its small form; and the JSON Schema of it.
 
 ``python -m sweeps.grid.schema`` rewrites ``sweeps/grid/grid.schema.json``.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field, create_model
 
-from sweeps.grid.axes import (
-    Axis,
-    Best,
-    Count,
-    Decay,
-    Dropout,
-    Families,
-    NameToo,
-    NonNegative,
-    ParentStage,
-    Precision,
-    Rate,
-    Share,
-    SmokeStage,
-    as_codebook,
-    as_objective,
-    as_task,
-)
-from sweeps.grid.raw import STAGE_NAMES
+from scaling.records.names import suggest
+from sweeps.errors import Mistake
+from sweeps.stages import STAGES, Stage
+from sweeps.stages.keys import Checked, Context, Corpus, Count, Keys, ScalarToo
 
 SCHEMA_FILE = Path(__file__).with_name("grid.schema.json")
 SLUG = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+def _one_to_list(value: Any) -> Any:
+    return [value] if isinstance(value, dict) else value
 
 
-class _Source(_Model):
-    """What both the training corpus and a task may say."""
-
-    source: str
-    task: str | None = None
-    root: str | None = None
-    records: Count | None = None
-    validation: Count | None = None
-    test: Count | None = None
-    fold: Axis[NonNegative] | None = None
+SmokeStage = Annotated[list[dict[str, Any]], BeforeValidator(_one_to_list), ScalarToo()]
 
 
-class Task(_Source):
-    """A corpus and the labels of it; what is left out is taken from the training corpus."""
-
-    fs_hz: Count | None = None
-    window_s: Rate | None = None
-    preprocessing: str | None = None
-    seed: NonNegative | None = None
-
-
-TaskOrName = Annotated[Task, BeforeValidator(as_task), NameToo()]
-
-
-class Corpus(_Source):
-    """The corpus trained on. ``records``, ``validation`` and ``test`` size virtual cohorts."""
-
-    fs_hz: Count = 100
-    window_s: Rate = 10.0
-    preprocessing: str = "none"
-    seed: NonNegative = 0
-
-
-class RecipeAxes(_Model):
-    """Fields of a training recipe; each may be a list, and is an axis then."""
-
-    max_steps: Axis[Count] | None = None
-    batch: Axis[Count] | None = None
-    lr: Axis[Rate] | None = None
-    warmup_steps: Axis[NonNegative] | None = None
-    weight_decay: Axis[Decay] | None = None
-    grad_clip: Axis[Decay] | None = None
-    dropout: Axis[Dropout] | None = None
-    eval_every: Axis[Count] | None = None
-    min_steps: Axis[NonNegative] | None = None
-    patience: Axis[Count] | None = None
-    min_delta: Axis[Decay] | None = None
-    precision: Axis[Precision] | None = None
-    activation_checkpointing: Axis[bool] | None = None
-
-
-class StageRecipe(RecipeAxes):
-    """A recipe, and what differs from it for single sizes."""
-
-    by_size: dict[str, RecipeAxes] = Field(default_factory=dict)
-
-
-class ObjectiveChoice(_Model):
-    """What is minimised: its name, and settings of its own, each of which may be a list."""
-
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
-    __pydantic_extra__: dict[str, Axis[Any]]
-
-    name: str
-
-
-ObjectiveOrName = Annotated[ObjectiveChoice, BeforeValidator(as_objective), NameToo()]
-
-
-class Cell(_Model):
-    """One explicit combination. What is left out follows the stage."""
-
-    family: str
-    size: str
-    data: Count
-    seed: NonNegative | None = None
-    paradigm: str | None = None
-    recipe: RecipeAxes = Field(default_factory=RecipeAxes)
-
-
-class Parents(_Model):
-    """Which trials of earlier stages a stage starts from: all that match, or the best of them."""
-
-    stage: ParentStage | None = None
-    families: Axis[str] | None = None
-    sizes: Axis[str] | None = None
-    paradigms: Axis[str] | None = None
-    data: Axis[Count] | None = None
-    seeds: Axis[NonNegative] | None = None
-    best: Best | None = None
-
-
-class CodebookChoice(_Model):
-    """Which codebook a masked stage predicts the codes of: one trained before, or a file's."""
-
-    size: str | None = None
-    path: str | None = None
-
-
-CodebookOrPath = Annotated[CodebookChoice, BeforeValidator(as_codebook), NameToo()]
-
-
-class _AnyStage(_Model):
-    """What every stage may say."""
-
-    corpus: TaskOrName | None = None
-    data: Axis[Count] | None = None
-    seeds: Axis[NonNegative] = Field(default_factory=lambda: [0])
-    objective: ObjectiveOrName | None = None
-    recipe: StageRecipe = Field(default_factory=StageRecipe)
-
-
-class _Measured(_AnyStage):
-    """What a stage whose models are measured on tasks may say besides."""
-
-    labels: Axis[Share] | None = None
-    label_sets: Axis[str] | None = None
-    tasks: list[TaskOrName] = Field(default_factory=list)
-    few_shot: Axis[Share] | None = None
-    trajectory: bool | None = None
-    predictions: bool | None = None
-
-
-class CodebookStage(_AnyStage):
-    """The codebook stage: heartbeat codebooks, before the stages that predict their codes."""
-
-    families: Families
-
-
-class Pretrain(_Measured):
-    """A pretrain stage: ``families`` and ``data`` crossed, ``cells`` listed, or ``parents``."""
-
-    families: Families | None = None
-    cells: Annotated[list[Cell], Field(min_length=1)] | None = None
-    paradigms: Axis[str] | None = None
-    parents: Parents | None = None
-    codebook: CodebookOrPath | None = None
-
-
-class Finetune(_Measured):
-    """The finetune stage: supervised, all weights, from the backbones of ``parents``."""
-
-    parents: Parents
-    scratch: bool | None = None
-
-
-class Stage(_Model):
+class StageItem(Checked):
     """A stage is a mapping with one key, its name."""
 
-    codebook: CodebookStage | None = None
-    pretrain: Pretrain | None = None
-    finetune: Finetune | None = None
-
     @property
-    def name(self) -> str:
-        """``codebook``, ``pretrain`` or ``finetune``."""
-        return next(name for name in STAGE_NAMES if getattr(self, name) is not None)
+    def settings(self) -> Stage:
+        """The stage."""
+        (found,) = (value for value in dict(self).values() if value is not None)
+        return found  # type: ignore[no-any-return]
 
-    @property
-    def settings(self) -> CodebookStage | Pretrain | Finetune:
-        """What the stage says."""
-        found: CodebookStage | Pretrain | Finetune = getattr(self, self.name)
-        return found
+    def mistakes(self, given: Mapping[str, Any], context: Context) -> Iterator[Mistake]:
+        """One key, no less and no more."""
+        context.stages += [(name, context.read.get(name)) for name in STAGES if name in given]
+        if len(given) != 1:
+            names = ", ".join(STAGES)
+            message = (
+                f"a stage is a mapping with one key of {names}, each in a list item of its own"
+            )
+            yield Mistake(loc=(), message=message)
 
 
-class Smoke(_Model):
+class SmokeForm(Checked):
     """What ``--smoke`` changes: mappings are merged over the grid, other values replace.
 
     A stage's part is one mapping for all stages of that name, or a list with one for each.
@@ -213,17 +58,56 @@ class Smoke(_Model):
 
     at_most: Count | None = None
     corpus: dict[str, Any] = Field(default_factory=dict)
-    codebook: SmokeStage = Field(default_factory=list)
-    pretrain: SmokeStage = Field(default_factory=list)
-    finetune: SmokeStage = Field(default_factory=list)
+
+    def mistakes(self, given: Mapping[str, Any], context: Context) -> Iterator[Mistake]:
+        """Parts that belong to stages there are; what they change is checked in the merged grid."""
+        for name in STAGES:
+            part = given.get(name)
+            stages = [stage for found, stage in context.stages if found == name]
+            if part is None:
+                continue
+            if not stages:
+                message = f"the grid has no {name} stage; remove {name!r}"
+                yield Mistake(loc=(name,), message=message, at_key=True)
+            elif isinstance(part, list) and len(part) != len(stages):
+                message = (
+                    f"{len(part)} parts for {len(stages)} {name} stage(s); "
+                    "give one mapping for each"
+                )
+                yield Mistake(loc=(name,), message=message)
+            elif isinstance(part, dict) and isinstance(families := part.get("families"), dict):
+                named = [stage.families_named() for stage in stages if stage is not None]
+                there = dict.fromkeys(itertools.chain(*named))
+                for family in families.keys() - there.keys() if there else ():
+                    about = suggest(str(family), there)
+                    message = f"no {name} stage has the family {family!r}; {about}"
+                    yield Mistake(loc=(name, "families", family), message=message, at_key=True)
 
 
-class Grid(_Model):
+if TYPE_CHECKING:
+    OneStage = StageItem
+    Smoke = SmokeForm
+else:  # a key for each row of the table
+    OneStage = create_model(
+        "Stage",
+        __base__=StageItem,
+        __doc__=StageItem.__doc__,
+        **{name: (stage | None, None) for name, stage in STAGES.items()},
+    )
+    Smoke = create_model(
+        "Smoke",
+        __base__=SmokeForm,
+        __doc__=SmokeForm.__doc__,
+        **{name: (SmokeStage, Field(default_factory=list)) for name in STAGES},
+    )
+
+
+class Grid(Keys):
     """A grid file: one study."""
 
     study: Annotated[str, Field(pattern=SLUG)]
     corpus: Corpus
-    stages: Annotated[list[Stage], Field(min_length=1)]
+    stages: Annotated[list[OneStage], Field(min_length=1)]
     smoke: Smoke | None = None
 
 

@@ -3,29 +3,11 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sweeps.errors import ConfigurationError
-
-Loc = tuple[str | int, ...]
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """One thing that is wrong with a grid file.
-
-    Attributes:
-        loc: path of keys and list positions from the top of the file.
-        message: what is wrong and what to do.
-        at_key: point at the key instead of its value.
-    """
-
-    loc: Loc
-    message: str
-    at_key: bool = False
+from sweeps.errors import ConfigurationError, Loc, Mistake
 
 
 class YamlSource:
@@ -106,14 +88,14 @@ class YamlSource:
             node = node[part]
         return found, depth
 
-    def error(self, problems: Sequence[Problem]) -> ConfigurationError:
-        """All problems as ``file:line:col: path: message``, in the order of the file."""
+    def error(self, mistakes: Sequence[Mistake]) -> ConfigurationError:
+        """All mistakes as ``file:line:col: path: message``, in the order of the file."""
         lines = {}
-        for problem in problems:
-            line, column = self.position(problem.loc, problem.at_key)
-            path = ".".join(str(part) for part in problem.loc)
+        for mistake in mistakes:
+            line, column = self.position(mistake.loc, mistake.at_key)
+            path = ".".join(str(part) for part in mistake.loc)
             where = f"{self.path}:{line}:{column}: {path}"
-            lines[f"{where}: {problem.message}" if path else f"{where}{problem.message}"] = (
+            lines[f"{where}: {mistake.message}" if path else f"{where}{mistake.message}"] = (
                 line,
                 column,
             )

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from scaling.compatible import differences, signal_differences
-from scaling.identity import CorpusSpec, Job, Training
+from scaling.identity import CODEBOOK, RESTORATION, START, TEACHER, CorpusSpec, Job, Training
 from scaling.provenance import corpus_name
-from sweeps.plan.tasks import Case, Target
+from scaling.weights.compatible import cannot_read, parent_differences, signal_differences
+from sweeps.plan.corpora import Case, Target
 
-HALVED = ("contrastive",)  # objectives whose backbone sees half a record at a time
+USES = {
+    CODEBOOK: "predict codes of a codebook",
+    START: "start from a model",
+    TEACHER: "imitate a model",
+    RESTORATION: "are given signals mended by a model",
+}
 
 
 def unreadable(jobs: Iterable[Job]) -> Iterator[tuple[Training, str]]:
@@ -22,29 +27,21 @@ def unreadable(jobs: Iterable[Job]) -> Iterator[tuple[Training, str]]:
     Yields:
         A training of each size and corpus that do not go together, and why.
     """
-    from scaling.models.families import problem
-
-    seen: set[tuple[str, str, CorpusSpec, int]] = set()
+    seen: set[tuple[str, str, str, CorpusSpec, bool]] = set()
     for job in jobs:
         training = job.training
         if training.family == "simulated":
             continue
-        corpora = [(training.corpus, 2 if training.objective in HALVED else 1)]
-        corpora += [(e.corpus, 1) for e in job.evaluations]
-        for spec, parts in corpora:
-            key = (training.family, training.size, spec, parts)
+        for spec, trained_on in [
+            (training.corpus, True),
+            *((e.corpus, False) for e in job.evaluations),
+        ]:
+            key = (training.family, training.size, training.objective, spec, trained_on)
             if key in seen:
                 continue
             seen.add(key)
-            found = problem(
-                training.family,
-                training.size,
-                spec.fs_hz,
-                spec.samples // parts,
-                len(training.leads),
-            )
-            if found is not None:
-                yield training, f"{spec.source}: {found}"
+            if problem := cannot_read(training, spec, trained_on=trained_on):
+                yield training, f"{spec.source}: {problem}"
 
 
 def unlike_tasks(case: Case) -> Iterator[tuple[Target, str]]:
@@ -72,20 +69,17 @@ def unlike_parents(
         config_of: from a parent's id to its training, as its sidecar has it.
 
     Yields:
-        ``codebook`` or ``parents``, and each difference by name; the same of many trials once.
+        The role of a parent, and each difference by name; the same of many trials once.
     """
     found: dict[tuple[str, str], None] = {}
     for job in jobs:
         training = job.training
         name = corpus_name(training.corpus.source, training.task, training.corpus.fold)
-        for parent in training.parents:
-            config = config_of(parent)
-            what = "codebook" if config.get("stage") == "codebook" else "parents"
-            use = "predict codes of a codebook" if what == "codebook" else "start from a model"
-            if unlike := differences(config, training, ("leads",)):
+        for role, parent in training.parents:
+            if unlike := parent_differences(role, config_of(parent), training):
                 message = (
-                    f"trials on {name} {use} that was trained with {'; '.join(unlike)}: "
+                    f"trials on {name} {USES[role]} that was trained with {'; '.join(unlike)}: "
                     "give both the same signals"
                 )
-                found.setdefault((what, message))
+                found.setdefault((role, message))
     yield from found

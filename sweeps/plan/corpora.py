@@ -4,23 +4,90 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.identity import CorpusSpec
+from scaling.provenance import corpus_name
 from scaling.records.names import suggest
-from sweeps.errors import ConfigurationError
-from sweeps.grid.source import Loc, Problem
-from sweeps.plan.codebooks import read_released
-from sweeps.plan.tasks import Case, Released, Target, Targets
+from sweeps.errors import ConfigurationError, Loc, Mistake
+from sweeps.plan.parents import Released, read_released
 
 if TYPE_CHECKING:
+    from scaling.corpora.sources.read.base import Summary
     from sweeps.grid.load import Study
-    from sweeps.grid.schema import Corpus, Stage, Task
+    from sweeps.stages.base import Stage
+    from sweeps.stages.keys import Corpus, Task
 
 INHERITED = ("fs_hz", "window_s", "preprocessing", "seed")
 SIZES = ("records", "validation", "test")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A corpus and task.
+
+    Attributes:
+        spec: the corpus, with default sizes and fingerprint filled in.
+        task: label set of it.
+        root: folder of its files; None where it needs none.
+        summary: records, patients and classes.
+    """
+
+    spec: CorpusSpec
+    task: str
+    root: Path | None
+    summary: Summary
+
+    @property
+    def name(self) -> str:
+        """The name used in tables, ``ptbxl:superclass`` or ``ptbxl:superclass@fold3``."""
+        return corpus_name(self.spec.source, self.task, self.spec.fold)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What some trials of a stage train on, and the tasks they are probed on."""
+
+    corpus: Target
+    tasks: tuple[Target, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Targets:
+    """What the stages of a study need of this machine.
+
+    Attributes:
+        stages: the cases of each stage, one for each fold.
+        codebooks: for each stage the released codebook it names, or None.
+    """
+
+    stages: tuple[tuple[Case, ...], ...]
+    codebooks: tuple[Released | None, ...]
+
+    def all(self) -> list[Target]:
+        """Every corpus and task once; in each stage those trained on first."""
+        found: dict[str, Target] = {}
+        for cases in self.stages:
+            for target in [case.corpus for case in cases] + [t for c in cases for t in c.tasks]:
+                found.setdefault(target.name, target)
+        return list(found.values())
+
+    def trained(self) -> list[Target]:
+        """Every corpus that is trained on, once."""
+        return list({c.corpus.name: c.corpus for cases in self.stages for c in cases}.values())
+
+    def of(self, spec: CorpusSpec, task: str) -> Target:
+        """The target of a training or an evaluation of this study."""
+        name = corpus_name(spec.source, task, spec.fold)
+        return next(target for target in self.all() if target.name == name)
+
+    def roots(self) -> tuple[tuple[str, str], ...]:
+        """(source, folder) of every source of files."""
+        return tuple(
+            sorted({(t.spec.source, str(t.root)) for t in self.all() if t.root is not None})
+        )
 
 
 def parse_roots(words: Sequence[str]) -> dict[str, Path]:
@@ -56,12 +123,12 @@ def resolve(study: Study, roots: Mapping[str, Path]) -> Targets:
             than the corpus, each at its line and column of the grid.
     """
     finder = _Finder(study, roots)
-    stages = tuple(finder.cases(i, stage) for i, stage in enumerate(study.grid.stages))
-    codebooks = tuple(finder.codebook(i, stage) for i, stage in enumerate(study.grid.stages))
-    finder.problems += _too_much_data(study, stages)
-    finder.problems += _ambiguous(study, stages)
-    if finder.problems:
-        raise study.source.error(finder.problems)
+    stages = tuple(finder.cases(here, stage) for here, stage in study.stages)
+    codebooks = tuple(finder.codebook(here, stage) for here, stage in study.stages)
+    finder.mistakes += _too_much_data(study, stages)
+    finder.mistakes += _ambiguous(study, stages)
+    if finder.mistakes:
+        raise study.source.error(finder.mistakes)
     return Targets(stages=stages, codebooks=codebooks)
 
 
@@ -73,16 +140,15 @@ class _Finder:
 
         self.study = study
         self.roots = roots
-        self.problems: list[Problem] = []
+        self.mistakes: list[Mistake] = []
         self.summaries = Summaries()
 
-    def cases(self, index: int, stage: Stage) -> tuple[Case, ...]:
+    def cases(self, here: Loc, stage: Stage) -> tuple[Case, ...]:
         """What each fold of a stage trains on, and its tasks."""
-        top, own = self.study.grid.corpus, stage.settings.corpus
-        here: Loc = ("stages", index, stage.name)
+        top, own = self.study.grid.corpus, stage.corpus
         where: Loc = ("corpus",) if own is None else (*here, "corpus")
         items: list[Corpus | Task] = [top] if own is None else [own, top]
-        tasks = list(getattr(stage.settings, "tasks", ()))
+        tasks = stage.measurement.tasks
         cases = []
         for fold in _folds(items):
             corpus = self.target(where, items, fold)
@@ -114,20 +180,20 @@ class _Finder:
                 spec = dataclasses.replace(spec, records=most, validation=most, test=most)
             summary = self.summaries.of(spec, task, root)
         except (CorpusError, ConfigurationError) as error:
-            self._report(Problem(loc=loc, message=str(error)))
+            self._report(Mistake(loc=loc, message=str(error)))
             return None
         for split in ("train", "validation", "test"):
             if fold and not getattr(summary, split):
                 message = (
                     f"fold {fold} of {item.source!r} leaves no {split} record of task {task!r}"
                 )
-                self._report(Problem(loc=loc, message=message))
+                self._report(Mistake(loc=loc, message=message))
         spec = dataclasses.replace(spec, fingerprint=summary.fingerprint)
         return Target(spec=spec, task=task, root=root, summary=summary)
 
-    def _report(self, problem: Problem) -> None:
-        if problem not in self.problems:  # stages may share a corpus
-            self.problems.append(problem)
+    def _report(self, mistake: Mistake) -> None:
+        if mistake not in self.mistakes:  # stages may share a corpus
+            self.mistakes.append(mistake)
 
     def _root(self, items: Sequence[Corpus | Task]) -> Path | None:
         """Command line, then environment, then grid; a source's root is shared."""
@@ -156,15 +222,14 @@ class _Finder:
         given = Path(word).expanduser()
         return given if given.exists() else self.study.source.path.parent / given
 
-    def codebook(self, index: int, stage: Stage) -> Released | None:
+    def codebook(self, here: Loc, stage: Stage) -> Released | None:
         """The converted codebook that a stage names by its file."""
-        chosen = stage.pretrain.codebook if stage.pretrain is not None else None
-        if chosen is None or chosen.path is None:
+        if stage.codebook_file is None:
             return None
         try:
-            return read_released(self._beside(chosen.path))
+            return read_released(self._beside(stage.codebook_file))
         except ConfigurationError as error:
-            self._report(Problem(loc=("stages", index, stage.name, "codebook"), message=str(error)))
+            self._report(Mistake(loc=(*here, "codebook"), message=str(error)))
             return None
 
 
@@ -200,55 +265,47 @@ def _spec(items: Sequence[Corpus | Task]) -> CorpusSpec:
     return CorpusSpec(source=source, **fields)
 
 
-def _ambiguous(study: Study, stages: tuple[tuple[Case, ...], ...]) -> list[Problem]:
+def _ambiguous(study: Study, stages: tuple[tuple[Case, ...], ...]) -> list[Mistake]:
     """Tables know a target by its name, so two of one name must be the same."""
     first: dict[str, CorpusSpec] = {}
-    problems = []
-    for i, (stage, cases) in enumerate(zip(study.grid.stages, stages, strict=True)):
-        own = stage.settings.corpus is not None
-        here: Loc = ("stages", i, stage.name)
-        named = [((*here, "corpus") if own else ("corpus",), case.corpus) for case in cases]
-        named += [(task_loc(here, stage, task), task) for case in cases for task in case.tasks]
+    mistakes: dict[Mistake, None] = {}
+    for (here, stage), cases in zip(study.stages, stages, strict=True):
+        own: Loc = (*here, "corpus") if stage.corpus is not None else ("corpus",)
+        named = [(own, case.corpus) for case in cases]
+        named += [((*here, *task_place(stage, t)), t) for case in cases for t in case.tasks]
         for loc, target in named:
             if first.setdefault(target.name, target.spec) != target.spec:
                 message = (
                     f"{target.name} is used twice with different settings; their results could "
                     "not be told apart: put one of them into a study of its own"
                 )
-                problem = Problem(loc=loc, message=message)
-                problems += [] if problem in problems else [problem]
-    return problems
+                mistakes.setdefault(Mistake(loc=loc, message=message))
+    return list(mistakes)
 
 
-def task_loc(here: Loc, stage: Stage, target: Target) -> Loc:
-    """Where a task stands: the last item of its name, which is the one that differs."""
+def task_place(stage: Stage, target: Target) -> Loc:
+    """Where in a stage a task stands: the last item of its name, which is the one that differs."""
     from scaling.corpora.catalogue import SOURCES
 
     places = [
         j
-        for j, item in enumerate(getattr(stage.settings, "tasks", ()))
+        for j, item in enumerate(stage.measurement.tasks)
         if item.source == target.spec.source
         and (item.task or SOURCES[item.source].default_task) == target.task
     ]
-    return (*here, "tasks", places[-1])
+    return ("tasks", places[-1])
 
 
-def _too_much_data(study: Study, stages: tuple[tuple[Case, ...], ...]) -> list[Problem]:
-    problems = []
-    for i, (stage, cases) in enumerate(zip(study.grid.stages, stages, strict=True)):
+def _too_much_data(study: Study, stages: tuple[tuple[Case, ...], ...]) -> Iterator[Mistake]:
+    for (here, stage), cases in zip(study.stages, stages, strict=True):
         if not cases:
             continue
         smallest = min((case.corpus for case in cases), key=lambda target: target.summary.train)
         available = smallest.summary.train
-        loc: Loc = ("stages", i, stage.name)
-        sizes = [((*loc, "data", j), size) for j, size in enumerate(stage.settings.data or ())]
-        cells = getattr(stage.settings, "cells", None) or ()
-        sizes += [((*loc, "cells", j, "data"), c.data) for j, c in enumerate(cells)]
-        for where, size in sizes:
+        for place, size in stage.data_sizes():
             if size > available:
                 message = (
                     f"data size {size} is larger than the corpus: {smallest.name} has "
                     f"{available} training records"
                 )
-                problems.append(Problem(loc=where, message=message))
-    return problems
+                yield Mistake(loc=(*here, *place), message=message)

@@ -1,20 +1,149 @@
-"""What the evaluations of a trial take, and the disk that a trial leaves full."""
+"""What trials take: parameters and MACs, seconds, disk; what was measured is cached on disk.
+
+So that a plan needs no torch, ladders are counted once; speeds are those of finished trials.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import dataclasses
+import heapq
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from scaling.cost import Counts
+from scaling.cost import Counts, count_training, training_flops
 from scaling.identity import Evaluation, Training
-from sweeps.plan.combinations import UNTRAINED
-from sweeps.plan.ladder import GUESSED_FLOPS_PER_S
-from sweeps.plan.tasks import Target, Targets
+from scaling.records.files import write_json
+from sweeps.plan.corpora import Target, Targets
+from sweeps.stages.base import UNTRAINED
+
+# Where nothing has been measured: one core of a 2025 server CPU, and fixed costs a step.
+GUESSED_FLOPS_PER_S = {"float32": 8e10, "bf16": 1.8e11}
+GUESSED_STEP_S = 0.006
+FEWEST_STEPS = 50  # shorter trials mostly measure their start
 
 ROW_BYTES = 250  # one row of a curve or of values, as JSON
 RECORD_BYTES = 4000  # the rest of a record
 NAME_BYTES = 4 * 24  # a record id in a table of predictions
 EVALUATION_S = 1.0  # opening a corpus, and what else does not grow with the model
+
+
+class _Cached:
+    """A JSON object on disk. A damaged or unwritable cache is only slower, never an error."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.values: dict[str, Any] = {}
+        with contextlib.suppress(OSError, ValueError):
+            found = json.loads(path.read_bytes())
+            self.values = found if isinstance(found, dict) else {}
+
+    def save(self, new: Mapping[str, Any]) -> None:
+        """Merge ``new`` with what is on disk by now."""
+        self.values = _Cached(self.path).values | self.values | dict(new)
+        with contextlib.suppress(OSError):
+            write_json(self.path, self.values)
+
+
+class Ladder:
+    """Counts of each (family, size), from the cache where they are known.
+
+    Args:
+        cache: folder of the caches.
+    """
+
+    def __init__(self, cache: Path) -> None:
+        self._file = _Cached(cache / "ladder.json")
+        self._new: dict[str, Any] = {}
+
+    def counts(self, training: Training, num_labels: int) -> Counts:
+        """Parameters, MACs and bytes of the model of ``training``."""
+        leads, samples = len(training.leads), training.corpus.samples
+        key = _counts_key(training, leads, samples, num_labels)
+        if key in self._file.values:
+            return Counts(**self._file.values[key])
+        counts = count_training(training, num_labels)
+        self._file.values[key] = self._new[key] = dataclasses.asdict(counts)
+        return counts
+
+    def save(self) -> None:
+        """Keep what was counted for the next plan."""
+        if self._new:
+            self._file.save(self._new)
+
+
+def _counts_key(training: Training, leads: int, samples: int, num_labels: int) -> str:
+    from scaling.models.families import FAMILIES
+    from scaling.numerics import versions
+    from scaling.objectives.registry import OBJECTIVES
+
+    names = {FAMILIES[training.family].numerics, OBJECTIVES[training.objective].numerics}
+    numerics = ",".join(f"{module}-{version}" for module, version in versions(*names))
+    head = f"{training.objective}{dict(training.options) or ''}"
+    model = f"{training.family}/{training.size}/{leads}x{samples}/{num_labels}"
+    return f"{model}/{head}/{numerics}/full"  # caches of before ``macs_full`` go by shorter names
+
+
+def speed_key(training: Training) -> str:
+    """What the seconds of a step depend on, the machine apart.
+
+    Versions are those that the training was made with: what an older one took says little.
+    """
+    from scaling.models.families import FAMILIES
+
+    recipe, timed = training.recipe, ("training", FAMILIES[training.family].numerics)
+    made_by = ",".join(f"{name}-{n}" for name, n in training.numerics if name in timed)
+    shape = f"{len(training.leads)}x{training.corpus.samples}"
+    model = f"{training.family}/{training.size}/{training.objective}"
+    return f"{model}/{shape}/{recipe.batch}/{recipe.precision}/{made_by}"
+
+
+class Speeds:
+    """Seconds per step measured on finished trials.
+
+    Args:
+        cache: folder of the caches.
+    """
+
+    def __init__(self, cache: Path) -> None:
+        self._file = _Cached(cache / "speeds.json")
+
+    def learn(self, records: Iterable[Mapping[str, Any]], save: bool = False) -> None:
+        """Take in finished training records; the median of each kind of trial is kept.
+
+        Args:
+            records: training records; those of fewer than ``FEWEST_STEPS`` say nothing.
+            save: keep the medians for other studies.
+        """
+        found: dict[str, list[float]] = {}
+        for record in records:
+            steps, duration = record["trial"]["steps"], record["trial"]["duration_s"]
+            if not duration or steps is None or steps < FEWEST_STEPS:
+                continue
+            with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
+                key = speed_key(Training.from_dict(record["config"]))  # as this version writes it
+                found.setdefault(key, []).append(duration / steps)
+        medians = {key: statistics.median(values) for key, values in found.items()}
+        self._file.values |= medians
+        if save and medians:
+            self._file.save(medians)
+
+    def step_s(self, training: Training) -> float | None:
+        """Measured seconds per step, or None."""
+        value = self._file.values.get(speed_key(training))
+        return float(value) if isinstance(value, int | float) else None
+
+    def expected_s(self, training: Training, macs: int) -> float:
+        """Expected seconds of a training that runs to its cap on steps."""
+        steps, batch = training.recipe.max_steps, training.recipe.batch
+        measured = self.step_s(training)
+        if measured is not None:
+            return measured * steps
+        speed = GUESSED_FLOPS_PER_S[training.recipe.precision]
+        return GUESSED_STEP_S * steps + training_flops(macs, batch, steps) / speed
 
 
 def evaluations_s(
@@ -93,3 +222,16 @@ def _is_prepared(target: Target, cache: Path) -> bool:
     if spec.source.startswith("simulated/"):
         return True
     return any((cache / "corpora").glob(f"*-{spec.key}"))
+
+
+def makespan(seconds: Sequence[float], workers: int) -> float:
+    """Wall time in seconds of list scheduling, longest first (Graham 1969).
+
+    Args:
+        seconds: duration of each job.
+        workers: jobs that run at once, >= 1.
+    """
+    free = [0.0] * workers
+    for duration in sorted(seconds, reverse=True):
+        heapq.heapreplace(free, free[0] + duration)
+    return max(free)

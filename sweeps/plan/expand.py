@@ -2,33 +2,108 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from scaling.identity import CorpusSpec, Evaluation, Job, Training, Versions
+from scaling.identity import (
+    CODEBOOK,
+    START,
+    CorpusSpec,
+    Evaluation,
+    Job,
+    Options,
+    Parent,
+    Recipe,
+    Training,
+    Versions,
+)
 from scaling.numerics import versions
 from scaling.objectives.registry import OBJECTIVES
-from sweeps.grid.source import Loc, Problem
-from sweeps.plan.combinations import UNTRAINED, Point, Start, points
+from sweeps.errors import Loc, Mistake
 from sweeps.plan.compatible import unlike_parents, unlike_tasks, unreadable
-from sweeps.plan.corpora import task_loc
+from sweeps.plan.corpora import task_place
 from sweeps.plan.parents import (
     Chosen,
     Done,
     Lineage,
     NoParentError,
+    Released,
     choose_codebook,
     choose_parents,
     codes_of,
     slots_differ,
 )
-from sweeps.plan.starts import place_of, starts
+from sweeps.stages.base import CODES, UNTRAINED
 
 if TYPE_CHECKING:
     from sweeps.grid.load import Study
-    from sweeps.grid.schema import Stage
-    from sweeps.plan.tasks import Case, Target, Targets
-    from sweeps.store.store import Known
+    from sweeps.plan.corpora import Case, Target, Targets
+    from sweeps.stages.base import Stage, Start
+    from sweeps.store import Known
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Combination:
+    """One combination of everything that a stage leaves to its axes."""
+
+    objective: str
+    options: Options
+    recipe: Recipe
+    data: int
+    labels: float
+    label_set: str
+    seed: int
+
+
+def combinations(stage: Stage, start: Start) -> Iterator[Combination]:
+    """Every combination for a start.
+
+    What cannot change a trial is not an axis of it: the recipe of a model that is not trained,
+    and labels where none are used.
+    """
+    objective = stage.objective_of(start)
+    cell = start.cell
+    shares, label_sets = stage.label_axes if start.paradigm == "sl" else ([1.0], [""])
+    for recipe, options, data, labels, label_set, seed in itertools.product(
+        [Recipe()] if objective == UNTRAINED else _recipes(stage, start),
+        _options(stage, objective),
+        [cell.data] if cell else stage.data or [],
+        shares,
+        label_sets,
+        [cell.seed] if cell and cell.seed is not None else stage.seeds,
+    ):
+        yield Combination(
+            objective=objective,
+            options=options,
+            recipe=recipe,
+            data=data,
+            labels=float(labels),
+            label_set=label_set,
+            seed=seed,
+        )
+
+
+def _recipes(stage: Stage, start: Start) -> list[Recipe]:
+    axes = stage.recipe.of_size(start.size)
+    if start.cell is not None:
+        axes |= start.cell.recipe.axes()
+    return [
+        Recipe(**dict(zip(axes, values, strict=True)))
+        for values in itertools.product(*axes.values())
+    ]
+
+
+def _options(stage: Stage, objective: str) -> list[Options]:
+    """Settings that differ from the objective's defaults, sorted by name."""
+    given = (stage.objective.model_extra or {}) if stage.objective is not None else {}
+    defaults = dict(OBJECTIVES[objective].options)
+    options = []
+    for values in itertools.product(*given.values()):
+        settings = {k: type(defaults[k])(v) for k, v in zip(given, values, strict=True)}
+        options.append(tuple(sorted((k, v) for k, v in settings.items() if v != defaults[k])))
+    return options
 
 
 def expand(study: Study, targets: Targets, known: Mapping[str, Known]) -> list[Done]:
@@ -48,47 +123,51 @@ def expand(study: Study, targets: Targets, known: Mapping[str, Known]) -> list[D
             cannot read its corpus, each at its place in the grid.
     """
     stages: list[Done] = []
-    problems: list[Problem] = []
+    mistakes: list[Mistake] = []
     lineage = Lineage()
-    for index, stage in enumerate(study.grid.stages):
-        one = _Stage(index, stage, targets, lineage, stages)
+    resolved = zip(targets.stages, targets.codebooks, strict=True)
+    for (here, stage), (cases, released) in zip(study.stages, resolved, strict=True):
+        one = _Expansion(here, stage, cases, released, lineage, stages)
         stages.append(one.expand(known))
         # Without the trials of an earlier stage there are no parents either: that follows.
-        problems += [p for p in one.problems if not (problems and p.loc[-1] == "parents")]
+        mistakes += [m for m in one.mistakes if not (mistakes and m.loc[-1] == "parents")]
         lineage.add(stages[-1].jobs)
-    if problems:
-        raise study.source.error(list(dict.fromkeys(problems)))
+    if mistakes:
+        raise study.source.error(list(dict.fromkeys(mistakes)))
     return stages
 
 
-class _Stage:
+class _Expansion:
     """Makes the jobs of one stage and collects what is wrong with it."""
 
     def __init__(
-        self, index: int, stage: Stage, targets: Targets, lineage: Lineage, earlier: list[Done]
+        self,
+        here: Loc,
+        stage: Stage,
+        cases: Sequence[Case],
+        released: Released | None,
+        lineage: Lineage,
+        earlier: list[Done],
     ) -> None:
-        self.here: Loc = ("stages", index, stage.name)
-        self.stage = stage
-        self.cases = targets.stages[index]
-        self.released = targets.codebooks[index]
-        self.lineage = lineage
-        self.earlier = earlier
-        self.problems: list[Problem] = []
+        self.here, self.stage = here, stage
+        self.cases, self.released = cases, released
+        self.lineage, self.earlier = lineage, earlier
+        self.mistakes: list[Mistake] = []
 
     def expand(self, known: Mapping[str, Known]) -> Done:
-        rule = getattr(self.stage.settings, "parents", None)
+        rule = self.stage.parent_rule
         chosen = Chosen(trainings=())
         if rule is not None:
             try:
                 chosen = choose_parents(rule, self.earlier, known)
             except NoParentError as error:
-                self.problems.append(Problem(loc=(*self.here, "parents"), message=str(error)))
+                self.mistakes.append(Mistake(loc=(*self.here, "parents"), message=str(error)))
         parents = {training.id: training for training in chosen.trainings}
         jobs = tuple(job for case in self.cases for job in self._of_case(case, parents))
         for training, message in unreadable(jobs):
-            loc = (*self.here, *place_of(self.stage, training))
-            self.problems.append(Problem(loc=loc, message=message))
-        self.problems += self._other_signals(jobs)
+            loc = (*self.here, *self.stage.place_of(training.family, training.size))
+            self.mistakes.append(Mistake(loc=loc, message=message))
+        self.mistakes += self._other_signals(jobs)
         return Done(
             name=self.stage.name,
             jobs=jobs,
@@ -96,16 +175,16 @@ class _Stage:
             waiting=chosen.waiting,
         )
 
-    def _other_signals(self, jobs: Sequence[Job]) -> Iterator[Problem]:
+    def _other_signals(self, jobs: Sequence[Job]) -> Iterator[Mistake]:
         """Signals that differ between what is trained on, what it starts from and its tasks."""
         for case in self.cases:
             for task, message in unlike_tasks(case):
-                yield Problem(loc=task_loc(self.here, self.stage, task), message=message)
-        for what, message in unlike_parents(jobs, self._config_of):
+                yield Mistake(loc=(*self.here, *task_place(self.stage, task)), message=message)
+        for role, message in unlike_parents(jobs, self._config_of):
             loc: Loc = (*self.here, "corpus")
-            if self.stage.settings.corpus is None:
-                loc = self._codebook_loc() if what == "codebook" else (*self.here, "parents")
-            yield Problem(loc=loc, message=message)
+            if self.stage.corpus is None:
+                loc = self._codebook_loc() if role == CODEBOOK else (*self.here, "parents")
+            yield Mistake(loc=loc, message=message)
 
     def _config_of(self, parent: str) -> Mapping[str, Any]:
         if self.released is not None and parent == self.released.id:
@@ -119,25 +198,26 @@ class _Stage:
                 f"no parent can be tested on {case.corpus.name}: each has trained on records "
                 "of its test split; let the parents have the same folds"
             )
-            self.problems.append(Problem(loc=(*self.here, "parents"), message=message))
-        for start in starts(self.stage, fitting):
-            for point in points(self.stage.settings, start):
-                training = self._training(case.corpus, start, point)
+            self.mistakes.append(Mistake(loc=(*self.here, "parents"), message=message))
+        for start in self.stage.starts(fitting):
+            for combination in combinations(self.stage, start):
+                training = self._training(case.corpus, start, combination)
                 if training is not None:
-                    yield Job(training=training, evaluations=(*self._measured(training, case),))
+                    yield Job(training=training, evaluations=(*self._evaluations(training, case),))
 
-    def _training(self, corpus: Target, start: Start, point: Point) -> Training | None:
-        options = dict(point.options)
-        parents = [start.parent] if start.parent else []
-        if OBJECTIVES[point.objective].codebook:
+    def _training(self, corpus: Target, start: Start, combination: Combination) -> Training | None:
+        options = dict(combination.options)
+        objective = OBJECTIVES[combination.objective]
+        parents = [Parent(START, start.parent)] if start.parent else []
+        if objective.codebook:
             try:
                 codebook, codes = self._codebook(corpus.spec, start)
             except NoParentError as error:
-                self.problems.append(Problem(loc=self._codebook_loc(), message=str(error)))
+                self.mistakes.append(Mistake(loc=self._codebook_loc(), message=str(error)))
                 return None
-            parents.insert(0, codebook)
-            if codes != dict(OBJECTIVES[point.objective].options)["codes"]:
-                options["codes"] = codes
+            parents.insert(0, Parent(CODEBOOK, codebook))
+            if codes != dict(objective.options)[CODES]:
+                options[CODES] = codes
         return Training(
             stage=self.stage.name,
             corpus=corpus.spec,
@@ -145,48 +225,49 @@ class _Stage:
             family=start.family,
             size=start.size,
             paradigm=start.paradigm,
-            objective=point.objective,
-            data=point.data,
-            recipe=point.recipe,
-            seed=point.seed,
-            labels_fraction=point.labels,
+            objective=combination.objective,
+            data=combination.data,
+            recipe=combination.recipe,
+            seed=combination.seed,
+            labels_fraction=combination.labels,
             parents=tuple(parents),
             numerics=_training_numerics(
-                corpus.spec, start.family, point, converted=self.released is not None
+                corpus.spec, start.family, combination, converted=self.released is not None
             ),
             options=tuple(sorted(options.items())),
-            label_set=point.label_set,
+            label_set=combination.label_set,
         )
 
     def _codebook(self, corpus: CorpusSpec, start: Start) -> tuple[str, int]:
         trained = None
         if self.released is None:
-            choice = self.stage.pretrain.codebook if self.stage.pretrain is not None else None
-            trained = choose_codebook(choice, self.earlier, self.lineage, corpus)
-        name, size, codes = codes_of(self.released, trained)
-        if message := slots_differ(start.size, size):
+            size = self.stage.codebook_size
+            trained = choose_codebook(size, self.earlier, self.lineage, corpus)
+        name, size_of_it, codes = codes_of(self.released, trained)
+        if message := slots_differ(start.size, size_of_it):
             raise NoParentError(message)
         return name, codes
 
     def _codebook_loc(self) -> Loc:
-        pretrain = self.stage.pretrain
-        named = pretrain is not None and pretrain.codebook is not None
+        named = self.stage.codebook_size or self.stage.codebook_file
         return (*self.here, "codebook") if named else self.here
 
-    def _measured(self, training: Training, case: Case) -> Iterator[Evaluation]:
-        stage = self.stage.settings
-        keep = bool(getattr(stage, "predictions", False))
+    def _evaluations(self, training: Training, case: Case) -> Iterator[Evaluation]:
+        asked = self.stage.measurement
         if training.objective != UNTRAINED:
             # Only labels have predictions of their own; other objectives have a loss alone.
-            yield _evaluation(
-                training, case.corpus, "held-out", predictions=keep and training.paradigm == "sl"
-            )
+            keep = asked.predictions and training.paradigm == "sl"
+            yield _evaluation(training, case.corpus, "held-out", predictions=keep)
         for task in case.tasks:
-            for share in getattr(stage, "few_shot", None) or [1.0]:
+            for share in asked.shares:
                 yield _evaluation(
-                    training, task, "linear-probe", labels_fraction=share, predictions=keep
+                    training,
+                    task,
+                    "linear-probe",
+                    labels_fraction=share,
+                    predictions=asked.predictions,
                 )
-            if getattr(stage, "trajectory", False) and training.objective != UNTRAINED:
+            if asked.trajectory and training.objective != UNTRAINED:
                 yield _evaluation(training, task, "linear-probe", checkpoint="trajectory")
 
 
@@ -212,7 +293,9 @@ def _evaluation(
     )
 
 
-def _training_numerics(spec: CorpusSpec, family: str, point: Point, *, converted: bool) -> Versions:
+def _training_numerics(
+    spec: CorpusSpec, family: str, combination: Combination, *, converted: bool
+) -> Versions:
     """Versions of all that can change the weights.
 
     A codebook of the study has the version of its model in its own id, which is that of a
@@ -223,13 +306,13 @@ def _training_numerics(spec: CorpusSpec, family: str, point: Point, *, converted
     modules = [
         "training",
         FAMILIES[family].numerics,
-        OBJECTIVES[point.objective].numerics,
+        OBJECTIVES[combination.objective].numerics,
         # Early stopping looks at held-out losses, so their version can change the weights.
         "evaluation.held_out",
     ]
-    if point.label_set:
+    if combination.label_set:
         modules.append("label_sets")
-    if converted and OBJECTIVES[point.objective].codebook:
+    if converted and OBJECTIVES[combination.objective].codebook:
         modules.append(FAMILIES["vq-hbr"].numerics)
     return _numerics(spec, *modules)
 

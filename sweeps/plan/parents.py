@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling.identity import CorpusSpec, Job, Training
+from scaling.identity import CODEBOOK, CorpusSpec, Job, Training
 from scaling.models.sizes import TRANSFORMER, VQ_HBR
-from scaling.objectives.registry import OBJECTIVES
 from scaling.records.names import FINISHED
+from scaling.workspace import Workspace
+from sweeps.errors import ConfigurationError
+from sweeps.stages import STAGES
 
 if TYPE_CHECKING:
-    from sweeps.grid.schema import CodebookChoice, Parents
-    from sweeps.plan.tasks import Released
-    from sweeps.store.store import Known
+    from sweeps.stages.base import Parents
+    from sweeps.store import Known
 
+ID = re.compile(r"x[0-9a-f]{16}")  # of a converted codebook
 FILTERS = (
     ("families", "family"),
     ("sizes", "size"),
@@ -23,6 +29,65 @@ FILTERS = (
     ("data", "data"),
     ("seeds", "seed"),
 )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """A converted codebook that a grid names by its file.
+
+    Attributes:
+        id: its content id, the parent of the trials that use it.
+        path: the safetensors file; its sidecar lies beside it.
+        size: of the family ``vq-hbr``.
+        training: what its sidecar says of its training.
+    """
+
+    id: str
+    path: Path
+    size: str
+    training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def read_released(path: Path) -> Released:
+    """Read the sidecar of a converted codebook.
+
+    Raises:
+        ConfigurationError: no such file, no sidecar, or a sidecar of something else.
+    """
+    sidecar = path.with_suffix(".json")
+    how = "convert a released checkpoint by python -m scaling.convert codebook"
+    for needed in (path, sidecar):
+        if not needed.is_file():
+            raise ConfigurationError(f"there is no file {needed}; {how}")
+    try:
+        about = json.loads(sidecar.read_bytes())
+        name, training = str(about["id"]), about["training"]
+        stage, size = training["stage"], training["size"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = f"{sidecar} is not the sidecar of a converted codebook ({error!r}); {how}"
+        raise ConfigurationError(message) from None
+    if stage != CODEBOOK or size not in VQ_HBR or not ID.fullmatch(name):
+        raise ConfigurationError(
+            f"{sidecar}: stage {stage!r}, size {size!r}, id {name!r} is no converted codebook; "
+            f"{how}"
+        )
+    return Released(id=name, path=path.resolve(), size=size, training=training)
+
+
+def keep_released(released: Released, workspace: Workspace) -> None:
+    """Copy a converted codebook into the store, the sidecar last; nothing where it is there.
+
+    Raises:
+        OSError: it could not be written.
+    """
+    to = workspace.weights_of(released.id)
+    if to.exists() and to.with_suffix(".json").exists():
+        return
+    to.parent.mkdir(parents=True, exist_ok=True)
+    for suffix in (".safetensors", ".json"):
+        part = to.with_suffix(suffix + ".part")
+        shutil.copyfile(released.path.with_suffix(suffix), part)
+        part.replace(to.with_suffix(suffix))
 
 
 class NoParentError(ValueError):
@@ -34,7 +99,7 @@ class Done:
     """A stage whose trials are known.
 
     Attributes:
-        name: ``codebook``, ``pretrain`` or ``finetune``.
+        name: of ``STAGES``.
         jobs: its trials.
         continued: whether they have parents of their own.
         waiting: whether ``jobs`` only stand in for trials that cannot be named yet.
@@ -76,7 +141,7 @@ class Lineage:
     def specs(self, training: Training) -> Iterator[CorpusSpec]:
         """The corpora of a training and of all its ancestors."""
         yield training.corpus
-        for parent in training.parents:
+        for parent in training.parent_ids:
             if parent in self._trainings:
                 yield from self.specs(self._trainings[parent])
 
@@ -103,7 +168,7 @@ def choose_parents(rule: Parents, earlier: Sequence[Done], known: Mapping[str, K
     Raises:
         NoParentError: no trial matches, or none of those that do has the metric.
     """
-    name = rule.stage or "pretrain"
+    name = rule.stage_name
     same = [stage for stage in earlier if stage.name == name]
     alike = [stage for stage in same if stage.continued == same[-1].continued]
     jobs = [job for stage in alike for job in stage.jobs if _matches(rule, job.training)]
@@ -143,8 +208,8 @@ def _comparable(training: Training, metric: str) -> tuple[object, ...]:
     of_whom = (training.family, training.paradigm, *measured)
     if metric != "loss":
         return of_whom
-    codebook = training.parents[:1] if OBJECTIVES[training.objective].codebook else ()
-    return (*of_whom, training.objective, training.options, codebook)
+    codebooks = training.parents_of_role(CODEBOOK)
+    return (*of_whom, training.objective, training.options, codebooks)
 
 
 def _rank(job: Job) -> tuple[int, int]:
@@ -187,22 +252,23 @@ def _best(group: Sequence[Job], metric: str, known: Mapping[str, Known]) -> Trai
 
 
 def choose_codebook(
-    choice: CodebookChoice | None,
+    size: str | None,
     earlier: Sequence[Done],
     lineage: Lineage,
     corpus: CorpusSpec,
 ) -> Training:
-    """The codebook whose codes a masked trial on ``corpus`` predicts.
+    """The codebook whose codes a masked trial on ``corpus`` predicts, of a size.
 
     Raises:
         NoParentError: none, or more than one.
     """
-    jobs = next((stage.jobs for stage in reversed(earlier) if stage.name == "codebook"), ())
+    jobs = next(
+        (stage.jobs for stage in reversed(earlier) if STAGES[stage.name].gives == CODEBOOK), ()
+    )
     found = [
         job.training
         for job in jobs
-        if (choice is None or job.training.size == choice.size)
-        and lineage.fits(job.training, corpus)
+        if (size is None or job.training.size == size) and lineage.fits(job.training, corpus)
     ]
     if len(found) == 1:
         return found[0]

@@ -11,17 +11,17 @@ from scaling.cost import Counts, training_flops
 from scaling.identity import Job, Training
 from scaling.provenance import commit
 from scaling.records.names import FINISHED
-from sweeps.plan.combinations import UNTRAINED
-from sweeps.plan.cost import disk_bytes, evaluations_s, unprepared_bytes
+from sweeps.plan.cost import Ladder, Speeds, disk_bytes, evaluations_s, unprepared_bytes
 from sweeps.plan.expand import expand
-from sweeps.plan.ladder import Ladder, Speeds
 from sweeps.plan.parents import Done
 from sweeps.plan.warnings import find_warnings
+from sweeps.stages import STAGES
+from sweeps.stages.base import UNTRAINED
 
 if TYPE_CHECKING:
     from sweeps.grid.load import Study
-    from sweeps.plan.tasks import Targets
-    from sweeps.store.store import Known
+    from sweeps.plan.corpora import Targets
+    from sweeps.store import Known
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class PlannedStage:
     """One stage of the plan.
 
     Attributes:
-        name: ``codebook``, ``pretrain`` or ``finetune``.
+        name: of ``STAGES``.
         trials: its trials, each in the first stage that lists it.
         waiting: whether they stand in for trials that can be named when earlier stages end.
     """
@@ -269,7 +269,7 @@ def longest_first(trials: Iterable[Planned]) -> list[Planned]:
 
 def describe_training(training: Training) -> str:
     """A trial in a few words, for messages."""
-    stage = f"{training.stage} " * (training.stage != "pretrain")
+    stage = "" if STAGES[training.stage].for_laws else f"{training.stage} "
     kind = f" {training.paradigm}" * (training.paradigm != "sl")
     fold = f" fold={training.corpus.fold}" * (training.corpus.fold > 0)
     model = f"{training.family}/{training.size}"

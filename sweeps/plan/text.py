@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from scaling.provenance import corpus_name
-from sweeps.plan.schedule import makespan
+from sweeps.plan.cost import makespan
 
 if TYPE_CHECKING:
     from scaling.identity import Training
@@ -92,7 +92,7 @@ def _settings(training: Training) -> dict[str, object]:
     said: dict[str, object] = {
         "corpus": corpus_name(training.corpus.source, training.task, training.corpus.fold),
         "objective": training.objective,
-        "parents": "+".join(training.parents) or "none",
+        "parents": "+".join(training.parent_ids) or "none",
         "labels": training.labels_fraction,
         "label_set": training.label_set or "all",
     }

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from scaling.cost import bf16_emulated
-from scaling.identity import Job, Training
-from sweeps.plan.combinations import UNTRAINED
+from scaling.identity import CODEBOOK, Training
 from sweeps.plan.parents import Done, Lineage
+from sweeps.stages import STAGES
+from sweeps.stages.base import UNTRAINED
 
 COLLINEAR = 0.9
 FEWEST = 3
@@ -52,7 +53,7 @@ def _laws(stages: Sequence[tuple[Done, Sequence[int]]]) -> Iterator[str]:
     """Whether L(N, D) can be told, for each family and paradigm that is pretrained."""
     groups: dict[tuple[str, str], list[tuple[Training, int]]] = {}
     for stage, sizes in stages:
-        if stage.name == "pretrain" and not stage.continued:
+        if STAGES[stage.name].for_laws and not stage.continued:
             for job, n in zip(stage.jobs, sizes, strict=True):
                 training = job.training
                 if training.objective != UNTRAINED:
@@ -109,21 +110,20 @@ def _codebooks(stages: Sequence[Done]) -> Iterator[str]:
     """Losses of masked trials compare only under one codebook."""
     used: set[str] = set()
     for stage in stages:
-        used |= {job.training.parents[0] for job in stage.jobs if _is_masked(job)}
-    trained = {job.training.id for stage in stages if stage.name == "codebook"
-               for job in stage.jobs}  # fmt: skip
+        for job in stage.jobs:
+            used |= set(job.training.parents_of_role(CODEBOOK))
+    trained = {
+        job.training.id
+        for stage in stages
+        if STAGES[stage.name].gives == CODEBOOK
+        for job in stage.jobs
+    }
     if len(used) > 1:
         yield (
             f"masked trials predict the codes of {len(used)} codebooks: their losses do not compare"
         )
     if idle := trained - used:
         yield f"no masked trial uses {len(idle)} of the {len(trained)} codebooks that are trained"
-
-
-def _is_masked(job: Job) -> bool:
-    from scaling.objectives.registry import OBJECTIVES
-
-    return OBJECTIVES[job.training.objective].codebook
 
 
 def _bf16(trials: Sized) -> Iterator[str]:

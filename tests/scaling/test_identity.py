@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from scaling.identity import Artefact, CorpusSpec, Evaluation, Job, Recipe, Training
+from scaling.identity import Artefact, CorpusSpec, Evaluation, Job, Parent, Recipe, Training
 from scaling.numerics import NUMERICS, versions
 
 TRAINING = Training(
@@ -36,7 +36,7 @@ def test_the_id_is_stable_across_versions_of_this_code() -> None:
         {"data": 128},
         {"seed": 1},
         {"task": "superclass"},
-        {"parents": ("t0",)},
+        {"parents": (Parent("start", "t0"),)},
         {"labels_fraction": 0.5},
         {"leads": ("I",)},
         {"recipe": Recipe(lr=1e-4)},
@@ -49,6 +49,42 @@ def test_the_id_is_stable_across_versions_of_this_code() -> None:
 )
 def test_what_changes_the_weights_changes_the_id(change: dict[str, object]) -> None:
     assert dataclasses.replace(TRAINING, **change).id != TRAINING.id  # type: ignore[arg-type]
+
+
+def with_parents(objective: str, *parents: tuple[str, str]) -> Training:
+    roles = tuple(Parent(*parent) for parent in parents)
+    return dataclasses.replace(TRAINING, objective=objective, parents=roles)
+
+
+def test_roles_that_are_older_than_ids_with_roles_are_not_in_them() -> None:
+    """An id holds the ids of parents in order; a role only where there was none like it before."""
+    start, codebook = ("start", "t0"), ("codebook", "t1")
+    assert with_parents("supervised", start).id == "ta8c293d4bb69fb4e"
+    assert with_parents("masked", codebook, start).id == "t097acaa6dd445439"
+    assert with_parents("supervised", ("teacher", "t0")).id not in {
+        with_parents("supervised", (role, "t0")).id for role in ("start", "codebook", "restoration")
+    }
+
+
+@pytest.mark.parametrize(
+    ("objective", "parents"),
+    [
+        ("supervised", [("start", "t0")]),
+        ("masked", [("codebook", "t0")]),
+        ("masked", [("codebook", "t0"), ("start", "t1")]),
+        ("contrastive", [("start", "t0")]),
+    ],
+)
+def test_a_configuration_of_before_roles_is_read(
+    objective: str, parents: list[tuple[str, str]]
+) -> None:
+    training = with_parents(objective, *parents)
+    value = training.to_dict()
+    assert value["parents"] == [name for _, name in parents]
+    assert Training.from_dict(value) == training
+    del value["roles"]
+    assert Training.from_dict(value) == training
+    assert Training.from_dict(value).id == training.id
 
 
 def test_a_grown_training_pool_keeps_the_id_but_is_another_corpus() -> None:

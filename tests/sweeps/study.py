@@ -16,10 +16,10 @@ from scaling.records.record import read_record
 from scaling.workspace import cache_dir
 from sweeps.grid.load import load_grid
 from sweeps.plan.corpora import resolve
-from sweeps.plan.ladder import Speeds
+from sweeps.plan.cost import Speeds
 from sweeps.plan.plan import Plan, make_plan
 from sweeps.run import main
-from sweeps.store.store import Known, Store
+from sweeps.store import Known, Store
 
 SLOW = """\
 study: slow
@@ -38,7 +38,7 @@ PATIENCE_S = 240  # of a busy machine; more means that it hangs
 # orderly end takes longer than those who ask for it wait.
 HEARING = """
 import signal, sys
-from sweeps.drive import interrupts
+from sweeps import interrupts
 interrupts.GRACE_S, interrupts.LIMIT_S = 60.0, 180.0
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)

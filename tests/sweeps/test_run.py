@@ -13,7 +13,7 @@ import pytest
 
 from sweeps.drive.driver import Outcome
 from sweeps.run import _summary, main, parser
-from sweeps.store.store import Store
+from sweeps.store import Store
 from tests.sweeps.conftest import GRID, SMALLEST, WriteGrid
 from tests.sweeps.study import (
     SLOW,

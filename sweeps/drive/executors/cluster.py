@@ -29,7 +29,7 @@ from typing import Any
 
 from scaling.identity import Job
 from scaling.workspace import Workspace
-from sweeps.drive import interrupts
+from sweeps import interrupts
 from sweeps.drive.executors.base import ENDED, JobEvent, OnEvent
 from sweeps.drive.executors.processes import alive_in, kill_session
 from sweeps.errors import ClusterError, StorageError
@@ -319,11 +319,14 @@ class _Cluster:
             job=self.jobs[message["id"]],
             records=tuple(message.get("records", ())),
             error=message.get("error", ""),
+            share=message.get("share", 0.0),
         )
 
     def _count(self, event: JobEvent) -> None:
         """Keep account of what runs and what is left."""
         name, self.moved = event.job.training.id, self.heard
+        if event.kind == "progress":
+            return
         self.running.discard(name)
         if event.kind == "started":
             self.running.add(name)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from scaling.identity import Job
 from scaling.workspace import Workspace
-from sweeps.drive import interrupts
+from sweeps import interrupts
 from sweeps.drive.executors.base import JobEvent, OnEvent, run_to_event
 
 PROGRESS_S = 0.2  # between two signs of progress

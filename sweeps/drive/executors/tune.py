@@ -32,6 +32,8 @@ RETRIES = 2  # of a job whose worker process died
 OBJECT_STORE_BYTES = 100 * 2**20  # records are small
 ALIVE_S = 5.0  # between signs of life
 ASK_S = 0.2  # between a trial's looks whether it is to stop
+SHARE_S = 1.0  # between signs of how far a trial has come
+SHARE = ".share"  # suffix of the file in which a trial says so
 
 
 class _JobTrainable(tune.Trainable):  # type: ignore[misc]
@@ -47,8 +49,9 @@ class _JobTrainable(tune.Trainable):  # type: ignore[misc]
     def step(self) -> dict[str, Any]:
         job = Job.from_dict(json.loads(self._config["job"])["job"])
         workspace = workspace_from(json.loads(self._config["workspace"]))
+        report = _reporter(Path(self._config["scratch"]), job.training.id)
         try:
-            event = run_to_event(job, workspace, _stopper(Path(self._config["stop"])))
+            event = run_to_event(job, workspace, report)
         except KeyboardInterrupt:  # its checkpoint is written
             return {"done": True, "event": "interrupted", "records": "[]", "error": ""}
         return {
@@ -65,19 +68,30 @@ class _JobTrainable(tune.Trainable):  # type: ignore[misc]
         """Nothing to load."""
 
 
-def _stopper(path: Path) -> Callable[[float], None]:
-    """Ends a trial at a step when ``path`` is there, or its folder gone with the driver.
+def _reporter(scratch: Path, name: str) -> Callable[[float], None]:
+    """Says in a file how far a trial has come, and ends it at a step when it is to stop.
 
-    Asked seldom, since it may be far away.
+    It is when there is a file ``stop``, or the folder is gone with the driver. Both are asked
+    seldom, since they may be far away.
+
+    Args:
+        scratch: the folder that the driver shares with its trials.
+        name: id of the trial.
     """
-    last = -ASK_S
+    asked = said = -ASK_S
 
     def report(share: float) -> None:
-        nonlocal last
-        if time.monotonic() - last >= ASK_S:
-            last = time.monotonic()
-            if path.exists() or not path.parent.exists():
-                raise KeyboardInterrupt
+        nonlocal asked, said
+        now = time.monotonic()
+        if now - asked < ASK_S:
+            return
+        asked = now
+        if (scratch / "stop").exists() or not scratch.exists():
+            raise KeyboardInterrupt
+        if now - said >= SHARE_S:
+            said = now
+            with contextlib.suppress(OSError):  # nobody's work depends on it
+                (scratch / f"{name}{SHARE}").write_text(f"{share:.4f}")
 
     return report
 
@@ -127,6 +141,17 @@ class _Driver:
             if alive:
                 self.tell("alive")
 
+    def tell_of_progress(self) -> None:
+        """Pass on what trials say of how far they have come."""
+        told: dict[str, str] = {}
+        while not self.closed.wait(SHARE_S):
+            for path in Path(self.task["scratch"]).glob(f"*{SHARE}"):
+                with contextlib.suppress(OSError, ValueError):  # it is written just now
+                    said = path.read_text()
+                    if said != told.get(path.stem):
+                        self.tell("progress", id=path.stem, share=float(said))
+                        told[path.stem] = said
+
 
 class _Relay(tune.Callback):  # type: ignore[misc]
     """Passes what happens in Tune to the driver."""
@@ -174,7 +199,8 @@ def main(output: int, task: str) -> None:
     try:
         _start(driver)
         driver.tell("ready")
-        threading.Thread(target=driver.tell_of_life, daemon=True).start()
+        for telling in (driver.tell_of_life, driver.tell_of_progress):
+            threading.Thread(target=telling, daemon=True).start()
         _fit(driver)
     except KeyboardInterrupt:
         pass
@@ -211,7 +237,7 @@ def _fit(driver: _Driver) -> None:
     space = {
         "job": tune.grid_search([json.dumps(job) for job in task["jobs"]]),
         "workspace": json.dumps(task["workspace"]),
-        "stop": str(Path(task["scratch"]) / "stop"),
+        "scratch": task["scratch"],
     }
     tuner = tune.Tuner(
         tune.with_resources(_JobTrainable, resources),

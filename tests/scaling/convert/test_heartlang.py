@@ -18,12 +18,13 @@ from scaling.convert import heartlang
 from scaling.convert.__main__ import main
 from scaling.convert.checkpoint import ConversionError, read_state
 from scaling.convert.heartlang import codebook_state, content_id, convert_codebook
+from scaling.identity import CODEBOOK, Parent
 from scaling.models import sizes
 from scaling.models.heartbeats import tokenize
 from scaling.models.sizes import VqShape
 from scaling.models.vq_hbr import VqHbr
 from scaling.weights.files import load_weights
-from scaling.weights.parents import CODEBOOK, ParentError, frozen_parents
+from scaling.weights.parents import ParentError, frozen_parents
 from scaling.workspace import Workspace
 from tests.scaling.objectives.data import tiny_training
 
@@ -187,11 +188,12 @@ def test_a_masked_training_takes_it_as_its_codebook(checkpoint: Path, tmp_path: 
         target = workspace.weights_of(name).with_suffix(suffix)
         target.parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "codebook").with_suffix(suffix).rename(target)
-    training = tiny_training("masked", parents=(name,))
+    training = tiny_training("masked", parents=(Parent(CODEBOOK, name),))
     with pytest.raises(ParentError, match="preprocessing heartlang instead of none"):
         frozen_parents(training, workspace, torch.device("cpu"))
     corpus = {**training.corpus.to_dict(), "preprocessing": "heartlang"}
-    training = tiny_training("masked", parents=(name,), corpus=type(training.corpus)(**corpus))
+    spec = type(training.corpus)(**corpus)
+    training = tiny_training("masked", parents=training.parents, corpus=spec)
     model = frozen_parents(training, workspace, torch.device("cpu"))[CODEBOOK]
     assert isinstance(model, VqHbr)
     assert bool(model.attends_padding)

@@ -12,7 +12,7 @@ from scaling.data import batches as data
 from scaling.data.batches import Split
 from scaling.evaluation import held_out as measuring
 from scaling.evaluation.trained import load_trained, training_record
-from scaling.identity import Evaluation, Job, Training
+from scaling.identity import Evaluation, Job, Parent, Training
 from scaling.training import selection
 from scaling.trial import run_job
 from scaling.workspace import Workspace
@@ -107,7 +107,7 @@ def test_a_finetuned_model_is_measured_like_any_supervised_one(place: Workspace)
         stage="finetune",
         corpus=OTHER,
         task="flags",
-        parents=(SUPERVISED.id,),
+        parents=(Parent("start", SUPERVISED.id),),
     )
     own, probed = run(place, finetuned, probe(training=finetuned))
     assert {row["task"] for row in own["values"]} == {"virtual/echonext:flags"}

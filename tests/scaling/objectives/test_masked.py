@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from scaling.cost import count_training
 from scaling.data.batches import Batch
-from scaling.identity import Recipe
+from scaling.identity import Parent, Recipe
 from scaling.models.heartbeats import tokenize
 from scaling.models.vq_hbr import VqHbr
 from scaling.objectives.base import Context
@@ -247,7 +247,7 @@ def test_a_codebook_that_does_not_fit_is_refused_by_its_differences(
     codebook: SizeCodebook, message: str
 ) -> None:
     context = Context(
-        training=tiny_training("masked", parents=("t0123",)),
+        training=tiny_training("masked", parents=(Parent("codebook", "t0123"),)),
         outputs=1,
         parents={"codebook": codebook},
     )

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from scaling.identity import LEADS, Job, Training
+from scaling.identity import LEADS, START, TEACHER, Job, Parent, Training
 from scaling.models.vq_hbr import VqHbr
 from scaling.trial import run_job
 from scaling.weights.files import WeightsError, load_weights
@@ -30,7 +30,11 @@ def run(training: Training, place: Workspace) -> dict[str, Any]:
 
 def child_of(parent: Training, **changes: Any) -> Training:
     return dataclasses.replace(
-        SUPERVISED, stage="finetune", parents=(parent.id,), recipe=NO_STEPS, **changes
+        SUPERVISED,
+        stage="finetune",
+        parents=(Parent(START, parent.id),),
+        recipe=NO_STEPS,
+        **changes,
     )
 
 
@@ -71,10 +75,12 @@ def test_a_masked_training_gets_the_codebook_frozen(trials: Workspace) -> None:
 
 def test_a_masked_training_may_start_from_a_masked_one(trials: Workspace) -> None:
     first = of_objective("masked")
-    again = dataclasses.replace(first, parents=(CODEBOOK.id, first.id), recipe=NO_STEPS)
+    again = dataclasses.replace(
+        first, parents=(*first.parents, Parent(START, first.id)), recipe=NO_STEPS
+    )
     run(first, trials)
     run(again, trials)
-    assert sorted(parents_of(again, trials)) == ["backbone", "codebook"]
+    assert sorted(parents_of(again, trials)) == ["codebook", "start"]
     ours, theirs = backbone(again, trials), backbone(first, trials)
     assert all(torch.allclose(ours[name], theirs[name], atol=1e-6) for name in ours)
 
@@ -120,7 +126,7 @@ def test_each_difference_to_the_parent_is_named(
 
 def test_the_window_may_differ(trials: Workspace) -> None:
     run(SUPERVISED, trials)
-    assert "backbone" in parents_of(corpus(child_of(SUPERVISED), window_s=5.0), trials)
+    assert "start" in parents_of(corpus(child_of(SUPERVISED), window_s=5.0), trials)
 
 
 def test_a_codebook_of_other_signals_is_refused(trials: Workspace) -> None:
@@ -132,9 +138,39 @@ def test_two_parents_of_one_role_are_refused(trials: Workspace) -> None:
     other = dataclasses.replace(SUPERVISED, seed=1)
     for training in (SUPERVISED, other):
         run(training, trials)
-    both = dataclasses.replace(child_of(SUPERVISED), parents=(SUPERVISED.id, other.id))
-    with pytest.raises(ParentError, match="two parents that are a backbone"):
+    both = dataclasses.replace(
+        child_of(SUPERVISED), parents=(Parent(START, SUPERVISED.id), Parent(START, other.id))
+    )
+    with pytest.raises(ParentError, match="two parents that are a start"):
         parents_of(both, trials)
+
+
+def test_a_training_may_have_several_teachers_beside_its_start(trials: Workspace) -> None:
+    teachers = [dataclasses.replace(SUPERVISED, seed=seed) for seed in (1, 2)]
+    for training in (SUPERVISED, *teachers):
+        run(training, trials)
+    child = child_of(SUPERVISED)
+    roles = (*child.parents, *(Parent(TEACHER, teacher.id) for teacher in teachers))
+    found = parents_of(dataclasses.replace(child, parents=roles), trials)
+    assert {role: [parent.id for parent in parents] for role, parents in found.items()} == {
+        "start": [SUPERVISED.id],
+        "teacher": [teacher.id for teacher in teachers],
+    }
+
+
+def test_what_is_no_codebook_cannot_be_one(trials: Workspace) -> None:
+    run(SUPERVISED, trials)
+    wrong = dataclasses.replace(
+        of_objective("masked"), parents=(Parent("codebook", SUPERVISED.id),)
+    )
+    with pytest.raises(ParentError, match="stage pretrain instead of codebook"):
+        parents_of(wrong, trials)
+
+
+def test_only_what_is_called_is_loaded_to_measure(trials: Workspace) -> None:
+    first = of_objective("masked")
+    again = dataclasses.replace(first, parents=(*first.parents, Parent(START, "t0")))
+    assert list(frozen_parents(again, trials, CPU)) == ["codebook"]
 
 
 def test_weights_that_do_not_fit_their_sidecar_are_refused(trials: Workspace) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scaling.identity import CorpusSpec, Job, Recipe, Training
+from scaling.identity import CorpusSpec, Job, Parent, Recipe, Training
 from scaling.objectives.registry import OBJECTIVES
 from scaling.trial import run_job
 from scaling.workspace import Workspace
@@ -51,7 +51,7 @@ def of_objective(name: str) -> Training:
         training,
         family="transformer",
         size="l1d8h1t128",
-        parents=(CODEBOOK.id,),
+        parents=(Parent("codebook", CODEBOOK.id),),
         options=(("codes", 256),),
     )
 

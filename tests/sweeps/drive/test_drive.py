@@ -24,10 +24,9 @@ from sweeps.drive.executors.base import OnEvent
 from sweeps.drive.preflight import leaks
 from sweeps.errors import ConfigurationError, StorageError
 from sweeps.grid.load import load_grid
-from sweeps.plan.corpora import resolve
+from sweeps.plan.corpora import Case, Target, Targets, resolve
 from sweeps.plan.plan import Plan
-from sweeps.plan.tasks import Case, Target, Targets
-from sweeps.store.store import Store
+from sweeps.store import Store
 from tests.sweeps.conftest import GRID, SMALLEST, WriteGrid
 from tests.sweeps.study import plan_of
 

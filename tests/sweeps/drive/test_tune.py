@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from tests.sweeps.study import (
     finish,
     finished,
     interrupt,
+    plan_of,
     processes,
     start,
     store_of,
@@ -70,20 +72,55 @@ class TestTune(ExecutorContract):
         assert "InvalidAuthToken" in refused
         assert not [name for name in os.environ if name.startswith("RAY_AUTH_")]
 
+    def test_progress_within_a_trial_arrives(
+        self, executor: Executor, write_grid: WriteGrid, workspace: Workspace
+    ) -> None:
+        (job, *_) = [planned.job for planned in plan_of(write_grid(SLOW)).trials]
+        events: list[JobEvent] = []
+        executor.run([job], workspace, events.append)
+        kinds = [event.kind for event in events]
+        assert kinds[0] == "started"
+        assert kinds[-1] == "finished"
+        shares = [event.share for event in events if event.kind == "progress"]
+        assert any(0 < share < 1 for share in shares), kinds
+        assert shares == sorted(shares)
+
 
 def test_a_trial_stops_when_told_or_when_its_driver_is_gone(tmp_path: Path) -> None:
-    from sweeps.drive.executors.tune import _stopper
+    from sweeps.drive.executors.tune import _reporter
 
     folder = tmp_path / "scratch"
     folder.mkdir()
-    _stopper(folder / "stop")(0.5)
+    _reporter(folder, "t1")(0.5)
+    assert (folder / "t1.share").read_text() == "0.5000"
     (folder / "stop").touch()
     with pytest.raises(KeyboardInterrupt):
-        _stopper(folder / "stop")(0.5)
-    (folder / "stop").unlink()
-    folder.rmdir()
+        _reporter(folder, "t1")(0.5)
+    shutil.rmtree(folder)
     with pytest.raises(KeyboardInterrupt):
-        _stopper(folder / "stop")(0.5)
+        _reporter(folder, "t1")(0.5)
+
+
+def test_progress_is_told_once_for_each_step_of_it(tmp_path: Path) -> None:
+    from sweeps.drive.executors import tune
+
+    said = [("0.25", "t1"), ("0.25", "t1"), ("half", "t2"), ("0.75", "t1")]
+    told: list[tuple[str, str, float]] = []
+
+    def wait(seconds: float) -> bool:
+        if said:
+            share, name = said.pop(0)
+            (tmp_path / f"{name}.share").write_text(share)
+            return False
+        return True
+
+    driver = SimpleNamespace(
+        task={"scratch": str(tmp_path)},
+        closed=SimpleNamespace(wait=wait),
+        tell=lambda kind, id, share: told.append((kind, id, share)),  # noqa: A006
+    )
+    tune._Driver.tell_of_progress(driver)  # type: ignore[arg-type]
+    assert told == [("progress", "t1", 0.25), ("progress", "t1", 0.75)]
 
 
 def test_a_sign_of_life_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ import pytest
 from scaling.identity import Recipe
 from sweeps.errors import ConfigurationError
 from sweeps.grid.load import load_grid
-from sweeps.grid.schema import SCHEMA_FILE, RecipeAxes, schema_text
+from sweeps.grid.schema import SCHEMA_FILE, schema_text
+from sweeps.stages.keys import RecipeAxes
 from tests.sweeps.conftest import GRID, SMALLEST, WriteGrid
 from tests.sweeps.study import run
 

@@ -11,8 +11,8 @@ from scaling.identity import LEADS
 from scaling.workspace import Workspace
 from sweeps.errors import ConfigurationError
 from sweeps.grid.load import load_grid
-from sweeps.plan.codebooks import keep_released, read_released
 from sweeps.plan.corpora import resolve
+from sweeps.plan.parents import keep_released, read_released
 from tests.sweeps.conftest import WriteGrid
 from tests.sweeps.study import plan_of
 
@@ -170,10 +170,8 @@ def test_smoke_has_a_part_for_each_stage_of_a_name(write_grid: WriteGrid) -> Non
         "pretrain: [{data: [16]}, {data: [8]}]", "pretrain: {families: {resnet: [d2w6]}}"
     )
     stages = load_grid(write_grid(text), smoke=True).grid.stages
-    assert stages[1].pretrain is not None
-    assert stages[1].pretrain.families == {"transformer": ["l1d8h1t128"]}
-    assert stages[2].pretrain is not None
-    assert stages[2].pretrain.families == {"resnet": ["d2w6"]}
+    assert stages[1].settings.sizes_by_family == {"transformer": ["l1d8h1t128"]}
+    assert stages[2].settings.sizes_by_family == {"resnet": ["d2w6"]}
 
 
 def released(folder: Path, **changes: object) -> Path:
@@ -194,7 +192,7 @@ def test_a_converted_codebook_is_a_parent_and_is_copied_into_the_store(
     grid = write_grid(text)  # a path that is not below the current folder is the grid's
     plan = plan_of(grid)
     training = plan.stages[0].trials[0].job.training
-    assert training.parents == ("x0123456789abcdef",)
+    assert training.parents == (("codebook", "x0123456789abcdef"),)
     assert training.options == (("mask_ratio", 0.3),)  # 8192 codes are the default
     assert "models.vq_hbr" in dict(training.numerics)  # the codebook's id says nothing of it
     (found, _) = resolve(load_grid(grid), {}).codebooks

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from sweeps.grid.source import Loc, Problem, YamlSource, merge_smoke
+from sweeps.errors import Loc, Mistake
+from sweeps.grid.source import YamlSource, merge_smoke
 
 TEXT = """\
 base: &base {lr: 1, wide: 2}
@@ -59,9 +60,9 @@ def test_merged_values_are_plain(source: YamlSource) -> None:
     assert type(data["list"]) is list
 
 
-def test_problems_are_sorted_and_said_once(source: YamlSource) -> None:
-    problems = [Problem(loc=("list", 0), message="b"), Problem(loc=("base",), message="a")]
-    text = str(source.error([*problems, *problems]))
+def test_mistakes_are_sorted_and_said_once(source: YamlSource) -> None:
+    mistakes = [Mistake(loc=("list", 0), message="b"), Mistake(loc=("base",), message="a")]
+    text = str(source.error([*mistakes, *mistakes]))
     assert text == f"{source.path}:1:7: base: a\n{source.path}:7:5: list.0: b"
 
 

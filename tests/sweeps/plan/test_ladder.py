@@ -11,7 +11,7 @@ import pytest
 from scaling.cost import Counts
 from scaling.identity import Training
 from scaling.numerics import NUMERICS
-from sweeps.plan.ladder import FEWEST_STEPS, Ladder, Speeds, speed_key
+from sweeps.plan.cost import FEWEST_STEPS, Ladder, Speeds, speed_key
 from tests.sweeps.study import plan_of
 
 
@@ -29,7 +29,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
         calls.append((training.size, labels))
         return Counts(params={"backbone": 7, "head": 1}, macs=11, macs_full=12, bytes=32)
 
-    monkeypatch.setattr("sweeps.plan.ladder.count_training", count)
+    monkeypatch.setattr("sweeps.plan.cost.count_training", count)
     return calls
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from scaling.identity import Training
+from sweeps.plan.cost import makespan
 from sweeps.plan.plan import Plan, longest_first
-from sweeps.plan.schedule import makespan
 from sweeps.plan.text import full_text
 from tests.sweeps.conftest import GRID, WriteGrid
 from tests.sweeps.study import plan_of, run, store_of

@@ -8,8 +8,7 @@ import pytest
 
 from sweeps.errors import ConfigurationError
 from sweeps.grid.load import load_grid
-from sweeps.plan.corpora import parse_roots, resolve
-from sweeps.plan.tasks import Targets
+from sweeps.plan.corpora import Targets, parse_roots, resolve
 from tests.sweeps.conftest import GRID, SMALLEST, WriteGrid
 
 PTBXL = f"""\

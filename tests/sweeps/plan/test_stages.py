@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from scaling.identity import Job, Recipe, Training
+from scaling.identity import Job, Parent, Recipe, Training
 from sweeps.errors import ConfigurationError
 from sweeps.grid.load import load_grid
 from sweeps.plan.corpora import resolve
-from sweeps.plan.ladder import Speeds
+from sweeps.plan.cost import Speeds
 from sweeps.plan.plan import Plan, make_plan
 from tests.sweeps.conftest import WriteGrid
 from tests.sweeps.study import plan_of, records_of, run, store_of
@@ -83,7 +83,7 @@ def test_masked_trials_share_the_codebook_and_know_its_size(write_grid: WriteGri
     masked = [t for t in trainings(plan) if t.objective == "masked"]
     assert len(masked) == 2
     for training in masked:
-        assert training.parents == (codebook.id,)
+        assert training.parents == (Parent("codebook", codebook.id),)
         assert training.options == (("codes", 256),)
         assert "models.vq_hbr" not in dict(training.numerics)  # it is in the codebook's id
     assert all(not t.parents for t in trainings(plan) if t.objective != "masked")
@@ -162,7 +162,7 @@ def test_a_stage_waits_until_the_best_is_known(write_grid: WriteGrid) -> None:
         if record["trial"] in {t.id for t in trainings(done, "pretrain")}
     }
     best = min(scores, key=lambda name: scores[name])
-    assert {t.parents for t in children} == {(best,), ()}
+    assert {t.parents for t in children} == {(("start", best),), ()}
     assert len(children) == 4
     assert all(t.id in records for t in children)
     study = store_of(grid).read_json("study.json")
@@ -279,10 +279,11 @@ def test_continued_pretraining_keeps_what_its_parent_is(write_grid: WriteGrid) -
         ("transformer", "masked"),
     }
     for training in continued:
-        *codebook, backbone = training.parents
+        *codebook, (role, backbone) = training.parents
+        assert role == "start"
         parent = by_id[backbone]
         assert (parent.family, parent.paradigm) == (training.family, "ssl")
-        assert [by_id[name].stage for name in codebook] == (
+        assert [by_id[name].stage for _, name in codebook] == (
             ["codebook"] if training.objective == "masked" else []
         )
 
@@ -329,7 +330,7 @@ stages:
     (probed,) = virtual
     assert [e.corpus.fold for e in probed.job.evaluations] == [0, 1, 2, 3]
     home = {t.id: t.corpus for t in trainings(plan)}
-    pairs = {(p.job.training.corpus.fold, home[p.job.training.parents[0]].fold) for p in tuned}
+    pairs = {(p.job.training.corpus.fold, home[p.job.training.parents[0].id].fold) for p in tuned}
     assert pairs == {(3, 3), (7, 7), (3, 0), (7, 0)}  # virtual patients are in no fold
     assert not any("tested on" in warning for warning in plan.warnings)
 

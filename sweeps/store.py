@@ -13,9 +13,10 @@ from typing import Any
 
 from scaling.identity import Job
 from scaling.records.files import FULL, why, write_json
-from scaling.records.layout import COMPACTED, STUDY, live_store
+from scaling.records.layout import STUDY, live_store
 from scaling.records.names import FINISHED
 from scaling.records.record import RecordError, read_record, status_of, validate, write_record
+from scaling.records.tables import Compacted
 from sweeps.errors import ConfigurationError, StorageError
 
 Record = dict[str, Any]
@@ -54,6 +55,7 @@ class Store:
         self.live = live_store(folder)
         self.runs = self.live.store
         self.known: dict[str, Known] = {}
+        self._held: Compacted | None = None  # what the tables hold that has not changed since
 
     def read(self) -> None:
         """Learn what is on disk, spooled records included, without changing anything.
@@ -171,6 +173,7 @@ class Store:
         messages = []
         self.known = {}
         live = self.live
+        self._held = Compacted.read(live) or self._held
         folders = (live.records, live.spool, live.weights, live.checkpoints, live.predictions)
         for folder in folders:
             for part in folder.glob(".*.part"):
@@ -188,7 +191,7 @@ class Store:
                     self._learn(record)
                 else:
                     self.ingest(record)
-        self._forget_tables()
+        self._forget_gone()
         return messages
 
     def _set_aside(self, path: Path, error: RecordError) -> str:
@@ -204,12 +207,21 @@ class Store:
             raise self._failure(path, failure) from None
         return f"{error}; moved to {to}, and it will be run again"
 
-    def _forget_tables(self) -> None:
+    def _forget_gone(self) -> None:
         """Tables that hold a record which is gone must not be believed once it is run again."""
-        held = self.read_json(COMPACTED)
-        ids = held.get("ids") if isinstance(held, dict) else None
-        if not isinstance(ids, list) or not all(name in self.known for name in map(str, ids)):
+        if self._held is None:
             self._unlink(self.live.compacted)
+        elif gone := self._held.ids - self.known.keys():
+            self._forget_rows(gone)
+
+    def _forget_rows(self, ids: Iterable[str]) -> None:
+        """Tables that hold other versions of these records must not be believed.
+
+        Their rows of other records still can be, by this process, which knows which.
+        """
+        if self._held is not None and (old := self._held.ids & set(ids)):
+            self._unlink(self.live.compacted)
+            self._held = dataclasses.replace(self._held, ids=self._held.ids - old)
 
     def _unlink(self, path: Path) -> None:
         try:
@@ -231,7 +243,7 @@ class Store:
         try:
             if old is None or old.status not in FINISHED:
                 if old is not None:
-                    self._forget_table_rows(record["id"])
+                    self._forget_rows([record["id"]])
                 write_record(self.live.records, record)
                 self._learn(record)
             spooled.unlink(missing_ok=True)
@@ -254,12 +266,6 @@ class Store:
         for record in handed.values():
             self.ingest(record)
         return list(handed.values())
-
-    def _forget_table_rows(self, record_id: str) -> None:
-        """A table that holds an old version of this record must not be believed."""
-        path = self.live.compacted
-        if path.exists() and record_id.encode() in path.read_bytes():
-            path.unlink()
 
     def _failure(self, path: Path, error: OSError) -> StorageError:
         """What could not be done; the error names the file, else it is ``path``."""
@@ -312,7 +318,7 @@ class Store:
     def compact(self) -> None:
         """Bring ``trials.parquet`` and ``evaluations.parquet`` up to date with the records.
 
-        A table that was lost or damaged is written anew.
+        Records that they hold are not read again. A table that was lost or damaged is written anew.
 
         Raises:
             StorageError: a table could not be written; the old ones are left.
@@ -323,9 +329,10 @@ class Store:
         if tables_hold(self.live, self.study, ids):
             return
         try:
-            write_tables(self.live, self.study, ids)
+            write_tables(self.live, self.study, ids, self._held)
         except OSError as error:
             raise self._failure(self.runs, error) from None
+        self._held = Compacted.read(self.live)
 
 
 def _validation(record: Record) -> dict[str, float]:

@@ -23,7 +23,8 @@ from scaling.records.schema import EVALUATIONS, TRIALS, names
 from scaling.trial import run_job
 from scaling.workspace import Workspace
 from sweeps.errors import ConfigurationError, StorageError
-from sweeps.store.store import Store
+from sweeps.store import Store
+from tests.sweeps.conftest import GRID, WriteGrid
 from tests.sweeps.study import plan_of, run, store_of
 
 Record = dict[str, Any]
@@ -250,6 +251,75 @@ def test_compacting_again_writes_nothing(
         store.compact()
 
 
+def tables_of(store: Store) -> list[bytes]:
+    names = ("trials.parquet", "evaluations.parquet", "compacted.json")
+    return [(store.runs / name).read_bytes() for name in names]
+
+
+def test_what_the_tables_hold_is_not_read_again(
+    grid: Path, write_grid: WriteGrid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(grid) == 0
+    read: list[str] = []
+
+    def reading(path: Path) -> Record:
+        read.append(path.stem)
+        return read_record(path)
+
+    before = set(store_of(grid).known)
+    grown = write_grid(GRID.replace("256, 512", "128, 256, 512"))
+    with monkeypatch.context() as patch:
+        patch.setattr("scaling.records.tables.read_record", reading)
+        assert run(grown) == 0
+    store = store_of(grown)
+    assert set(read) == set(store.known) - before
+    appended = tables_of(store)
+    (store.runs / "compacted.json").unlink()
+    assert run(grown) == 0
+    assert tables_of(store) == appended  # as if all had been read
+
+
+def test_a_record_that_is_replaced_has_its_new_rows_among_the_old_ones(
+    write_grid: WriteGrid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = write_grid(GRID.replace("simulated/chinchilla", "simulated/flaky"))
+    assert run(grid) == 1
+    store = store_of(grid)
+    good = {name for name, known in store.known.items() if known.status == "done"}
+    read: list[str] = []
+
+    def reading(path: Path) -> Record:
+        read.append(path.stem)
+        return read_record(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("scaling.records.tables.read_record", reading)
+        assert run(grid) == 0
+    assert read
+    assert not set(read) & good
+    appended = tables_of(store)
+    assert set(pq.read_table(store.runs / "trials.parquet")["status"].to_pylist()) == {"done"}
+    (store.runs / "compacted.json").unlink()
+    assert run(grid) == 0
+    assert tables_of(store) == appended
+
+
+def test_a_spooled_record_that_replaces_one_replaces_its_rows(
+    job: Job, store: Store, spooled: list[Record]
+) -> None:
+    for record in spooled:
+        (store.live.spool / f"{record['id']}.json").unlink()
+    with store.locked():
+        store.ingest(failed_training(job.training, ValueError("no")))
+        store.compact()
+    write_record(store.live.spool, spooled[0])
+    again = Store(store.folder, "small")
+    with again.locked():
+        assert again.read_json("compacted.json") is None
+        again.compact()
+    assert pq.read_table(store.runs / "trials.parquet")["status"].to_pylist() == ["done"]
+
+
 @pytest.mark.parametrize("name", ["trials.parquet", "evaluations.parquet"])
 @pytest.mark.parametrize("damage", ["gone", "cut", "changed"])
 def test_a_table_that_is_lost_or_damaged_is_written_anew(
@@ -295,7 +365,7 @@ def test_a_second_driver_is_told_who_holds_the_store(store: Store) -> None:
 
 def test_a_lock_dies_with_its_driver(store: Store) -> None:
     code = (
-        "import os, pathlib, signal, sys; from sweeps.store.store import Store\n"
+        "import os, pathlib, signal, sys; from sweeps.store import Store\n"
         "with Store(pathlib.Path(sys.argv[1]), 'small').locked():\n"
         "    os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from sweeps.drive import interrupts
-from sweeps.drive.interrupts import (
+from sweeps import interrupts
+from sweeps.interrupts import (
     Interrupted,
     check,
     code_of,
@@ -25,7 +25,7 @@ from sweeps.drive.interrupts import (
     requested,
     shielded,
 )
-from sweeps.store.store import Store
+from sweeps.store import Store
 from tests.sweeps.conftest import WriteGrid
 from tests.sweeps.study import (
     PATIENCE_S,
@@ -185,7 +185,7 @@ def test_what_finds_no_place_to_stop_is_stopped(monkeypatch: pytest.MonkeyPatch)
 
 def test_an_end_that_does_not_end_is_ended() -> None:
     code = (
-        "import signal, time; from sweeps.drive import interrupts\n"
+        "import signal, time; from sweeps import interrupts\n"
         "interrupts.GRACE_S, interrupts.LIMIT_S = 0.05, 0.1\n"
         "with interrupts.handled(), interrupts.shielded():\n"
         "    signal.raise_signal(signal.SIGTERM)\n"

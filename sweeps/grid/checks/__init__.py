@@ -1,1 +1,0 @@
-"""What the shape of a grid cannot say."""

@@ -1,0 +1,12 @@
+"""Stages of a study: a class each, which says all there is to a stage; ``STAGES`` lists them."""
+
+from __future__ import annotations
+
+from sweeps.stages.base import STAGES, Stage
+from sweeps.stages.codebook import CodebookStage
+from sweeps.stages.finetune import Finetune
+from sweeps.stages.pretrain import Pretrain
+
+__all__ = ["STAGES", "Stage"]
+
+STAGES |= {stage.name: stage for stage in (CodebookStage, Pretrain, Finetune)}

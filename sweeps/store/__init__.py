@@ -1,1 +1,0 @@
-"""The live store of a study."""

@@ -1,0 +1,44 @@
+"""Every stage passes the battery, and none is left out of it."""
+
+from __future__ import annotations
+
+from scaling.identity import Training
+from sweeps.stages import STAGES
+from tests.sweeps.stages.contract import StageContract
+
+PRETRAINED = "  - pretrain: {families: {resnet: [d2w6]}, data: [32]}\n"
+
+
+class TestCodebook(StageContract):
+    name = "codebook"
+    least = "families: {vq-hbr: [l1d48k256t128]}, data: [32]"
+
+
+class TestPretrain(StageContract):
+    name = "pretrain"
+    least = "families: {resnet: [d2w6, d2w12], transformer: l1d8h1t128}, data: [32]"
+
+
+class TestPretrainOfCodes(StageContract):
+    name = "pretrain"
+    before = "  - codebook: {families: {vq-hbr: [l1d48k256t128]}, data: [32]}\n"
+    least = "cells: [{family: transformer, size: l1d8h1t128, data: 32, paradigm: ssl}]"
+
+    def test_a_codebook_is_a_parent(self, trainings: list[Training]) -> None:
+        assert all(len(training.parents) == 1 for training in trainings)
+
+
+class TestContinued(StageContract):
+    name = "pretrain"
+    before = PRETRAINED
+    least = "parents: {}, data: [16]"
+
+
+class TestFinetune(StageContract):
+    name = "finetune"
+    before = PRETRAINED
+    least = "parents: {}, scratch: true, data: [16], tasks: [virtual/shifted], few_shot: [0.5, 1]"
+
+
+def test_every_stage_has_a_battery() -> None:
+    assert {battery.name for battery in StageContract.__subclasses__()} == set(STAGES)
