@@ -109,11 +109,12 @@ def _run(options: argparse.Namespace) -> int:
     from scaling.cache import cache_dir
     from sweeps.grid.load import load_grid
     from sweeps.plan.corpora import parse_roots, resolve
-    from sweeps.plan.text import full_text, short_text
-    from sweeps.store import Store
 
     roots = parse_roots(options.root)
     study = load_grid(options.grid, smoke=options.smoke)
+    from sweeps.plan.text import full_text, short_text
+    from sweeps.store import Store
+
     targets = resolve(study, roots)
     store = Store(options.results / study.name, study.name)
     if options.dry_run:
