@@ -23,7 +23,7 @@ from sweeps.drive.driver import run_plan
 from sweeps.drive.executors import JobEvent, make_executor
 from sweeps.drive.executors.base import Executor, OnEvent
 from sweeps.grid.load import load_grid
-from sweeps.plan.corpora import resolve
+from sweeps.plan.corpora import find_corpora
 from sweeps.plan.cost import Speeds, makespan
 from sweeps.plan.plan import make_plan
 from sweeps.store import Store
@@ -65,11 +65,11 @@ def measure(workers: int, executor: str) -> tuple[float, float, float]:
         folder = Path(name)
         (folder / "grid.yaml").write_text(GRID)
         study = load_grid(folder / "grid.yaml")
-        targets = resolve(study, {})
+        corpora = find_corpora(study, {})
         store = Store(folder / study.name, study.name)
         clocked = _Clocked(make_executor(executor, workers))
         with store.locked():
-            plan = make_plan(study, targets, store.known, folder, Speeds(folder))
+            plan = make_plan(study, corpora, store.known, folder, Speeds(folder))
             workspace = Workspace(store=store.runs, cache=folder)
             began = time.monotonic()
             run_plan(plan, store, clocked, workspace, workers=workers, out=io.StringIO())

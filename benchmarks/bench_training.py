@@ -35,7 +35,7 @@ from scaling.training.trainer import initial_model
 from scaling.trial import run_job, trainer_for
 from scaling.workspace import Workspace, cache_dir
 from sweeps.grid.load import load_grid
-from sweeps.plan.corpora import resolve
+from sweeps.plan.corpora import find_corpora
 from sweeps.plan.cost import Speeds
 from sweeps.plan.plan import make_plan
 
@@ -187,7 +187,7 @@ def resnets(precision: str, device: torch.device) -> bool:
 def middle_cell(cache: Path) -> Job:
     """The default study's trial of middle size and data, with its evaluations."""
     study = load_grid(Path(__file__).parents[1] / "grid.yaml")
-    plan = make_plan(study, resolve(study, {}), {}, cache, Speeds(cache))
+    plan = make_plan(study, find_corpora(study, {}), {}, cache, Speeds(cache))
     jobs = [planned.job for planned in plan.trials]
     sizes = list(dict.fromkeys(job.training.size for job in jobs))
     data = sorted({job.training.data for job in jobs})

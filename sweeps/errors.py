@@ -6,16 +6,14 @@ No line costs a run or a published study what it has written.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import sys
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 Loc = tuple[str | int, ...]  # keys and list positions, from the outside in
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Mistake:
+class Mistake(NamedTuple):
     """One thing that is wrong with a grid file.
 
     Attributes:

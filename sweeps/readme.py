@@ -8,20 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jinja2
+
 from scaling.corpora.catalogue import SOURCES
 from scaling.numerics import NUMERICS
 
-FILES = """## Files
-
-| file | what |
-|---|---|
-| `trials.csv` | one row per trial; columns in `docs/records.md` |
-| `evaluations.csv` | one row per measured value |
-| `study.json` | the resolved grid and the ids of its trials and evaluations |
-| `ladder.json` | parameters, MACs and seconds per step of each model size |
-| `corpora.json` | records, classes and, where it is known, the Bayes loss |
-| `provenance.json` | library versions of the trials, by commit and device |
-"""
 FIGURES = (  # then the linear probes
     "loss", "residuals", "uncertainty", "allocation", "envelope", "approaches", "transfer",
 )  # fmt: skip
@@ -49,20 +40,27 @@ def readme(
         provenance: content of ``provenance.json``.
         corpora: names in ``corpora.json``.
     """
-    found = "What holds of S1's findings, with intervals: [findings.md](findings.md)."
-    aged = made_by_older(provenance, corpora)
-    blocks = [
-        [f"# {study['study']}", "", _about(study, numbers), ""],
-        [aged, ""] if aged else [],
-        [found, ""] if findings else [],
-        _facts(study, numbers),
-        _warnings(numbers),
-        _compared(study, comparison),
-        *(_group(group) for group in numbers["groups"] if _fitted(group)),
-        _models(numbers["models"]),
-        _figures(figures),
-    ]
-    return "\n".join([*(line for block in blocks for line in block), FILES])
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("sweeps", "."),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+    )
+    environment.filters |= {"number": number, "interval": interval, "cell": _cell}
+    return environment.get_template("readme.md.j2").render(
+        study=study,
+        about=_about(study, numbers),
+        aged=made_by_older(provenance, corpora),
+        findings=findings,
+        facts=_facts(study, numbers).items(),
+        warnings=_warnings(numbers),
+        comparison=comparison,
+        fitted=[group for group in numbers["groups"] if _fitted(group)],
+        models=numbers["models"],
+        figures=sorted(figures, key=_place),
+    )
 
 
 def made_by_older(provenance: Sequence[Numbers], corpora: Iterable[str]) -> str:
@@ -118,12 +116,13 @@ def _axis(name: str, values: Sequence[int], meaning: str) -> str:
     return f"{name} ({len(values)} values, {min(values):,} to {max(values):,} {meaning})"
 
 
-def _facts(study: Numbers, numbers: Numbers) -> list[str]:
+def _facts(study: Numbers, numbers: Numbers) -> dict[str, str]:
+    """What was run, how to run it again, and what it took."""
     plan, origin = numbers["plan"], numbers["provenance"]
     counts = ", ".join(f"{n} {status}" for status, n in plan["counts"].items() if n)
     dirty = origin["dirty_trials"]
     versions = ", ".join(f"{name} {version}" for name, version in origin["versions"].items())
-    rows = {
+    return {
         "run it again": _command(study["study"]),
         "look at it": f"`python -m analysis.report results/{study['study']}`",
         "commit": ", ".join(f"`{c}`" for c in origin["trial_commits"])
@@ -133,7 +132,6 @@ def _facts(study: Numbers, numbers: Numbers) -> list[str]:
         f"in all, on {' and '.join(origin['devices']) or 'no device'}",
         "versions": versions,
     }
-    return ["| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in rows.items() if v), ""]
 
 
 def _command(study: str) -> str:
@@ -156,99 +154,16 @@ def _warnings(numbers: Numbers) -> list[str]:
     for text, titles in found.items():
         who = " and ".join(titles) if len(titles) < 3 else f"{len(titles)} of {len(groups)} groups"
         warnings.append(f"{who}: {text}" if len(groups) > 1 else text)
-    return ["## Warnings", "", *(f"- {w}" for w in warnings), ""] if warnings else []
+    return warnings
 
 
-def _compared(study: Numbers, comparison: str) -> list[str]:
-    if not comparison:
-        return []
-    command = f"`python -m analysis.compare results/{study['study']}`"
-    head = f"{command} prints this; all numbers are in `comparison.json`."
-    return ["## On the same patients", "", head, "", "```text", comparison.strip(), "```", ""]
+def _place(figure: str) -> tuple[int, str]:
+    places = [i for i, known in enumerate(FIGURES) if known in figure]
+    return (places[0] if places and "probe" not in figure else len(FIGURES), figure)
 
 
-def _group(group: Numbers) -> list[str]:
-    """The joint law of one group of runs, and what it was checked against."""
-    law = group["laws"]["chinchilla"]
-    return [
-        f"## {group['title']}",
-        "",
-        f"`{law['formula']}` fitted to {law['points']} runs: status {law['status']}, "
-        f"R² of the loss {number(law['r2'])}, of the log excess loss "
-        f"{number(law['r2_log_excess'])}.",
-        "",
-        *_table(("parameter", "estimate", "95 % interval"), _estimates(law)),
-        "",
-        *(f"- {line}" for line in _checks(group)),
-        "",
-    ]
-
-
-def _estimates(law: Numbers) -> Iterable[tuple[str, str, str]]:
-    for name, value in law["params"].items():
-        yield name, number(value), interval(law["intervals"].get(name))
-
-
-def _checks(group: Numbers) -> Iterable[str]:
-    if held := group["holdout"]:
-        cell = ", ".join(f"{axis} = {value:,.0f}" for axis, value in held["cell"].items())
-        yield (
-            f"The largest cell ({cell}), left out of the fit: measured "
-            f"{', '.join(number(loss) for loss in held['losses'])}, predicted "
-            f"{number(held['predicted'])}; it lies **{'inside' if held['covered'] else 'outside'}"
-            f"** its 95 % prediction interval, {interval(held['interval'])}."
-        )
-    if bayes := group["bayes"]:
-        verdict = {True: "**covers**", False: "**does not cover**", None: "is unknown; it is not "
-                   "compared with"}[bayes["covered"]]  # fmt: skip
-        se = f" +- {bayes['se']:.1g} (standard error)" if bayes.get("se") else ""
-        yield f"E's 95 % interval {verdict} the Bayes loss, {number(bayes['value'])}{se} nats."
-    for name, exponent in (("n_law", "alpha"), ("d_law", "beta")):
-        law = group["laws"].get(name)
-        if law and law["params"]:
-            at = ", ".join(f"{axis} = {value:,.0f}" for axis, value in law["at"].items())
-            yield (
-                f"Marginal `{law['formula']}` at {at}: {exponent} "
-                f"{number(law['params'][exponent])} ({interval(law['intervals'][exponent])}), "
-                f"status {law['status']}, R² {number(law['r2'])}, of the log excess loss "
-                f"{number(law['r2_log_excess'])}."
-            )
-
-
-def _models(models: Sequence[Numbers]) -> list[str]:
-    if not models:
-        return []
-    head = ("task", "protocol", "model", "N", "D", "seeds", "validation", "test", "95 % interval")
-    rows = (
-        (
-            m["task"], m["protocol"], f"{m['family']} {m['size']} {m['paradigm']}", f"{m['N']:,}",
-            f"{m['D']:,}", str(m["seeds"]), number(m["validation"]), number(m["test"]),
-            interval((m["low"], m["high"])),
-        )
-        for m in models
-    )  # fmt: skip
-    return [
-        "## Best models",
-        "",
-        "Macro-AUROC of the configuration that is best on validation; the mean over its seeds, "
-        "with an interval over patients and seeds.",
-        "",
-        *_table(head, rows),
-        "",
-    ]
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
-
-
-def _figures(names: Sequence[str]) -> list[str]:
-    def order(name: str) -> tuple[int, str]:
-        places = [i for i, known in enumerate(FIGURES) if known in name]
-        return (places[0] if places and "probe" not in name else len(FIGURES), name)
-
-    links = [f"![{Path(n).stem}](figures/{n})\n" for n in sorted(names, key=order)]
-    return ["## Figures", "", *links] if links else []
+def _cell(axes: Numbers) -> str:
+    return ", ".join(f"{axis} = {value:,.0f}" for axis, value in axes.items())
 
 
 def number(value: float | None) -> str:

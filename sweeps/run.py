@@ -17,9 +17,9 @@ from sweeps.errors import tell as _tell
 
 if TYPE_CHECKING:
     from scaling.workspace import Workspace
-    from sweeps.drive.driver import Outcome
+    from sweeps.drive.driver import RunOutcome
     from sweeps.grid.load import Study
-    from sweeps.plan.corpora import Targets
+    from sweeps.plan.corpora import StudyCorpora
     from sweeps.plan.plan import Plan
     from sweeps.store import Store
 
@@ -108,41 +108,42 @@ def _ended(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     from scaling.workspace import cache_dir
     from sweeps.grid.load import load_grid
-    from sweeps.plan.corpora import parse_roots, resolve
-    from sweeps.plan.text import full_text, short_text
-    from sweeps.store import Store
+    from sweeps.plan.corpora import find_corpora, parse_roots
 
     roots = parse_roots(options.root)
     study = load_grid(options.grid, smoke=options.smoke)
-    targets = resolve(study, roots)
+    from sweeps.plan.text import full_text, short_text
+    from sweeps.store import Store
+
+    corpora = find_corpora(study, roots)
     store = Store(options.results / study.name, study.name)
     if options.dry_run:
         store.read()
-        _say(full_text(_plan(study, targets, store, cache_dir()), options.workers))
+        _say(full_text(_plan(study, corpora, store, cache_dir()), options.workers))
         return OK
     with store.locked() as messages:
         _warn(messages)
-        plan = _plan(study, targets, store, cache_dir())
+        plan = _plan(study, corpora, store, cache_dir())
         _say(short_text(plan, options.workers))
         _weights_are_there(plan, store)
         store.write("study.json", _study_json(plan, study))
         store.write("ladder.json", list(plan.ladder))
         if not plan.missing:
             store.compact()
-            _keep_corpora(targets, store, cache_dir())
+            _keep_corpora(corpora, store, cache_dir())
             _say("nothing to run")
             return OK
-        outcome = _execute(options, study, plan, targets, store)
+        outcome = _execute(options, study, plan, corpora, store)
     return _summary(outcome, store)
 
 
-def _plan(study: Study, targets: Targets, store: Store, cache: Path) -> Plan:
+def _plan(study: Study, corpora: StudyCorpora, store: Store, cache: Path) -> Plan:
     from sweeps.plan.cost import Speeds
     from sweeps.plan.plan import make_plan
 
     speeds = Speeds(cache)
     speeds.learn(store.trainings())
-    return make_plan(study, targets, store.known, cache, speeds)
+    return make_plan(study, corpora, store.known, cache, speeds)
 
 
 def _weights_are_there(plan: Plan, store: Store) -> None:
@@ -165,8 +166,8 @@ def _study_json(plan: Plan, study: Study) -> dict[str, object]:
 
 
 def _execute(
-    options: argparse.Namespace, study: Study, plan: Plan, targets: Targets, store: Store
-) -> Outcome:
+    options: argparse.Namespace, study: Study, plan: Plan, corpora: StudyCorpora, store: Store
+) -> RunOutcome:
     """Run the plan; whatever happens, the records that are there end up in the tables."""
     from scaling.corpora.errors import CorpusError
     from scaling.workspace import Workspace, cache_dir
@@ -175,24 +176,24 @@ def _execute(
     from sweeps.drive.preflight import corpus_warnings
 
     cache = cache_dir()
-    prepare_corpora(targets, cache, _say)
+    prepare_corpora(corpora, cache, _say)
     try:
-        store.write("corpora.json", corpora_json(targets, cache))
-        _warn(corpus_warnings(plan, targets, cache))
+        store.write("corpora.json", corpora_json(corpora, cache))
+        _warn(corpus_warnings(plan, corpora, cache))
     except CorpusError as error:
         raise ConfigurationError(str(error)) from None
     workspace = Workspace(
         store=store.runs.resolve(),
         cache=cache,
-        roots=targets.roots(),
+        roots=corpora.roots(),
         threads=options.threads or max(1, parser().get_default("workers") // options.workers),
     )
-    _keep_codebooks(targets, workspace)
+    _keep_codebooks(corpora, workspace)
     executor = make_executor(options.executor, options.workers)
     before = set(store.known)
 
     def replan() -> Plan:
-        plan = _plan(study, targets, store, cache)
+        plan = _plan(study, corpora, store, cache)
         store.write("study.json", _study_json(plan, study))
         store.write("ladder.json", list(plan.ladder))
         return plan
@@ -218,26 +219,26 @@ def _execute(
         interrupts.check()
 
 
-def _keep_corpora(targets: Targets, store: Store, cache: Path) -> None:
+def _keep_corpora(corpora: StudyCorpora, store: Store, cache: Path) -> None:
     """Write ``corpora.json`` where nothing is to run and it is lost, broken or lacks a corpus."""
     held = store.read_json("corpora.json")
-    if isinstance(held, dict) and all(isinstance(held.get(t.name), dict) for t in targets.all()):
+    if isinstance(held, dict) and all(isinstance(held.get(t.name), dict) for t in corpora.all()):
         return
     from scaling.corpora.errors import CorpusError
     from sweeps.drive.driver import corpora_json, prepare_corpora
 
-    prepare_corpora(targets, cache, _say)
+    prepare_corpora(corpora, cache, _say)
     try:
-        store.write("corpora.json", corpora_json(targets, cache))
+        store.write("corpora.json", corpora_json(corpora, cache))
     except CorpusError as error:
         raise ConfigurationError(str(error)) from None
 
 
-def _keep_codebooks(targets: Targets, workspace: Workspace) -> None:
+def _keep_codebooks(corpora: StudyCorpora, workspace: Workspace) -> None:
     """Copy the converted codebooks of the grid into the store, where their trials look."""
     from sweeps.plan.parents import keep_released
 
-    for released in filter(None, targets.codebooks):
+    for released in filter(None, corpora.codebooks):
         try:
             keep_released(released, workspace)
         except OSError as error:
@@ -257,7 +258,7 @@ def _warn(messages: Sequence[str]) -> None:
         _tell(f"warning: {message}")
 
 
-def _summary(outcome: Outcome, store: Store) -> int:
+def _summary(outcome: RunOutcome, store: Store) -> int:
     waiting = f", {len(outcome.not_started)} not started" if outcome.not_started else ""
     _say(
         f"{outcome.trained} trials trained, {len(outcome.failures)} failed{waiting}; "

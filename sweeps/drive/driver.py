@@ -17,7 +17,7 @@ from sweeps.drive.executors import Executor, JobEvent
 from sweeps.drive.preflight import why_not
 from sweeps.drive.progress import Progress
 from sweeps.errors import ConfigurationError, StorageError
-from sweeps.plan.corpora import Target, Targets
+from sweeps.plan.corpora import CorpusTask, StudyCorpora
 from sweeps.plan.plan import Plan, PlannedStage, describe_training, longest_first
 from sweeps.store import Record, Store
 
@@ -27,7 +27,7 @@ class WorkerDied(RuntimeError):  # noqa: N818 - it names what happened
 
 
 @dataclasses.dataclass(slots=True)
-class Outcome:
+class RunOutcome:
     """How a run went.
 
     Attributes:
@@ -41,7 +41,7 @@ class Outcome:
     not_started: list[str] = dataclasses.field(default_factory=list)
 
 
-def prepare_corpora(targets: Targets, cache: Path, say: Callable[[str], None]) -> None:
+def prepare_corpora(corpora: StudyCorpora, cache: Path, say: Callable[[str], None]) -> None:
     """Prepare each corpus that is not simulated and not there yet; folds share their signals.
 
     Raises:
@@ -50,7 +50,7 @@ def prepare_corpora(targets: Targets, cache: Path, say: Callable[[str], None]) -
     """
     from scaling.corpora.errors import CorpusError
 
-    for target in {t.spec.key: t for t in targets.all()}.values():
+    for target in {t.spec.key: t for t in corpora.all()}.values():
         if target.spec.source.startswith("simulated/"):
             continue
         from scaling.corpora.prepare.prepare import prepare
@@ -64,7 +64,7 @@ def prepare_corpora(targets: Targets, cache: Path, say: Callable[[str], None]) -
             raise StorageError(error.errno, message) from None
 
 
-def _preparing(target: Target, say: Callable[[str], None]) -> Callable[[int, int], None]:
+def _preparing(target: CorpusTask, say: Callable[[str], None]) -> Callable[[int, int], None]:
     """Say that a corpus is prepared, at most every ten seconds."""
     last: float | None = None
 
@@ -79,11 +79,11 @@ def _preparing(target: Target, say: Callable[[str], None]) -> Callable[[int, int
     return progress
 
 
-def corpora_json(targets: Targets, cache: Path) -> dict[str, object]:
+def corpora_json(corpora: StudyCorpora, cache: Path) -> dict[str, object]:
     """The content of ``corpora.json``, from the prepared corpora."""
     from scaling.corpora.registry import describe
 
-    return {t.name: describe(t.spec, t.task, cache, t.root) for t in targets.all()}
+    return {t.name: describe(t.spec, t.task, cache, t.root) for t in corpora.all()}
 
 
 def run_plan(
@@ -95,7 +95,7 @@ def run_plan(
     workers: int,
     out: TextIO,
     replan: Callable[[], Plan] | None = None,
-) -> Outcome:
+) -> RunOutcome:
     """Run the missing jobs of each stage, longest first, and keep their records.
 
     Args:
@@ -143,7 +143,7 @@ class _Driver:
     def __init__(self, store: Store, progress: Progress) -> None:
         self.store = store
         self.progress = progress
-        self.outcome = Outcome()
+        self.outcome = RunOutcome()
 
     def startable(self, stage: PlannedStage, workspace: Workspace) -> list[Job]:
         """The missing jobs of a stage that can start now; the others are reported."""

@@ -15,7 +15,7 @@ from scaling.workspace import Workspace
 from sweeps.stages import STAGES
 
 if TYPE_CHECKING:
-    from sweeps.plan.corpora import Target, Targets
+    from sweeps.plan.corpora import CorpusTask, StudyCorpora
     from sweeps.plan.plan import Plan, PlannedStage
     from sweeps.store import Known, Store
 
@@ -87,17 +87,17 @@ def _weights_are_there(name: str, job: Job, workspace: Workspace) -> bool:
     return workspace.weights_of(name).exists()
 
 
-def corpus_warnings(plan: Plan, targets: Targets, cache: Path) -> list[str]:
+def corpus_warnings(plan: Plan, corpora: StudyCorpora, cache: Path) -> list[str]:
     """Everything below, one line each.
 
     Raises:
         scaling.corpora.errors.CorpusError: a corpus cannot be opened.
     """
-    real = [t for t in targets.all() if not t.spec.source.startswith("simulated/")]
-    return [*leaks(targets, cache), *lost_heartbeats(plan, cache), *empty_classes(real, cache)]
+    real = [t for t in corpora.all() if not t.spec.source.startswith("simulated/")]
+    return [*leaks(corpora, cache), *lost_heartbeats(plan, cache), *empty_classes(real, cache)]
 
 
-def leaks(targets: Targets, cache: Path) -> list[str]:
+def leaks(corpora: StudyCorpora, cache: Path) -> list[str]:
     """What a task's test split has from a training split it is to be foreign to.
 
     Challenge 2021 contains PTB-XL, CPSC 2018 and CSN: a probe on one of these measures memory
@@ -111,9 +111,9 @@ def leaks(targets: Targets, cache: Path) -> list[str]:
     # The same files under another preset have the same splits; virtual patients share none.
     pairs = {
         (trained.spec.key, task.spec.key): (trained.spec, task.spec)
-        for cases in targets.stages
+        for cases in corpora.stages
         for trained in (case.corpus for case in cases)
-        for task in targets.all()
+        for task in corpora.all()
         if trained.spec.fingerprint and task.spec.fingerprint not in ("", trained.spec.fingerprint)
     }
     found = []
@@ -146,12 +146,12 @@ def lost_heartbeats(plan: Plan, cache: Path) -> Iterator[str]:
     yield from lines
 
 
-def empty_classes(targets: list[Target], cache: Path) -> Iterator[str]:
+def empty_classes(corpora: list[CorpusTask], cache: Path) -> Iterator[str]:
     """Classes without a positive record in a split: nothing can be learned or said of them."""
     from scaling.corpora.format.corpus import Corpus
     from scaling.corpora.registry import corpus_folder
 
-    for target in targets:
+    for target in corpora:
         corpus = Corpus.open(corpus_folder(target.spec, cache))
         labels = corpus.labels(target.task)
         for split in ("train", "validation", "test"):

@@ -133,7 +133,7 @@ def _empty(data: Any, loc: Loc = ()) -> Iterator[Mistake]:
 
 
 def _translated(errors: Iterable[ErrorDetails], data: dict[str, Any]) -> Iterator[Mistake]:
-    from sweeps.grid.schema import Grid
+    from sweeps.grid.schema import SCHEMA_FILE
     from sweeps.stages.keys import MISTAKE
 
     schema: dict[str, Any] | None = None
@@ -144,7 +144,7 @@ def _translated(errors: Iterable[ErrorDetails], data: dict[str, Any]) -> Iterato
             at_key = bool(ours["at_key"]) or error["loc"][-1:] == (KEY,)
             yield Mistake(loc=loc, message=ours["message"], at_key=at_key)
         elif error["type"] == "extra_forbidden":
-            schema = schema or Grid.model_json_schema()
+            schema = schema or json.loads(SCHEMA_FILE.read_bytes())
             yield Mistake(loc=loc, message=_unknown_key(loc, schema), at_key=True)
         elif error["type"] == "missing":
             yield Mistake(loc=loc[:-1], message=f"the key {loc[-1]!r} is missing")

@@ -3,8 +3,6 @@
 ``python -m sweeps.grid.schema`` rewrites ``sweeps/grid/grid.schema.json``.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 from collections.abc import Iterator, Mapping

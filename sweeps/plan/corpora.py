@@ -25,7 +25,7 @@ SIZES = ("records", "validation", "test")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class CorpusTask:
     """A corpus and task.
 
     Attributes:
@@ -50,12 +50,12 @@ class Target:
 class Case:
     """What some trials of a stage train on, and the tasks they are probed on."""
 
-    corpus: Target
-    tasks: tuple[Target, ...] = ()
+    corpus: CorpusTask
+    tasks: tuple[CorpusTask, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Targets:
+class StudyCorpora:
     """What the stages of a study need of this machine.
 
     Attributes:
@@ -66,19 +66,19 @@ class Targets:
     stages: tuple[tuple[Case, ...], ...]
     codebooks: tuple[Released | None, ...]
 
-    def all(self) -> list[Target]:
+    def all(self) -> list[CorpusTask]:
         """Every corpus and task once; in each stage those trained on first."""
-        found: dict[str, Target] = {}
+        found: dict[str, CorpusTask] = {}
         for cases in self.stages:
             for target in [case.corpus for case in cases] + [t for c in cases for t in c.tasks]:
                 found.setdefault(target.name, target)
         return list(found.values())
 
-    def trained(self) -> list[Target]:
+    def trained(self) -> list[CorpusTask]:
         """Every corpus that is trained on, once."""
         return list({c.corpus.name: c.corpus for cases in self.stages for c in cases}.values())
 
-    def of(self, spec: CorpusSpec, task: str) -> Target:
+    def of(self, spec: CorpusSpec, task: str) -> CorpusTask:
         """The target of a training or an evaluation of this study."""
         name = corpus_name(spec.source, task, spec.fold)
         return next(target for target in self.all() if target.name == name)
@@ -110,7 +110,7 @@ def parse_roots(words: Sequence[str]) -> dict[str, Path]:
     return roots
 
 
-def resolve(study: Study, roots: Mapping[str, Path]) -> Targets:
+def find_corpora(study: Study, roots: Mapping[str, Path]) -> StudyCorpora:
     """Find the corpora of a study and count their records.
 
     Args:
@@ -129,7 +129,7 @@ def resolve(study: Study, roots: Mapping[str, Path]) -> Targets:
     finder.mistakes += _ambiguous(study, stages)
     if finder.mistakes:
         raise study.source.error(finder.mistakes)
-    return Targets(stages=stages, codebooks=codebooks)
+    return StudyCorpora(stages=stages, codebooks=codebooks)
 
 
 class _Finder:
@@ -162,7 +162,7 @@ class _Finder:
             cases.append(Case(corpus=corpus, tasks=tuple(t for t in found if t is not None)))
         return tuple(cases)
 
-    def target(self, loc: Loc, items: Sequence[Corpus | Task], fold: int) -> Target | None:
+    def target(self, loc: Loc, items: Sequence[Corpus | Task], fold: int) -> CorpusTask | None:
         """The first of ``items``; the others say what it leaves out, the nearest first."""
         from scaling.corpora.catalogue import SOURCES
         from scaling.corpora.errors import CorpusError
@@ -189,7 +189,7 @@ class _Finder:
                 )
                 self._report(Mistake(loc=loc, message=message))
         spec = dataclasses.replace(spec, fingerprint=summary.fingerprint)
-        return Target(spec=spec, task=task, root=root, summary=summary)
+        return CorpusTask(spec=spec, task=task, root=root, summary=summary)
 
     def _report(self, mistake: Mistake) -> None:
         if mistake not in self.mistakes:  # stages may share a corpus
@@ -283,7 +283,7 @@ def _ambiguous(study: Study, stages: tuple[tuple[Case, ...], ...]) -> list[Mista
     return list(mistakes)
 
 
-def task_place(stage: Stage, target: Target) -> Loc:
+def task_place(stage: Stage, target: CorpusTask) -> Loc:
     """Where in a stage a task stands: the last item of its name, which is the one that differs."""
     from scaling.corpora.catalogue import SOURCES
 

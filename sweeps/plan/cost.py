@@ -17,7 +17,7 @@ from typing import Any
 from scaling.cost import Counts, count_training, training_flops
 from scaling.identity import Evaluation, Training
 from scaling.records.files import write_json
-from sweeps.plan.corpora import Target, Targets
+from sweeps.plan.corpora import CorpusTask, StudyCorpora
 from sweeps.stages.base import UNTRAINED
 
 # Where nothing has been measured: one core of a 2025 server CPU, and fixed costs a step.
@@ -147,7 +147,7 @@ class Speeds:
 
 
 def evaluations_s(
-    evaluations: Sequence[Evaluation], training: Training, counts: Counts, targets: Targets
+    evaluations: Sequence[Evaluation], training: Training, counts: Counts, corpora: StudyCorpora
 ) -> float:
     """Expected seconds of the missing evaluations of a trial.
 
@@ -160,7 +160,7 @@ def evaluations_s(
         if spec.source.startswith("simulated/"):
             continue
         seconds += EVALUATION_S
-        summary = targets.of(spec, evaluation.task).summary
+        summary = corpora.of(spec, evaluation.task).summary
         needed = summary.validation + summary.test
         passes = 1
         if evaluation.protocol == "linear-probe":
@@ -176,7 +176,7 @@ def disk_bytes(
     training: Training,
     evaluations: Sequence[Evaluation],
     counts: Counts,
-    targets: Targets,
+    corpora: StudyCorpora,
     *,
     trained: bool,
 ) -> int:
@@ -186,7 +186,7 @@ def disk_bytes(
         training: of the trial.
         evaluations: those that are missing.
         counts: of its model.
-        targets: corpora of the study.
+        corpora: corpora of the study.
         trained: whether only evaluations are missing.
     """
     recipe = training.recipe
@@ -194,7 +194,7 @@ def disk_bytes(
     total = len(evaluations) * (RECORD_BYTES + 4 * ROW_BYTES)
     for evaluation in evaluations:
         if evaluation.predictions:
-            summary = targets.of(evaluation.corpus, evaluation.task).summary
+            summary = corpora.of(evaluation.corpus, evaluation.task).summary
             row = 5 * len(summary.classes) + NAME_BYTES + 17
             total += row * (summary.validation + summary.test)
     if not trained:
@@ -203,10 +203,10 @@ def disk_bytes(
     return total
 
 
-def unprepared_bytes(targets: Targets, cache: Path) -> int:
+def unprepared_bytes(corpora: StudyCorpora, cache: Path) -> int:
     """Disk that corpora which are not prepared yet will take; folds share their signals."""
     found: dict[tuple[str, str], int] = {}
-    for target in targets.all():
+    for target in corpora.all():
         if not _is_prepared(target, cache):
             summary = target.summary
             records = summary.train + summary.validation + summary.test
@@ -217,7 +217,7 @@ def unprepared_bytes(targets: Targets, cache: Path) -> int:
     return sum(found.values())
 
 
-def _is_prepared(target: Target, cache: Path) -> bool:
+def _is_prepared(target: CorpusTask, cache: Path) -> bool:
     spec = target.spec
     if spec.source.startswith("simulated/"):
         return True

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scaling.identity import (
     CODEBOOK,
+    RESTORATION,
     START,
+    TEACHER,
     CorpusSpec,
     Evaluation,
     Job,
@@ -21,8 +23,9 @@ from scaling.identity import (
 )
 from scaling.numerics import versions
 from scaling.objectives.registry import OBJECTIVES
+from scaling.provenance import corpus_name
+from scaling.weights.compatible import cannot_read, parent_differences, signal_differences
 from sweeps.errors import Loc, Mistake
-from sweeps.plan.compatible import unlike_parents, unlike_tasks, unreadable
 from sweeps.plan.corpora import task_place
 from sweeps.plan.parents import (
     Chosen,
@@ -39,9 +42,17 @@ from sweeps.stages.base import CODES, UNTRAINED
 
 if TYPE_CHECKING:
     from sweeps.grid.load import Study
-    from sweeps.plan.corpora import Case, Target, Targets
+    from sweeps.plan.corpora import Case, CorpusTask, StudyCorpora
     from sweeps.stages.base import Stage, Start
     from sweeps.store import Known
+
+
+USES = {
+    CODEBOOK: "predict codes of a codebook",
+    START: "start from a model",
+    TEACHER: "imitate a model",
+    RESTORATION: "are given signals mended by a model",
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +117,7 @@ def _options(stage: Stage, objective: str) -> list[Options]:
     return options
 
 
-def expand(study: Study, targets: Targets, known: Mapping[str, Known]) -> list[Done]:
+def expand(study: Study, corpora: StudyCorpora, known: Mapping[str, Known]) -> list[Done]:
     """The jobs of each stage; a job lists *all* evaluations of its training.
 
     The same training may appear more than once where the grid repeats itself. A stage whose
@@ -115,7 +126,7 @@ def expand(study: Study, targets: Targets, known: Mapping[str, Known]) -> list[D
 
     Args:
         study: a checked grid.
-        targets: its corpora.
+        corpora: its corpora.
         known: records there are.
 
     Raises:
@@ -125,7 +136,7 @@ def expand(study: Study, targets: Targets, known: Mapping[str, Known]) -> list[D
     stages: list[Done] = []
     mistakes: list[Mistake] = []
     lineage = Lineage()
-    resolved = zip(targets.stages, targets.codebooks, strict=True)
+    resolved = zip(corpora.stages, corpora.codebooks, strict=True)
     for (here, stage), (cases, released) in zip(study.stages, resolved, strict=True):
         one = _Expansion(here, stage, cases, released, lineage, stages)
         stages.append(one.expand(known))
@@ -205,7 +216,9 @@ class _Expansion:
                 if training is not None:
                     yield Job(training=training, evaluations=(*self._evaluations(training, case),))
 
-    def _training(self, corpus: Target, start: Start, combination: Combination) -> Training | None:
+    def _training(
+        self, corpus: CorpusTask, start: Start, combination: Combination
+    ) -> Training | None:
         options = dict(combination.options)
         objective = OBJECTIVES[combination.objective]
         parents = [Parent(START, start.parent)] if start.parent else []
@@ -273,7 +286,7 @@ class _Expansion:
 
 def _evaluation(
     training: Training,
-    target: Target,
+    target: CorpusTask,
     protocol: str,
     *,
     checkpoint: str = "best-validation",
@@ -322,3 +335,70 @@ def _numerics(spec: CorpusSpec, *modules: str) -> Versions:
     if kind == "simulated":
         return versions("simulated")
     return versions(*{f"corpora.{kind}", "corpora.signal", "corpora.splits", *modules})
+
+
+def unreadable(jobs: Iterable[Job]) -> Iterator[tuple[Training, str]]:
+    """Sizes that leave no sample of their records, or need another sampling rate.
+
+    Args:
+        jobs: trials; the corpora they are probed on are looked at as well.
+
+    Yields:
+        A training of each size and corpus that do not go together, and why.
+    """
+    seen: set[tuple[str, str, str, CorpusSpec, bool]] = set()
+    for job in jobs:
+        training = job.training
+        if training.family == "simulated":
+            continue
+        for spec, trained_on in [
+            (training.corpus, True),
+            *((e.corpus, False) for e in job.evaluations),
+        ]:
+            key = (training.family, training.size, training.objective, spec, trained_on)
+            if key in seen:
+                continue
+            seen.add(key)
+            if problem := cannot_read(training, spec, trained_on=trained_on):
+                yield training, f"{spec.source}: {problem}"
+
+
+def unlike_tasks(case: Case) -> Iterator[tuple[CorpusTask, str]]:
+    """Tasks whose signals are not what the models of a case are trained on.
+
+    Yields:
+        A task, and each of its differences by name.
+    """
+    for task in case.tasks:
+        if found := signal_differences(task.spec, case.corpus.spec):
+            yield (
+                task,
+                f"{task.name} has {'; '.join(found)}: a model is measured on signals like those "
+                "it was trained on",
+            )
+
+
+def unlike_parents(
+    jobs: Iterable[Job], config_of: Callable[[str], Mapping[str, Any]]
+) -> Iterator[tuple[str, str]]:
+    """Parents that were trained on other signals than what starts from them.
+
+    Args:
+        jobs: trials.
+        config_of: from a parent's id to its training, as its sidecar has it.
+
+    Yields:
+        The role of a parent, and each difference by name; the same of many trials once.
+    """
+    found: dict[tuple[str, str], None] = {}
+    for job in jobs:
+        training = job.training
+        name = corpus_name(training.corpus.source, training.task, training.corpus.fold)
+        for role, parent in training.parents:
+            if unlike := parent_differences(role, config_of(parent), training):
+                message = (
+                    f"trials on {name} {USES[role]} that was trained with {'; '.join(unlike)}: "
+                    "give both the same signals"
+                )
+                found.setdefault((role, message))
+    yield from found

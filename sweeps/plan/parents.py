@@ -170,11 +170,11 @@ def choose_parents(rule: Parents, earlier: Sequence[Done], known: Mapping[str, K
     """
     name = rule.stage_name
     same = [stage for stage in earlier if stage.name == name]
-    alike = [stage for stage in same if stage.continued == same[-1].continued]
-    jobs = [job for stage in alike for job in stage.jobs if _matches(rule, job.training)]
+    siblings = [stage for stage in same if stage.continued == same[-1].continued]
+    jobs = [job for stage in siblings for job in stage.jobs if _matches(rule, job.training)]
     if not jobs:
         raise NoParentError(f"no trial of the {name} stage(s) before this one matches these words")
-    waiting = any(stage.waiting for stage in alike)
+    waiting = any(stage.waiting for stage in siblings)
     if rule.best is None:
         return Chosen(trainings=tuple(job.training for job in jobs), waiting=waiting)
     groups: dict[tuple[object, ...], list[Job]] = {}

@@ -20,7 +20,7 @@ from sweeps.stages.base import UNTRAINED
 
 if TYPE_CHECKING:
     from sweeps.grid.load import Study
-    from sweeps.plan.corpora import Targets
+    from sweeps.plan.corpora import StudyCorpora
     from sweeps.store import Known
 
 
@@ -101,13 +101,13 @@ class Plan:
 
 
 def make_plan(
-    study: Study, targets: Targets, known: Mapping[str, Known], cache: Path, speeds: Speeds
+    study: Study, corpora: StudyCorpora, known: Mapping[str, Known], cache: Path, speeds: Speeds
 ) -> Plan:
     """Compare what a study asks for with the records there are.
 
     Args:
         study: a checked grid.
-        targets: its corpora.
+        corpora: its corpora.
         known: records on disk by id.
         cache: folder of the caches; counted ladders are kept there.
         speeds: measured seconds per step.
@@ -117,15 +117,15 @@ def make_plan(
             their corpora.
     """
     ladder = Ladder(cache)
-    labels = {target.name: len(target.summary.classes) for target in targets.all()}
-    stages, repeated = _unique(expand(study, targets, known))
+    labels = {target.name: len(target.summary.classes) for target in corpora.all()}
+    stages, repeated = _unique(expand(study, corpora, known))
     planned = []
     for stage in stages:
         trials = []
         for job in stage.jobs:
-            target = targets.of(job.training.corpus, job.training.task)
+            target = corpora.of(job.training.corpus, job.training.task)
             counts = ladder.counts(job.training, labels[target.name])
-            trials.append(_planned(job, known, counts, speeds, targets, stage.waiting))
+            trials.append(_planned(job, known, counts, speeds, corpora, stage.waiting))
         planned.append(PlannedStage(name=stage.name, trials=tuple(trials), waiting=stage.waiting))
     ladder.save()
     warnings = find_warnings(
@@ -136,15 +136,15 @@ def make_plan(
     warnings += [
         f"{t.spec.source}: the files of {t.summary.absent} listed records are not there; "
         "the study uses those that are"
-        for t in {target.spec.source: target for target in targets.all()}.values()
+        for t in {target.spec.source: target for target in corpora.all()}.values()
         if t.summary.absent
     ]
     return Plan(
         study=study.name,
         stages=tuple(planned),
         warnings=tuple(warnings),
-        corpus_bytes=unprepared_bytes(targets, cache),
-        ladder=tuple(_ladder_rows(planned, labels, targets, speeds)),
+        corpus_bytes=unprepared_bytes(corpora, cache),
+        ladder=tuple(_ladder_rows(planned, labels, corpora, speeds)),
     )
 
 
@@ -173,7 +173,7 @@ def _planned(
     known: Mapping[str, Known],
     counts: Counts,
     speeds: Speeds,
-    targets: Targets,
+    corpora: StudyCorpora,
     waiting: bool,
 ) -> Planned:
     training = job.training
@@ -181,7 +181,7 @@ def _planned(
     finished = not waiting and old is not None and old.status in FINISHED
     missing = [e for e in job.evaluations if waiting or not _finished(e.id, known)]
     flops = 0
-    seconds = evaluations_s(missing, training, counts, targets)
+    seconds = evaluations_s(missing, training, counts, corpora)
     if not finished and training.objective != UNTRAINED:
         recipe = training.recipe
         flops = training_flops(counts.macs, recipe.batch, recipe.max_steps)
@@ -195,7 +195,7 @@ def _planned(
         flops=flops,
         seconds=seconds,
         calibrated=speeds.step_s(training) is not None,
-        disk=disk_bytes(training, missing, counts, targets, trained=finished),
+        disk=disk_bytes(training, missing, counts, corpora, trained=finished),
     )
 
 
@@ -214,7 +214,7 @@ def _finished(record_id: str, known: Mapping[str, Known]) -> bool:
 
 
 def _ladder_rows(
-    stages: Iterable[PlannedStage], labels: Mapping[str, int], targets: Targets, speeds: Speeds
+    stages: Iterable[PlannedStage], labels: Mapping[str, int], corpora: StudyCorpora, speeds: Speeds
 ) -> list[dict[str, Any]]:
     """One row for each size and objective."""
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
@@ -233,7 +233,7 @@ def _ladder_rows(
             "batch": training.recipe.batch,
             "leads": len(training.leads),
             "samples": training.corpus.samples,
-            "num_labels": labels[targets.of(training.corpus, training.task).name],
+            "num_labels": labels[corpora.of(training.corpus, training.task).name],
         }
         rows.setdefault((training.family, training.size, training.objective), row)
     return sorted(rows.values(), key=lambda row: (row["family"], row["objective"], row["N"]))

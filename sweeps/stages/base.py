@@ -4,8 +4,6 @@ A stage is a class: its fields are the keys that a grid may say, its class varia
 all that the rest of the program asks. ``STAGES`` is the table of them.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterator, Mapping, Set
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -42,7 +40,7 @@ from sweeps.stages.keys import (
 
 UNTRAINED = "untrained"  # the objective of weights as initialised
 CODES = "codes"  # a setting: the size of the codebook, which is known from the codebook
-STAGES: dict[str, type[Stage]] = {}  # filled by ``sweeps.stages``, one row a stage
+STAGES: dict[str, type["Stage"]] = {}  # filled by ``sweeps.stages``, one row a stage
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,7 +297,7 @@ class Stage(Checked):
         unread = (written.keys() if isinstance(written, dict) else set()) - base.keys()
         for here, axes in recipes:
             for mistake in steps_that_do_not_fit(axes, unread):
-                yield dataclasses.replace(mistake, loc=(*here, *mistake.loc))
+                yield mistake._replace(loc=(*here, *mistake.loc))
 
     def _objective_mistakes(
         self, chosen: ObjectiveChoice, given: Any, wrong: Set[str]

@@ -1,7 +1,5 @@
 """The codebook stage: heartbeat codebooks; and how a later stage says which it predicts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 

@@ -4,8 +4,6 @@ Shares of the labels, label sets and data sizes are its axes, so that what pretr
 be read from how its loss falls with each, beside the same trials from scratch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 

@@ -1,10 +1,9 @@
 """What the keys of a grid may hold: axes, names that exist, and the mappings that stages share.
 
-A mapping that is ``Checked`` reports all of its mistakes at once: values that are wrong in
+Here and in the stages annotations are values, not strings, which pydantic would read again for each
+class. A mapping that is ``Checked`` reports all of its mistakes at once: values that are wrong in
 themselves, which pydantic finds, and values that do not go together, which ``mistakes`` yields.
 """
-
-from __future__ import annotations
 
 import contextlib
 import copy
@@ -126,7 +125,8 @@ LabelSet = Annotated[str, AfterValidator(_label_set)]
 class Keys(BaseModel):
     """A mapping of a grid file: no other keys, and no value of another kind."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    # Only what a grid file is made of is built, once, with ``Grid``.
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 @dataclasses.dataclass(slots=True)
@@ -345,7 +345,7 @@ def steps_that_do_not_fit(axes: Mapping[str, list[Any]], wrong: Set[str]) -> Ite
 class ObjectiveChoice(Keys):
     """What is minimised: its name, and settings of its own, each of which may be a list."""
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Axis[Any]]
 
     name: Annotated[str, known("objective", OBJECTIVES)]

@@ -1,7 +1,5 @@
 """The pretrain stage: sizes crossed with data, combinations listed, or trials that go on."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 

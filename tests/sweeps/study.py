@@ -15,7 +15,7 @@ from typing import Any
 from scaling.records.record import read_record
 from scaling.workspace import cache_dir
 from sweeps.grid.load import load_grid
-from sweeps.plan.corpora import resolve
+from sweeps.plan.corpora import find_corpora
 from sweeps.plan.cost import Speeds
 from sweeps.plan.plan import Plan, make_plan
 from sweeps.run import main
@@ -49,7 +49,7 @@ sys.exit(main(last=True))
 
 def plan_of(grid: Path, known: dict[str, Known] | None = None) -> Plan:
     study = load_grid(grid)
-    return make_plan(study, resolve(study, {}), known or {}, cache_dir(), Speeds(cache_dir()))
+    return make_plan(study, find_corpora(study, {}), known or {}, cache_dir(), Speeds(cache_dir()))
 
 
 def run(grid: Path, *words: str) -> int:

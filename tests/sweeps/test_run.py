@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.drive.driver import Outcome
+from sweeps.drive.driver import RunOutcome
 from sweeps.run import _summary, main, parser
 from sweeps.store import Store
 from tests.sweeps.conftest import GRID, SMALLEST, WriteGrid
@@ -53,7 +53,7 @@ def test_the_command_that_comes_next_can_be_copied(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = Store(tmp_path / "my results" / "small", "small")
-    assert _summary(Outcome(trained=1), store) == 0
+    assert _summary(RunOutcome(trained=1), store) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("next: ")
     assert shlex.split(last)[1:] == ["python", "-m", "analysis.report", str(store.folder)]

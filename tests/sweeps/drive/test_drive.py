@@ -18,13 +18,13 @@ from scaling.identity import Job
 from scaling.records.record import write_record
 from scaling.trial import run_job
 from scaling.workspace import Workspace
-from sweeps.drive.driver import Outcome, prepare_corpora, run_plan
+from sweeps.drive.driver import RunOutcome, prepare_corpora, run_plan
 from sweeps.drive.executors import JobEvent
 from sweeps.drive.executors.base import OnEvent
 from sweeps.drive.preflight import leaks
 from sweeps.errors import ConfigurationError, StorageError
 from sweeps.grid.load import load_grid
-from sweeps.plan.corpora import Case, Target, Targets, resolve
+from sweeps.plan.corpora import Case, CorpusTask, StudyCorpora, find_corpora
 from sweeps.plan.plan import Plan
 from sweeps.store import Store
 from tests.sweeps.conftest import GRID, SMALLEST, WriteGrid
@@ -57,7 +57,7 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "results" / "small", "small")
 
 
-def drive(plan: Plan, store: Store, act: Act) -> tuple[Outcome, str, Scripted]:
+def drive(plan: Plan, store: Store, act: Act) -> tuple[RunOutcome, str, Scripted]:
     executor, out = Scripted(act), io.StringIO()
     workspace = Workspace(store=store.runs, cache=store.folder)
     with store.locked():
@@ -152,14 +152,16 @@ def test_a_worker_that_cannot_write_ends_the_run(plan: Plan, store: Store) -> No
 
 
 @pytest.fixture
-def targets(write_grid: WriteGrid) -> Targets:
+def corpora(write_grid: WriteGrid) -> StudyCorpora:
     text = GRID.replace("simulated/chinchilla", "virtual/code")
     text = text.replace("simulated: [n1000, n4000, n16000]", f"resnet: [{SMALLEST}]")
-    return resolve(load_grid(write_grid(text.replace("simulated/shifted", "virtual/shifted"))), {})
+    return find_corpora(
+        load_grid(write_grid(text.replace("simulated/shifted", "virtual/shifted"))), {}
+    )
 
 
 def test_each_corpus_is_prepared_once(
-    targets: Targets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpora: StudyCorpora, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared: list[str] = []
 
@@ -171,7 +173,7 @@ def test_each_corpus_is_prepared_once(
 
     monkeypatch.setattr("scaling.corpora.prepare.prepare.prepare", prepare)
     said: list[str] = []
-    prepare_corpora(targets, tmp_path, said.append)
+    prepare_corpora(corpora, tmp_path, said.append)
     assert prepared == ["virtual/code", "virtual/shifted"]
     assert said[:2] == [
         "preparing virtual/code: 0/2 records",
@@ -190,7 +192,7 @@ def test_a_corpus_that_cannot_be_prepared(
     raised: Exception,
     wanted: type[Exception],
     words: str,
-    targets: Targets,
+    corpora: StudyCorpora,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -199,11 +201,11 @@ def test_a_corpus_that_cannot_be_prepared(
 
     monkeypatch.setattr("scaling.corpora.prepare.prepare.prepare", prepare)
     with pytest.raises(wanted, match=words):
-        prepare_corpora(targets, tmp_path, lambda line: None)
+        prepare_corpora(corpora, tmp_path, lambda line: None)
 
 
 def test_a_task_that_tests_on_what_was_trained_on(
-    targets: Targets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpora: StudyCorpora, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signatures = np.random.default_rng(0).integers(0, 2**63, (3, 4)).astype(np.uint64)
 
@@ -216,21 +218,21 @@ def test_a_task_that_tests_on_what_was_trained_on(
             signatures=signatures[rows],
         )
 
-    def with_files(target: Target, name: str) -> Target:
+    def with_files(target: CorpusTask, name: str) -> CorpusTask:
         spec = dataclasses.replace(target.spec, fingerprint=name)
         return dataclasses.replace(target, spec=spec)
 
     monkeypatch.setattr("scaling.corpora.registry.corpus_folder", lambda s, c: c / s.fingerprint)
     monkeypatch.setattr("scaling.corpora.format.corpus.Corpus.open", corpus)
-    ((case,),) = targets.stages
+    ((case,),) = corpora.stages
     (task,) = case.tasks
 
     def between(ours: str, theirs: str) -> list[str]:
         both = Case(corpus=with_files(case.corpus, ours), tasks=(with_files(task, theirs),))
-        return leaks(Targets(stages=((both,),), codebooks=(None,)), tmp_path)
+        return leaks(StudyCorpora(stages=((both,),), codebooks=(None,)), tmp_path)
 
     (line,) = between("trained", "foreign")
     assert line.startswith("virtual/shifted is no foreign task for virtual/code: 1 training")
     assert "trained/1 is foreign/1" in line
     assert between("trained", "trained") == []
-    assert leaks(targets, tmp_path) == []  # virtual patients
+    assert leaks(corpora, tmp_path) == []  # virtual patients

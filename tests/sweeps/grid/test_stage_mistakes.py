@@ -11,7 +11,7 @@ from scaling.identity import LEADS
 from scaling.workspace import Workspace
 from sweeps.errors import ConfigurationError
 from sweeps.grid.load import load_grid
-from sweeps.plan.corpora import resolve
+from sweeps.plan.corpora import find_corpora
 from sweeps.plan.parents import keep_released, read_released
 from tests.sweeps.conftest import WriteGrid
 from tests.sweeps.study import plan_of
@@ -195,7 +195,7 @@ def test_a_converted_codebook_is_a_parent_and_is_copied_into_the_store(
     assert training.parents == (("codebook", "x0123456789abcdef"),)
     assert training.options == (("mask_ratio", 0.3),)  # 8192 codes are the default
     assert "models.vq_hbr" in dict(training.numerics)  # the codebook's id says nothing of it
-    (found, _) = resolve(load_grid(grid), {}).codebooks
+    (found, _) = find_corpora(load_grid(grid), {}).codebooks
     assert found == read_released(path)
     workspace = Workspace(store=tmp_path / "store", cache=tmp_path)
     keep_released(found, workspace)

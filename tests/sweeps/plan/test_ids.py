@@ -20,7 +20,7 @@ from scaling.corpora.sources.read.base import Summary
 from scaling.identity import CorpusSpec
 from scaling.numerics import NUMERICS
 from sweeps.grid.load import load_grid
-from sweeps.plan.corpora import resolve
+from sweeps.plan.corpora import find_corpora
 from sweeps.plan.expand import expand
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -119,7 +119,7 @@ def ids_of(grid: Path, roots: dict[str, Path], smoke: bool = False) -> list[list
     study = load_grid(grid, smoke=smoke)
     return [
         [i for job in stage.jobs for i in (job.training.id, *(e.id for e in job.evaluations))]
-        for stage in expand(study, resolve(study, roots), {})
+        for stage in expand(study, find_corpora(study, roots), {})
     ]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from sweeps.errors import ConfigurationError
 from sweeps.grid.load import load_grid
-from sweeps.plan.corpora import Targets, parse_roots, resolve
+from sweeps.plan.corpora import StudyCorpora, find_corpora, parse_roots
 from tests.sweeps.conftest import GRID, SMALLEST, WriteGrid
 
 PTBXL = f"""\
@@ -22,8 +22,8 @@ stages:
 """
 
 
-def resolved(path: Path, **roots: Path) -> Targets:
-    return resolve(load_grid(path), roots)
+def resolved(path: Path, **roots: Path) -> StudyCorpora:
+    return find_corpora(load_grid(path), roots)
 
 
 @pytest.fixture
@@ -80,14 +80,14 @@ def test_command_line_then_environment_then_grid(
 def test_real_files_are_counted_and_fingerprinted(
     write_grid: WriteGrid, folders: dict[str, Path]
 ) -> None:
-    targets = resolved(write_grid(PTBXL), ptbxl=folders["line"])
-    ((case,),) = targets.stages
+    corpora = resolved(write_grid(PTBXL), ptbxl=folders["line"])
+    ((case,),) = corpora.stages
     corpus, (form,) = case.corpus, case.tasks
     assert corpus.name == "ptbxl:superclass"
     assert corpus.spec.fingerprint == corpus.summary.fingerprint != ""
     assert form.spec == corpus.spec
     assert form.name == "ptbxl:form"
-    assert targets.roots() == (("ptbxl", str(folders["line"].resolve())),)
+    assert corpora.roots() == (("ptbxl", str(folders["line"].resolve())),)
 
 
 def test_data_larger_than_the_corpus(write_grid: WriteGrid) -> None:
@@ -103,8 +103,8 @@ def test_data_larger_than_the_corpus(write_grid: WriteGrid) -> None:
 def test_tasks_inherit_the_signal_but_not_the_size(write_grid: WriteGrid) -> None:
     text = GRID.replace("records: 4096", "records: 4096, fs_hz: 250, seed: 3")
     text = text.replace("[simulated/shifted]", "[{source: simulated/shifted, seed: 7}]")
-    targets = resolved(write_grid(text))
-    (task,) = targets.stages[0][0].tasks
+    corpora = resolved(write_grid(text))
+    (task,) = corpora.stages[0][0].tasks
     assert (task.spec.fs_hz, task.spec.seed) == (250, 7)
     assert task.spec.records != 4096
 
@@ -131,7 +131,7 @@ stages:
     path = tmp_path / "twice.yaml"
     path.write_text(text)
     with pytest.raises(ConfigurationError, match=r"twice\.yaml:7:\d+.*used twice"):
-        resolve(load_grid(path), {})
+        find_corpora(load_grid(path), {})
 
 
 def test_an_empty_stage_is_refused(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_smoke_takes_only_some_records_of_files(
     text = PTBXL.replace('"ptbxl:form"', '"ptbxl:form", virtual/basic')
     path = write_grid(text + "smoke: {at_most: 12}\n")
     roots = {"ptbxl": folders["line"]}
-    whole, few = resolved(path, **roots), resolve(load_grid(path, smoke=True), roots)
+    whole, few = resolved(path, **roots), find_corpora(load_grid(path, smoke=True), roots)
     for target in few.all():
         counts = (target.summary.train, target.summary.validation, target.summary.test)
         if target.spec.source == "ptbxl":

@@ -10,7 +10,7 @@ import pytest
 from scaling.identity import Job, Parent, Recipe, Training
 from sweeps.errors import ConfigurationError
 from sweeps.grid.load import load_grid
-from sweeps.plan.corpora import resolve
+from sweeps.plan.corpora import find_corpora
 from sweeps.plan.cost import Speeds
 from sweeps.plan.plan import Plan, make_plan
 from tests.sweeps.conftest import WriteGrid
@@ -298,8 +298,8 @@ def test_untrained_parents_are_only_taken_when_asked_for(write_grid: WriteGrid) 
 
 def folded(grid: Path, shared: Path) -> Plan:
     study = load_grid(grid)
-    targets = resolve(study, {"ptbxl": shared / "data/ptb-xl"})
-    return make_plan(study, targets, {}, grid.parent / "cache", Speeds(grid.parent / "cache"))
+    corpora = find_corpora(study, {"ptbxl": shared / "data/ptb-xl"})
+    return make_plan(study, corpora, {}, grid.parent / "cache", Speeds(grid.parent / "cache"))
 
 
 def test_folds_are_an_axis_that_tasks_and_children_follow(
@@ -360,7 +360,7 @@ def test_published_ids_are_those_planned_now(
         grid = f"sweeps/grids/{study}.yaml"
         roots["ptbxl"] = request.getfixturevalue("shared") / "data/ptb-xl"
     loaded = load_grid(ROOT / grid)
-    plan = make_plan(loaded, resolve(loaded, roots), {}, tmp_path, Speeds(tmp_path))
+    plan = make_plan(loaded, find_corpora(loaded, roots), {}, tmp_path, Speeds(tmp_path))
     with (ROOT / "results" / study / "trials.csv").open() as file:
         published = {row["trial"] for row in csv.DictReader(file)}
     assert {t.id for t in trainings(plan)} == published
@@ -381,6 +381,6 @@ def test_a_shipped_grid_is_right_in_both_forms(grid: Path) -> None:
 )
 def test_a_virtual_study_needs_no_files(grid: Path, tmp_path: Path) -> None:
     study = load_grid(grid, smoke=True)
-    plan = make_plan(study, resolve(study, {}), {}, tmp_path, Speeds(tmp_path))
+    plan = make_plan(study, find_corpora(study, {}), {}, tmp_path, Speeds(tmp_path))
     assert plan.trials
     assert all(p.status == "new" for p in plan.trials)
