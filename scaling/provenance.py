@@ -39,7 +39,7 @@ def commit() -> tuple[str, bool]:
 
 
 @functools.cache
-def versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
     """Versions of Python and of the libraries that touch numbers."""
     found = {"python": platform.python_version()}
     for name in LIBRARIES:
@@ -53,7 +53,7 @@ def versions() -> dict[str, str]:
 def provenance() -> dict[str, Any]:
     """Library and numerics versions and the machine, for a record."""
     return {
-        "versions": versions(),
+        "versions": library_versions(),
         "numerics": dict(NUMERICS),
         "machine": f"{platform.machine()} {platform.system()}",
     }
