@@ -80,14 +80,9 @@ def convert_codebook(checkpoint: Path, out: Path, trust_pickle: bool = False) ->
     if out.suffix != ".safetensors":
         raise ConversionError(f"{out}: converted weights are written as .safetensors")
     state = codebook_state(read_state(checkpoint, "model", trust_pickle), str(checkpoint))
-    found = content_id(save(state))
+    found = "x" + hashlib.sha256(save(state)).hexdigest()[:16]
     save_weights(out, state, _about(found, checkpoint))
     return found
-
-
-def content_id(weights: bytes) -> str:
-    """``x`` and 16 hexadecimal digits of the SHA-256 of a converted weights file."""
-    return "x" + hashlib.sha256(weights).hexdigest()[:16]
 
 
 def codebook_state(theirs: dict[str, Tensor], where: str) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ from scaling.data.device import (
 from scaling.evaluation.held_out import measure_held_out
 from scaling.evaluation.measure import Row, save_predictions, thresholds_of
 from scaling.evaluation.probe import FeatureStore, Probe, measure_probe, prepare_probe
-from scaling.evaluation.trained import Trained, load_trained, training_record
+from scaling.evaluation.trained import Trained, load_trained
 from scaling.identity import Evaluation, Training
 from scaling.provenance import corpus_name, evaluation_record, failed_evaluation, protocol_name
 from scaling.records.files import reraise_storage
@@ -53,7 +53,8 @@ def evaluate_all(
     """
     torch.set_num_threads(workspace.threads)
     keep_freed()
-    record = training_record(workspace, training.id)
+    if (record := workspace.finished(training.id)) is None:
+        raise FileNotFoundError(f"{training.id}: no finished record of it in {workspace.store}")
     status, weights = record["trial"]["status"], workspace.weights_of(training.id)
     if status == "diverged" and not weights.exists():
         yield from (evaluation_record(evaluation, status, []) for evaluation in evaluations)
@@ -121,7 +122,7 @@ class _Pass:
 
     def _probe_all(self, probes: Sequence[Probe], trained: Trained) -> Iterator[Record]:
         """Probes of one set of weights."""
-        store = self._store(trained, probes)
+        store = FeatureStore(trained, probes)
         for probe in probes:
             self._probe(probe, store, trained)
             yield self._record(probe.evaluation)
@@ -143,16 +144,12 @@ class _Pass:
             trained = load_trained(
                 training, self.trained.record, path, self.workspace, self.trained.device
             )
-            store = self._store(trained, probes)
+            store = FeatureStore(trained, probes)
             for probe in probes:
                 if probe.evaluation.id not in self.failed:
                     self._probe(probe, store, trained)
         for probe in probes:
             yield self._record(probe.evaluation)
-
-    def _store(self, trained: Trained, probes: Sequence[Probe]) -> FeatureStore:
-        leads = trained.training.leads
-        return FeatureStore(trained.backbone(), leads, trained.device, probes)
 
     def _probe(self, probe: Probe, store: FeatureStore, trained: Trained) -> None:
         evaluation = probe.evaluation

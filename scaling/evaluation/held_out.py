@@ -63,7 +63,7 @@ def measure_held_out(
         if name not in scored:
             found += loss_rows(name, measured[name].losses, split.patients)
     if scored:
-        found += label_rows(scored, np.asarray(core, dtype=np.int64) if core else None)
+        found += label_rows(scored, core)
     if "train" in splits:
         quality, n = objective.quality(model, splits["train"], splits["test"]), len(rows["test"])
         found += [value_row("test", metric, value, n) for metric, value in quality.items()]

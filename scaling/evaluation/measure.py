@@ -73,7 +73,7 @@ def loss_rows(
         yield estimate_row(split, metric, mean, len(patients_N))
 
 
-def label_rows(scored: Mapping[str, Scored], core: NDArray[np.int64] | None = None) -> list[Row]:
+def label_rows(scored: Mapping[str, Scored], core: Sequence[int] = ()) -> list[Row]:
     """Losses and metrics of both splits, thresholds chosen on validation.
 
     Args:
@@ -90,7 +90,7 @@ def label_rows(scored: Mapping[str, Scored], core: NDArray[np.int64] | None = No
         resamples = Resamples.draw(found.patients_N)
         rows += loss_rows(split, found.losses, found.patients_N, resamples)
         metrics = label_metrics(scores, labels, thresholds, resamples, single_label=single)
-        if core is not None:
+        if core:
             areas_R = macro_auroc(scores[:, core], labels[:, core], resamples)
             metrics["macro_auroc_core"] = Estimate.of(areas_R)
         rows += [estimate_row(split, name, value, records) for name, value in metrics.items()]

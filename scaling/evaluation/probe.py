@@ -23,6 +23,7 @@ from scaling.corpora.format.corpus import Corpus
 from scaling.corpora.format.splits import SPLITS, labelled_subset
 from scaling.data.batches import measured, unlabelled
 from scaling.evaluation.measure import MEASURED, Row, Scored, label_rows, split_rows, value_row
+from scaling.evaluation.trained import Trained
 from scaling.identity import Evaluation
 from scaling.objectives.labels import binary_loss, binary_losses, prior_logits
 
@@ -47,11 +48,6 @@ class Probe:
     evaluation: Evaluation
     corpus: Corpus
     rows: dict[str, NDArray[np.int64]]
-
-    @property
-    def key(self) -> str:
-        """Of its corpus."""
-        return self.evaluation.corpus.key
 
     def labels(self, split: str) -> NDArray[np.uint8]:
         """(n, C) labels of a split's records."""
@@ -82,20 +78,13 @@ class FeatureStore:
     the device. Ask for the probes of one corpus one after another.
 
     Args:
-        backbone: in evaluation mode, on the device.
-        leads: names of the leads it reads.
-        device: where it is.
+        trained: whose backbone makes the features.
         probes: all that will be asked for.
     """
 
-    def __init__(
-        self,
-        backbone: nn.Module,
-        leads: Sequence[str],
-        device: torch.device,
-        probes: Sequence[Probe],
-    ) -> None:
-        self.backbone, self.leads, self.device, self.probes = backbone, leads, device, probes
+    def __init__(self, trained: Trained, probes: Sequence[Probe]) -> None:
+        self.backbone, self.device, self.probes = trained.backbone(), trained.device, probes
+        self.leads = trained.training.leads
         self._key = ""
         self._found: dict[str, tuple[NDArray[np.int64], Tensor]] = {}
 
@@ -105,10 +94,11 @@ class FeatureStore:
         Raises:
             CorpusError: a lead the corpus does not hold.
         """
-        if probe.key != self._key:
-            self._key, self._found = probe.key, {}
+        key = probe.evaluation.corpus.key
+        if key != self._key:
+            self._key, self._found = key, {}
         if split not in self._found:
-            wanted = [other.rows[split] for other in self.probes if other.key == probe.key]
+            wanted = [p.rows[split] for p in self.probes if p.evaluation.corpus.key == key]
             rows = np.unique(np.concatenate(wanted))
             self._found[split] = rows, self._extract(probe.corpus, rows)
         rows, x_NF = self._found[split]

@@ -141,14 +141,3 @@ def load_trained(
         workspace=workspace,
         device=device,
     )
-
-
-def training_record(workspace: Workspace, training: str) -> Record:
-    """The record of a finished training, in the store or still in the spool.
-
-    Raises:
-        FileNotFoundError: there is none.
-    """
-    if (record := workspace.finished(training)) is None:
-        raise FileNotFoundError(f"{training}: no finished record of it in {workspace.store}")
-    return record

@@ -43,7 +43,7 @@ class Conv(nn.Conv1d):
         return conv2d(x_BC1T, weight, None, (1, *self.stride), (0, self.kernel_size[0] // 2))
 
 
-class Block(nn.Module):
+class ResidualBlock(nn.Module):
     """One residual block; takes and returns (skip path, main path)."""
 
     def __init__(self, width_in: int, width: int, stride: int, kernel: int, dropout: float) -> None:
@@ -83,7 +83,7 @@ class ResNet1d(nn.Module):
         self.bn1 = nn.BatchNorm2d(stem)
         widths = (stem, *shape.channels)
         self.blocks = nn.ModuleList(
-            Block(before, after, stride, kernel, dropout)
+            ResidualBlock(before, after, stride, kernel, dropout)
             for before, after, stride in zip(widths, widths[1:], shape.strides, strict=False)
         )
         self.features = shape.channels[-1]

@@ -86,7 +86,7 @@ class Attention(nn.Module):
         return torch.unbind(apart.permute(2, 0, 3, 1, 4))
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Pre-norm attention and feed-forward part, each added to what came in."""
 
     def __init__(self, width: int, heads: int, hidden: int, dropout: float) -> None:
@@ -142,7 +142,9 @@ class HeartbeatEncoder(nn.Module):
         self.lead = nn.Embedding(PLACES, width)
         self.second = nn.Embedding(PLACES, width)
         self.dropout = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(Block(width, heads, hidden, dropout) for _ in range(layers))
+        self.blocks = nn.ModuleList(
+            TransformerBlock(width, heads, hidden, dropout) for _ in range(layers)
+        )
         self.norm = nn.LayerNorm(width)
         self._initialise()
 

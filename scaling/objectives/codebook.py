@@ -23,9 +23,8 @@ from scaling.identity import Recipe
 from scaling.models.families import problem
 from scaling.models.heartbeats import Heartbeats, Part, put_back, tokenize
 from scaling.models.vq_hbr import KMEANS_PER_CODE, Reconstruction, VqHbr
-from scaling.objectives.base import Context, Objective
+from scaling.objectives.base import HELD_OUT_BATCH, Context, Objective
 
-HELD_OUT_BATCH = 64  # records at once: cosines to 8,192 codes are many
 BEATS_PER_CODE = 200  # training heartbeats plain k-means is given for each centre, at most
 ROUNDS = 25
 SPREAD_START = 1024  # k-means++ up to so many centres; above, its start takes longer than its rest

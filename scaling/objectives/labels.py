@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -118,10 +118,22 @@ def check_one_class(labels_NC: Tensor, name: str) -> None:
         )
 
 
+class Logits(NamedTuple):
+    """Logits (B, C), and the settings of the objective they are of."""
+
+    logits_BC: Tensor
+    settings: Settings
+
+
 class LabelObjective(Objective):
-    """A backbone with a linear head, trained on labels; a subclass says what is minimised."""
+    """A backbone with a linear head, trained on labels; a subclass defines ``losses``.
+
+    Attributes:
+        independent: whether a label's loss is its own, so that some have one without the others.
+    """
 
     predicts_labels = True
+    independent = True
 
     def losses(self, logits_BC: Tensor, labels_BC: Tensor, settings: Settings) -> Tensor:
         """Loss of each record, (B,) in nats, from float32 logits and labels."""
@@ -144,9 +156,13 @@ class LabelObjective(Objective):
         with torch.no_grad():
             model.head.bias.copy_(self.prior(train.labels.cpu()))
 
-    def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Any:
-        """Logits (B, C); no random choice."""
-        return model(batch.x_BLT, batch.r_peaks_BP)
+    def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Logits:
+        """Logits; no random choice."""
+        return Logits(model(batch.x_BLT, batch.r_peaks_BP), _settings(model))
+
+    def loss(self, outputs: Logits, batch: Batch) -> Tensor:
+        """Mean over the batch, in nats."""
+        return self.losses(outputs.logits_BC.float(), batch.labels_BC, outputs.settings).mean()
 
     def held_out(self, model: nn.Module, split: Split) -> Tensor:
         """Loss of each record, (n,) in nats."""
@@ -163,9 +179,6 @@ class LabelObjective(Objective):
                 logits_NC[:, columns], labels_NC[:, columns], settings
             )
         return Measured(losses=losses, scores_NC=self.scores(logits_NC))
-
-    # Whether a label's loss is its own, so that some of them have one without the others.
-    independent = True
 
     def beside(self, logits_NC: Tensor, labels_NC: Tensor) -> Mapping[str, Tensor]:
         """By metric name, losses (N,) that held-out records have besides the objective's own."""
@@ -187,16 +200,9 @@ class Supervised(LabelObjective):
         """Mean over its labels, (B,)."""
         return binary_losses(logits_BC, labels_BC)
 
-    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Mean binary cross-entropy of the batch."""
-        return binary_loss(outputs.float(), batch.labels_BC)
-
-
-class Logits(NamedTuple):
-    """Logits (B, C) and the exponent."""
-
-    logits_BC: Tensor
-    gamma: float
+    def loss(self, outputs: Logits, batch: Batch) -> Tensor:
+        """Mean over records and labels at once, which rounds once."""
+        return binary_loss(outputs.logits_BC.float(), batch.labels_BC)
 
 
 class Focal(LabelObjective):
@@ -205,15 +211,6 @@ class Focal(LabelObjective):
     def losses(self, logits_BC: Tensor, labels_BC: Tensor, settings: Settings) -> Tensor:
         """Mean over its labels, (B,)."""
         return focal_losses(logits_BC, labels_BC, float(settings["gamma"]))
-
-    def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Logits:
-        """Logits; no random choice."""
-        logits_BC = model(batch.x_BLT, batch.r_peaks_BP)
-        return Logits(logits_BC, float(_settings(model)["gamma"]))
-
-    def loss(self, outputs: Logits, batch: Batch) -> Tensor:
-        """Mean focal loss of the batch."""
-        return focal_losses(outputs.logits_BC.float(), batch.labels_BC, outputs.gamma).mean()
 
     def beside(self, logits_NC: Tensor, labels_NC: Tensor) -> Mapping[str, Tensor]:
         """The plain binary cross-entropy, since a focal loss is no likelihood."""
@@ -241,10 +238,6 @@ class Categorical(LabelObjective):
     def losses(self, logits_BC: Tensor, labels_BC: Tensor, settings: Settings) -> Tensor:
         """Cross-entropy of its class, (B,)."""
         return categorical_losses(logits_BC, labels_BC)
-
-    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Mean cross-entropy of the batch."""
-        return categorical_losses(outputs.float(), batch.labels_BC).mean()
 
     def scores(self, logits_NC: Tensor) -> Tensor:
         """Log-odds of each class against the rest."""

@@ -35,11 +35,9 @@ from scaling.models.families import FAMILIES
 from scaling.models.heartbeats import Part, put_back, tokenize
 from scaling.models.transformer import EcgTransformer
 from scaling.models.vq_hbr import VqHbr
-from scaling.objectives.base import Context, Objective
+from scaling.objectives.base import HELD_OUT_BATCH, Context, Objective
 
 CODES = "codes"  # name in ``Split.extra``
-# Records at once when held out: 128 hidden tokens of each against 8,192 codes are 268 MB.
-HELD_OUT_BATCH = 64
 HELD_OUT_SEED = 0
 PADDING = -1  # in place of a code
 KEPT = 8  # splits whose codes are kept: 2 MB each for 8,192 records of 128 heartbeats

@@ -18,7 +18,6 @@ class ObjectiveInfo:
         name: as written in grids.
         paradigm: ``sl``, ``ssl`` or ``random``.
         implementation: ``module:class``, an ``Objective``.
-        numerics: module whose version enters training ids.
         stages: stages it may run in.
         asks: what a family must offer (``Family.offers``); empty for any with a backbone.
         options: its settings and their defaults; what a grid sets is an ``Options`` of these.
@@ -31,7 +30,6 @@ class ObjectiveInfo:
     name: str
     paradigm: str
     implementation: str
-    numerics: str
     stages: tuple[str, ...] = ("pretrain", "finetune")
     asks: str = ""
     options: Options = ()
@@ -39,6 +37,11 @@ class ObjectiveInfo:
     codebook: bool = False
     least_batch: int = 1
     about: str = ""
+
+    @property
+    def numerics(self) -> str:
+        """Module whose version enters training ids."""
+        return f"objectives.{self.name}"
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -86,14 +89,12 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
             name="supervised",
             paradigm="sl",
             implementation="scaling.objectives.labels:Supervised",
-            numerics="objectives.supervised",
             about="binary cross-entropy of independent labels",
         ),
         ObjectiveInfo(
             name="focal",
             paradigm="sl",
             implementation="scaling.objectives.labels:Focal",
-            numerics="objectives.focal",
             options=(("gamma", 2.0),),
             limits=(("gamma", 0.0, 10.0),),
             about="focal loss of independent labels, for long tails (Lin et al. 2017)",
@@ -102,14 +103,12 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
             name="categorical",
             paradigm="sl",
             implementation="scaling.objectives.labels:Categorical",
-            numerics="objectives.categorical",
             about="cross-entropy of one label per record",
         ),
         ObjectiveInfo(
             name="contrastive",
             paradigm="ssl",
             implementation="scaling.objectives.contrastive:Contrastive",
-            numerics="objectives.contrastive",
             asks="halves",
             options=(("temperature", 0.1),),
             limits=(("temperature", 0.001, 10.0),),
@@ -120,7 +119,6 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
             name="masked",
             paradigm="ssl",
             implementation="scaling.objectives.masked:Masked",
-            numerics="objectives.masked",
             asks="masking",
             options=(("codes", 8192), ("mask_ratio", 0.5)),
             limits=(("codes", 2, 32768), ("mask_ratio", 0.01, 0.99)),
@@ -132,7 +130,6 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
             paradigm="ssl",
             stages=("codebook",),
             implementation="scaling.objectives.codebook:CodebookObjective",
-            numerics="objectives.codebook",
             asks="codes",
             options=(("commitment", 1.0), ("decay", 0.99)),
             limits=(("commitment", 0.0, 100.0), ("decay", 0.0, 0.9999)),
@@ -142,7 +139,6 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
             name="untrained",
             paradigm="random",
             implementation="scaling.objectives.untrained:UntrainedObjective",
-            numerics="objectives.untrained",
             stages=("pretrain",),
             about="no training: the weights as initialised, the baseline of probes",
         ),

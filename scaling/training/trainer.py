@@ -41,11 +41,7 @@ def run_training(
 ) -> Record:
     """Train, keep the weights of the best validation step, return the record.
 
-    Args:
-        training: what to run.
-        workspace: where to leave weights and checkpoints.
-        report: see ``scaling.trial.Trainer``.
-        keep_trajectory: keep the weights of every evaluated step, and not of the best only.
+    See ``scaling.trial.Trainer`` for what it is given.
 
     Raises:
         OutOfMemory: it does not fit; the message says which batch would.
@@ -203,13 +199,19 @@ class _Job:
             "duration_s": round(checkpoint.seconds(), 3),
             "device": device_name(self.device),
         }
+        corpus = training.corpus
+        fixed = {
+            "task": corpus_name(corpus.source, training.task, corpus.fold),
+            "metric": "loss",
+            "protocol": "curve",
+        }
         bf16 = training.recipe.precision == "bf16" and training.paradigm != "random"
         notes = [checkpoint.note, *self.selection.notes, bf16_note(self.device) if bf16 else ""]
         return training_record(
             training,
             row,
             params=counts.params,
-            curve=_curve(training, outcome),
+            curve=[fixed | point for point in outcome.curve],
             notes=[note for note in notes if note],
         )
 
@@ -220,10 +222,3 @@ def initial_model(objective: Objective, context: Context, train: Split) -> nn.Mo
     model = objective.build(context)
     objective.start(model, train)
     return model
-
-
-def _curve(training: Training, outcome: Outcome) -> list[Record]:
-    corpus = training.corpus
-    task = corpus_name(corpus.source, training.task, corpus.fold)
-    fixed = {"task": task, "metric": "loss", "protocol": "curve"}
-    return [fixed | row for row in outcome.curve]

@@ -145,7 +145,7 @@ def scored(seed: int) -> Scored:
 
 def test_rows_of_test_use_the_thresholds_of_validation() -> None:
     splits = {"validation": scored(0), "test": scored(1)}
-    rows = {(r["split"], r["metric"]): r for r in label_rows(splits, np.array([0, 2]))}
+    rows = {(r["split"], r["metric"]): r for r in label_rows(splits, [0, 2])}
     thresholds = f1_thresholds(splits["validation"].scores_NC, splits["validation"].labels_NC)
     test = splits["test"]
     expected = measured(test.scores_NC, test.labels_NC, thresholds)

@@ -11,7 +11,7 @@ import torch
 from scaling.data import batches as data
 from scaling.data.batches import Split
 from scaling.evaluation import held_out as measuring
-from scaling.evaluation.trained import load_trained, training_record
+from scaling.evaluation.trained import load_trained
 from scaling.identity import Evaluation, Job, Parent, Training
 from scaling.training import selection
 from scaling.trial import run_job
@@ -53,7 +53,9 @@ def test_every_objective_has_its_loss_on_three_splits(
         "test",
     }
     assert ("best-test", "test", "loss") in found
-    curve = training_record(place, training.id)["curve"]
+    trained = place.finished(training.id)
+    assert trained is not None
+    curve = trained["curve"]
     (step,) = {row["step"] for row in record["values"] if row["protocol"] == "held-out"}
     (expected,) = [r["value"] for r in curve if (r["step"], r["split"]) == (step, "validation")]
     # The test split of the curve is all of these 16 records, so both must agree as well.

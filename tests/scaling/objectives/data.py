@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from scaling.data.batches import NO_PEAK, Split
 from scaling.identity import CorpusSpec, Recipe, Training
+from scaling.models.families import FAMILIES
 from scaling.models.heartbeats import MIDDLE, Heartbeats
 from scaling.models.sizes import VqShape
 from scaling.models.vq_hbr import VqHbr
@@ -18,7 +19,6 @@ from scaling.objectives.testing import BATCH, Case
 SAMPLES = 300
 CLASSES = ("low", "middle", "high")
 CODES = 8
-SIZES = {"resnet": "d2w6", "transformer": "l1d8h1t128", "vq-hbr": "l1d48k256t128"}
 
 
 def tiny_split(n: int, seed: int, *, exclusive: bool = False) -> Split:
@@ -79,7 +79,7 @@ def tiny_training(name: str, family: str | None = None, **changes: object) -> Tr
         "corpus": CorpusSpec(source="virtual/basic", window_s=SAMPLES / 100),
         "task": "",
         "family": family,
-        "size": SIZES[family],
+        "size": FAMILIES[family].sizes[0],
         "paradigm": info.paradigm,
         "objective": name,
         "data": 64,
@@ -92,7 +92,9 @@ def tiny_training(name: str, family: str | None = None, **changes: object) -> Tr
 def tiny_case(name: str, family: str | None = None) -> Case:
     """A case of the contract: 64 training and 80 validation records."""
     training = tiny_training(name, family)
-    parents: dict[str, nn.Module] = {"codebook": SizeCodebook()} if name == "masked" else {}
+    parents: dict[str, nn.Module] = (
+        {"codebook": SizeCodebook()} if OBJECTIVES[name].codebook else {}
+    )
     exclusive = name == "categorical"
     return Case(
         training=training,

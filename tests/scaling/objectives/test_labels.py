@@ -73,7 +73,7 @@ def test_the_gamma_is_the_trainings() -> None:
         model = Focal().build(Context(training=training, outputs=3))
         outputs = Focal().outputs(model, batch, torch.Generator())
         losses.append(Focal().loss(outputs, batch).item())
-        assert outputs.gamma == (dict(options) or {"gamma": 2.0})["gamma"]
+        assert outputs.settings["gamma"] == (dict(options) or {"gamma": 2.0})["gamma"]
     assert losses[1] < losses[0]
 
 

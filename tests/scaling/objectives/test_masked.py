@@ -15,9 +15,8 @@ from scaling.data.batches import Batch
 from scaling.identity import Parent, Recipe
 from scaling.models.heartbeats import tokenize
 from scaling.models.vq_hbr import VqHbr
-from scaling.objectives.base import Context
+from scaling.objectives.base import HELD_OUT_BATCH, Context
 from scaling.objectives.masked import (
-    HELD_OUT_BATCH,
     KEPT,
     PADDING,
     Guesses,

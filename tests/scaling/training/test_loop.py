@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from scaling.data.batches import Batch, Order, Split
 from scaling.identity import Recipe
-from scaling.objectives.labels import Supervised
+from scaling.objectives.labels import Logits, Supervised
 from scaling.training.loop import Outcome, Run, learning_rate, train
 
 RECIPE = Recipe(max_steps=60, batch=16, lr=0.05, warmup_steps=5, eval_every=10)
@@ -166,7 +166,7 @@ def test_a_training_loss_that_explodes_ends_the_run_as_diverged() -> None:
 
         factor = 1.0
 
-        def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        def loss(self, outputs: Logits, batch: Batch) -> Tensor:
             self.factor *= 1.2
             return super().loss(outputs, batch) * self.factor
 

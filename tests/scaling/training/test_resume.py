@@ -13,7 +13,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from scaling.data.batches import Batch
-from scaling.objectives.labels import Supervised
+from scaling.objectives.labels import Logits, Supervised
 from scaling.training.checkpoint import Checkpoint, State
 from scaling.training.loop import Outcome, train
 from tests.scaling.training.test_loop import RECIPE, toy_split
@@ -48,14 +48,13 @@ class Noisy(Supervised):
     def __init__(self, kill_at: int | None = None) -> None:
         self.kill_at, self.step = kill_at, 0
 
-    def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+    def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Logits:
         self.step += 1
         if self.step == self.kill_at:
             raise Killed
         noise = 0.1 * torch.randn(batch.x_BLT.shape, generator=generator)
         noisy = dataclasses.replace(batch, x_BLT=batch.x_BLT + noise)
-        logits: Tensor = super().outputs(model, noisy, generator)
-        return logits
+        return super().outputs(model, noisy, generator)
 
 
 def run(
