@@ -34,8 +34,8 @@ ORDERS = {
     "sweeps": [
         [GROUND],
         ["scaling"],
-        ["sweeps.grid"],
         ["sweeps.stages"],
+        ["sweeps.grid"],
         ["sweeps.plan", "sweeps.store"],
         ["sweeps.drive"],
         ["sweeps.run", "sweeps.publish"],

@@ -1,7 +1,9 @@
 """The finetune stage: supervised, all weights, from the backbones of earlier trials.
 
 Shares of the labels, label sets and data sizes are its axes, so that what pretraining is worth can
-be read from how its loss falls with each, beside the same trials from scratch.
+be read from how its loss falls with each, beside the same trials from scratch. This is S1's
+transfer of an SSL backbone to few labels; effective data (Hernandez et al. 2021, Eq. 2) is fitted
+to its trials.
 """
 
 from collections.abc import Iterator, Mapping

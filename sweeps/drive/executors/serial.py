@@ -1,4 +1,7 @@
-"""One job after the other, in this process: for tests, debugging and small machines."""
+"""One job after the other, in this process: for tests, debugging and small machines.
+
+Ray is not needed, and a debugger or profiler sees all that a trial does.
+"""
 
 from __future__ import annotations
 
