@@ -31,6 +31,10 @@ def patched(text: str, diff: str) -> str:
         if line.startswith("+"):
             at += 1
             lines.insert(at, line[1:])
+        elif line.startswith("-"):
+            assert line[1:] in lines[at + 1 :], f"no line {line[1:]!r}"
+            at = lines.index(line[1:], at + 1) - 1
+            del lines[at + 1]
         else:
             assert line[1:] in lines[at + 1 :], f"no line {line[1:]!r}"
             at = lines.index(line[1:], at + 1)

@@ -18,7 +18,7 @@ class ObjectiveInfo:
         name: as written in grids.
         paradigm: ``sl``, ``ssl`` or ``random``.
         implementation: ``module:class``, an ``Objective``.
-        stages: stages it may run in.
+        stages: stages it may run in; empty for any that trains its families.
         asks: what a family must offer (``Family.offers``); empty for any with a backbone.
         options: its settings and their defaults; what a grid sets is an ``Options`` of these.
         limits: (option, lowest, highest) of the values that make sense.
@@ -30,7 +30,7 @@ class ObjectiveInfo:
     name: str
     paradigm: str
     implementation: str
-    stages: tuple[str, ...] = ("pretrain", "finetune")
+    stages: tuple[str, ...] = ()
     asks: str = ""
     options: Options = ()
     limits: tuple[tuple[str, float, float], ...] = ()

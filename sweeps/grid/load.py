@@ -204,7 +204,8 @@ def _keys_at(loc: Loc, schema: dict[str, Any]) -> list[str]:
         if isinstance(part, int):
             node = node.get("items", {})
         else:
-            node = node.get("properties", {}).get(part) or node.get("additionalProperties", {})
+            rest = node.get("additionalProperties")  # False in a mapping whose keys are all known
+            node = node.get("properties", {}).get(part) or (rest if isinstance(rest, dict) else {})
     return list(_richest(node, schema).get("properties", {}))
 
 

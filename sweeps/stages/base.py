@@ -84,6 +84,13 @@ def starting_stages() -> list[str]:
     return [name for name, stage in STAGES.items() if stage.gives == START]
 
 
+def stages_of(info: ObjectiveInfo) -> list[str]:
+    """Stages that an objective may run in."""
+    families = set(info.families)
+    able = [name for name, stage in STAGES.items() if families & set(stage.families_trained)]
+    return list(info.stages) or able
+
+
 class _ParentStage:
     """In the JSON Schema and in a grid: the name of a stage that others can start from."""
 
@@ -323,8 +330,8 @@ class Stage(Checked):
                         yield Mistake(loc=place, message=problem)
 
     def _unfit(self, info: ObjectiveInfo, wrong: Set[str]) -> str | None:
-        if self.name not in info.stages:
-            return f"objective {info.name!r} belongs to a {' or '.join(info.stages)} stage"
+        if self.name not in (stages := stages_of(info)):
+            return f"objective {info.name!r} belongs to a {' or '.join(stages)} stage"
         paradigms = self.paradigms_trained()
         if "paradigms" not in wrong and any(word != info.paradigm for word in paradigms):
             return (

@@ -19,6 +19,9 @@ PROGRESS_S = 0.2  # between two signs of progress
 class SerialExecutor:
     """Runs jobs in this process. An interrupt ends the job that is running, at a step."""
 
+    def __init__(self, workers: int = 1) -> None:
+        """``workers`` is not looked at: there is this process alone."""
+
     def run(self, jobs: Sequence[Job], workspace: Workspace, on_event: OnEvent) -> None:
         """Run ``jobs`` one by one; see ``Executor``."""
         interrupts.check()

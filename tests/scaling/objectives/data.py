@@ -75,7 +75,7 @@ def tiny_training(name: str, family: str | None = None, **changes: object) -> Tr
     info = OBJECTIVES[name]
     family = family or info.families[0]
     fields: dict[str, object] = {
-        "stage": info.stages[0],
+        "stage": (info.stages or ("pretrain",))[0],
         "corpus": CorpusSpec(source="virtual/basic", window_s=SAMPLES / 100),
         "task": "",
         "family": family,
