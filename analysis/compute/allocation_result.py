@@ -13,8 +13,8 @@ import pandas as pd
 from analysis.compute.cost import ComputeModel
 from analysis.compute.surface import Exponents, Surface
 from analysis.fit.intervals import holding
-from analysis.fit.loglog import percentile_ends
 from analysis.fit.misfit import Misfit
+from analysis.fit.sampled import percentile_ends
 from analysis.laws import FloatArray
 from analysis.text.card import Card, Estimate, Shown, jsonable
 from analysis.text.fits import interval, number

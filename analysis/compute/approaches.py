@@ -26,7 +26,7 @@ from analysis.compute.isoflop_result import IsoFlop
 from analysis.compute.lines import Lines
 from analysis.compute.rows import AllocationError
 from analysis.fit.intervals import Interval
-from analysis.fit.loglog import UNKNOWN
+from analysis.fit.sampled import UNKNOWN
 from analysis.text.card import Card, Estimate, Shown, jsonable
 from analysis.text.fits import interval, number
 

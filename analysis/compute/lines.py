@@ -11,7 +11,8 @@ import pandas as pd
 
 from analysis.compute.rows import AllocationError
 from analysis.fit.intervals import Interval
-from analysis.fit.loglog import UNKNOWN, LogLine
+from analysis.fit.loglog import LogLine
+from analysis.fit.sampled import UNKNOWN
 from analysis.text.card import Estimate, Shown
 from analysis.text.fits import number
 

@@ -19,7 +19,7 @@ from analysis.compute.isoflop_assembly import BudgetFit, assemble
 from analysis.compute.isoflop_result import IsoFlop
 from analysis.compute.rows import Data
 from analysis.fit.intervals import holding
-from analysis.fit.loglog import percentile_ends
+from analysis.fit.sampled import percentile_ends
 from analysis.laws import FloatArray
 
 GRID = 25  # points of the curve per interval between runs

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 
 from analysis.fit.intervals import Interval
-from analysis.fit.loglog import percentile_interval
+from analysis.fit.sampled import Sampled
 from analysis.laws import FloatArray
+
+_RANGES = (*[(-math.inf, math.inf)] * 3, (0.0, 1.0))  # of a, b, gamma and the share of data
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,15 +107,11 @@ def exponents_of(best: Surface, drawn: Surface, dof: int) -> Exponents:
         dof: degrees of freedom of the fit.
     """
     points = [float(v) for v in best.exponents]
-    found = [
-        percentile_interval(sample, point, dof)
-        for sample, point in zip(drawn.exponents, points, strict=True)
+    ends = [
+        Sampled(point=point, samples=sample, dof=dof, lower=lower, upper=upper).interval
+        for point, sample, (lower, upper) in zip(points, drawn.exponents, _RANGES, strict=True)
     ]
-    share = found[3]
     return Exponents(
-        a=points[0], b=points[1], gamma=points[2], share_data=points[3],
-        a_interval=found[0], b_interval=found[1], gamma_interval=found[2],
-        share_data_interval=Interval(
-            low=float(np.maximum(share.low, 0)), high=float(np.minimum(share.high, 1))
-        ).holding(points[3]),
+        a=points[0], b=points[1], gamma=points[2], share_data=points[3], a_interval=ends[0],
+        b_interval=ends[1], gamma_interval=ends[2], share_data_interval=ends[3],
     )  # fmt: skip

@@ -18,14 +18,13 @@ from analysis.fit.intervals import (
     NORMAL,
     Interval,
     holding,
-    parameter_intervals,
     standard_errors,
     t_quantile,
-    widened,
 )
 from analysis.fit.misfit import Misfit, misfit
 from analysis.fit.options import Options
 from analysis.fit.profile import Profile
+from analysis.fit.sampled import parameter_intervals, percentile_ends
 from analysis.fit.solve.problem import Problem
 from analysis.fit.solve.solver import Solution
 from analysis.fit.status import Certificate, Status
@@ -360,7 +359,7 @@ class Fit:
         for first in range(0, len(x), AT_ONCE):
             part = slice(first, first + AT_ONCE)
             refits = self.problem.scale.forward(self.law.value(self.bootstrap.theta, x[part]))
-            ends[:, part] = widened(refits, at[part], self.problem.dof)
+            ends[:, part] = percentile_ends(refits, at[part], self.problem.dof)
         return ends[0], ends[1]
 
     def _with_released(self, x: FloatArray, frame: pd.DataFrame) -> pd.DataFrame:

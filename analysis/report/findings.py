@@ -253,13 +253,13 @@ def _task_numbers(task: TaskFit) -> dict[str, Any]:
         "doubt": task.doubt,
         "transfer": transfer
         and {
-            "kappa": plain(transfer.kappa),
-            "interval": pair(transfer.interval),
+            "kappa": plain(transfer.kappa.point),
+            "interval": pair(transfer.kappa.interval),
             "K": plain(transfer.K),
             "floors": [plain(v) for v in transfer.floors],
             "r2": plain(transfer.r2),
-            "kappa_free": plain(transfer.kappa_free),
-            "interval_free": pair(transfer.interval_free),
+            "kappa_free": plain(transfer.kappa_free.point),
+            "interval_free": pair(transfer.kappa_free.interval),
             "floor_free": plain(transfer.floor_free),
             "warnings": list(transfer.warnings),
         },
@@ -358,11 +358,8 @@ def _task_row(task: TaskFit, c: Configuration) -> tuple[str, ...]:
     kappas = ["–", "–"]
     if transfer:
         kappas = [
-            _text(value, ends, doubtful=bool(task.doubt))
-            for value, ends in (
-                (transfer.kappa, transfer.interval),
-                (transfer.kappa_free, transfer.interval_free),
-            )
+            _text(kappa.point, kappa.interval, doubtful=bool(task.doubt))
+            for kappa in (transfer.kappa, transfer.kappa_free)
         ]
     return (
         task.task,
