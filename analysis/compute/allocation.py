@@ -24,9 +24,9 @@ import pandas as pd
 from analysis.compute.cost import ComputeModel, compute_model
 from analysis.compute.rows import MEASURE, AllocationError, positive_budgets, times_outside
 from analysis.compute.surface import Exponents, Surface, exponents_of
-from analysis.fit.loglog import percentile_ends
 from analysis.fit.result import Fit
 from analysis.fit.rolling import Misfit
+from analysis.fit.sampled import percentile_ends
 from analysis.laws import FloatArray
 from analysis.runs.read import named_columns
 from analysis.studies.fit_rows import Data, is_study

@@ -25,7 +25,7 @@ from analysis.compute.envelope import Envelope
 from analysis.compute.isoflop import IsoFlop
 from analysis.compute.optima import AllocationLines
 from analysis.compute.rows import AllocationError
-from analysis.fit.loglog import UNKNOWN
+from analysis.fit.sampled import UNKNOWN
 from analysis.text.card import Card, Estimate, Result, jsonable
 from analysis.text.numbers import Interval, interval, number
 

@@ -22,7 +22,8 @@ from analysis.compute.rows import (
     positive_columns,
     spread_at_fixed_size,
 )
-from analysis.fit.loglog import LogFit, percentile_interval
+from analysis.fit.loglog import LogFit
+from analysis.fit.sampled import Sampled
 from analysis.laws import FloatArray
 from analysis.studies.fit_rows import Data
 from analysis.text.card import Card, Estimate, Result, jsonable
@@ -176,9 +177,8 @@ def _counted(frame: pd.DataFrame, n_boot: int, seed: int) -> ComputeModel:
     epochs = (fit.slope[0] - macs, fit.slope[1] - 1) if macs is not None else None
     return ComputeModel(
         convention="counted", log_k=fit.log_k, m=fit.slope[0], q=fit.slope[1],
-        m_interval=percentile_interval(fit.draws[:, 1], fit.slope[0], max(1, sizes - 2)),
-        q_interval=percentile_interval(fit.draws[:, 2], fit.slope[1],
-                                       max(1, len(frame) - sizes - 1)),
+        m_interval=_interval(fit, 0, sizes - 2),
+        q_interval=_interval(fit, 1, len(frame) - sizes - 1),
         draws=fit.draws, r2=fit.r2, scatter=fit.scatter, varies=varies, at_fixed_N=spread,
         macs=macs, epochs=epochs, ranges=_ranges(frame), warnings=tuple(warnings),
     )  # fmt: skip
@@ -200,11 +200,17 @@ def _fixed_epochs(frame: pd.DataFrame, n_boot: int, seed: int) -> ComputeModel:
     draws = np.column_stack([fit.draws[:, 0] + shift, fit.draws[:, 1], np.ones(len(fit.draws))])
     return ComputeModel(
         convention="fixed epochs", log_k=fit.log_k + shift, m=fit.slope[0], q=1.0,
-        m_interval=percentile_interval(fit.draws[:, 1], fit.slope[0], max(1, sizes - 2)),
+        m_interval=_interval(fit, 0, sizes - 2),
         q_interval=Interval(low=1.0, high=1.0), draws=draws, r2=fit.r2, scatter=fit.scatter,
         varies=True, at_fixed_N=math.nan, macs=fit.slope[0], epochs=(0.0, 0.0),
         ranges=_ranges(frame), warnings=tuple(warnings),
     )  # fmt: skip
+
+
+def _interval(fit: LogFit, slope: int, dof: int) -> Interval:
+    """95 % interval of a slope, from its refits."""
+    samples = fit.draws[:, 1 + slope]
+    return Sampled(point=fit.slope[slope], samples=samples, dof=max(1, dof)).interval
 
 
 def _exponent(frame: pd.DataFrame, column: str) -> float:

@@ -17,7 +17,8 @@ import pandas as pd
 
 from analysis.compute.rows import AllocationError, times_outside
 from analysis.fit.intervals import t_quantile
-from analysis.fit.loglog import UNKNOWN, LogLine, fit_line
+from analysis.fit.loglog import LogLine, fit_line
+from analysis.fit.sampled import UNKNOWN
 from analysis.laws import FloatArray
 from analysis.text.card import Estimate, Result
 from analysis.text.numbers import Interval, count, number

@@ -15,7 +15,7 @@ import numpy as np
 
 from analysis.compute.isoflop import IsoFlop, budget_rows, isoflop_of
 from analysis.compute.optima import BudgetOptima, Optimum, not_bracketed
-from analysis.fit.loglog import percentile_ends
+from analysis.fit.sampled import percentile_ends
 from analysis.laws import FloatArray
 from analysis.studies.fit_rows import Data
 from analysis.text.numbers import holding

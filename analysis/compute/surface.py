@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 
-from analysis.fit.loglog import percentile_interval
+from analysis.fit.sampled import Sampled
 from analysis.laws import FloatArray
 from analysis.text.numbers import Interval
+
+_RANGES = (*[(-math.inf, math.inf)] * 3, (0.0, 1.0))  # of a, b, gamma and the share of data
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,15 +107,18 @@ def exponents_of(best: Surface, drawn: Surface, dof: int) -> Exponents:
         drawn: R of them; none gives NaN intervals.
         dof: degrees of freedom of the fit.
     """
-    a, b, gamma, share = (float(v) for v in best.exponents)
-    of_a, of_b, of_gamma, of_share = (
-        percentile_interval(sample, point, dof)
-        for sample, point in zip(drawn.exponents, (a, b, gamma, share), strict=True)
-    )
+    points = [float(v) for v in best.exponents]
+    ends = [
+        Sampled(point=point, samples=sample, dof=dof, lower=lower, upper=upper).interval
+        for point, sample, (lower, upper) in zip(points, drawn.exponents, _RANGES, strict=True)
+    ]
     return Exponents(
-        a=a, b=b, gamma=gamma, share_data=share,
-        a_interval=of_a, b_interval=of_b, gamma_interval=of_gamma,
-        share_data_interval=Interval(
-            low=float(np.maximum(of_share.low, 0)), high=float(np.minimum(of_share.high, 1))
-        ).holding(share),
-    )  # fmt: skip
+        a=points[0],
+        b=points[1],
+        gamma=points[2],
+        share_data=points[3],
+        a_interval=ends[0],
+        b_interval=ends[1],
+        gamma_interval=ends[2],
+        share_data_interval=ends[3],
+    )

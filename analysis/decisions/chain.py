@@ -20,8 +20,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.fit.fit import fit_law
-from analysis.fit.intervals import t_quantile, widened
+from analysis.fit.intervals import t_quantile
 from analysis.fit.result import ExtrapolationWarning, Fit
+from analysis.fit.sampled import percentile_ends
 from analysis.laws import FloatArray, Law, get
 from analysis.studies.clusters import run_column
 from analysis.studies.fit_rows import Data
@@ -126,7 +127,7 @@ class Chain:
             for fit in (self.loss, self.metric)
         ]
         dof = min(self.loss.problem.dof, self.metric.problem.dof)
-        ends = widened(self._metric(theta[1], self._loss(theta[0], x)), value, dof)
+        ends = percentile_ends(self._metric(theta[1], self._loss(theta[0], x)), value, dof)
         more = self._beyond_resamples(x, loss, value, of_loss, of_metric)
         run = t_quantile(dof) * self.scatter
         limits = (0.0, 1.0) if self.metric.law.proportion else (-np.inf, np.inf)
@@ -166,7 +167,7 @@ def _excess(
 ) -> tuple[FloatArray, FloatArray]:
     """How far (m,) below and above the ends of ``predict`` reach beyond those of resamples."""
     scale = fit.problem.scale
-    ends = widened(scale.forward(samples), scale.forward(value), fit.problem.dof)
+    ends = percentile_ends(scale.forward(samples), scale.forward(value), fit.problem.dof)
     reach = []
     for name, end, sign in zip(_CURVE_ENDS, ends, (-1.0, 1.0), strict=True):
         whole = np.abs(table[name].to_numpy(dtype=np.float64) - value)

@@ -1,8 +1,4 @@
-"""How far parameters can be believed: covariance, percentile intervals, profiles.
-
-Percentile intervals of few points are too short; their half widths are widened by the ratio
-of Student's t to the normal quantile at n - P degrees of freedom.
-"""
+"""How far parameters can be believed: covariance, standard errors, profiles."""
 
 from __future__ import annotations
 
@@ -14,8 +10,8 @@ import numpy as np
 from analysis.fit.solve.losses import Penalty
 from analysis.fit.solve.problem import Problem
 from analysis.fit.solve.solver import IndexArray, Solution
-from analysis.laws import FloatArray, Law
-from analysis.text.numbers import NORMAL, Interval
+from analysis.laws import FloatArray
+from analysis.text.numbers import Interval
 
 LEVEL = 0.95
 DELTA_SMALLEST = 1e-3
@@ -119,37 +115,6 @@ def natural_slope(problem: Problem, free: FloatArray) -> FloatArray:
     low2, low, high, high2 = np.split(problem.law.to_natural(steps, problem.centre), 4)
     natural: FloatArray = ((low2 - high2 + 8.0 * (high - low)) / (12.0 * size[:, None])).T
     return natural
-
-
-def widened(samples: FloatArray, point: FloatArray, dof: int) -> tuple[FloatArray, FloatArray]:
-    """Percentile interval of ``samples`` (R, ...) with half widths about ``point`` widened.
-
-    The factor is Student's t over the normal quantile, for small samples.
-    """
-    factor = t_quantile(dof) / NORMAL
-    low, high = np.quantile(samples, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], axis=0)
-    return point - factor * np.maximum(point - low, 0), point + factor * np.maximum(high - point, 0)
-
-
-def parameter_intervals(
-    law: Law, theta: FloatArray, samples: FloatArray, dof: int
-) -> dict[str, Interval]:
-    """Intervals of natural parameters ``theta`` (P,) from ``samples`` (R, P), within bounds."""
-    intervals = {}
-    for i, parameter in enumerate(law.parameters):
-        if not len(samples):
-            intervals[parameter.name] = Interval(low=math.nan, high=math.nan)
-            continue
-        values, point = samples[:, i], theta[i]
-        if parameter.positive:
-            low, high = (np.exp(v) for v in widened(np.log(values), np.log(point), dof))
-        else:
-            low, high = widened(values, point, dof)
-        within = Interval(
-            low=max(float(low), parameter.lower), high=min(float(high), parameter.upper)
-        )
-        intervals[parameter.name] = within.holding(float(point))
-    return intervals
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

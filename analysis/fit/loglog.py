@@ -18,36 +18,9 @@ import numpy.typing as npt
 
 from analysis.fit.bootstrap import random_factors
 from analysis.fit.intervals import t_quantile
+from analysis.fit.sampled import Sampled, percentile_ends
 from analysis.laws import FloatArray
-from analysis.text.numbers import NORMAL, Interval, holding
-
-UNKNOWN = Interval(low=math.nan, high=math.nan)
-
-
-def percentile_ends(
-    samples: FloatArray, point: FloatArray, dof: int
-) -> tuple[FloatArray, FloatArray]:
-    """95 % percentile interval about ``point``, half widths times Student's t over normal.
-
-    Args:
-        samples: resampled values (R, ...); infinite ones count as beyond every bound.
-        point: estimate (...).
-        dof: degrees of freedom of Student's t.
-
-    Returns:
-        Lower and upper ends (...); NaN where there are no samples.
-    """
-    if not len(samples):
-        return np.full(np.shape(point), math.nan), np.full(np.shape(point), math.nan)
-    factor = t_quantile(dof) / NORMAL
-    low, high = np.quantile(samples, [0.025, 0.975], axis=0, method="inverted_cdf")
-    return point - factor * np.maximum(point - low, 0), point + factor * np.maximum(high - point, 0)
-
-
-def percentile_interval(samples: FloatArray, point: float, dof: int) -> Interval:
-    """``percentile_ends`` of one number."""
-    low, high = percentile_ends(samples, np.asarray(point), dof)
-    return Interval(low=float(low), high=float(high))
+from analysis.text.numbers import Interval, holding
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +128,7 @@ def fit_line(
     scatter = math.sqrt(left / (n - 2)) if n > 2 else math.nan
     half = t_quantile(n - 2) * scatter / math.sqrt(spread) if n > 2 else math.nan
     refits = np.empty((0, 2)) if draws is None else _lines(log_x, draws, w, centre)
-    from_runs = percentile_interval(refits[:, 1], slope, dof)
+    from_runs = Sampled(point=slope, samples=refits[:, 1], dof=dof).interval
     total = float((w * (log_y - (w * log_y).sum() / w.sum()) ** 2).sum())
     return LogLine(
         exponent=slope,

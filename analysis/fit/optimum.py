@@ -21,14 +21,13 @@ from analysis.fit.certificate import (
 )
 from analysis.fit.intervals import (
     Profile,
-    parameter_intervals,
     profile,
     standard_errors,
     t_quantile,
-    widened,
 )
 from analysis.fit.options import FitOptions
 from analysis.fit.rolling import Misfit, misfit
+from analysis.fit.sampled import parameter_intervals, percentile_ends
 from analysis.fit.solve.problem import Problem
 from analysis.fit.solve.solver import Solution
 from analysis.laws import BoolArray, FloatArray, Law
@@ -259,7 +258,7 @@ class Optimum:
         for first in range(0, len(x), AT_ONCE):
             part = slice(first, first + AT_ONCE)
             refits = self.problem.scale.forward(self.law.value(self.bootstrap.theta, x[part]))
-            ends[:, part] = widened(refits, at[part], self.problem.dof)
+            ends[:, part] = percentile_ends(refits, at[part], self.problem.dof)
         return ends[0], ends[1]
 
     def untested_words(self, predicted: pd.DataFrame) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 
 from analysis.fit.intervals import LEVEL, t_quantile
 from analysis.fit.options import FitOptions
-from analysis.laws import FloatArray
+from analysis.laws import FloatArray, Law
 from analysis.text.numbers import NORMAL, Interval
 
 ENOUGH = 0.5  # share of the resamples that must have a value
@@ -106,9 +106,9 @@ class Sampled:
         known, point = self.samples[~np.isnan(self.samples)], np.asarray(self.point)
         with np.errstate(divide="ignore", over="ignore"):
             if self.positive:
-                low, high = np.exp(ends(np.log(known), np.log(point), self.dof))
+                low, high = np.exp(percentile_ends(np.log(known), np.log(point), self.dof))
             else:
-                low, high = ends(known, point, self.dof)
+                low, high = percentile_ends(known, point, self.dof)
         within = Interval(low=max(float(low), self.lower), high=min(float(high), self.upper))
         return within.holding(self.point)
 
@@ -128,7 +128,9 @@ class Sampled:
         )
 
 
-def ends(samples: FloatArray, point: FloatArray, dof: int) -> tuple[FloatArray, FloatArray]:
+def percentile_ends(
+    samples: FloatArray, point: FloatArray, dof: int
+) -> tuple[FloatArray, FloatArray]:
     """Lower and upper ends (...) of 95 % intervals of ``point`` (...) from ``samples`` (R, ...).
 
     Half widths about the point are those of the percentiles times Student's t over normal. NaN
@@ -149,6 +151,23 @@ def ends(samples: FloatArray, point: FloatArray, dof: int) -> tuple[FloatArray, 
     low = np.where(np.isfinite(low) & np.isfinite(point), wide_low, low)
     high = np.where(np.isfinite(high) & np.isfinite(point), wide_high, high)
     return np.minimum(low, point), np.maximum(high, point)
+
+
+def parameter_intervals(
+    law: Law, theta: FloatArray, samples: FloatArray, dof: int
+) -> dict[str, Interval]:
+    """Intervals of natural parameters ``theta`` (P,) from ``samples`` (R, P), within bounds."""
+    return {
+        parameter.name: Sampled(
+            point=float(theta[i]),
+            samples=samples[:, i],
+            dof=dof,
+            positive=parameter.positive,
+            lower=parameter.lower,
+            upper=parameter.upper,
+        ).interval
+        for i, parameter in enumerate(law.parameters)
+    }
 
 
 def aligned(

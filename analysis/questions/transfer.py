@@ -18,7 +18,7 @@ from analysis.fit.certificate import Status, r_squared
 from analysis.fit.fit import Together, fit_together
 from analysis.fit.result import Fit
 from analysis.fit.sampled import Sampled, combined, mean, source_of
-from analysis.laws import FloatArray, Law
+from analysis.laws import Law
 from analysis.laws.composite import PART
 from analysis.laws.parameters import EXPONENT
 from analysis.published import s1
@@ -103,8 +103,7 @@ def task_kappa(
     kappas: dict[Way, Sampled] = {}
     doubts: dict[Way, str] = {"fixed": why, "free": why, "together": "not asked for"}
     if pairs is not None:
-        kappas["fixed"] = _sampled(pairs.kappa, pairs.samples, trained_on, other)
-        kappas["free"] = _sampled(pairs.kappa_free, pairs.samples_free, trained_on, other)
+        kappas |= {"fixed": pairs.kappa, "free": pairs.kappa_free}
     law = None
     if together:
         law, fitted, doubts["together"] = _together(trained_on, other)
@@ -116,17 +115,6 @@ def task_kappa(
         doubts=doubts,
         law=law,
         printed=None if kind is None else s1.kappa(task).get(kind),
-    )
-
-
-def _sampled(kappa: float, samples: FloatArray, drawn_for: Fit, other: Fit) -> Sampled:
-    return Sampled(
-        point=kappa,
-        samples=samples,
-        dof=other.problem.dof,
-        source=source_of(drawn_for.options, drawn_for.rows["trial"]),
-        lower=EXPONENT[0],
-        upper=EXPONENT[1],
     )
 
 
@@ -153,8 +141,16 @@ def _together(trained_on: Fit, other: Fit) -> tuple[Together | None, Sampled | N
         return law, None, "; ".join(fit.remarks)
     refits = fit.bootstrap.theta[:, fit.law.names.index("pairs.kappa")]
     samples = fit.bootstrap.by_draw(refits, options.n_boot)
-    # The fit to all parts is of as many residuals as it has rows, but of as many runs only.
-    return law, _sampled(fit.params["pairs.kappa"], samples, fit, other), _together_doubt(fit)
+    kappa = Sampled(
+        point=fit.params["pairs.kappa"],
+        samples=samples,
+        # The fit to all parts is of as many residuals as it has rows, but of as many runs only.
+        dof=other.problem.dof,
+        source=source_of(fit.options, fit.rows["trial"]),
+        lower=EXPONENT[0],
+        upper=EXPONENT[1],
+    )
+    return law, kappa, _together_doubt(fit)
 
 
 def _together_doubt(fit: Fit) -> str:

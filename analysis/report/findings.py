@@ -254,13 +254,13 @@ def _task_numbers(task: TaskFit) -> dict[str, Any]:
         "doubt": task.doubt,
         "transfer": transfer
         and {
-            "kappa": finite_or_none(transfer.kappa),
-            "interval": pair(transfer.interval),
+            "kappa": finite_or_none(transfer.kappa.point),
+            "interval": pair(transfer.kappa.interval),
             "K": finite_or_none(transfer.K),
             "floors": [finite_or_none(v) for v in transfer.floors],
             "r2": finite_or_none(transfer.r2),
-            "kappa_free": finite_or_none(transfer.kappa_free),
-            "interval_free": pair(transfer.interval_free),
+            "kappa_free": finite_or_none(transfer.kappa_free.point),
+            "interval_free": pair(transfer.kappa_free.interval),
             "floor_free": finite_or_none(transfer.floor_free),
             "warnings": list(transfer.warnings),
         },
@@ -359,11 +359,8 @@ def _task_row(task: TaskFit, c: Configuration) -> tuple[str, ...]:
     kappas = ["–", "–"]
     if transfer:
         kappas = [
-            _text(value, ends, doubtful=bool(task.doubt))
-            for value, ends in (
-                (transfer.kappa, transfer.interval),
-                (transfer.kappa_free, transfer.interval_free),
-            )
+            _text(kappa.point, kappa.interval, doubtful=bool(task.doubt))
+            for kappa in (transfer.kappa, transfer.kappa_free)
         ]
     return (
         task.task,

@@ -159,8 +159,8 @@ def _estimate(found: TaskFit, name: str) -> tuple[float, float, float, bool] | N
         transfer = found.transfer
         if transfer is None:
             return None
-        interval = transfer.interval
-        return transfer.kappa, interval.low, interval.high, not found.doubt
+        kappa, interval = transfer.kappa.point, transfer.kappa.interval
+        return kappa, interval.low, interval.high, not found.doubt
     interval = found.fit.intervals[name]
     sure = not law_doubt(found.fit, terms=_AXIS[name])
     return found.fit.params[name], interval.low, interval.high, sure
@@ -245,7 +245,7 @@ def _against_excess(axes: Axes, c: Configuration, found: TaskFit) -> None:
     axes.plot(excess[:, 0], excess[:, 1], marker, color=colour, ms=3.5, mec="white", mew=0.4)
     if len(excess):
         grid = np.geomspace(excess[:, 0].min(), excess[:, 0].max(), 40)
-        axes.plot(grid, transfer.K * grid**transfer.kappa, ls=line, color=colour, lw=1.3)
+        axes.plot(grid, transfer.K * grid**transfer.kappa.point, ls=line, color=colour, lw=1.3)
     figures.decimal(axes, "x")
     figures.decimal(axes, "y")
     low, high = axes.get_xlim()

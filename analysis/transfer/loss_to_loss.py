@@ -24,8 +24,9 @@ import numpy.typing as npt
 
 from analysis.fit.bootstrap import corrected, resamples
 from analysis.fit.certificate import Status, r_squared
-from analysis.fit.intervals import DELTA_SMALLEST, robust_delta, widened
+from analysis.fit.intervals import DELTA_SMALLEST, robust_delta
 from analysis.fit.result import Fit
+from analysis.fit.sampled import Sampled, source_of
 from analysis.fit.solve.losses import huber
 from analysis.fit.solve.problem import DEVIANCE, REFIT_STEPS
 from analysis.fit.solve.solver import REFIT, IndexArray, Solution, minimise
@@ -33,7 +34,7 @@ from analysis.laws import FloatArray
 from analysis.laws.parameters import EXPONENT
 from analysis.studies.clusters import joined_clusters
 from analysis.text.card import Card, Estimate, Result
-from analysis.text.numbers import Interval, number
+from analysis.text.numbers import number
 
 FORMULA = "L_ood - E_ood = K (L_id - E_id)^kappa"
 _KAPPA_STARTS = (0.1, 0.4, 1.0, 2.0)
@@ -48,29 +49,21 @@ class Transfer(Result):
 
     Attributes:
         kappa: transfer exponent; 1 passes excess loss on in proportion, less diminishes it.
+        kappa_free: kappa where E_ood is fitted with it.
         K: excess loss on the other task, in nats, at an excess of 1 nat on the task trained on.
         floors: E of the task trained on and of the other, in nats.
-        interval: 95 % interval of kappa.
-        kappa_free: kappa where E_ood is fitted with it.
-        floor_free: that E_ood, in nats.
-        interval_free: 95 % interval of ``kappa_free``.
-        samples: kappa of each resample (n_boot,), NaN where a refit did not converge.
-        samples_free: ``kappa_free`` of each resample (n_boot,).
+        floor_free: E_ood fitted with ``kappa_free``, in nats.
         r2: share of the variance of the other task's loss explained.
         excess: excess losses of the runs (n, 2), trained on and other, in nats; a loss at or
             below its floor has an excess of 0 or less.
         warnings: what a reader must know first.
     """
 
-    kappa: float
+    kappa: Sampled
+    kappa_free: Sampled
     K: float
     floors: tuple[float, float]
-    interval: Interval
-    kappa_free: float
     floor_free: float
-    interval_free: Interval
-    samples: FloatArray
-    samples_free: FloatArray
     r2: float
     excess: FloatArray
     warnings: tuple[str, ...]
@@ -78,12 +71,12 @@ class Transfer(Result):
     @property
     def at_bound(self) -> bool:
         """Whether the estimate is a limit of the search and not a measurement."""
-        return _at_bound(self.kappa)
+        return _at_bound(self.kappa.point)
 
     @property
     def free_at_bound(self) -> bool:
         """The same of ``kappa_free``."""
-        return _at_bound(self.kappa_free)
+        return _at_bound(self.kappa_free.point)
 
     def card(self) -> Card:
         """What is shown."""
@@ -92,11 +85,12 @@ class Transfer(Result):
             warnings=self.warnings,
             estimates=(
                 Estimate(
-                    name="kappa", value=self.kappa, interval=self.interval,
+                    name="kappa", value=self.kappa.point, interval=self.kappa.interval,
                     meaning="transfer exponent, floors of the joint laws",
                 ),
                 Estimate(
-                    name="kappa'", value=self.kappa_free, interval=self.interval_free,
+                    name="kappa'", value=self.kappa_free.point,
+                    interval=self.kappa_free.interval,
                     meaning="transfer exponent, E_ood fitted to the pairs",
                 ),
             ),
@@ -141,31 +135,23 @@ def fit_transfer(trained_on: Fit, other: Fit) -> Transfer:
         samples[draw] = np.where(solution.converged, solution.free[:, 1], np.nan)
         solution = drawn_free.solve(delta, kappa=kappa_free, hold=False)
         samples_free[draw] = np.where(solution.converged, solution.free[:, 1], np.nan)
-    dof = pair[1].problem.dof
+    source = source_of(trained_on.options, trained_on.rows["trial"])
+
+    def sampled(point: float, values: FloatArray) -> Sampled:
+        low, high = EXPONENT
+        dof = pair[1].problem.dof
+        return Sampled(point=point, samples=values, dof=dof, source=source, lower=low, upper=high)
+
     return Transfer(
-        kappa=kappa,
+        kappa=sampled(kappa, samples),
+        kappa_free=sampled(kappa_free, samples_free),
         K=math.exp(float(held.free[0, 0]) - kappa * float(pairs.centre[0, 0])),
         floors=(float(floors[0, 0]), float(floors[0, 1])),
-        interval=_interval(samples, kappa, dof),
-        kappa_free=kappa_free,
         floor_free=float(loose.free[0, 2]),
-        interval_free=_interval(samples_free, kappa_free, dof),
-        samples=samples,
-        samples_free=samples_free,
         r2=r_squared(loss[1], loss[1] * np.exp(pairs.residual(held.free)[0])),
         excess=(loss - floors.T).T,
         warnings=_warnings(pair, kappa),
     )
-
-
-def _interval(samples: FloatArray, kappa: float, dof: int) -> Interval:
-    """Widened percentile interval, within the limits of the search; unknown without samples."""
-    samples = samples[np.isfinite(samples)]
-    if not len(samples):
-        return Interval(low=math.nan, high=math.nan)
-    low, high = widened(samples, np.array(kappa), dof)
-    within = Interval(low=max(float(low), EXPONENT[0]), high=min(float(high), EXPONENT[1]))
-    return within.holding(kappa)
 
 
 def _shared_runs(trained_on: Fit, other: Fit) -> tuple[Fit, Fit]:

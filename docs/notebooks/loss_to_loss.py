@@ -32,8 +32,9 @@ away.plot()
 # %%
 held = fit_transfer(home, away)
 print(task, f"R2 {held.r2:.2f}", *held.warnings, sep=", ")
-for kappa, ends in ((held.kappa, held.interval), (held.kappa_free, held.interval_free)):
-    print(f"kappa {kappa:.2f}, 95 % {ends.low:.2f} to {ends.high:.2f}")
+for kappa in (held.kappa, held.kappa_free):
+    ends = kappa.interval
+    print(f"kappa {kappa.point:.2f}, 95 % {ends.low:.2f} to {ends.high:.2f}")
 
 # %% [markdown]
 # Both joint laws and the pairs at once: each floor is told by its own runs and by the pairs.

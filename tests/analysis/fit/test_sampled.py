@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.fit.intervals import t_quantile
-from analysis.fit.sampled import UNKNOWN, Sampled, Stream, aligned, combined, ends, mean
+from analysis.fit.sampled import UNKNOWN, Sampled, Stream, aligned, combined, mean, percentile_ends
 from analysis.text.numbers import NORMAL
 
 A, TWIN, OTHER = ((Stream(seed, 100, (run,)),) for seed, run in ((0, "a"), (0, "b"), (1, "b")))
@@ -17,15 +17,15 @@ VALUES = np.concatenate([[1.0], np.random.default_rng(0).normal(1.0, 0.1, 400)])
 
 def test_the_interval_is_that_of_the_percentiles_widened_by_student() -> None:
     samples = np.linspace(-1.0, 1.0, 201)
-    low, high = ends(samples, np.array(0.0), 3)
+    low, high = percentile_ends(samples, np.array(0.0), 3)
     assert high == pytest.approx(0.95 * t_quantile(3) / NORMAL) and low == pytest.approx(-high)
     one = Sampled(point=0.0, samples=samples, dof=3).interval
     assert [one.low, one.high] == [float(low), float(high)]
     logged = Sampled(point=1.0, samples=np.exp(samples), dof=3, positive=True).interval
     assert (logged.low, logged.high) == pytest.approx((math.exp(low), math.exp(high)))
-    both = ends(np.stack([samples, 2 * samples], axis=1), np.zeros(2), 3)
+    both = percentile_ends(np.stack([samples, 2 * samples], axis=1), np.zeros(2), 3)
     np.testing.assert_allclose(both, [[low, 2 * low], [high, 2 * high]])
-    assert np.isnan(ends(samples[:0], np.array(0.0), 3)).all()
+    assert np.isnan(percentile_ends(samples[:0], np.array(0.0), 3)).all()
 
 
 def test_bounds_hold_and_intervals_of_kappa_stay_within_its_own() -> None:

@@ -11,11 +11,10 @@ from analysis.fit.intervals import (
     covariance,
     hat_basis,
     noise_variance,
-    parameter_intervals,
     profile,
     t_quantile,
-    widened,
 )
+from analysis.fit.sampled import parameter_intervals, percentile_ends
 from analysis.fit.solve.losses import Huber
 from analysis.fit.solve.problem import Problem
 from analysis.fit.solve.solver import Solution
@@ -102,7 +101,7 @@ def test_covariance_is_that_of_linear_regression() -> None:
 
 def test_widened_intervals_use_student_over_normal() -> None:
     samples = np.linspace(-1, 1, 2001)
-    low, high = widened(samples, np.array(0.0), 3)
+    low, high = percentile_ends(samples, np.array(0.0), 3)
     factor = student.ppf(0.975, 3) / 1.959964
     assert float(high) == pytest.approx(0.95 * factor, rel=1e-3)
     assert float(low) == pytest.approx(-0.95 * factor, rel=1e-3)

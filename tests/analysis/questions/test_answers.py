@@ -56,7 +56,7 @@ def test_answers_rest_on_the_fits_made_once(answers: Answers) -> None:
         assert isinstance(asked.answer, TransferEfficiency)
         transfer = configuration.tasks[0].transfer
         assert transfer is not None
-        assert asked.answer.by_task()["kappa"][0] == transfer.kappa
+        assert asked.answer.by_task()["kappa"][0] == transfer.kappa.point
         alpha = answers.table().query(
             "question == 'reduction' and name == 'alpha' and configuration == @configuration.name"
         )["value"]

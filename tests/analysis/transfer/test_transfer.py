@@ -44,11 +44,11 @@ def linear(noise: float = 0.0, seed: int = 0) -> Transfer:
 
 def test_noiseless_proportional_transfer_is_exact() -> None:
     found = linear()
-    assert found.kappa == pytest.approx(1.0, abs=1e-6)
+    assert found.kappa.point == pytest.approx(1.0, abs=1e-6)
     assert pytest.approx(K, rel=1e-5) == found.K
     assert found.floors == pytest.approx((HOME[0], FLOOR), rel=1e-6)
     assert found.r2 > 1 - 1e-9 and not found.warnings and not found.at_bound
-    assert found.kappa_free == pytest.approx(1.0, abs=1e-5)
+    assert found.kappa_free.point == pytest.approx(1.0, abs=1e-5)
     assert found.floor_free == pytest.approx(FLOOR, rel=1e-4)
 
 
@@ -65,22 +65,22 @@ def test_known_floors_give_kappa_to_nine_digits(kappa: float) -> None:
 
 def test_noise_is_in_the_interval() -> None:
     found = linear(noise=0.005)
-    assert found.interval.covers(1.0)
-    assert 0.02 < found.interval.high - found.interval.low < 0.8
-    assert np.isfinite(found.samples).mean() > 0.9 and len(found.samples) == 100
+    assert found.kappa.interval.covers(1.0)
+    assert 0.02 < found.kappa.interval.high - found.kappa.interval.low < 0.8
+    assert np.isfinite(found.kappa.samples).mean() > 0.9 and len(found.kappa.samples) == 100
 
 
 def test_floors_bend_kappa_towards_one_and_a_fitted_floor_does_not() -> None:
     found = fit_transfer(*fits(away(0.3), 0.003))
-    assert 0.4 < found.kappa < 0.7
-    assert found.kappa_free == pytest.approx(0.3, abs=0.06)
-    assert found.interval_free.covers(0.3)
+    assert 0.4 < found.kappa.point < 0.7
+    assert found.kappa_free.point == pytest.approx(0.3, abs=0.06)
+    assert found.kappa_free.interval.covers(0.3)
 
 
 @pytest.mark.slow
 def test_intervals_with_a_fitted_floor_cover_the_truth() -> None:
     hits = [
-        fit_transfer(*fits(away(0.8), 0.005, seed=seed)).interval_free.covers(0.8)
+        fit_transfer(*fits(away(0.8), 0.005, seed=seed)).kappa_free.interval.covers(0.8)
         for seed in range(15)
     ]
     # 25 sets each at three noises gave 88-96 %; 11 of 15 would happen once in 1,600 at 95 %.
@@ -91,7 +91,7 @@ def test_resamples_are_shared_run_by_run() -> None:
     """The same losses twice transfer one to one in every resample: floors cancel."""
     first, _ = fits(away(1.0), 0.01)
     found = fit_transfer(first, first)
-    np.testing.assert_allclose(found.samples, 1.0, atol=1e-6)
+    np.testing.assert_allclose(found.kappa.samples, 1.0, atol=1e-6)
     other = fit_law(first.residuals.drop(columns=["fitted", "log_residual"]), n_boot=100, seed=1)
     with pytest.raises(ValueError, match="share their resamples"):
         fit_transfer(first, other)
@@ -103,7 +103,7 @@ def test_runs_are_matched_by_trial() -> None:
     shorter = fit_law(part, n_boot=20, seed=0)
     found = fit_transfer(first, shorter)
     assert len(found.excess) == 22
-    assert found.kappa == pytest.approx(1.0, abs=1e-5)
+    assert found.kappa.point == pytest.approx(1.0, abs=1e-5)
     mixed = fit_law(part.iloc[::-1], n_boot=20, seed=0)
     with pytest.raises(ValueError, match="same order"):
         fit_transfer(first, mixed)
@@ -116,16 +116,16 @@ def test_without_a_floor_there_is_no_law() -> None:
     short = fit_law(part[part["D"] < 1500], n_boot=0)
     with pytest.raises(ValueError, match="a joint law could not be fitted"):
         fit_transfer(first, short)
-    assert np.isnan(fit_transfer(first, second).interval.low)
+    assert np.isnan(fit_transfer(first, second).kappa.interval.low)
 
 
 def test_a_task_that_does_not_follow_is_near_the_lower_bound() -> None:
     rng = np.random.default_rng(1)
     flat = 0.4 * np.exp(0.002 * rng.standard_normal(len(GRID)))
     found = fit_transfer(*fits(flat, 0.0, n_boot=20))
-    assert found.kappa < 0.1 and found.interval.low < 0.02
+    assert found.kappa.point < 0.1 and found.kappa.interval.low < 0.02
     rising = fit_transfer(*fits(0.4 - 0.05 * (away(1.0) - FLOOR), 0.0, n_boot=0))
-    assert rising.at_bound and rising.kappa < 0.011
+    assert rising.at_bound and rising.kappa.point < 0.011
     assert any("kappa ran to a bound" in w for w in rising.warnings)
     assert any(w.startswith("E_ood is doubtful:") and "alpha" in w for w in rising.warnings)
 
@@ -133,8 +133,8 @@ def test_a_task_that_does_not_follow_is_near_the_lower_bound() -> None:
 def test_it_shows_itself_as_text_and_in_a_notebook() -> None:
     found = linear(0.01)
     for shown in (str(found), found._repr_html_()):
-        assert "L_ood - E_ood" in shown and f"{found.kappa:.3f}" in shown
-        assert f"{found.interval.low:.3f}" in shown
+        assert "L_ood - E_ood" in shown and f"{found.kappa.point:.3f}" in shown
+        assert f"{found.kappa.interval.low:.3f}" in shown
 
 
 def test_many_runs_are_drawn_in_pairs() -> None:
@@ -152,8 +152,8 @@ def test_many_runs_are_drawn_in_pairs() -> None:
     ]  # fmt: skip
     assert pair[0].bootstrap.kind == "pairs"
     found = fit_transfer(pair[0], pair[1])
-    assert found.interval.covers(1.0)
-    assert 0.01 < found.interval.high - found.interval.low < 0.4
+    assert found.kappa.interval.covers(1.0)
+    assert 0.01 < found.kappa.interval.high - found.kappa.interval.low < 0.4
 
 
 def test_laws_of_one_pool_share_their_resamples_where_one_lacks_a_run() -> None:
@@ -172,7 +172,7 @@ def test_laws_of_one_pool_share_their_resamples_where_one_lacks_a_run() -> None:
     shared = [np.corrcoef(first.bootstrap.theta[:, 4], f.bootstrap.theta[:, 4])[0, 1]
               for f in (short, alone)]  # fmt: skip
     assert shared[0] > 0.9 and abs(shared[1]) < 0.4
-    assert fit_transfer(whole, short).kappa == pytest.approx(1.0, abs=1e-6)
+    assert fit_transfer(whole, short).kappa.point == pytest.approx(1.0, abs=1e-6)
     with pytest.raises(ValueError, match="trial t24 is not in the pool"):
         fit_law(rows, n_boot=0, pool=pool[:-1])
 
