@@ -112,7 +112,7 @@ class Header:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
+class RoleColumn:
     """A column and what it is taken for.
 
     Attributes:
@@ -248,7 +248,7 @@ def _loss_rank(header: Header) -> int | None:
     return 0 if words <= _PURE else 1
 
 
-def choose(table: Table, law: Law, given: Mapping[str, str]) -> dict[str, Chosen]:
+def choose(table: Table, law: Law, given: Mapping[str, str]) -> dict[str, RoleColumn]:
     """The column of every role that ``law`` needs, and of those that help, as far as known.
 
     Args:
@@ -261,7 +261,7 @@ def choose(table: Table, law: Law, given: Mapping[str, str]) -> dict[str, Chosen
     """
     needed = tuple(dict.fromkeys((*law.axes, law.response)))
     helpful = ("C", *law.held, "seed", "trial", "step", "split", "status")
-    chosen: dict[str, Chosen] = {}
+    chosen: dict[str, RoleColumn] = {}
     for role, text in given.items():
         if role not in (*needed, *helpful):
             raise table.error(
@@ -290,7 +290,7 @@ def choose(table: Table, law: Law, given: Mapping[str, str]) -> dict[str, Chosen
     return {role: _cells_first(table, own) for role, own in chosen.items()}
 
 
-def _cells_first(table: Table, own: Chosen) -> Chosen:
+def _cells_first(table: Table, own: RoleColumn) -> RoleColumn:
     """The factor of a header as it is applied: not to cells such as 20M, which say their own."""
     suffixed = table.suffixed(own.column) if own.why == _HEADER else np.zeros(0, dtype=np.bool_)
     if not suffixed.any():
@@ -312,7 +312,7 @@ def _data_order(columns: list[str], *, unique: bool) -> list[str]:
     return sorted(columns, key=key)
 
 
-def _given(table: Table, role: str, text: str) -> Chosen:
+def _given(table: Table, role: str, text: str) -> RoleColumn:
     """The column that ``text`` names, with a factor after a star."""
     name, factor, why = text.strip(), 1.0, ""
     if name not in table.cells and (match := re.fullmatch(r"(.*\S)\s*\*\s*(\S+)", name)):
@@ -330,11 +330,11 @@ def _given(table: Table, role: str, text: str) -> Chosen:
     return own
 
 
-def taken(role: str, *columns: str) -> Chosen:
+def taken(role: str, *columns: str) -> RoleColumn:
     """The first of ``columns`` for a role, its unit from its header; the others are named."""
     header = header_of(columns[0])
     scaled = role in COUNTS and header.factor not in (None, 1.0)
-    return Chosen(
+    return RoleColumn(
         role=role,
         column=columns[0],
         factor=(header.factor or 1.0) if scaled else 1.0,
@@ -357,7 +357,7 @@ def _label(role: str, header: Header) -> str:
 
 
 def _not_found(
-    table: Table, law: Law, missing: Sequence[str], chosen: Mapping[str, Chosen]
+    table: Table, law: Law, missing: Sequence[str], chosen: Mapping[str, RoleColumn]
 ) -> RunsError:
     what = ", ".join(f"{r} ({MEANINGS[r]})" if r in MEANINGS else r for r in missing)
     text = f"no column for {what} of {law.name}; there are: {listed(table.columns)}"
@@ -376,7 +376,7 @@ def _not_found(
     return table.error(f"{text}. {'; '.join(hints)}")
 
 
-def _unread(table: Table, role: str, chosen: Mapping[str, Chosen]) -> list[str]:
+def _unread(table: Table, role: str, chosen: Mapping[str, RoleColumn]) -> list[str]:
     """Why the columns whose name fits a role hold no numbers for it."""
     said = []
     used = {own.column for own in chosen.values()}
@@ -405,7 +405,7 @@ def listed(names: Sequence[str], most: int = 12) -> str:
     return ", ".join(names[:most]) + more
 
 
-def values_of(table: Table, chosen: Chosen) -> FloatArray:
+def values_of(table: Table, chosen: RoleColumn) -> FloatArray:
     """The numbers of a column, times its factor; NaN where missing.
 
     The unit of a header does not multiply a cell that has a suffix: 20M under ``params (M)`` is
@@ -429,7 +429,7 @@ def values_of(table: Table, chosen: Chosen) -> FloatArray:
 
 
 def data_sets(
-    table: Table, frame: pd.DataFrame, chosen: Mapping[str, Chosen], by: Sequence[str] | None
+    table: Table, frame: pd.DataFrame, chosen: Mapping[str, RoleColumn], by: Sequence[str] | None
 ) -> dict[str, list[str]]:
     """The columns that set data sets apart, with their values; the fewest that tell all apart.
 

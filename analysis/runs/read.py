@@ -26,7 +26,7 @@ from analysis.runs.columns import (
     COUNTS,
     MEANINGS,
     SET_NAMES,
-    Chosen,
+    RoleColumn,
     candidates,
     choose,
     data_sets,
@@ -84,7 +84,7 @@ class Runs:
     held: Mapping[str, pd.DataFrame]
     places: Sequence[str]
     response: str
-    chosen: Mapping[str, Chosen]
+    chosen: Mapping[str, RoleColumn]
     took: tuple[str, ...]
     warnings: tuple[str, ...]
     unscaled: tuple[str, ...]
@@ -183,7 +183,7 @@ def _picked(
     where: Mapping[str, str],
     took: list[str],
     warnings: list[str],
-) -> tuple[pd.DataFrame, dict[str, Chosen]]:
+) -> tuple[pd.DataFrame, dict[str, RoleColumn]]:
     """Numbers of the rows to fit and of those ``held``, by role, and the column of each role."""
     index = keep_where(table, where)
     part = table.rows(index)
@@ -205,7 +205,7 @@ def _picked(
 
 
 def _frame(
-    table: Table, law: Law, chosen: Mapping[str, Chosen], warnings: list[str]
+    table: Table, law: Law, chosen: Mapping[str, RoleColumn], warnings: list[str]
 ) -> pd.DataFrame:
     """Numbers by role, without the rows that lack one."""
     needed = list(dict.fromkeys((*law.axes, law.response)))
@@ -245,7 +245,7 @@ def _frame(
 
 
 def _not_positive(
-    table: Table, frame: pd.DataFrame, chosen: Chosen, bad: Sequence[int]
+    table: Table, frame: pd.DataFrame, chosen: RoleColumn, bad: Sequence[int]
 ) -> RunsError:
     at = int(frame.index[bad[0]])
     more = f" ({len(bad)} such rows)" if len(bad) > 1 else ""
@@ -262,7 +262,7 @@ def _not_positive(
 
 
 def _left_out(
-    table: Table, frame: pd.DataFrame, needed: Sequence[str], chosen: Mapping[str, Chosen]
+    table: Table, frame: pd.DataFrame, needed: Sequence[str], chosen: Mapping[str, RoleColumn]
 ) -> str:
     """Which rows lack a number, and in which column."""
     said = []
@@ -278,7 +278,7 @@ def _left_out(
 
 
 def _columns_said(
-    frame: pd.DataFrame, law: Law, chosen: Mapping[str, Chosen], warnings: list[str]
+    frame: pd.DataFrame, law: Law, chosen: Mapping[str, RoleColumn], warnings: list[str]
 ) -> list[str]:
     """Which column each role came from, its unit, its range and its rivals."""
     from analysis.text.numbers import count, number
@@ -309,7 +309,10 @@ def _columns_said(
 
 
 def _others_said(
-    table: Table, frame: pd.DataFrame, chosen: Mapping[str, Chosen], groups: Mapping[str, list[str]]
+    table: Table,
+    frame: pd.DataFrame,
+    chosen: Mapping[str, RoleColumn],
+    groups: Mapping[str, list[str]],
 ) -> list[str]:
     """The data sets, and columns of several values that nothing was made of."""
     said = []
@@ -341,7 +344,7 @@ def _others_said(
     return said
 
 
-def _unscaled(frame: pd.DataFrame, chosen: Mapping[str, Chosen]) -> tuple[str, ...]:
+def _unscaled(frame: pd.DataFrame, chosen: Mapping[str, RoleColumn]) -> tuple[str, ...]:
     """Roles whose numbers cannot be counts of one: there is no model of 1.3 or 20 parameters."""
     roles = []
     for role in ("N", "D"):
@@ -356,7 +359,7 @@ def _unscaled(frame: pd.DataFrame, chosen: Mapping[str, Chosen]) -> tuple[str, .
     return tuple(roles)
 
 
-def _unit_asked(frame: pd.DataFrame, own: Chosen) -> str:
+def _unit_asked(frame: pd.DataFrame, own: RoleColumn) -> str:
     low, high = float(frame[own.role].min()), float(frame[own.role].max())
     return (
         f"{own.role} is {low:g} to {high:g} in column {own.column}, which is no count of "

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.laws import FloatArray, Law
-from analysis.runs.columns import SET_NAMES, Chosen, header_of, listed, set_names
+from analysis.runs.columns import SET_NAMES, RoleColumn, header_of, listed, set_names
 from analysis.runs.tables import Table
 from analysis.studies.clusters import restarts
 
@@ -59,7 +59,7 @@ def keep_where(table: Table, where: Mapping[str, str]) -> list[int]:
 
 
 def marked(
-    table: Table, chosen: dict[str, Chosen], took: list[str], warnings: list[str]
+    table: Table, chosen: dict[str, RoleColumn], took: list[str], warnings: list[str]
 ) -> tuple[list[int], list[bool]]:
     """Rows that finished and are not dropped, and which rows are held out (n,)."""
     kinds = np.full(len(table.places), FIT)
@@ -114,7 +114,7 @@ def last_steps(
     frame: pd.DataFrame,
     table: Table,
     law: Law,
-    chosen: Mapping[str, Chosen],
+    chosen: Mapping[str, RoleColumn],
     sets: Sequence[str],
     took: list[str],
     warnings: list[str],
@@ -178,7 +178,9 @@ def _stepless_said(places: Sequence[str], column: str) -> str:
     )
 
 
-def steps_overlooked(table: Table, scales: pd.DataFrame, chosen: Mapping[str, Chosen]) -> list[str]:
+def steps_overlooked(
+    table: Table, scales: pd.DataFrame, chosen: Mapping[str, RoleColumn]
+) -> list[str]:
     """A warning where rows of one run, or of one N and D, are fitted at several steps.
 
     Args:
@@ -229,7 +231,7 @@ def held_doubts(
     frame: pd.DataFrame,
     table: Table,
     groups: Mapping[str, list[str]],
-    chosen: Mapping[str, Chosen],
+    chosen: Mapping[str, RoleColumn],
 ) -> list[str]:
     """Warnings on rows held out of no law, and on those that repeat runs that are fitted.
 
@@ -273,7 +275,7 @@ def parted(
     frame: pd.DataFrame,
     groups: Mapping[str, list[str]],
     law: Law,
-    chosen: Mapping[str, Chosen],
+    chosen: Mapping[str, RoleColumn],
     took: list[str],
     warnings: list[str],
 ) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame], bool]:
@@ -304,7 +306,7 @@ def parted(
 
 
 def _with_runs(
-    frame: pd.DataFrame, name: str, law: Law, chosen: Mapping[str, Chosen], doubts: list[str]
+    frame: pd.DataFrame, name: str, law: Law, chosen: Mapping[str, RoleColumn], doubts: list[str]
 ) -> pd.DataFrame:
     """Rows of one data set, less a ``trial`` that is the number of a repeat or names each row.
 
@@ -331,7 +333,7 @@ def word_of(text: str) -> str:
     return text.lower().replace(" ", "-")
 
 
-def uses_of(table: Table, chosen: dict[str, Chosen], role: str) -> dict[str, int]:
+def uses_of(table: Table, chosen: dict[str, RoleColumn], role: str) -> dict[str, int]:
     """What each word of a split or status does: FIT, HOLD, OUT or UNKNOWN.
 
     Empty where there is no such column; one that only has the name, since most of its rows hold
