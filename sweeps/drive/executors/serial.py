@@ -17,7 +17,11 @@ class SerialExecutor:
     """Runs jobs in this process. An interrupt ends the job that is running, at a step."""
 
     def run(self, jobs: Sequence[Job], workspace: Workspace, on_event: OnEvent) -> None:
-        """Run ``jobs`` one by one; see ``Executor``."""
+        """Run ``jobs`` one by one; see ``Executor``.
+
+        Raises:
+            Interrupted: a signal asked the run to end; the job that ran has its checkpoint.
+        """
         interrupts.check()
         for job in jobs:
             with interrupts.gently():
