@@ -32,7 +32,10 @@ class Finetune(Measured):
         return ["sl"]
 
     def starts(self, parents: Mapping[str, Training]) -> Iterator[Start]:
-        """Each parent, and with ``scratch`` each of their sizes from nothing."""
+        """Each parent, and with ``scratch`` each of their sizes from nothing.
+
+        A size that several parents have is trained from nothing once.
+        """
         for name, parent in parents.items():
             yield Start(family=parent.family, size=parent.size, paradigm="sl", parent=name)
         if self.scratch:

@@ -23,7 +23,11 @@ class SerialExecutor:
         """``workers`` is not looked at: there is this process alone."""
 
     def run(self, jobs: Sequence[Job], workspace: Workspace, on_event: OnEvent) -> None:
-        """Run ``jobs`` one by one; see ``Executor``."""
+        """Run ``jobs`` one by one; see ``Executor``.
+
+        Raises:
+            Interrupted: a signal asked the run to end; the job that ran has its checkpoint.
+        """
         interrupts.check()
         for job in jobs:
             with interrupts.gently():
