@@ -24,12 +24,9 @@ from analysis.compute.rows import AllocationError
 
 frame = load(os.environ.get("STUDY", "results/ecg-scaling-virtual"))
 frame = frame[(frame["family"] == "resnet") & (frame["stage"] == "pretrain")]
-by = {
-    paradigm: law_rows(part)[["trial", "N", "D", "C", "macs", "value"]].rename(
-        columns={"value": "loss"}
-    )
-    for paradigm, part in frame.groupby("paradigm")
-}
+columns = ["trial", "N", "D", "C", "macs", "value"]
+runs = {paradigm: law_rows(part)[columns] for paradigm, part in frame.groupby("paradigm")}
+by = {paradigm: rows.rename(columns={"value": "loss"}) for paradigm, rows in runs.items()}
 compute_model(by["sl"], n_boot=100)
 
 # %% [markdown]
