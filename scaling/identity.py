@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
 from scaling.numerics import NUMERICS
+from scaling.records.names import BEST, HELD_OUT
 
-PRECISIONS = ("float32", "bf16")
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
 # What another training is to this one: whose codes it predicts, whose weights it begins with, whose
@@ -296,7 +296,7 @@ class Evaluation:
     corpus: CorpusSpec
     task: str
     protocol: str
-    checkpoint: str = "best-validation"
+    checkpoint: str = BEST
     numerics: Versions = ()
     labels_fraction: float = dataclasses.field(default=1.0, metadata=LATER)
     predictions: bool = dataclasses.field(default=False, metadata=LATER)
@@ -309,7 +309,7 @@ class Evaluation:
         changes with it, the held-out loss of a trained head does not.
         """
         value = self.to_dict()
-        if self.protocol == "held-out":
+        if self.protocol == HELD_OUT:
             del value["corpus"]["records"]
         return content_id("e", value)
 

@@ -15,6 +15,7 @@ from typing import Any
 from scaling.identity import Evaluation, Job, Training
 from scaling.provenance import failed_evaluation, failed_training
 from scaling.records.files import reraise_storage
+from scaling.records.names import TRAJECTORY
 from scaling.records.record import status_of, write_record
 from scaling.workspace import Report, Workspace
 
@@ -83,7 +84,7 @@ def run_job(job: Job, workspace: Workspace, report: Report | None = None) -> lis
 
 
 def _trained(trainer: Trainer, job: Job, workspace: Workspace, report: Report) -> Record:
-    trajectory = any(e.checkpoint == "trajectory" for e in job.evaluations)
+    trajectory = any(e.checkpoint == TRAJECTORY for e in job.evaluations)
     try:
         return trainer.train(job.training, workspace, report, trajectory)
     except Exception as error:

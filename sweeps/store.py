@@ -14,7 +14,7 @@ from typing import Any
 from scaling.identity import Job
 from scaling.records.files import FULL, why, write_json
 from scaling.records.layout import STUDY, live_store
-from scaling.records.names import FINISHED
+from scaling.records.names import FINISHED, HELD_OUT
 from scaling.records.record import RecordError, read_record, status_of, validate, write_record
 from scaling.records.tables import Compacted
 from sweeps.errors import ConfigurationError, StorageError
@@ -340,6 +340,6 @@ def _validation(record: Record) -> dict[str, float]:
     return {
         row["metric"]: row["value"]
         for row in record.get("values", ())
-        if row["protocol"] == "held-out" and row["split"] == "validation"
+        if row["protocol"] == HELD_OUT and row["split"] == "validation"
         if row["value"] is not None
     }

@@ -23,6 +23,7 @@ from analysis.laws import BoolArray, FloatArray, Law, get
 from analysis.runs.read import named_columns
 from analysis.studies.fit_rows import Data, fit_rows
 from analysis.text.numbers import holding
+from scaling.records.names import HELD_OUT
 
 LAWS = ("d_law", "m3", "m4")
 WINDOWS = (0.0, 0.2, 0.4, 0.6)  # share of the range of log D left out at the low end
@@ -123,7 +124,7 @@ def extrapolate(
         )
     given, warnings = _one_size(given)
     own = {"D": given["D"], "loss": given[response]}
-    frame, _, _ = fit_rows(own, get("d_law"), None, "held-out")
+    frame, _, _ = fit_rows(own, get("d_law"), None, HELD_OUT)
     frame = frame[["D", "loss"]].drop_duplicates().sort_values("D", kind="stable")
     x, loss = frame["D"].to_numpy(), frame["loss"].to_numpy()
     at = np.atleast_1d(np.asarray(D, dtype=np.float64))

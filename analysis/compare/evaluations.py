@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.studies.predictions import Predictions, joined_folds, read_test
 from analysis.studies.rows import pooled
-from scaling.records.names import USED
+from scaling.records.names import HELD_OUT, USED
 from scaling.records.tables import ResultsError
 
 CONFIGURATION = (
@@ -52,7 +52,7 @@ def evaluations_on_test(frame: pd.DataFrame) -> pd.DataFrame:
     by = validation.pivot_table(index="evaluation", columns="metric", values="value")
     known = by.reindex(columns=["bce", "loss", "macro_auroc"])
     own = tested["evaluation"].map(known["loss"])
-    probe = tested["protocol"] != "held-out"  # whose loss is binary cross-entropy
+    probe = tested["protocol"] != HELD_OUT  # whose loss is binary cross-entropy
     own_is_bce = tested["objective"].isin(_BCE) | probe
     return tested.assign(
         fold=tested["task_fold"], run=run,

@@ -31,6 +31,7 @@ from analysis.runs.read import law_columns
 from analysis.studies.clusters import run_column
 from analysis.studies.fit_rows import Data, at_largest, fit_rows
 from analysis.text.numbers import Interval
+from scaling.records.names import HELD_OUT
 
 RESPONSE = "loss"  # of laws fitted together
 _NEARLY = 1.5  # scatters: with a level held it may be so many times that of the free fit
@@ -42,7 +43,7 @@ def fit_law(
     law: str | Law = "chinchilla",
     *,
     task: str | None = None,
-    protocol: str = "held-out",
+    protocol: str = HELD_OUT,
     loss: Literal["huber", "least_squares"] | Loss = "huber",
     delta: float | None = None,
     residual: Residual | None = None,
@@ -286,7 +287,7 @@ def fit_together(
         law = laws[part]
         columns, doubts, _, _ = law_columns(data, law)
         linear = options.get("residual", law.residual) == "linear"
-        frame, warnings, notes = fit_rows(columns, law, None, "held-out", linear=linear)
+        frame, warnings, notes = fit_rows(columns, law, None, HELD_OUT, linear=linear)
         said += [f"{part}: {text}" for text in (*doubts, *warnings)]
         if run_column(pd.DataFrame(dict(columns)), law) is None:
             frame["trial"] = f"{part} " + frame["trial"]  # rows of two parts are two runs

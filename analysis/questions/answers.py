@@ -27,6 +27,7 @@ from analysis.questions.reaching import parity
 from analysis.questions.transfer import TransferEfficiency, compare_transfer, transfer_efficiency
 from analysis.text.card import jsonable
 from analysis.text.numbers import interval, number
+from scaling.records.names import HELD_OUT
 
 TOLERANCE = 0.1  # extent of overfitting, S1's example
 TRAINED_ON = "task trained on"
@@ -204,7 +205,7 @@ class Asking:
 
         C is what was spent by the step whose loss the law has, as everywhere in the analysis.
         """
-        kind = (self.frame["protocol"] == "held-out") & (self.frame["split"] == "test")
+        kind = (self.frame["protocol"] == HELD_OUT) & (self.frame["split"] == "test")
         own = self.frame["trial"].isin(c.fit.rows["trial"]) & (self.frame["metric"] == "loss")
         return self.frame[kind & own].drop_duplicates("trial")[["N", "D", "C", "family"]]
 

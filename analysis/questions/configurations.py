@@ -17,9 +17,9 @@ from analysis.studies.groups import Kind, RunGroup, chosen_groups
 from analysis.studies.rows import check_study, pooled
 from analysis.text.numbers import number
 from analysis.transfer.loss_to_loss import Transfer, fit_transfer
-from scaling.records.names import STATUSES, USED
+from scaling.records.names import LINEAR_PROBE, STATUSES, USED
 
-PROBE = "linear-probe"
+PROBE = LINEAR_PROBE
 _SIZES = 3  # from which an exponent of the MACs is estimated
 _GROWS = 0.05  # exponent of C in D at fixed N below which C is a function of N alone
 

@@ -24,7 +24,7 @@ from analysis.questions.trust import terms_doubt
 from analysis.studies.fit_rows import Data
 from analysis.studies.rows import mean_over_folds
 from analysis.text.numbers import number
-from scaling.records.names import USED
+from scaling.records.names import HELD_OUT, USED
 
 STAGE = "finetune"
 SCRATCH, TUNED = "scratch", "fine-tuned"
@@ -259,7 +259,7 @@ def transfer_rows(frame: pd.DataFrame) -> pd.DataFrame:
         (frame["stage"] == STAGE)
         & (frame["metric"] == "loss")
         & (frame["split"] == "test")
-        & (frame["protocol"] == "held-out")
+        & (frame["protocol"] == HELD_OUT)
         & (frame["task"] == frame["corpus"])
         & frame["status"].isin(USED)
         & frame["value"].notna()

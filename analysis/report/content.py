@@ -23,6 +23,7 @@ from analysis.studies.groups import groups, titles
 from analysis.studies.load import Study, study
 from analysis.studies.rows import law_rows, pooled, trial_rows
 from analysis.text.numbers import finite_or_none
+from scaling.records.names import LINEAR_PROBE
 
 SCHEMA = 1
 MARGINALS = ("n_law", "d_law")
@@ -252,11 +253,11 @@ def other_tasks(part: pd.DataFrame, rows: pd.DataFrame, joint: Fit) -> list[Othe
         rows: its law rows in distribution.
         joint: the joint law of these.
     """
-    probes = part[(part["protocol"] == "linear-probe") & (part["split"] == "test")]
+    probes = part[(part["protocol"] == LINEAR_PROBE) & (part["split"] == "test")]
     own = rows[["trial", "N", "value"]].rename(columns={"value": "L_id"})
     found = []
     for task in sorted(map(str, probes["task"].unique())):
-        other = law_rows(part, task=task, protocol="linear-probe")[["trial", "value"]]
+        other = law_rows(part, task=task, protocol=LINEAR_PROBE)[["trial", "value"]]
         pairs = own.merge(other.rename(columns={"value": "L_ood"}), on="trial")
         if len(pairs) < _FEWEST:
             continue

@@ -13,6 +13,7 @@ from analysis.figures import base as figures
 from analysis.report.tasks import PROBE, SCORE, SCRATCH, finished, other_rows, probe_rows
 from analysis.studies.groups import with_names
 from analysis.text.numbers import short
+from scaling.records.names import HELD_OUT
 
 CAPTIONS = {
     "labels-finetune": "Held-out test loss of fine-tuned models against those of the same size "
@@ -101,7 +102,7 @@ def _sets(frame: pd.DataFrame) -> pd.DataFrame:
     """Scores by label set: on the classes that its kind keeps, and of probes."""
     known = frame[finished(frame) & (frame["label_set"].fillna("") != "")]
     kind = known["label_set"].str.replace("-.*", "", regex=True)
-    own = (known["protocol"] == "held-out") & (known["metric"] == f"{SCORE}_core")
+    own = (known["protocol"] == HELD_OUT) & (known["metric"] == f"{SCORE}_core")
     probe = (known["protocol"] == PROBE) & (known["metric"] == SCORE)
     rows = known.assign(
         panel=(known["corpus"] + ", " + kind + " classes").where(own, "probe of " + known["task"]),

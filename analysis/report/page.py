@@ -20,6 +20,7 @@ from analysis.report.tasks import METRICS, probe_tables
 from analysis.studies.rows import trial_rows
 from analysis.text.numbers import count, interval, number
 from scaling.records.files import write_whole
+from scaling.records.names import LINEAR_PROBE
 
 PANELS = 4  # other tasks drawn
 PROBE_PICTURES = 4  # families, paradigms and tasks that get figures; more get tables
@@ -109,7 +110,7 @@ def _probe_pictures(content: Content) -> list[tuple[str, figures.Picture]]:
     by = ["name", "task", "protocol", "metric"]
     for key, part in content.probes.groupby(by, sort=True):
         name, task, protocol, metric = (str(k) for k in key)
-        share = protocol.removeprefix("linear-probe").replace("@", ", labels ")
+        share = protocol.removeprefix(LINEAR_PROBE).replace("@", ", labels ")
         picture = fits.measured(part, METRICS[metric], f"Probe {METRICS[metric].split(',')[0]}")
         found.append((f"{name} on {task}{share}, {METRICS[metric]}", picture))
     return found

@@ -11,12 +11,12 @@ from analysis.fit.intervals import t_quantile
 from analysis.studies.groups import LAW_STAGE, with_names
 from analysis.studies.rows import GROUP
 from analysis.text.numbers import NORMAL, count, finite_or_none
-from scaling.records.names import USED
+from scaling.records.names import HELD_OUT, LINEAR_PROBE, USED
 
 CONFIGURATION = (*GROUP, "size", "N", "D", "lr", "recipe")
 SCORE = "macro_auroc"
 METRICS = {"loss": "loss, nats", "macro_auroc": "macro-AUROC"}
-PROBE = "linear-probe"  # and, with a share of the labels, linear-probe@0.1
+PROBE = LINEAR_PROBE  # and, with a share of the labels, linear-probe@0.1
 SCRATCH = "scratch"
 _OTHER_CELL = ["family", "paradigm", "origin", "corpus", "labels_fraction", "size", "N", "D"]
 _OTHER_HEAD = ["family", "paradigm", "from", "corpus", "labels", "size", "N", "D"]
@@ -132,7 +132,7 @@ def chosen_models(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """
     rows = frame[finished(frame)]
     rows = rows[(rows["metric"] == SCORE)]
-    rows = rows[(rows["protocol"] == "held-out") | _is_probe(rows["protocol"])]
+    rows = rows[(rows["protocol"] == HELD_OUT) | _is_probe(rows["protocol"])]
     found = []
     for (task, protocol), part in rows.groupby(["task", "protocol"], sort=True):
         validation = part[part["split"] == "validation"]
@@ -212,7 +212,7 @@ def other_rows(frame: pd.DataFrame) -> pd.DataFrame:
     """Held-out scores of stages without laws; ``origin`` is what a model began with."""
     rows = frame[
         (frame["stage"] != LAW_STAGE)
-        & (frame["protocol"] == "held-out")
+        & (frame["protocol"] == HELD_OUT)
         & frame["status"].isin(USED)
         & frame["value"].notna()
     ]

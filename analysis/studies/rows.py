@@ -14,7 +14,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from scaling.records.names import USED
+from scaling.records.names import HELD_OUT, USED
 from scaling.records.schema import TRIALS
 from scaling.records.tables import ResultsError
 
@@ -52,7 +52,7 @@ def law_rows(
     task: str | None = None,
     metric: str = "loss",
     split: str = "test",
-    protocol: str = "held-out",
+    protocol: str = HELD_OUT,
 ) -> pd.DataFrame:
     """Rows a law is fitted to: one per trial that finished.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.studies.rows import GROUP, pooled
-from scaling.records.names import USED
+from scaling.records.names import HELD_OUT, USED
 
 _CELL = (*GROUP, "size", "N", "D")
 
@@ -29,7 +29,7 @@ def gap_cells(frame: pd.DataFrame) -> pd.DataFrame:
     columns = [*_CELL, "train", "validation", "gap", "relative", "runs"]
     frame = frame if "fold" in frame.columns else pooled(frame)
     rows = frame[
-        (frame["protocol"] == "held-out")
+        (frame["protocol"] == HELD_OUT)
         & (frame["metric"] == "loss")
         & frame["split"].isin(("train", "validation"))
         & frame["status"].isin(USED)

@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from scaling.corpora.format.corpus import Corpus
-from scaling.corpora.format.splits import SPLITS, labelled_subset
+from scaling.corpora.format.splits import labelled_subset
 from scaling.data.batches import measured, unlabelled
 from scaling.evaluation.measure import MEASURED, Row, Scored, label_rows, split_rows, value_row
 from scaling.evaluation.trained import Trained
 from scaling.identity import Evaluation
 from scaling.objectives.labels import binary_loss, binary_losses, prior_logits
+from scaling.records.names import SPLITS
 
 EPOCHS = 200
 PATIENCE = 5

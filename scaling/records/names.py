@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 STAGES = ("codebook", "pretrain", "restore", "finetune", "distill", "compress")
 PARADIGMS = ("sl", "ssl", "random")  # random: weights as initialised, the baseline of probes
-SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")  # their order enters what virtual patients are
 
 STATUSES = ("done", "budget_limited", "diverged", "failed")
 FINISHED = ("done", "budget_limited", "diverged")  # a failed trial is run again

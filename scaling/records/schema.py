@@ -134,18 +134,6 @@ EVALUATIONS = (
     Column("low", "2.5 % percentile of the patient bootstrap", "number", place="optional"),
     Column("high", "97.5 % percentile of it", "number", place="optional"),
 )
-ARTEFACTS = (
-    Column("artefact", "artefact id", place="id"),
-    Column("trial", "training id of the model", place="id"),
-    Column("bits", "of a weight", "number", "bit"),
-    Column("sparsity", "share of weights that are zero", "number"),
-    Column("bytes", "of the file", "integer", "byte"),
-    Column("cr_formula", "compression ratio by the paper's formula", "number"),
-    Column("latency_ms", "of one record", "number", "ms"),
-    Column("latency_device", "what it was measured on"),
-    Column("peak_mb", "largest memory", "number", "MB"),
-    Column("value", "of the metric", "number"),
-)
 TABLES: Mapping[str, tuple[Column, ...]] = {"trials": TRIALS, "evaluations": EVALUATIONS}
 
 INTERVAL = ("low", "high")  # a row has both or none

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.identity import Job
-from scaling.records.names import FINISHED
+from scaling.records.names import FINISHED, HELD_OUT, LOST, TRAJECTORY
 from scaling.workspace import Workspace
 from sweeps.stages import STAGES
 
@@ -31,7 +31,7 @@ def needed_parents(job: Job, trained: bool) -> list[str]:
     training = job.training
     if not trained:
         return list(training.parent_ids)
-    if not any(evaluation.protocol == "held-out" for evaluation in job.evaluations):
+    if not any(evaluation.protocol == HELD_OUT for evaluation in job.evaluations):
         return []
     roles = STAGES[training.stage].measured_with
     return [parent.id for parent in training.parents if parent.role in roles]
@@ -49,7 +49,7 @@ def why_not(
         found = known.get(parent)
         if found is None and not parent.startswith("x"):
             return f"its parent {parent} has no record"
-        if found is not None and found.status in ("failed", "diverged"):
+        if found is not None and found.status in LOST:
             return f"its parent {parent} {found.status}"
         if weights_kept and not workspace.weights_of(parent).exists():
             return f"the weights of its parent {parent} are gone"
@@ -81,7 +81,7 @@ def _is_finished(name: str, store: Store) -> bool:
 
 def _weights_are_there(name: str, job: Job, workspace: Workspace) -> bool:
     """The best weights, and those of every step where the job measures a trajectory."""
-    along = any(evaluation.checkpoint == "trajectory" for evaluation in job.evaluations)
+    along = any(evaluation.checkpoint == TRAJECTORY for evaluation in job.evaluations)
     if name == job.training.id and along and not workspace.trajectory(name):
         return False
     return workspace.weights_of(name).exists()

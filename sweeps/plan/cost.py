@@ -17,6 +17,7 @@ from typing import Any
 from scaling.cost import Counts, count_training, training_flops
 from scaling.identity import Evaluation, Training
 from scaling.records.files import write_json
+from scaling.records.names import LINEAR_PROBE, TRAJECTORY
 from sweeps.plan.corpora import CorpusTask, StudyCorpora
 from sweeps.stages.base import UNTRAINED
 
@@ -163,9 +164,9 @@ def evaluations_s(
         summary = corpora.of(spec, evaluation.task).summary
         needed = summary.validation + summary.test
         passes = 1
-        if evaluation.protocol == "linear-probe":
+        if evaluation.protocol == LINEAR_PROBE:
             needed += summary.train
-        if evaluation.checkpoint == "trajectory":
+        if evaluation.checkpoint == TRAJECTORY:
             passes = training.recipe.max_steps // training.recipe.eval_every
         key = (spec.key, evaluation.checkpoint)
         records[key] = max(records.get(key, 0), needed * passes)
@@ -198,7 +199,7 @@ def disk_bytes(
             row = 5 * len(summary.classes) + NAME_BYTES + 17
             total += row * (summary.validation + summary.test)
     if not trained:
-        kept = 1 + steps * any(e.checkpoint == "trajectory" for e in evaluations)
+        kept = 1 + steps * any(e.checkpoint == TRAJECTORY for e in evaluations)
         total += kept * counts.bytes + RECORD_BYTES + 2 * steps * ROW_BYTES
     return total
 

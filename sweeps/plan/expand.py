@@ -24,6 +24,7 @@ from scaling.identity import (
 from scaling.numerics import versions
 from scaling.objectives.registry import OBJECTIVES
 from scaling.provenance import corpus_name
+from scaling.records.names import BEST, HELD_OUT, LINEAR_PROBE, TRAJECTORY
 from scaling.weights.compatible import cannot_read, parent_differences, signal_differences
 from sweeps.errors import Loc, Mistake
 from sweeps.plan.corpora import task_place
@@ -270,18 +271,18 @@ class _Expansion:
         if training.objective != UNTRAINED:
             # Only labels have predictions of their own; other objectives have a loss alone.
             keep = asked.predictions and training.paradigm == "sl"
-            yield _evaluation(training, case.corpus, "held-out", predictions=keep)
+            yield _evaluation(training, case.corpus, HELD_OUT, predictions=keep)
         for task in case.tasks:
             for share in asked.shares:
                 yield _evaluation(
                     training,
                     task,
-                    "linear-probe",
+                    LINEAR_PROBE,
                     labels_fraction=share,
                     predictions=asked.predictions,
                 )
             if asked.trajectory and training.objective != UNTRAINED:
-                yield _evaluation(training, task, "linear-probe", checkpoint="trajectory")
+                yield _evaluation(training, task, LINEAR_PROBE, checkpoint=TRAJECTORY)
 
 
 def _evaluation(
@@ -289,7 +290,7 @@ def _evaluation(
     target: CorpusTask,
     protocol: str,
     *,
-    checkpoint: str = "best-validation",
+    checkpoint: str = BEST,
     labels_fraction: float = 1.0,
     predictions: bool = False,
 ) -> Evaluation:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.identity import CODEBOOK, CorpusSpec, Job, Training
 from scaling.models.sizes import TRANSFORMER, VQ_HBR
-from scaling.records.names import FINISHED
+from scaling.records.names import FINISHED, HELD_OUT
 from scaling.workspace import Workspace
 from sweeps.errors import ConfigurationError
 from sweeps.stages import STAGES
@@ -229,7 +229,7 @@ def _settled(job: Job, known: Mapping[str, Known]) -> bool:
 
 
 def _held_out(job: Job) -> list[str]:
-    return [e.id for e in job.evaluations if e.protocol == "held-out"]
+    return [e.id for e in job.evaluations if e.protocol == HELD_OUT]
 
 
 def _best(group: Sequence[Job], metric: str, known: Mapping[str, Known]) -> Training:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.format import folder
-from scaling.corpora.format.splits import SPLITS, check_disjoint, check_size, nested_subset
+from scaling.corpora.format.splits import check_disjoint, check_size, nested_subset
 from scaling.corpora.format.table import DroppedRecord, read_columns, read_dropped, read_splits
 from scaling.corpora.signals.leads import lead_order
 from scaling.identity import CorpusSpec
-from scaling.records.names import nearest
+from scaling.records.names import SPLITS, nearest
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.corpora.errors import CorpusError
+from scaling.records.names import SPLITS
 
-SPLITS = ("train", "validation", "test")
 BLOCK = 1 << 16
 _WORD = (1 << 64) - 1
 # Another stream than that of ``nested_subset``: which patients are held out, and which come

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.format.folder import AGAIN
-from scaling.corpora.format.splits import SPLITS
+from scaling.records.names import SPLITS
 
 ROW_GROUP = 65_536  # a group is written when it has about so many rows
 

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from scaling.corpora.errors import CorpusError, shown
 from scaling.corpora.format import folder as files
 from scaling.corpora.format.corpus import Corpus
-from scaling.corpora.format.splits import SPLITS, check_disjoint
+from scaling.corpora.format.splits import check_disjoint
 from scaling.corpora.format.table import (
     ROW_GROUP,
     DroppedRecord,
@@ -43,6 +43,7 @@ from scaling.corpora.quality.page import write_report
 from scaling.corpora.sources.read.base import Source
 from scaling.corpora.sources.read.listed import ListedSource
 from scaling.identity import CorpusSpec
+from scaling.records.names import SPLITS
 
 FLUSH_BYTES = 256 * 2**20  # signals written before they are synced and their chunks deleted
 SPLIT_FILES = (files.INFO, files.RECORDS, files.DROPPED, files.QUALITY, files.PAGE)

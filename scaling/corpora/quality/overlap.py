@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.corpora.errors import CorpusError, shown
-from scaling.corpora.format.splits import SPLITS
 from scaling.corpora.quality.signature import HALF_BITS, distance
+from scaling.records.names import SPLITS
 
 # Copies of PTB-XL at 500 and at 100 Hz differ in 9 bits (median), 23 at most; of 200 million
 # pairs of other recordings, the closest in 45. See docs/preprocessing.md.

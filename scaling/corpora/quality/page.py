@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from scaling.corpora.format import folder
 from scaling.corpora.format.corpus import Corpus
-from scaling.corpora.format.splits import SPLITS
 from scaling.corpora.quality import paper
 from scaling.corpora.quality.report import Finding, findings, write_table
+from scaling.records.names import SPLITS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

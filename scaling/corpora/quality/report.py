@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from scaling.corpora.format import folder
 from scaling.corpora.format.corpus import Corpus
-from scaling.corpora.format.splits import SPLITS
 from scaling.corpora.format.table import group_by_reason
 from scaling.corpora.signals.leads import TOLERANCE_MV
+from scaling.records.names import SPLITS
 
 FIRST = 5
 

@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 
 from scaling.corpora.catalogue import SOURCES
-from scaling.corpora.format.splits import SPLITS, check_disjoint
+from scaling.corpora.format.splits import check_disjoint
 from scaling.corpora.registry import open_source, resolve
 from scaling.corpora.sources.read.base import Recording, Rows, Source
 from scaling.identity import CorpusSpec
+from scaling.records.names import SPLITS
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,11 +12,12 @@ from torch import Tensor
 from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.latents import Latents, develop
 from scaling.corpora.virtual.lead_field import VENTRICULAR_QT_MS, Heart, heart, leads
-from scaling.corpora.virtual.population import FINDINGS, SPLITS, Population, patient_of
+from scaling.corpora.virtual.population import FINDINGS, Population, patient_of
 from scaling.corpora.virtual.recorder import record
 from scaling.corpora.virtual.reproducible import Draws, power, stream
 from scaling.corpora.virtual.rhythm import Events, events, r_peaks_s
 from scaling.corpora.virtual.ventricles import ventricular_qrs_ms
+from scaling.records.names import SPLITS
 
 PATIENTS_PER_SPLIT = 1_000_000_000
 # Records rendered at a time on CPU: as many as keep the arrays in a core's cache.
@@ -167,7 +168,7 @@ def make(
     Args:
         cohort: name, population and recorder.
         seed: seed of the cohort.
-        split: one of ``population.SPLITS``; the splits share no patient.
+        split: one of ``SPLITS``; the splits share no patient.
         start: first record.
         stop: one past the last record.
         fs_hz: sampling rate.

@@ -80,7 +80,6 @@ FINDINGS: dict[str, tuple[str, str]] = {
 }
 
 
-SPLITS = ("train", "validation", "test")
 # Records per patient, repeated over the patients: fixed, so that record -> patient needs no
 # state and any subset can be made anywhere. Mean 2 records a patient.
 VISITS = (1, 2, 1, 3, 2, 4, 1, 2)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from scaling.corpora.format.splits import SPLITS
 from scaling.corpora.registry import open_source
 from scaling.corpora.sources.read.base import Recording
 from scaling.identity import CorpusSpec
+from scaling.records.names import SPLITS
 from tests.scaling.corpora.layouts import (
     arrays,
     challenge2021,

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.format.splits import (
-    SPLITS,
     check_disjoint,
     hashed_split,
     labelled_subset,
@@ -21,6 +20,7 @@ from scaling.corpora.format.splits import (
     nested_subset,
     stratified_split,
 )
+from scaling.records.names import SPLITS
 
 patient_lists = st.lists(st.integers(0, 30), min_size=1, max_size=80)
 
