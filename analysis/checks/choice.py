@@ -22,7 +22,7 @@ from analysis.fit.result import Fit
 from analysis.fit.rolling import Position, fitted_at, origins, windows
 from analysis.laws import FloatArray, Law, get
 from analysis.studies.fit_rows import Data
-from analysis.text.numbers import number
+from analysis.text import number
 
 MOST = 2.0  # times the lowest mean error, beyond which no simplicity is worth it
 _FEWEST = 3

@@ -12,8 +12,7 @@ import pandas as pd
 
 from analysis.fit.certificate import Status
 from analysis.fit.result import Fit
-from analysis.text.card import json_object
-from analysis.text.numbers import Interval
+from analysis.text import Interval, json_object
 
 
 def _of_mean(row: pd.Series[Any], fit: Fit, runs: int) -> Interval:

@@ -22,7 +22,7 @@ from analysis.fit.solve.problem import Problem
 from analysis.laws import BoolArray, FloatArray, Law, get
 from analysis.runs.read import named_columns
 from analysis.studies.fit_rows import Data, fit_rows
-from analysis.text.numbers import holding
+from analysis.text import holding
 from scaling.records.names import HELD_OUT
 
 LAWS = ("d_law", "m3", "m4")

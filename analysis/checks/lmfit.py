@@ -22,7 +22,7 @@ import pandas as pd
 
 from analysis.fit.result import Fit
 from analysis.laws import FloatArray
-from analysis.text.numbers import Interval
+from analysis.text import Interval
 
 AGREES = 1e-4
 _FAR = 1e10  # residual where the law has no value

@@ -25,8 +25,7 @@ from analysis.fit.result import Fit
 from analysis.fit.solve.problem import Problem
 from analysis.fit.solve.solver import Solution
 from analysis.laws import BoolArray, FloatArray
-from analysis.text.card import Card, Estimate, Result, json_object
-from analysis.text.numbers import number
+from analysis.text import Card, Estimate, Result, json_object, number
 
 USABLE = (Status.CONVERGED, Status.AT_BOUND)
 DELTAS = 5

@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.bootstrap is not None and options.bootstrap < 1:
         parser().error("--bootstrap must be at least 1")
     from analysis.compare.study import as_text, compare_models  # after --help, which needs none
-    from analysis.text.card import print_text
+    from analysis.text import print_text
     from scaling.records.tables import ResultsError
 
     try:

@@ -24,7 +24,7 @@ from analysis.compare.evaluations import MissingResultError, predictions_of
 from analysis.fit.intervals import t_quantile
 from analysis.laws import FloatArray
 from analysis.studies.predictions import Predictions, check_same_records
-from analysis.text.numbers import NORMAL
+from analysis.text import NORMAL
 from scaling.records.patients import Estimate, Resamples, macro_auroc
 
 _BLOCK = 4_000_000  # numbers in one block of records x resamples

@@ -31,8 +31,7 @@ from analysis.laws import FloatArray
 from analysis.runs.read import named_columns
 from analysis.studies.fit_rows import Data, is_study
 from analysis.studies.rows import law_rows
-from analysis.text.card import Card, Estimate, Result, jsonable
-from analysis.text.numbers import holding, interval, number
+from analysis.text import Card, Estimate, Result, holding, interval, jsonable, number
 
 CONVERGED = "converged"
 NEEDED = ("E", "A", "alpha", "B", "beta")

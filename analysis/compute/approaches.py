@@ -26,8 +26,7 @@ from analysis.compute.isoflop import IsoFlop
 from analysis.compute.optima import AllocationLines
 from analysis.compute.rows import AllocationError
 from analysis.fit.sampled import UNKNOWN
-from analysis.text.card import Card, Estimate, Result, jsonable
-from analysis.text.numbers import Interval, interval, number
+from analysis.text import Card, Estimate, Interval, Result, interval, jsonable, number
 
 NAMES = {1: "envelope", 2: "isoFLOP curves", 3: "surface"}
 NOT_ASKED = "not asked for"

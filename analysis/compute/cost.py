@@ -26,8 +26,7 @@ from analysis.fit.loglog import LogFit
 from analysis.fit.sampled import Sampled
 from analysis.laws import FloatArray
 from analysis.studies.fit_rows import Data
-from analysis.text.card import Card, Estimate, Result, jsonable
-from analysis.text.numbers import Interval, number
+from analysis.text import Card, Estimate, Interval, Result, jsonable, number
 
 Convention = Literal["counted", "fixed epochs", "C = k N D"]
 _COLLINEAR = 0.05  # log D that lies closer than this to a line in log N is a function of N

@@ -27,7 +27,7 @@ from analysis.compute.rows import (
 from analysis.fit.loglog import LogLine, fit_line
 from analysis.laws import FloatArray
 from analysis.studies.fit_rows import Data
-from analysis.text.card import Card, jsonable
+from analysis.text import Card, jsonable
 
 FEW_SIZES, LEAST_SIZES = 5, 3
 

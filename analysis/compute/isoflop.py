@@ -37,8 +37,7 @@ from analysis.fit.bootstrap import random_factors
 from analysis.fit.loglog import LogLine
 from analysis.laws import FloatArray
 from analysis.studies.fit_rows import Data
-from analysis.text.card import Card, jsonable
-from analysis.text.numbers import number
+from analysis.text import Card, jsonable, number
 
 CLOSE = 1.25  # ratio of neighbouring budgets that may be one: published designs step by 2 and more
 METHODS = {2: "parabolas in log N", 3: "cubics in log N"}

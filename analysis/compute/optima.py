@@ -20,8 +20,7 @@ from analysis.fit.intervals import t_quantile
 from analysis.fit.loglog import LogLine, fit_line
 from analysis.fit.sampled import UNKNOWN
 from analysis.laws import FloatArray
-from analysis.text.card import Estimate, Result
-from analysis.text.numbers import Interval, count, number
+from analysis.text import Estimate, Interval, Result, count, number
 
 CURVE_POINTS = 60
 NO_RECORDS = "no column D: D*(C) is not estimated"

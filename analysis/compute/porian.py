@@ -18,7 +18,7 @@ from analysis.compute.optima import BudgetOptima, Optimum, not_bracketed
 from analysis.fit.sampled import percentile_ends
 from analysis.laws import FloatArray
 from analysis.studies.fit_rows import Data
-from analysis.text.numbers import holding
+from analysis.text import holding
 
 GRID = 25  # points of the curve per interval between runs
 SMALLEST_SD = 0.33  # of log N*, in intervals between runs: a minimum is not known better

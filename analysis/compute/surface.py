@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.fit.sampled import Sampled
 from analysis.laws import FloatArray
-from analysis.text.numbers import Interval
+from analysis.text import Interval
 
 _RANGES = (*[(-math.inf, math.inf)] * 3, (0.0, 1.0))  # of a, b, gamma and the share of data
 

@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from analysis.text.numbers import short
+from analysis.text import short
 
 LABELS = {
     "N": "N, backbone parameters",

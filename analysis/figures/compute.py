@@ -30,7 +30,7 @@ from analysis.figures.base import (
     style,
 )
 from analysis.fit.loglog import LogLine
-from analysis.text.numbers import number, short
+from analysis.text import number, short
 
 C_LABEL = "C, training FLOPs"
 MOST_IN_LEGEND = 12

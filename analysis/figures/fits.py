@@ -32,7 +32,7 @@ from analysis.figures.base import (
 from analysis.fit.intervals import t_quantile
 from analysis.fit.result import Fit
 from analysis.laws import FloatArray
-from analysis.text.numbers import count, number
+from analysis.text import count, number
 
 SERIES = 10  # colours of a panel, where the other axis has more values
 _POINTS = 60

@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     from analysis.figures import base as figures
     from analysis.report.findings import markdown, study_findings
     from analysis.report.findings_figures import CAPTIONS, pictures
-    from analysis.text.card import print_text
+    from analysis.text import print_text
     from scaling.records.files import write_whole
     from scaling.records.tables import ResultsError
 

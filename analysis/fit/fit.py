@@ -30,7 +30,7 @@ from analysis.laws.composite import PART, Composite
 from analysis.runs.read import law_columns
 from analysis.studies.clusters import run_column
 from analysis.studies.fit_rows import Data, at_largest, fit_rows
-from analysis.text.numbers import Interval
+from analysis.text import Interval
 from scaling.records.names import HELD_OUT
 
 RESPONSE = "loss"  # of laws fitted together

@@ -11,7 +11,7 @@ from analysis.fit.solve.losses import Penalty
 from analysis.fit.solve.problem import Problem
 from analysis.fit.solve.solver import IndexArray, Solution
 from analysis.laws import FloatArray
-from analysis.text.numbers import Interval
+from analysis.text import Interval
 
 LEVEL = 0.95
 DELTA_SMALLEST = 1e-3

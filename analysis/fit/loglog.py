@@ -20,7 +20,7 @@ from analysis.fit.bootstrap import random_factors
 from analysis.fit.intervals import t_quantile
 from analysis.fit.sampled import Sampled, percentile_ends
 from analysis.laws import FloatArray
-from analysis.text.numbers import Interval, holding
+from analysis.text import Interval, holding
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

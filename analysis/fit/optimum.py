@@ -31,7 +31,7 @@ from analysis.fit.sampled import parameter_intervals, percentile_ends
 from analysis.fit.solve.problem import Problem
 from analysis.fit.solve.solver import Solution
 from analysis.laws import BoolArray, FloatArray, Law
-from analysis.text.numbers import Interval, holding
+from analysis.text import Interval, holding
 
 AT_ONCE = 1000  # points at which all refits are predicted together
 

@@ -18,8 +18,17 @@ from analysis.fit.optimum import Optimum
 from analysis.fit.options import FitOptions
 from analysis.fit.search import find_optimum
 from analysis.laws import BoolArray, FloatArray, Law
-from analysis.text.card import Card, Estimate, Result, json_object, reach_up
-from analysis.text.numbers import NORMAL, Interval, count, number
+from analysis.text import (
+    NORMAL,
+    Card,
+    Estimate,
+    Interval,
+    Result,
+    count,
+    json_object,
+    number,
+    reach_up,
+)
 
 _FEW_REFITS = 40
 _FEW_AGREED = 0.25

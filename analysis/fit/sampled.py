@@ -18,7 +18,7 @@ import numpy as np
 from analysis.fit.intervals import LEVEL, t_quantile
 from analysis.fit.options import FitOptions
 from analysis.laws import FloatArray, Law
-from analysis.text.numbers import NORMAL, Interval
+from analysis.text import NORMAL, Interval
 
 ENOUGH = 0.5  # share of the resamples that must have a value
 UNKNOWN = Interval(low=math.nan, high=math.nan)

@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser().error("--bootstrap must not be negative")
     from analysis.questions.answers import ask
     from analysis.studies.load import load
-    from analysis.text.card import print_text
+    from analysis.text import print_text
 
     try:
         answers = ask(load(options.folder), n_boot=options.bootstrap, only=options.only)

@@ -17,7 +17,7 @@ from analysis.questions.answer import Line, Question
 from analysis.questions.configurations import ComputeExponents, Configuration
 from analysis.questions.trust import law_doubt, left_out, tasks, terms_doubt
 from analysis.studies.fit_rows import Data
-from analysis.text.numbers import number
+from analysis.text import number
 
 _DATA_FIRST, _SIZE_FIRST = "more to data than to size", "more to size than to data"
 

@@ -9,8 +9,7 @@ from abc import abstractmethod
 import pandas as pd
 
 from analysis.fit.sampled import UNKNOWN, Sampled
-from analysis.text.card import Card, Estimate, Result
-from analysis.text.numbers import Interval
+from analysis.text import Card, Estimate, Interval, Result
 
 NO_ANSWER = "no answer: "
 

@@ -25,8 +25,7 @@ from analysis.questions.losses import loss_ratio, lowest_loss
 from analysis.questions.overfitting import collapse, data_needed, extent
 from analysis.questions.reaching import parity
 from analysis.questions.transfer import TransferEfficiency, compare_transfer, transfer_efficiency
-from analysis.text.card import jsonable
-from analysis.text.numbers import interval, number
+from analysis.text import interval, jsonable, number
 from scaling.records.names import HELD_OUT
 
 TOLERANCE = 0.1  # extent of overfitting, S1's example

@@ -21,7 +21,7 @@ from analysis.questions.losses import LossRatio, loss_ratio, lowest_loss
 from analysis.questions.transfer import TransferEfficiency, compare_transfer, transfer_efficiency
 from analysis.questions.trust import law_doubt, left_out, tasks, tasks_doubt
 from analysis.studies.groups import Kind
-from analysis.text.numbers import Interval, number
+from analysis.text import Interval, number
 
 FAMILIES = ("resnet", "transformer")
 PARADIGMS = ("sl", "ssl")

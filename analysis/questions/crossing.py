@@ -21,7 +21,7 @@ from analysis.laws.base import BoolArray
 from analysis.questions.additive import PLACE, PLURAL, Additive, Axis, together
 from analysis.questions.answer import Line, Question, beyond
 from analysis.questions.trust import curve_doubt, terms_doubt
-from analysis.text.numbers import count, interval, number
+from analysis.text import count, interval, number
 
 REACH = 100.0  # times outside the data up to which a crossing is looked for
 _HALVINGS = 60

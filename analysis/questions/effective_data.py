@@ -23,7 +23,7 @@ from analysis.questions.answer import Line, Question, beyond
 from analysis.questions.trust import terms_doubt
 from analysis.studies.fit_rows import Data
 from analysis.studies.rows import mean_over_folds
-from analysis.text.numbers import number
+from analysis.text import number
 from scaling.records.names import HELD_OUT, USED
 
 STAGE = "finetune"

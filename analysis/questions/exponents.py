@@ -24,7 +24,7 @@ from analysis.questions.answer import Line, Question
 from analysis.questions.configurations import Configuration
 from analysis.questions.reaching import Parity, parity
 from analysis.questions.trust import terms_doubt
-from analysis.text.numbers import Interval, interval, number
+from analysis.text import Interval, interval, number
 
 Fits = Mapping[str, Fit | Mapping[str, Fit]]
 

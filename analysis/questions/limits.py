@@ -19,7 +19,7 @@ from analysis.laws.parameters import EXPONENT
 from analysis.questions.additive import AXES, PLACE, PLURAL, Additive, Axis
 from analysis.questions.answer import Line, Question
 from analysis.questions.trust import terms_doubt
-from analysis.text.numbers import Interval, number
+from analysis.text import Interval, number
 
 
 @final

@@ -23,7 +23,7 @@ from analysis.questions.additive import thetas
 from analysis.questions.answer import Line, Question
 from analysis.questions.configurations import Configuration, shared_tasks
 from analysis.questions.trust import tasks
-from analysis.text.numbers import count, number
+from analysis.text import count, number
 
 GRID = 9  # sizes, evenly spaced in log N
 _FURTHEST = 1e4  # times the largest common N, up to which a crossing is looked for

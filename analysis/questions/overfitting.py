@@ -23,7 +23,7 @@ from analysis.laws import FloatArray
 from analysis.questions.additive import Additive, positive
 from analysis.questions.answer import Line, Question, beyond
 from analysis.questions.trust import terms_doubt
-from analysis.text.numbers import count, number
+from analysis.text import count, number
 
 
 @final

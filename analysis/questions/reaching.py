@@ -14,7 +14,7 @@ from analysis.fit.sampled import Sampled
 from analysis.questions.additive import AXES, PLURAL, Additive, Axis, positive, together
 from analysis.questions.answer import Line, Question, beyond
 from analysis.questions.trust import curve_doubt, terms_doubt
-from analysis.text.numbers import count, interval, number
+from analysis.text import count, interval, number
 
 
 @final

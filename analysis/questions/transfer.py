@@ -25,7 +25,7 @@ from analysis.published import s1
 from analysis.questions.answer import Line, Question
 from analysis.questions.configurations import Configuration
 from analysis.questions.trust import R2_SMALLEST, tasks, transfer_doubt
-from analysis.text.numbers import number
+from analysis.text import number
 from analysis.transfer.loss_to_loss import Transfer, fit_transfer
 
 Way = Literal["fixed", "free", "together"]

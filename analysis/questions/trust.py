@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from analysis.fit.certificate import Status
 from analysis.fit.result import Fit
-from analysis.text.numbers import number
+from analysis.text import number
 from analysis.transfer.loss_to_loss import Transfer
 
 # Of the loss, for joint and loss-to-loss laws. On 25 runs of pure noise a joint law of five

@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser().error("--bootstrap must not be negative")
     from analysis.report.content import study_content
     from analysis.report.page import write_figures, write_report
-    from analysis.text.card import print_text
+    from analysis.text import print_text
     from scaling.records.tables import ResultsError
 
     folder: Path = options.folder

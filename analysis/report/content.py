@@ -22,7 +22,7 @@ from analysis.report.tasks import chosen_models, other_tables, probe_cells
 from analysis.studies.groups import groups, titles
 from analysis.studies.load import Study, study
 from analysis.studies.rows import law_rows, pooled, trial_rows
-from analysis.text.numbers import finite_or_none
+from analysis.text import finite_or_none
 from scaling.records.names import LINEAR_PROBE
 
 SCHEMA = 1

@@ -28,7 +28,7 @@ from analysis.report.rendering import render
 from analysis.studies.groups import with_names
 from analysis.studies.load import Study, study
 from analysis.studies.rows import pooled
-from analysis.text.numbers import Interval, count, finite_or_none, interval, number
+from analysis.text import Interval, count, finite_or_none, interval, number
 from analysis.transfer.gap import gap_cells
 from scaling.records.names import LOSSES, UNITS
 from scaling.records.tables import ResultsError

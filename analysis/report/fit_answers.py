@@ -16,8 +16,7 @@ from analysis.compute.rows import AllocationError
 from analysis.fit.fit import fit_law
 from analysis.fit.result import Fit
 from analysis.runs.read import Runs
-from analysis.text.card import jsonable
-from analysis.text.numbers import count, interval, number
+from analysis.text import count, interval, jsonable, number
 
 REFITS = 1000  # of all data sets of a file together
 _FEWEST = 100  # of one of them

@@ -11,7 +11,7 @@ from analysis.figures import fits
 from analysis.report.fit_answers import SetAnswer, held_text, optimum_texts, prediction_texts
 from analysis.report.rendering import render
 from analysis.runs.read import Runs
-from analysis.text.numbers import number
+from analysis.text import number
 from scaling.records.files import write_whole
 
 _LATEX = str.maketrans(

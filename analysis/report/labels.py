@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from analysis.figures import base as figures
 from analysis.report.tasks import PROBE, SCORE, SCRATCH, finished, other_rows, probe_rows
 from analysis.studies.groups import with_names
-from analysis.text.numbers import short
+from analysis.text import short
 from scaling.records.names import HELD_OUT
 
 CAPTIONS = {

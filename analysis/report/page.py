@@ -18,7 +18,7 @@ from analysis.report.labels import CAPTIONS, label_pictures
 from analysis.report.rendering import render
 from analysis.report.tasks import METRICS, probe_tables
 from analysis.studies.rows import trial_rows
-from analysis.text.numbers import count, interval, number
+from analysis.text import count, interval, number
 from scaling.records.files import write_whole
 from scaling.records.names import LINEAR_PROBE
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import jinja2
 
-from analysis.text.numbers import count, interval, number
+from analysis.text import count, interval, number
 from scaling.records.names import LOSSES
 
 

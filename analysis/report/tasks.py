@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.fit.intervals import t_quantile
 from analysis.studies.groups import LAW_STAGE, with_names
 from analysis.studies.rows import GROUP
-from analysis.text.numbers import NORMAL, count, finite_or_none
+from analysis.text import NORMAL, count, finite_or_none
 from scaling.records.names import HELD_OUT, LINEAR_PROBE, USED
 
 CONFIGURATION = (*GROUP, "size", "N", "D", "lr", "recipe")

@@ -281,7 +281,7 @@ def _columns_said(
     frame: pd.DataFrame, law: Law, chosen: Mapping[str, RoleColumn], warnings: list[str]
 ) -> list[str]:
     """Which column each role came from, its unit, its range and its rivals."""
-    from analysis.text.numbers import count, number
+    from analysis.text import count, number
 
     said = []
     for role in dict.fromkeys((*law.axes, "C", *law.held, law.response)):

@@ -33,8 +33,7 @@ from analysis.fit.solve.solver import REFIT, IndexArray, Solution, minimise
 from analysis.laws import FloatArray
 from analysis.laws.parameters import EXPONENT
 from analysis.studies.clusters import joined_clusters
-from analysis.text.card import Card, Estimate, Result
-from analysis.text.numbers import number
+from analysis.text import Card, Estimate, Result, number
 
 FORMULA = "L_ood - E_ood = K (L_id - E_id)^kappa"
 _KAPPA_STARTS = (0.1, 0.4, 1.0, 2.0)

@@ -14,7 +14,7 @@ import pandas as pd
 from analysis.compute.cost import ComputeModel
 from analysis.fit.result import Fit
 from analysis.laws import FloatArray, get
-from analysis.text.numbers import Interval
+from analysis.text import Interval
 
 EPOCH = (1.8172181046, 477.82591125, 0.3473105042, 2143.4173258, 0.3671724317)
 SKEWED = (1.5, 300.0, 0.5, 900.0, 0.3)

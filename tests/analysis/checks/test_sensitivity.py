@@ -14,7 +14,7 @@ import pytest
 from analysis import fit_law
 from analysis.checks.sensitivity import Sensitivity, change
 from analysis.fit.result import Fit
-from analysis.text.numbers import Interval
+from analysis.text import Interval
 from tests.analysis.checks.test_second_opinion import CASES, noisy
 from tests.analysis.fit.test_fit import TRUTH, study
 

@@ -17,7 +17,7 @@ from analysis.compute.allocation import Allocation, allocate
 from analysis.compute.cost import compute_model
 from analysis.compute.surface import Surface, exponents_of
 from analysis.figures.base import png
-from analysis.text.numbers import number
+from analysis.text import number
 from tests.analysis.frontiers import (
     EPOCH,
     SKEWED,

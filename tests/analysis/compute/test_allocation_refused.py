@@ -13,7 +13,7 @@ from analysis import fit_law
 from analysis.compute.allocation import allocate
 from analysis.compute.cost import ComputeModel, compute_model
 from analysis.compute.rows import AllocationError
-from analysis.text.numbers import Interval
+from analysis.text import Interval
 from tests.analysis.frontiers import (
     EPOCH,
     STANDARD,

@@ -13,7 +13,7 @@ from analysis import fit_law, load
 from analysis.figures import base as figures
 from analysis.figures import fits
 from analysis.fit.result import Fit
-from analysis.text.numbers import Interval, count, interval, number, short
+from analysis.text import Interval, count, interval, number, short
 
 
 @pytest.fixture(scope="module")

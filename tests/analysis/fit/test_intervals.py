@@ -24,7 +24,7 @@ from analysis.laws import FloatArray
 from analysis.questions import collapse, data_needed, extent, reduction
 from analysis.questions.answer import Question
 from analysis.questions.exponents import Ratio
-from analysis.text.numbers import Interval, holding
+from analysis.text import Interval, holding
 from scaling.records.patients import Estimate
 from tests.analysis.asked import GRID, made
 from tests.analysis.frontiers import EPOCH, STANDARD, fitted, isoflop_runs

@@ -9,7 +9,7 @@ import pytest
 
 from analysis.fit.intervals import t_quantile
 from analysis.fit.sampled import UNKNOWN, Sampled, Stream, aligned, combined, mean, percentile_ends
-from analysis.text.numbers import NORMAL
+from analysis.text import NORMAL
 
 A, TWIN, OTHER = ((Stream(seed, 100, (run,)),) for seed, run in ((0, "a"), (0, "b"), (1, "b")))
 VALUES = np.concatenate([[1.0], np.random.default_rng(0).normal(1.0, 0.1, 400)])

@@ -19,7 +19,7 @@ from analysis.fit.solve.losses import Huber
 from analysis.fit.solve.problem import Problem
 from analysis.fit.solve.solver import Solution
 from analysis.laws import FloatArray, get
-from analysis.text.numbers import Interval
+from analysis.text import Interval
 
 LAW = get("chinchilla")
 TRUTH = np.array([0.2, 5.0, 0.5, 4.0, 0.4])

@@ -13,7 +13,7 @@ from analysis.findings.__main__ import main
 from analysis.published import s1
 from analysis.questions.claims import Claim, Verdict
 from analysis.report.findings import Findings, markdown, study_findings
-from analysis.text.numbers import Interval, number
+from analysis.text import Interval, number
 from tests.analysis.worlds import HOLDS, TASKS, Truth, opposite, write_world
 
 

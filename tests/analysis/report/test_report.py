@@ -23,8 +23,7 @@ from analysis.report.__main__ import main
 from analysis.report.content import Content
 from analysis.report.rendering import duration
 from analysis.report.tasks import chosen_models, mean_interval
-from analysis.text.card import print_text
-from analysis.text.numbers import number
+from analysis.text import number, print_text
 from tests.analysis.synthetic import Plan, publish, write_study
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -1,1 +1,0 @@
-"""Numbers and results as text, HTML and plain JSON values."""
