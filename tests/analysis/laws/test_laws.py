@@ -138,7 +138,12 @@ class TestErrorLaw(LawContract):
 
 
 def test_every_law_has_its_contract() -> None:
-    covered = {c.law.name for c in LawContract.__subclasses__()}
+    tests = (path.read_text() for path in Path(__file__).parent.rglob("test_*.py"))
+    covered = {
+        name
+        for text in tests
+        for name in re.findall(r"\(LawContract\):\n    law = LAWS\[\"(\w+)\"\]", text)
+    }
     assert covered == set(LAWS)
 
 

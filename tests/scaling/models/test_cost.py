@@ -82,7 +82,20 @@ def closed_form(objective: str, family: str, size: str, samples: int, *, full: b
     return backbone + head(objective, family, size)
 
 
-CASES = [(name, family) for name, info in OBJECTIVES.items() for family in info.families]
+CASES = [  # those that have a closed form above
+    (name, family)
+    for name in (
+        "supervised",
+        "focal",
+        "categorical",
+        "contrastive",
+        "masked",
+        "codebook",
+        "untrained",
+    )
+    for family in OBJECTIVES[name].families
+    if family in SMALL
+]
 
 
 @pytest.mark.parametrize("samples", [500, 1000])
