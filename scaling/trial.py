@@ -8,7 +8,9 @@ it does not raise.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -52,6 +54,24 @@ def trainer_for(training: Training) -> Trainer:
     return Trainer(run_training, evaluate_all)
 
 
+_BUSY = threading.Lock()
+
+
+@contextlib.contextmanager
+def _alone_in_this_process() -> Iterator[None]:
+    """Trainings seed and draw from torch's global stream: two in threads would mix theirs."""
+    if not _BUSY.acquire(blocking=False):
+        raise RuntimeError(
+            "another trial runs in this process, and both draw from torch's global stream of "
+            "random numbers: run each trial in a process of its own, not in a thread"
+        )
+    try:
+        yield
+    finally:
+        _BUSY.release()
+
+
+@_alone_in_this_process()
 def run_job(job: Job, workspace: Workspace, report: Report | None = None) -> list[Record]:
     """Run what is missing of ``job`` and return the new records, training first.
 
@@ -62,6 +82,7 @@ def run_job(job: Job, workspace: Workspace, report: Report | None = None) -> lis
     Raises:
         OSError: a record could not be written (disk full); nothing half-written is left.
         KeyboardInterrupt: ``report`` raised it, in training or between evaluations.
+        RuntimeError: another job runs in this process.
     """
     training = job.training
     trainer = trainer_for(training)

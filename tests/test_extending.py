@@ -19,7 +19,7 @@ BLOCK = re.compile(r"^```(python|diff|yaml)\n# (\S+)\n(.*?)^```", re.M | re.S)
 
 def copy_of_the_tree(folder: Path) -> None:
     ignore = shutil.ignore_patterns("__pycache__", ".runs")
-    for name in ("analysis", "scaling", "sweeps", "tests"):
+    for name in ("analysis", "scaling", "sweeps", "tests", "docs"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
     shutil.copy(ROOT / "pyproject.toml", folder)
 
@@ -65,7 +65,23 @@ def test_an_example_is_one_file_and_one_registry(name: str) -> None:
     blocks = [(language, path) for language, path, _ in BLOCK.findall(SECTIONS[name])]
     made = [p for language, p in blocks if language == "python" and not p.startswith("tests/")]
     assert len(made) == 1
-    assert sum(language == "diff" for language, _ in blocks) == 1
+    rows = [p for language, p in blocks if language == "diff" and not p.startswith("docs/")]
+    assert len(rows) == 1
+
+
+def run(folder: Path, *words: str) -> str:
+    """What ``python -m words`` printed in the copy; it must have gone well."""
+    done = subprocess.run(
+        [sys.executable, "-m", *words],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    return done.stdout
 
 
 @pytest.mark.slow
@@ -74,14 +90,24 @@ def test_an_example_passes_its_battery(name: str, tmp_path: Path) -> None:
     copy_of_the_tree(tmp_path)
     tests = apply(SECTIONS[name], tmp_path)
     assert tests, "it brings no battery"
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *tests],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
-    assert " passed" in done.stdout
+    assert " passed" in run(tmp_path, "pytest", "-p", "no:cacheprovider", *tests)
+
+
+# What a new row could upset: orders and sizes, ids of studies that do not ask for it, pages that
+# list all rows, tests that walk through registries.
+OTHERS = """
+test_architecture.py test_docs.py sweeps/plan/test_ids.py sweeps/grid analysis/laws/test_laws.py
+scaling/models/test_cost.py scaling/models/test_families.py scaling/models/test_docs.py
+scaling/objectives/test_contract.py scaling/objectives/test_labels.py
+scaling/corpora/test_registry.py
+"""
+
+
+@pytest.mark.slow
+def test_all_examples_together_upset_nothing_else(tmp_path: Path) -> None:
+    copy_of_the_tree(tmp_path)
+    for section in SECTIONS.values():
+        apply(section, tmp_path)
+    run(tmp_path, "sweeps.grid.schema")
+    others = [f"tests/{name}" for name in OTHERS.split()]
+    assert " passed" in run(tmp_path, "pytest", "-p", "no:cacheprovider", "-m", "not slow", *others)

@@ -170,6 +170,23 @@ def test_an_interrupt_between_evaluations_keeps_what_is_there(
     assert [record["kind"] for record in run_job(job, workspace)] == ["evaluation"]
 
 
+def test_a_trial_beside_another_in_one_process_is_refused(
+    trainer: FakeTrainer, workspace: Workspace
+) -> None:
+    """Both would draw from one stream of random numbers: their losses would depend on luck."""
+    refused: list[str] = []
+
+    def report(share: float) -> None:
+        with pytest.raises(RuntimeError, match="a process of its own") as error:
+            run_job(job, workspace)
+        refused.append(str(error.value))
+
+    job = Job(training=TRAINING, evaluations=evaluations("held-out"))
+    assert len(run_job(job, workspace, report)) == 2
+    assert len(refused) == 1
+    run_job(job, workspace)  # the first has ended
+
+
 def test_kept_steps_are_found_in_order(workspace: Workspace) -> None:
     workspace.weights.mkdir(parents=True)
     for step in (100, 20, 3):

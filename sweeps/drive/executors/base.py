@@ -41,7 +41,7 @@ OnEvent = Callable[[JobEvent], None]
 
 
 class Executor(Protocol):
-    """Runs jobs. Each job gets one ``finished``, ``crashed`` or ``storage`` event.
+    """Runs jobs, each alone in its process; each gets one ``finished``, ``crashed`` or ``storage``.
 
     Records are in the spool before ``finished`` is sent. An exception raised by ``on_event``
     ends the run and comes out of ``run``; running jobs are stopped. So does an interrupt (see
@@ -49,7 +49,7 @@ class Executor(Protocol):
     """
 
     def run(self, jobs: Sequence[Job], workspace: Workspace, on_event: OnEvent) -> None:
-        """Run ``jobs``, started in the order given."""
+        """Run ``jobs``; which starts first is the executor's choice."""
         ...
 
 
