@@ -207,7 +207,7 @@ _FILES = (
     SourceInfo(
         name="code15",
         kind="files",
-        reader=_SOURCES + "code15",
+        reader=_SOURCES + "code_hdf5",
         root_env="ECG_ROOT_CODE15",
         about="CODE-15 %, HDF5 parts of 4096 samples, six labels, 233,770 patients",
         size=345_779,
@@ -231,7 +231,7 @@ _FILES = (
     SourceInfo(
         name="code-test",
         kind="files",
-        reader=_SOURCES + "code_test",
+        reader=_SOURCES + "code_hdf5",
         root_env="ECG_ROOT_CODE_TEST",
         about="CODE-test, 827 records annotated by a committee of cardiologists",
         size=827,

@@ -20,8 +20,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.code_shared import CLASSES, SEXES, code_labels
+from scaling.corpora.errors import CorpusError, RowProblems
+from scaling.corpora.sources.code_hdf5 import CLASSES, SEXES, code_labels
 from scaling.corpora.sources.read.base import Recording
 from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries, present_records
 from scaling.corpora.sources.read.tables import (
@@ -78,7 +78,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
     folder = next((root / f for f in FOLDERS if (root / f / RECORDS).is_file()), None)
     if folder is None:
         raise CorpusError(f"{root}: no {RECORDS} here, in wfdb or in ecg-traces")
-    problems: list[str] = []
+    problems = RowProblems()
     places, further = _read_places(folder / RECORDS, problems)
     listed, ageless = _read_annotations(root / ANNOTATIONS, places, problems)
     not_annotated = len(places)
@@ -102,28 +102,23 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
     )
 
 
-def _read_places(path: Path, problems: list[str]) -> tuple[dict[int, Place], int]:
+def _read_places(path: Path, problems: RowProblems) -> tuple[dict[int, Place], int]:
     """Exam -> place of its first tracing, and how many further tracings there are."""
     places: dict[int, Place] = {}
     shared: dict[Place, Place] = {}
-    safe: dict[str, str] = {}
+    safe = {"": "."}
     further = 0
     for line, text in _lines(path):
         below, _, name = text.rpartition("/")
-        named = _NAME.fullmatch(name)
-        if named is None:
-            problems.append(f"{path}:{line}: {text!r} is not FOLDER/TNMGx_Ny")
-            continue
-        try:
-            folder = safe.get(below) or safe.setdefault(below, _folder(below))
-        except CorpusError as error:
-            problems.append(f"{path}:{line}: {error}")
-            continue
-        exam, place = int(named[1]), (folder, int(named[2]))
-        before = places.get(exam)
-        further += before is not None
-        if before is None or place[1] < before[1]:
-            places[exam] = shared.setdefault(place, place)
+        with problems.at(path, line):
+            if (named := _NAME.fullmatch(name)) is None:
+                raise ValueError(f"{text!r} is not FOLDER/TNMGx_Ny")
+            folder = safe.get(below) or safe.setdefault(below, str(inside(below)))
+            exam, place = int(named[1]), (folder, int(named[2]))
+            before = places.get(exam)
+            further += before is not None
+            if before is None or place[1] < before[1]:
+                places[exam] = shared.setdefault(place, place)
     return places, further
 
 
@@ -139,7 +134,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _read_annotations(
-    path: Path, places: dict[int, Place], problems: list[str]
+    path: Path, places: dict[int, Place], problems: RowProblems
 ) -> tuple[list[Entry], int]:
     """Annotated exams, and how many of them have an impossible age.
 
@@ -151,28 +146,19 @@ def _read_annotations(
     ageless = 0
     what = f"CODE needs {ANNOTATIONS} and {RECORDS}"
     for line, (exam, patient, sex, *labels, age) in read_columns(path, _COLUMNS, ("age",), what):
-        try:
+        with problems.at(path, line):
             number, who = whole(exam), whole(patient)
             if sex not in SEXES:
                 raise ValueError(f"sex {sex!r} is neither M nor F")
             positives = code_labels(labels)
-        except ValueError as error:
-            problems.append(f"{path}:{line}: {error}")
-            continue
-        try:
-            old = years(age)
-        except ValueError:
-            # Typed by hand for millions of exams: a slip here must not stop the rest.
-            old, ageless = None, ageless + 1
-        place = places.pop(number, None)
-        entries.append(
-            Entry(str(number), who, hashed_split(who), positives, place, old, SEXES[sex])
-        )
+            try:
+                old = years(age)
+            except ValueError:
+                # Typed by hand for millions of exams: a slip here must not stop the rest.
+                old, ageless = None, ageless + 1
+            place, split = places.pop(number, None), hashed_split(who)
+            entries.append(Entry(str(number), who, split, positives, place, old, SEXES[sex]))
     return entries, ageless
-
-
-def _folder(text: str) -> str:
-    return str(inside(text)) if text else "."
 
 
 def _stem(entry: Entry) -> str:

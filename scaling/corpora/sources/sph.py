@@ -163,17 +163,12 @@ class SphReader:
 
         name, samples = entry.where
         path = self.root / name
-        dataset = open_dataset(path, DATASET)
-        try:
+        with open_dataset(path, DATASET) as dataset:
             if dataset.shape != (len(LEADS), samples) or dataset.dtype.kind != "f":
                 raise CorpusError(
                     f"{path}: {DATASET} is {dataset.dtype} {dataset.shape}, not floating point of "
                     f"shape ({len(LEADS)}, {samples}), as {METADATA} says"
                 )
             stored_LT = dataset[()]
-        except OSError as error:
-            raise CorpusError(f"{path}: cannot be read ({error}); download it again") from None
-        finally:
-            dataset.file.close()
         check_amplitude(stored_LT, str(path))
         return Recording(stored_LT.astype(np.float32), FS_HZ, LEADS)

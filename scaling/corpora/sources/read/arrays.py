@@ -8,11 +8,13 @@ and so are soft links, which may lead to one.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import struct
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -82,9 +84,8 @@ def open_array(path: Path, dataset: str) -> ArrayFile:
     if suffix not in HDF5:
         shape, kind = (array := _map(path, dataset)).shape, array.dtype
     else:
-        stored = open_dataset(path, dataset)
-        shape, kind = stored.shape, stored.dtype
-        stored.file.close()
+        with open_dataset(path, dataset) as stored:
+            shape, kind = stored.shape, stored.dtype
     if kind.kind not in "fiu":
         raise CorpusError(f"{path}: holds {kind}, not real numbers")
     return ArrayFile(path, dataset, tuple(int(n) for n in shape))
@@ -147,14 +148,8 @@ def _block(
     path: Path, dataset: str, start: int, rows: int, changed_ns: int
 ) -> tuple[NDArray[Any], tuple[int, ...]]:
     """Some rows of an HDF5 dataset, and its shape."""
-    stored = open_dataset(path, dataset)
-    try:
-        block: NDArray[Any] = stored[start : start + rows]
-        return block, tuple(stored.shape)
-    except (OSError, RuntimeError) as error:
-        raise CorpusError(f"{path}: {dataset} cannot be read ({error}); get it again") from None
-    finally:
-        stored.file.close()
+    with open_dataset(path, dataset) as stored:
+        return stored[start : start + rows], tuple(stored.shape)
 
 
 @functools.lru_cache(maxsize=4)
@@ -227,19 +222,17 @@ def _map_npy(file: BinaryIO, path: Path, end: int) -> NDArray[Any]:
     return mapped
 
 
-def open_dataset(path: Path, name: str) -> h5py.Dataset:
-    """Open a file for reading and return one of its datasets.
-
-    Rows are read when the dataset is sliced; a slice may raise OSError where the file is
-    damaged. Close the file with ``dataset.file.close()``.
+@contextlib.contextmanager
+def open_dataset(path: Path, name: str) -> Iterator[h5py.Dataset]:
+    """Open a file for reading and give one of its datasets, whose rows are read when it is sliced.
 
     Args:
         path: the file.
         name: of the dataset, with ``/`` between groups.
 
     Raises:
-        CorpusError: absent, not HDF5 or truncated, no such dataset (names those there are),
-            objects instead of numbers, or data that lie in another file.
+        CorpusError: absent, not HDF5, truncated or damaged, no such dataset (names those there
+            are), objects instead of numbers, or data that lie in another file.
     """
     import h5py
 
@@ -251,14 +244,11 @@ def open_dataset(path: Path, name: str) -> h5py.Dataset:
         raise CorpusError(
             f"{path}: is not an HDF5 file, or truncated ({error}); get it again"
         ) from None
-    try:
-        return _dataset(file, path, name)
-    except (OSError, RuntimeError, KeyError) as error:
-        file.close()
-        raise CorpusError(f"{path}: {name} cannot be read ({error}); get it again") from None
-    except CorpusError:
-        file.close()
-        raise
+    with file:
+        try:
+            yield _dataset(file, path, name)
+        except (OSError, RuntimeError, KeyError) as error:
+            raise CorpusError(f"{path}: {name} cannot be read ({error}); get it again") from None
 
 
 def _dataset(file: h5py.File, path: Path, name: str) -> h5py.Dataset:
