@@ -15,10 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from scaling.corpora.errors import CorpusError
+from scaling.corpora.errors import CorpusError, RowProblems
 from scaling.corpora.sources.read.base import Recording, check_amplitude
-from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
-from scaling.corpora.sources.read.published_splits import stratified
+from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries, stratified
 from scaling.corpora.sources.read.tables import (
     existing,
     file_sizes,
@@ -62,26 +61,23 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
         raise CorpusError(f"{root}: holds neither {' nor '.join(FOLDERS)}: unpack one of them")
     sizes = file_sizes(root / folder, root, (".csv",))
     path = root / DIAGNOSTICS
-    listed, problems = [], []
+    listed, problems = [], RowProblems()
     for where, row in _rows(path):
-        try:
+        with problems.at(where):
             listed.append(_entry(row, folder))
-        except ValueError as error:
-            problems.append(f"{where}: {error}")
     check_entries([entry for entry, _ in listed], problems, str(path))
     present = [(entry, rhythm) for entry, rhythm in listed if entry.where in sizes]
     if not present:
         raise CorpusError(f"{root / folder}: none of the {len(listed)} records of {path} is there")
     entries = stratified([e for e, _ in present], [(r,) for _, r in present], len(_RHYTHMS))
     used = {entry.where: sizes[entry.where] for entry in entries}
-    unlisted = len(sizes) - len(used)
     return ListedSource(
         classes={"": CLASSES},
         entries=tuple(entries),
         read=CsvReader(root),
         fingerprint=fingerprint((path.read_bytes(),), used),
         absent=len(listed) - len(present),
-        left_out={f"file that is not in {DIAGNOSTICS}": unlisted} if unlisted else {},
+        left_out={f"file that is not in {DIAGNOSTICS}": len(sizes) - len(used)},
         remarks=(f"signals of {folder}", "split 8:1:1 by iterative stratification of the rhythms"),
     )
 

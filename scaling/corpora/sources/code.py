@@ -91,14 +91,13 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
             f"{folder}: none of the {len(listed)} annotated exams is here; unpack the archives "
             f"S*.tar.gz beside {RECORDS}"
         )
-    left_out = {FURTHER: further, NOT_ANNOTATED: not_annotated, AGELESS: ageless}
     return ListedSource(
         classes={"": CLASSES},
         entries=entries,
         read=CodeReader(folder),
         fingerprint=fingerprint([table_digest(root / ANNOTATIONS)], {}, listing),
         absent=len(listed) - len(entries),
-        left_out={reason: count for reason, count in left_out.items() if count},
+        left_out={FURTHER: further, NOT_ANNOTATED: not_annotated, AGELESS: ageless},
     )
 
 

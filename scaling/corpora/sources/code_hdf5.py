@@ -229,7 +229,7 @@ def _open_code15(root: Path | None) -> ListedSource:
             b"".join(ids),
         ),
         absent=sum(len(listed) for part, listed in exams.items() if part not in parts),
-        left_out={NOT_LISTED: not_listed} if not_listed else {},
+        left_out={NOT_LISTED: not_listed},
     )
 
 

@@ -132,7 +132,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
             {_file(split): (root / _file(split)).stat().st_size for split in present},
         ),
         absent=len(entries) - len(kept),
-        left_out={NO_SPLIT: rows["no_split"]} if rows["no_split"] else {},
+        left_out={NO_SPLIT: rows["no_split"]},
     )
 
 

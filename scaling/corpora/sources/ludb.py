@@ -74,7 +74,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
         read=RecordReader(root, FS_HZ),
         fingerprint=fingerprint([table.read_bytes()], {p: sizes[p] for p in used}, headers),
         absent=len(entries) - len(present),
-        left_out={f"record that is not in {TABLE}": unlisted} if unlisted else {},
+        left_out={f"record that is not in {TABLE}": unlisted},
         remarks=("no official split: subjects are split 8:1:1 by a hash of their number",),
     )
 

@@ -107,7 +107,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> MimicSource:
         read=RecordReader(root, FS_HZ),
         fingerprint=fingerprint([table_digest(path), *labels.digests], {}, listing),
         absent=len(listed) - len(entries),
-        left_out={UNKNOWN: labels.left} if labels.left else {},
+        left_out={UNKNOWN: labels.left},
         missing=labels.missing,
         conflicts=labels.conflicts,
         hashed=len({entry.patient for entry in entries} - labels.folds.keys()),

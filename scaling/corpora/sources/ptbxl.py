@@ -79,7 +79,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
             b"".join((root / f"{stem}.hea").read_bytes() for stem in stems),
         ),
         absent=len(rows) - len(present),
-        left_out={NOT_LISTED: unlisted} if unlisted else {},
+        left_out={NOT_LISTED: unlisted},
     )
     return source.tested_on(spec.fold, FOLDS) if spec.fold else source
 

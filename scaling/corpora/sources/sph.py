@@ -14,7 +14,7 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-from scaling.corpora.errors import CorpusError
+from scaling.corpora.errors import CorpusError, RowProblems
 from scaling.corpora.sources.read.arrays import open_dataset
 from scaling.corpora.sources.read.base import Recording, check_amplitude
 from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
@@ -63,14 +63,13 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
             f"unpack {ARCHIVE} there (it is a plain tar: tar -xf {ARCHIVE})"
         )
     used = {entry.where[0]: sizes[entry.where[0]] for entry in present}
-    unlisted = len(sizes) - len(used)
     return ListedSource(
         classes={TASK: tuple(primary.values())},
         entries=present,
         read=SphReader(root),
         fingerprint=fingerprint([table_digest(root / name) for name in (METADATA, CODES)], used),
         absent=len(entries) - len(present),
-        left_out={f"record that is not in {METADATA}": unlisted} if unlisted else {},
+        left_out={f"record that is not in {METADATA}": len(sizes) - len(used)},
         remarks=("no official split: patients are split 8:1:1 by a hash of their id",),
     )
 
@@ -100,12 +99,14 @@ def _read_metadata(path: Path, primary: list[str], modifiers: set[str]) -> list[
     index = {code: i for i, code in enumerate(primary)}
     shared: dict[tuple[int, ...], dict[str, tuple[int, ...]]] = {}
     entries: list[Entry] = []
-    problems: list[str] = []
+    problems = RowProblems()
     needed = ("ECG_ID", "AHA_Code", "Patient_ID", "Age", "Sex", "N")
     for line, (record, codes, who, age, sex, samples) in read_columns(path, needed, what=_NEEDS):
-        try:
+        with problems.at(path, line):
             if not record.strip():
                 raise ValueError("ECG_ID is empty")
+            if sex.strip() not in _SEX:
+                raise ValueError(f"sex {sex!r} is neither M nor F")
             indices = _statements(codes, index, modifiers)
             patient = patient_number(who)
             file = str(inside(f"{RECORDS}/{record.strip()}.h5"))
@@ -120,10 +121,6 @@ def _read_metadata(path: Path, primary: list[str], modifiers: set[str]) -> list[
                     sex=_SEX[sex.strip()],
                 )
             )
-        except KeyError:
-            problems.append(f"{path}:{line}: sex {sex!r} is neither M nor F")
-        except ValueError as error:
-            problems.append(f"{path}:{line}: {error}")
     check_entries(entries, problems, str(path))
     return entries
 
