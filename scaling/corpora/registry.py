@@ -114,7 +114,7 @@ def find_root(info: SourceInfo, root: Path | None) -> Path:
     Raises:
         CorpusError: there is none, or it does not exist; says how to give one.
     """
-    found = root or (os.environ.get(info.root_env) if info.root_env else None)
+    found = root or os.environ.get(info.root_env or "")
     if not found:
         raise CorpusError(
             f"{info.name} needs the folder of its files: pass --root FOLDER (to a study "
@@ -223,7 +223,7 @@ def describe(spec: CorpusSpec, task: str, cache: Path, root: Path | None) -> dic
     return {"source": spec.source, "task": task, **corpus.describe(task)}
 
 
-def _describe_simulated(spec: CorpusSpec, task: str, floor: float | None) -> dict[str, Any]:
+def _describe_simulated(spec: CorpusSpec, task: str, floor: float) -> dict[str, Any]:
     summary = summarise(spec, task, None)
     counts = {"train": summary.train, "validation": summary.validation, "test": summary.test}
     loss: dict[str, Any] = {"value": floor, "se": 0.0, "lower_bound": floor, "per_label": {}}

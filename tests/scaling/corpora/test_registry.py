@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from scaling.corpora.catalogue import SOURCES
+from scaling.corpora.catalogue import SOURCES, SourceInfo
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.registry import describe, resolve, source_info, summarise
 from scaling.corpora.virtual.cohorts import COHORTS
@@ -37,7 +37,13 @@ def test_importing_and_summarising_needs_only_the_standard_library(root: Path) -
 @pytest.mark.parametrize("name", list(SOURCES))
 def test_every_row_is_coherent(name: str) -> None:
     info = source_info(name)
-    assert info.default_task in info.tasks
+    fields = dataclasses.asdict(info)
+    kinds = {name: str(hint) for name, hint in SourceInfo.__annotations__.items()}
+    for key, value in fields.items():
+        assert kinds[key].startswith(("Literal", type(value).__name__)) or value is None, key
+    assert info.kind in ("files", "virtual", "simulated")
+    assert info.access in ("open", "restricted", "own", "none")
+    assert {type(item) for item in (*info.tasks, *info.rates_hz)} <= {str, int}
     assert (info.root_env is not None) == (info.kind == "files")
     assert (info.records is None) == (info.kind == "files")
     assert bool(info.reader) == (info.kind != "simulated")

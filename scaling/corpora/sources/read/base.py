@@ -1,7 +1,7 @@
 """What a source gives: a cheap summary, and chunks of recordings to be prepared.
 
 A source is one module with ``open_source(spec, root) -> Source`` and one row in
-``scaling.corpora.registry``. This module and every source module import only the standard
+``catalogue.toml``. This module and every source module import only the standard
 library at the top, so that a grid can be checked in no time.
 
 For files without a checksum ``check_amplitude`` is what shows a wrong unit, a wrong gain or swapped

@@ -12,8 +12,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from scaling.corpora.catalogue import PTBXL_TASKS, SOURCES
+from scaling.corpora.catalogue import SOURCES
 from scaling.corpora.sources import code_hdf5, cpsc2018, csn, echonext, mimic_labels
+from scaling.corpora.sources.ptbxl import TASKS as PTBXL_TASKS
 from scaling.corpora.sources.ptbxl import open_source as open_ptbxl
 from scaling.corpora.virtual.cohorts import COHORTS, Cohort, by_name, make_records, ptbxl
 from scaling.corpora.virtual.cohorts.base import CohortTask, task_of
