@@ -309,8 +309,8 @@ def _open_code_test(root: Path | None) -> ListedSource:
             with problems.at(root / ATTRIBUTES, other):
                 if not sex or sex not in SEXES:
                     raise ValueError(f"sex {sex!r} is neither M nor F")
-                age_sex = (years(age), SEXES[sex])
-                entries.append(Entry(str(row), row, "test", positives, (TRACINGS, row), *age_sex))
+                known = (years(age), SEXES[sex])
+                entries.append(Entry(str(row), row, "test", positives, (TRACINGS, row), *known))
     refuse(problems)
     return ListedSource(
         classes={"": CLASSES},

@@ -25,7 +25,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from scaling.corpora.errors import CorpusError
+from scaling.corpora.errors import CorpusError, RowProblems
 from scaling.corpora.sources.mimic_labels import FOLDS, LabelTables, read_labels
 from scaling.corpora.sources.read.base import Summary
 from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries, present_records
@@ -93,9 +93,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> MimicSource:
     root = existing(root, "MIMIC-IV-ECG")
     path = root / RECORD_LIST
     labels = read_labels(root)
-    problems: list[str] = []
-    listed = _read_list(path, labels, problems)
-    check_entries(listed, problems, str(path))
+    listed = _read_list(path, labels)
     entries, listing = present_records(listed, root, _stem, (".dat",))
     if not entries:
         raise CorpusError(
@@ -114,26 +112,23 @@ def open_source(spec: CorpusSpec, root: Path | None) -> MimicSource:
     )
 
 
-def _read_list(path: Path, labels: LabelTables, problems: list[str]) -> list[Entry]:
+def _read_list(path: Path, labels: LabelTables) -> list[Entry]:
     """One entry for each row of ``record_list.csv``."""
-    entries = []
-    what = f"MIMIC-IV-ECG needs {RECORD_LIST} and files"
-    for line, (subject, study, path_cell) in read_columns(
-        path, ("subject_id", "study_id", "path"), what=what
-    ):
-        try:
+    entries: list[Entry] = []
+    problems = RowProblems()
+    needed, what = ("subject_id", "study_id", "path"), f"MIMIC-IV-ECG needs {RECORD_LIST} and files"
+    for line, (subject, study, path_cell) in read_columns(path, needed, what=what):
+        with problems.at(path, line):
             who, number = whole(subject), whole(study)
             official = path_cell == _official_path(subject, study)
             where = path_cell if official else str(inside(path_cell))
             if not where.endswith(f"/{number}"):
                 raise ValueError(f"path {where!r} is not that of study {number}")
             positives, age, sex = labels.take(number, who)
-        except ValueError as error:
-            problems.append(f"{path}:{line}: {error}")
-            continue
-        fold = labels.folds.get(who)
-        split = _SPLITS[_hashed_fold(who) if fold is None else fold]
-        entries.append(Entry(str(number), who, split, positives, where, age, sex))
+            fold = labels.folds.get(who)
+            split = _SPLITS[_hashed_fold(who) if fold is None else fold]
+            entries.append(Entry(str(number), who, split, positives, where, age, sex))
+    check_entries(entries, problems, str(path))
     return entries
 
 

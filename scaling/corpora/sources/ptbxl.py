@@ -13,7 +13,7 @@ import ast
 import functools
 from pathlib import Path
 
-from scaling.corpora.errors import CorpusError
+from scaling.corpora.errors import CorpusError, RowProblems
 from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
 from scaling.corpora.sources.read.tables import (
     existing,
@@ -120,21 +120,18 @@ def _read_database(
 ) -> list[Entry]:
     needed = ("ecg_id", "patient_id", "scp_codes", "strat_fold", filename)
     entries: list[Entry] = []
-    problems: list[str] = []
+    problems = RowProblems()
     unknown: set[str] = set()
     taken: set[str] = set()
     for where, row in read_table(path, needed, _NEEDED):
-        try:
+        with problems.at(where):
             codes = _codes(row["scp_codes"])
             unknown |= set(codes) - mapping["all"].keys()
             entry = _entry(row, row[filename], _labels(codes, mapping, classes))
             if entry.where[0] in taken:
                 raise ValueError(f"{filename} {row[filename]!r} is that of another record too")
-        except ValueError as error:
-            problems.append(f"{where}: {error}")
-            continue
-        taken.add(entry.where[0])
-        entries.append(entry)
+            taken.add(entry.where[0])
+            entries.append(entry)
     check_entries(entries, problems, str(path))
     if unknown:
         raise CorpusError(

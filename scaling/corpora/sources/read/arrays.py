@@ -22,6 +22,7 @@ from scaling.corpora.errors import CorpusError
 
 if TYPE_CHECKING:
     import h5py
+    import numpy as np
     from numpy.typing import NDArray
 
 HDF5 = (".h5", ".hdf5", ".hdf")
@@ -37,12 +38,12 @@ class ArrayFile:
     Attributes:
         path: the file.
         dataset: key in an .npz, dataset in an HDF5 file, "" for an .npy.
-        shape: of the array.
     """
 
     path: Path
     dataset: str
     shape: tuple[int, ...]
+    dtype: np.dtype[Any]
 
     def row(self, index: int) -> NDArray[Any]:
         """One row, as stored.
@@ -88,7 +89,7 @@ def open_array(path: Path, dataset: str) -> ArrayFile:
             shape, kind = stored.shape, stored.dtype
     if kind.kind not in "fiu":
         raise CorpusError(f"{path}: holds {kind}, not real numbers")
-    return ArrayFile(path, dataset, tuple(int(n) for n in shape))
+    return ArrayFile(path, dataset, tuple(int(n) for n in shape), kind)
 
 
 def probe(path: Path) -> bytes:
