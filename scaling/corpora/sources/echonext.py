@@ -150,12 +150,9 @@ def _read_metadata(path: Path) -> tuple[list[Entry], dict[str, int]]:
                 raise ValueError("ecg_key is empty")
             if sex.lower() not in _SEXES:
                 raise ValueError(f"sex {sex!r} is neither female nor male")
-            who, labels, age_sex = (
-                patient_number(patient),
-                _labels(shd, cells),
-                (years(age), _SEXES[sex.lower()]),
-            )
-            entries.append(Entry(key, who, _SPLITS[split], labels, (split, row), *age_sex))
+            who, labels = patient_number(patient), _labels(shd, cells)
+            known = (years(age), _SEXES[sex.lower()])
+            entries.append(Entry(key, who, _SPLITS[split], labels, (split, row), *known))
     check_entries(entries, problems, str(path))
     return entries, rows
 

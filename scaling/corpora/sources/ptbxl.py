@@ -1,10 +1,9 @@
 """PTB-XL 1.0.x in its official layout (Wagner et al., Scientific Data 7, 154, 2020).
 
 ``ptbxl_database.csv``, ``scp_statements.csv`` and ``records100`` or ``records500``. Folds
-1-8 train, 9 validates, 10 tests, as its authors recommend; ``CorpusSpec.fold`` tests on another
-fold and validates on the one before it. A record carries a class when it
-has any statement of that class, whatever its likelihood. A partial download is usable: rows
-whose files are absent are left out and counted.
+1-8 train, 9 validates, 10 tests, as its authors recommend. A record carries a class when it has any
+statement of that class, whatever its likelihood. A partial download is usable: rows whose files are
+absent are left out and counted.
 """
 
 from __future__ import annotations
@@ -32,7 +31,6 @@ DATABASE = "ptbxl_database.csv"
 STATEMENTS = "scp_statements.csv"
 FILES = (DATABASE, STATEMENTS)
 _NEEDED = f"PTB-XL needs {' and '.join(FILES)}"
-FOLDS = 10
 _SPLIT = dict.fromkeys(range(1, 9), "train") | {9: "validation", 10: "test"}
 _SEX = {"0": "male", "1": "female", "": None}
 OLDEST, _OLDER = 90.0, "300"  # the database writes 300 for patients older than 89
@@ -69,7 +67,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
     known = {entry.where[0] + ".dat" for entry in rows}
     unlisted = sum(path.endswith(".dat") and path not in known for path in sizes)
     stems = sorted(entry.where[0] for entry in present)
-    source = ListedSource(
+    return ListedSource(
         classes=classes,
         entries=tuple(present),
         read=RecordReader(root, source_hz),
@@ -81,7 +79,6 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
         absent=len(rows) - len(present),
         left_out={NOT_LISTED: unlisted},
     )
-    return source.tested_on(spec.fold, FOLDS) if spec.fold else source
 
 
 def _files(entry: Entry) -> set[str]:
