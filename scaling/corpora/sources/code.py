@@ -22,17 +22,9 @@ from pathlib import Path
 
 from scaling.corpora.errors import CorpusError, RowProblems
 from scaling.corpora.sources.code_hdf5 import CLASSES, SEXES, code_labels
+from scaling.corpora.sources.read import tables
 from scaling.corpora.sources.read.base import Recording
 from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries, present_records
-from scaling.corpora.sources.read.tables import (
-    existing,
-    fingerprint,
-    inside,
-    read_columns,
-    table_digest,
-    whole,
-    years,
-)
 from scaling.identity import CorpusSpec
 
 ANNOTATIONS = "annotations.csv"
@@ -74,7 +66,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
     Raises:
         CorpusError: a missing table or column, a row that makes no sense, or no tracing.
     """
-    root = existing(root, "CODE")
+    root = tables.existing(root, "CODE")
     folder = next((root / f for f in FOLDERS if (root / f / RECORDS).is_file()), None)
     if folder is None:
         raise CorpusError(f"{root}: no {RECORDS} here, in wfdb or in ecg-traces")
@@ -95,7 +87,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
         classes={"": CLASSES},
         entries=entries,
         read=CodeReader(folder),
-        fingerprint=fingerprint([table_digest(root / ANNOTATIONS)], {}, listing),
+        fingerprint=tables.fingerprint([tables.table_digest(root / ANNOTATIONS)], {}, listing),
         absent=len(listed) - len(entries),
         left_out={FURTHER: further, NOT_ANNOTATED: not_annotated, AGELESS: ageless},
     )
@@ -112,7 +104,7 @@ def _read_places(path: Path, problems: RowProblems) -> tuple[dict[int, Place], i
         with problems.at(path, line):
             if (named := _NAME.fullmatch(name)) is None:
                 raise ValueError(f"{text!r} is not FOLDER/TNMGx_Ny")
-            folder = safe.get(below) or safe.setdefault(below, str(inside(below)))
+            folder = safe.get(below) or safe.setdefault(below, str(tables.inside(below)))
             exam, place = int(named[1]), (folder, int(named[2]))
             before = places.get(exam)
             further += before is not None
@@ -144,14 +136,15 @@ def _read_annotations(
     entries = []
     ageless = 0
     what = f"CODE needs {ANNOTATIONS} and {RECORDS}"
-    for line, (exam, patient, sex, *labels, age) in read_columns(path, _COLUMNS, ("age",), what):
+    rows = tables.read_columns(path, _COLUMNS, ("age",), what)
+    for line, (exam, patient, sex, *labels, age) in rows:
         with problems.at(path, line):
-            number, who = whole(exam), whole(patient)
+            number, who = tables.whole(exam), tables.whole(patient)
             if sex not in SEXES:
                 raise ValueError(f"sex {sex!r} is neither M nor F")
             positives = code_labels(labels)
             try:
-                old = years(age)
+                old = tables.years(age)
             except ValueError:
                 # Typed by hand for millions of exams: a slip here must not stop the rest.
                 old, ageless = None, ageless + 1

@@ -40,19 +40,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.corpora.errors import CorpusError, RowProblems, UnusableError, refuse
+from scaling.corpora.sources.read import tables
 from scaling.corpora.sources.read.arrays import dataset_row, open_dataset
 from scaling.corpora.sources.read.base import Recording, check_amplitude
 from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
-from scaling.corpora.sources.read.tables import (
-    existing,
-    fingerprint,
-    flag,
-    inside,
-    read_columns,
-    table_digest,
-    whole,
-    years,
-)
 from scaling.identity import LEADS, CorpusSpec
 
 if TYPE_CHECKING:
@@ -74,7 +65,7 @@ def code_labels(cells: Sequence[str]) -> dict[str, tuple[int, ...]]:
     positives = []
     for i, (name, cell) in enumerate(zip(CLASSES, cells, strict=True)):
         try:
-            if flag(cell):
+            if tables.flag(cell):
                 positives.append(i)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
@@ -194,7 +185,7 @@ Exams = dict[str, dict[int, Entry]]
 
 
 def _open_code15(root: Path | None) -> ListedSource:
-    root = existing(root, "CODE-15")
+    root = tables.existing(root, "CODE-15")
     exams = _read_exams(root / EXAMS)
     parts = sorted(part for part in exams if (root / part).is_file())
     if not parts:
@@ -223,8 +214,8 @@ def _open_code15(root: Path | None) -> ListedSource:
         classes={"": CLASSES},
         entries=tuple(entries),
         read=TracingsReader(root, LEADS),
-        fingerprint=fingerprint(
-            [table_digest(root / EXAMS)],
+        fingerprint=tables.fingerprint(
+            [tables.table_digest(root / EXAMS)],
             {part: (root / part).stat().st_size for part in parts},
             b"".join(ids),
         ),
@@ -257,18 +248,18 @@ def _read_exams(path: Path) -> Exams:
     seen: set[int] = set()
     parts: dict[str, str] = {}
     problems = RowProblems()
-    rows = read_columns(path, _COLUMNS, what="CODE-15 needs exams.csv and its HDF5 parts")
+    rows = tables.read_columns(path, _COLUMNS, what="CODE-15 needs exams.csv and its HDF5 parts")
     for line, (exam, patient, age, male, trace_file, *labels) in rows:
         with problems.at(path, line):
-            number, who = whole(exam), whole(patient)
+            number, who = tables.whole(exam), tables.whole(patient)
             if number == 0:
                 raise ValueError("exam id 0 is that of the padding rows of the parts")
             if number in seen:
                 raise ValueError(f"exam {number} appears twice")
             part = parts.get(trace_file) or parts.setdefault(trace_file, _part(trace_file))
-            sex = "male" if flag(male) else "female"
+            sex = "male" if tables.flag(male) else "female"
             split, positives = hashed_split(who), code_labels(labels)
-            entry = Entry(str(number), who, split, positives, None, years(age), sex)
+            entry = Entry(str(number), who, split, positives, None, tables.years(age), sex)
             seen.add(number)
             exams.setdefault(part, {})[number] = entry
     refuse(problems)
@@ -277,7 +268,7 @@ def _read_exams(path: Path) -> Exams:
 
 def _part(text: str) -> str:
     """Name of a part, which lies directly below the root."""
-    part = str(inside(text))
+    part = str(tables.inside(text))
     if not _PART.fullmatch(part):
         raise ValueError(f"trace_file {text!r} is not the name of a part")
     return part
@@ -292,9 +283,9 @@ _NEEDS = f"CODE-test needs {TRACINGS}, {GOLD} and {ATTRIBUTES}"
 
 def _open_code_test(root: Path | None) -> ListedSource:
     """CODE-test, whose record ids are the numbers of the rows of its HDF5 file, from 0."""
-    root = existing(root, "CODE-test")
-    gold = list(read_columns(root / GOLD, CLASSES, what=_NEEDS))
-    attributes = list(read_columns(root / ATTRIBUTES, ("age", "sex"), what=_NEEDS))
+    root = tables.existing(root, "CODE-test")
+    gold = list(tables.read_columns(root / GOLD, CLASSES, what=_NEEDS))
+    attributes = list(tables.read_columns(root / ATTRIBUTES, ("age", "sex"), what=_NEEDS))
     rows = count_tracings(root / TRACINGS)
     if not len(gold) == len(attributes) == rows > 0:
         raise CorpusError(
@@ -309,15 +300,15 @@ def _open_code_test(root: Path | None) -> ListedSource:
             with problems.at(root / ATTRIBUTES, other):
                 if not sex or sex not in SEXES:
                     raise ValueError(f"sex {sex!r} is neither M nor F")
-                known = (years(age), SEXES[sex])
+                known = (tables.years(age), SEXES[sex])
                 entries.append(Entry(str(row), row, "test", positives, (TRACINGS, row), *known))
     refuse(problems)
     return ListedSource(
         classes={"": CLASSES},
         entries=tuple(entries),
         read=TracingsReader(root, CODE_TEST_LEADS),
-        fingerprint=fingerprint(
-            [table_digest(root / GOLD), table_digest(root / ATTRIBUTES)],
+        fingerprint=tables.fingerprint(
+            [tables.table_digest(root / GOLD), tables.table_digest(root / ATTRIBUTES)],
             {TRACINGS: (root / TRACINGS).stat().st_size},
         ),
     )

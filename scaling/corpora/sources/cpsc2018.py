@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from scaling.corpora.errors import CorpusError, RowProblems
+from scaling.corpora.sources.read import tables
 from scaling.corpora.sources.read.base import Recording, Rows, check_amplitude
 from scaling.corpora.sources.read.headers import class_index, positives, read_headers, unusual_gains
 from scaling.corpora.sources.read.listed import (
@@ -31,13 +32,6 @@ from scaling.corpora.sources.read.listed import (
     check_entries,
     published_split,
     stratified,
-)
-from scaling.corpora.sources.read.tables import (
-    existing,
-    file_sizes,
-    fingerprint,
-    patient_number,
-    read_table,
 )
 from scaling.corpora.sources.read.wfdb16 import RecordReader
 from scaling.identity import LEADS, CorpusSpec
@@ -68,17 +62,20 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
         CorpusError: no such folder, neither or both of the layouts, or tables, headers or a
             split that cannot be used.
     """
-    root = existing(root, "CPSC 2018")
+    root = tables.existing(root, "CPSC 2018")
     published = published_split(root, ("cpsc2018", "icbeb"), "filename")
-    tables = published.tables if published else ()
+    split_files = published.tables if published else ()
     # In the root, or in one of the folders that the archives unpack to.
     candidates = (root / REFERENCE, *sorted(root.glob(f"*/{REFERENCE}")))
     reference = next((path for path in candidates if path.is_file()), None)
-    wfdb = bool(file_sizes(root, root, (".hea",)))
+    wfdb = bool(tables.file_sizes(root, root, (".hea",)))
     if wfdb == bool(reference):
         which = f"both WFDB headers and {REFERENCE}" if wfdb else f"no header and no {REFERENCE}"
         raise CorpusError(f"{root}: has {which}; give the folder of one copy of CPSC 2018")
-    source = _open_original(root, reference, tables) if reference else _open_challenge(root, tables)
+    if reference:
+        source = _open_original(root, reference, split_files)
+    else:
+        source = _open_challenge(root, split_files)
     return dataclasses.replace(
         source,
         entries=_split(source.entries, published, root),
@@ -101,8 +98,8 @@ def _split(
     return tuple(dataclasses.replace(e, split=published.splits[e.record]) for e in entries)
 
 
-def _open_challenge(root: Path, tables: tuple[bytes, ...]) -> ListedSource:
-    headers = read_headers(root, root, tables=tables)
+def _open_challenge(root: Path, split_files: tuple[bytes, ...]) -> ListedSource:
+    headers = read_headers(root, root, tables=split_files)
     index = class_index(CODES)
     entries, problems = [], []
     for record in headers.records:
@@ -133,9 +130,9 @@ _COLUMNS = ("First_label", "Second_label", "Third_label")
 _SEX = {"male": "male", "female": "female"}
 
 
-def _open_original(root: Path, reference: Path, tables: tuple[bytes, ...]) -> ListedSource:
+def _open_original(root: Path, reference: Path, split_files: tuple[bytes, ...]) -> ListedSource:
     """List the ``.mat`` files, at any depth; every record is in ``train`` as yet."""
-    sizes = file_sizes(root, root, (".mat",))
+    sizes = tables.file_sizes(root, root, (".mat",))
     problems = RowProblems()
     places: dict[str, str] = {}
     for path in sizes:
@@ -144,14 +141,14 @@ def _open_original(root: Path, reference: Path, tables: tuple[bytes, ...]) -> Li
             problems.append(f"{root / path}: the same record as {root / first}")
     entries: list[Entry] = []
     absent = 0
-    for where, row in read_table(reference, ("Recording", *_COLUMNS)):
+    for where, row in tables.read_table(reference, ("Recording", *_COLUMNS)):
         record = row["Recording"].strip()
         with problems.at(where):
             if not record:
                 raise ValueError("Recording is empty")
             labels, place = {"": _labels(row)}, places.get(record)
             if place is not None:
-                entries.append(Entry(record, patient_number(record), "train", labels, place))
+                entries.append(Entry(record, tables.patient_number(record), "train", labels, place))
             absent += place is None
     check_entries(entries, problems, str(reference))
     if not entries:
@@ -160,8 +157,8 @@ def _open_original(root: Path, reference: Path, tables: tuple[bytes, ...]) -> Li
         classes={"": CLASSES},
         entries=tuple(entries),
         read=StructReader(root),
-        fingerprint=fingerprint(
-            (reference.read_bytes(), *tables), {e.where: sizes[e.where] for e in entries}
+        fingerprint=tables.fingerprint(
+            (reference.read_bytes(), *split_files), {e.where: sizes[e.where] for e in entries}
         ),
         absent=absent,
         left_out={f".mat file that is not in {REFERENCE}": len(places) - len(entries)},

@@ -24,18 +24,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scaling.corpora.errors import CorpusError, RowProblems
+from scaling.corpora.sources.read import tables
 from scaling.corpora.sources.read.arrays import ArrayFile, open_array
 from scaling.corpora.sources.read.base import Recording, check_amplitude
 from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
-from scaling.corpora.sources.read.tables import (
-    existing,
-    fingerprint,
-    flag,
-    patient_number,
-    read_columns,
-    table_digest,
-    years,
-)
 from scaling.identity import LEADS, CorpusSpec
 
 FS_HZ = 250
@@ -105,7 +97,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
         CorpusError: a missing table or column, a row that makes no sense, a patient in two
             splits, an array of another shape or length, or no array.
     """
-    root = existing(root, "EchoNext")
+    root = tables.existing(root, "EchoNext")
     path = next((root / name for name in METADATA if (root / name).is_file()), root / METADATA[0])
     entries, rows = _read_metadata(path)
     files = {split: f"EchoNext_{split}_waveforms.npy" for split in _SPLITS}
@@ -123,8 +115,8 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
         classes=CLASSES,
         entries=kept,
         read=EchonextReader(arrays),
-        fingerprint=fingerprint(
-            [table_digest(path)],
+        fingerprint=tables.fingerprint(
+            [tables.table_digest(path)],
             {array.path.name: array.path.stat().st_size for array in arrays.values()},
         ),
         absent=len(entries) - len(kept),
@@ -137,7 +129,7 @@ def _read_metadata(path: Path) -> tuple[list[Entry], dict[str, int]]:
     entries: list[Entry] = []
     problems = RowProblems()
     rows = dict.fromkeys((*_SPLITS, "no_split"), 0)
-    table = read_columns(path, _COLUMNS, what=f"EchoNext needs {METADATA[0]} and its arrays")
+    table = tables.read_columns(path, _COLUMNS, what=f"EchoNext needs {METADATA[0]} and its arrays")
     for line, (key, patient, split, sex, age, shd, *cells) in table:
         with problems.at(path, line):
             if split not in rows:
@@ -150,8 +142,8 @@ def _read_metadata(path: Path) -> tuple[list[Entry], dict[str, int]]:
                 raise ValueError("ecg_key is empty")
             if sex.lower() not in _SEXES:
                 raise ValueError(f"sex {sex!r} is neither female nor male")
-            who, labels = patient_number(patient), _labels(shd, cells)
-            known = (years(age), _SEXES[sex.lower()])
+            who, labels = tables.patient_number(patient), _labels(shd, cells)
+            known = (tables.years(age), _SEXES[sex.lower()])
             entries.append(Entry(key, who, _SPLITS[split], labels, (split, row), *known))
     check_entries(entries, problems, str(path))
     return entries, rows
@@ -163,10 +155,10 @@ def _labels(shd: str, cells: Sequence[str]) -> Labels:
     Raises:
         ValueError: a flag is neither 0 nor 1.
     """
-    flagged = [flag(cell) for cell in cells[: len(FLAGS)]]
+    flagged = [tables.flag(cell) for cell in cells[: len(FLAGS)]]
     values = zip(_VALUES, cells[len(FLAGS) :], strict=True)
     measured = {name for name, cell in values if cell.strip().lower() not in ("", "nan")}
-    labels: Labels = {"shd": (0,) if flag(shd) else ()}
+    labels: Labels = {"shd": (0,) if tables.flag(shd) else ()}
     items = zip(flagged, FLAGS.values(), strict=True)
     if all(raised or measured.issuperset(needed) for raised, needed in items):
         labels["flags"] = tuple(i for i, raised in enumerate(flagged) if raised)

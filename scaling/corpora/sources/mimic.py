@@ -27,16 +27,9 @@ from typing import Any
 
 from scaling.corpora.errors import CorpusError, RowProblems
 from scaling.corpora.sources.mimic_labels import FOLDS, LabelTables, read_labels
+from scaling.corpora.sources.read import tables
 from scaling.corpora.sources.read.base import Summary
 from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries, present_records
-from scaling.corpora.sources.read.tables import (
-    existing,
-    fingerprint,
-    inside,
-    read_columns,
-    table_digest,
-    whole,
-)
 from scaling.corpora.sources.read.wfdb16 import RecordReader
 from scaling.identity import CorpusSpec
 
@@ -90,7 +83,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> MimicSource:
         CorpusError: a missing table or column, a row that makes no sense, a patient in two
             folds of one table, or no record.
     """
-    root = existing(root, "MIMIC-IV-ECG")
+    root = tables.existing(root, "MIMIC-IV-ECG")
     path = root / RECORD_LIST
     labels = read_labels(root)
     listed = _read_list(path, labels)
@@ -103,7 +96,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> MimicSource:
         classes=labels.classes,
         entries=entries,
         read=RecordReader(root, FS_HZ),
-        fingerprint=fingerprint([table_digest(path), *labels.digests], {}, listing),
+        fingerprint=tables.fingerprint([tables.table_digest(path), *labels.digests], {}, listing),
         absent=len(listed) - len(entries),
         left_out={UNKNOWN: labels.left},
         missing=labels.missing,
@@ -117,11 +110,11 @@ def _read_list(path: Path, labels: LabelTables) -> list[Entry]:
     entries: list[Entry] = []
     problems = RowProblems()
     needed, what = ("subject_id", "study_id", "path"), f"MIMIC-IV-ECG needs {RECORD_LIST} and files"
-    for line, (subject, study, path_cell) in read_columns(path, needed, what=what):
+    for line, (subject, study, path_cell) in tables.read_columns(path, needed, what=what):
         with problems.at(path, line):
-            who, number = whole(subject), whole(study)
+            who, number = tables.whole(subject), tables.whole(study)
             official = path_cell == _official_path(subject, study)
-            where = path_cell if official else str(inside(path_cell))
+            where = path_cell if official else str(tables.inside(path_cell))
             if not where.endswith(f"/{number}"):
                 raise ValueError(f"path {where!r} is not that of study {number}")
             positives, age, sex = labels.take(number, who)

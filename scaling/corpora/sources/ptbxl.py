@@ -13,15 +13,8 @@ import functools
 from pathlib import Path
 
 from scaling.corpora.errors import CorpusError, RowProblems
+from scaling.corpora.sources.read import tables
 from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
-from scaling.corpora.sources.read.tables import (
-    existing,
-    file_sizes,
-    fingerprint,
-    inside,
-    read_table,
-    years,
-)
 from scaling.corpora.sources.read.wfdb16 import RecordReader
 from scaling.identity import CorpusSpec
 
@@ -49,14 +42,14 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
     Raises:
         CorpusError: missing folder, file or column; a row that makes no sense; no record.
     """
-    root = existing(root, "PTB-XL")
+    root = tables.existing(root, "PTB-XL")
     source_hz = 100 if spec.fs_hz <= 100 else 500
     mapping = _read_statements(root / STATEMENTS)
     classes = _task_classes(mapping)
     rows = _read_database(
         root / DATABASE, "filename_lr" if source_hz == 100 else "filename_hr", mapping, classes
     )
-    sizes = file_sizes(root / f"records{source_hz}", root, (".hea", ".dat"))
+    sizes = tables.file_sizes(root / f"records{source_hz}", root, (".hea", ".dat"))
     present = [e for e in rows if _files(e) <= sizes.keys()]
     if not present:
         raise CorpusError(
@@ -71,7 +64,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
         classes=classes,
         entries=tuple(present),
         read=RecordReader(root, source_hz),
-        fingerprint=fingerprint(
+        fingerprint=tables.fingerprint(
             [(root / name).read_bytes() for name in FILES],
             used,
             b"".join((root / f"{stem}.hea").read_bytes() for stem in stems),
@@ -90,7 +83,7 @@ def _read_statements(path: Path) -> Mapping:
     """Task -> statement -> class, classes in the order of the file."""
     needed = ("diagnostic", "form", "rhythm", "diagnostic_class", "diagnostic_subclass")
     mapping: Mapping = {task: {} for task in TASKS}
-    for where, row in read_table(path, needed, _NEEDED):
+    for where, row in tables.read_table(path, needed, _NEEDED):
         code = next(iter(row.values()))  # the first column has no name in the official file
         mapping["all"][code] = code
         for kind in ("diagnostic", "form", "rhythm"):
@@ -120,7 +113,7 @@ def _read_database(
     problems = RowProblems()
     unknown: set[str] = set()
     taken: set[str] = set()
-    for where, row in read_table(path, needed, _NEEDED):
+    for where, row in tables.read_table(path, needed, _NEEDED):
         with problems.at(where):
             codes = _codes(row["scp_codes"])
             unknown |= set(codes) - mapping["all"].keys()
@@ -154,7 +147,7 @@ def _entry(row: dict[str, str], stem: str, labels: dict[str, tuple[int, ...]]) -
     patient, fold = float(row["patient_id"] or "nan"), float(row["strat_fold"] or "nan")
     if not patient.is_integer() or fold not in _SPLIT:
         raise ValueError(f"patient_id {row['patient_id']!r}, strat_fold {row['strat_fold']!r}")
-    path = inside(stem)
+    path = tables.inside(stem)
     sex = row.get("sex", "").strip().removesuffix(".0")
     if sex not in _SEX:
         raise ValueError(f"sex {sex!r} is neither 0 (male) nor 1 (female)")
@@ -173,7 +166,7 @@ def _entry(row: dict[str, str], stem: str, labels: dict[str, tuple[int, ...]]) -
 def _age(text: str) -> float | None:
     if text.strip().removesuffix(".0") == _OLDER:
         return OLDEST
-    age = years(text)
+    age = tables.years(text)
     return None if age is None else min(age, OLDEST)
 
 
