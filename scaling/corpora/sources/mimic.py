@@ -87,7 +87,7 @@ def open_source(spec: CorpusSpec, root: Path | None) -> MimicSource:
     path = root / RECORD_LIST
     labels = read_labels(root)
     listed = _read_list(path, labels)
-    entries, listing = present_records(listed, root, _stem, (".dat",))
+    entries, listing = present_records(listed, root, lambda entry: entry.where, (".dat",))
     if not entries:
         raise CorpusError(
             f"{root}: none of the {len(listed)} records of {RECORD_LIST} is here; download files"
@@ -134,8 +134,3 @@ def _official_path(subject: str, study: str) -> str:
 def _hashed_fold(subject: int) -> int:
     """A fold that depends on the subject alone; the rows of a subject follow each other."""
     return int.from_bytes(hashlib.sha256(str(subject).encode()).digest()[:8], "big") % FOLDS
-
-
-def _stem(entry: Entry) -> str:
-    where: str = entry.where
-    return where

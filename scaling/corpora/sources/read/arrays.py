@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import math
 import struct
 import zipfile
 from collections.abc import Iterator
@@ -119,10 +120,7 @@ def _changed_ns(path: Path) -> int:
 
 
 def _rows_at_once(shape: tuple[int, ...]) -> int:
-    row_bytes = 8
-    for length in shape[1:]:
-        row_bytes *= length
-    return max(1, min(_BLOCK, _BLOCK_BYTES // max(1, row_bytes)))
+    return max(1, min(_BLOCK, _BLOCK_BYTES // max(1, 8 * math.prod(shape[1:]))))
 
 
 def dataset_row(
@@ -209,9 +207,7 @@ def _map_npy(file: BinaryIO, path: Path, end: int) -> NDArray[Any]:
     if dtype.hasobject:
         raise CorpusError(f"{path}: holds objects, which would have to be unpickled: refused")
     begin = file.tell()
-    size = dtype.itemsize
-    for length in shape:
-        size *= length
+    size = dtype.itemsize * math.prod(shape)
     if end - begin != size or end > path.stat().st_size or not size:
         raise CorpusError(
             f"{path}: {end - begin:,} bytes of data, but its header says {size:,} (shape {shape}): "

@@ -49,12 +49,12 @@ class Description:
 
     def remarks(self) -> tuple[str, ...]:
         """What the quality report should say."""
-        said = []
-        if self.columns["patient"] == self.columns["record"]:
-            said.append("every record counts as another patient")
-        if "split" not in self.columns:
-            said.append("no split of its own: patients are split 8:1:1 by a hash of their id")
-        return tuple(said)
+        alone = self.columns["patient"] == self.columns["record"]
+        hashed = "split" not in self.columns
+        return (
+            "every record counts as another patient" if alone else "",
+            "no split of its own: patients are split 8:1:1 by a hash of their id" if hashed else "",
+        )
 
 
 def read_description(root: Path | None, own: Sequence[str], place: str) -> Description:
