@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Self
 
 
@@ -46,12 +45,11 @@ class RowProblems(list[str]):
     def __enter__(self) -> None:
         pass
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> bool:
-        if isinstance(error, ValueError):
-            self.append(f"{':'.join(map(str, self._where))}: {error}")
-        return isinstance(error, ValueError)
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        if not isinstance(error, ValueError):
+            return False
+        self.append(f"{':'.join(map(str, self._where))}: {error}")
+        return True
 
 
 def refuse(problems: list[str], what: str = "rows") -> None:

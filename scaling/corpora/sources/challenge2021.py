@@ -36,8 +36,8 @@ from scaling.corpora.sources.read.wfdb16 import RecordReader
 from scaling.identity import CorpusSpec
 
 # A diagnosis a row, in the order of dx_mapping_scored.csv of the evaluation code: its class of task
-# ``scored``, and 1 where LiteHeart (Extended Data Table 1) has it as a class of that part: it has
-# more than 200 records in the published set. Fixed, so that a partial download keeps its classes.
+# ``scored``, and 1 where LiteHeart (Extended Data Table 1) has it as a class of that part, of which
+# more than 200 records have it as published. Fixed: a partial download keeps its classes.
 LITEHEART_PARTS = ("georgia", "ptb-xl", "ningbo", "chapman_shaoxing")
 _COLUMNS = ("Abbreviation", "SNOMEDCTCode", "scored", *LITEHEART_PARTS)
 _TABLE = Path(__file__).with_name("challenge2021_scored.csv")
