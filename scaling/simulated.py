@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from scaling import cost
-from scaling.corpora.catalogue import SHIFTED_BAYES_LOSS, SIMULATED_BAYES_LOSS
+from scaling.corpora.catalogue import SOURCES
 from scaling.identity import Evaluation, Training
 from scaling.provenance import (
     corpus_name,
@@ -38,10 +38,11 @@ from scaling.provenance import (
 from scaling.records.names import HELD_OUT, TRAJECTORY
 from scaling.workspace import Report, Workspace
 
-TRUTH = {"E": SIMULATED_BAYES_LOSS, "A": 3.0, "alpha": 0.40, "B": 8.0, "beta": 0.50, "sigma": 0.01}
+FLOOR = SOURCES["simulated/chinchilla"].bayes_loss
+TRUTH = {"E": FLOOR, "A": 3.0, "alpha": 0.40, "B": 8.0, "beta": 0.50, "sigma": 0.01}
 """Parameters of the law, losses in nats; ``sigma`` is the standard deviation of log noise."""
 
-SHIFTED = {"E": SHIFTED_BAYES_LOSS, "K": 1.10, "kappa": 0.80}
+SHIFTED = {"E": SOURCES["simulated/shifted"].bayes_loss, "K": 1.10, "kappa": 0.80}
 """L_shifted = E + K (L - TRUTH.E)^kappa, before noise (Brandfonbrener et al. 2024)."""
 
 FEW_SHOT = 0.1

@@ -48,7 +48,6 @@ def spec_of(options: argparse.Namespace) -> CorpusSpec:
         CorpusError: unknown source or preset, a root for a source that is made here, or a seed
             for one that has files.
     """
-    from scaling.corpora.errors import CorpusError
     from scaling.corpora.signals.presets import preset
 
     info = source_info(options.source)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class CorpusError(ValueError):
     """A source or a prepared corpus that cannot be used.
@@ -30,12 +32,27 @@ def shown(problems: list[str], most: int = 10) -> str:
     return "\n".join(lines)
 
 
-def refuse(problems: list[str], what: str = "rows") -> None:
-    """Raise CorpusError where there is a problem; lists the first ten.
+class RowProblems(list[str]):
+    """What is wrong with rows: ``with problems.at(path, line):`` notes a ValueError and goes on."""
 
-    Args:
-        problems: what is wrong with each of them.
-        what: what cannot be used, in the plural.
-    """
+    _where: tuple[object, ...] = ()
+
+    def at(self, *where: object) -> Self:
+        """The same, with the place of the next row."""
+        self._where = where
+        return self
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        if not isinstance(error, ValueError):
+            return False
+        self.append(f"{':'.join(map(str, self._where))}: {error}")
+        return True
+
+
+def refuse(problems: list[str], what: str = "rows") -> None:
+    """Raise CorpusError where there is a problem; lists the first ten of what cannot be used."""
     if problems:
         raise CorpusError(f"{len(problems)} {what} cannot be used:\n{shown(problems)}")

@@ -16,6 +16,7 @@ from scaling.corpora.catalogue import SOURCES, SourceInfo
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.signals.presets import preset
 from scaling.corpora.sources.read.base import Source, Summary
+from scaling.corpora.sources.read.listed import ListedSource
 from scaling.identity import CorpusSpec
 from scaling.records.names import nearest
 
@@ -82,18 +83,21 @@ def open_resolved(spec: CorpusSpec, root: Path | None) -> tuple[CorpusSpec, Sour
 
 def _opened(info: SourceInfo, spec: CorpusSpec, root: Path | None) -> Source:
     """The source; of files only as much as the spec asks for, the same for every fold."""
-    reader = importlib.import_module(info.reader)
+    source: Source = importlib.import_module(info.reader).open_source(spec, root)
     asked = {"train": spec.records, "validation": spec.validation, "test": spec.test}
     sizes = {split: size for split, size in asked.items() if size is not None}
-    if info.kind != "files" or not sizes:
-        source: Source = reader.open_source(spec, root)
-        return source
-    from scaling.corpora.sources.read.listed import ListedSource
+    if info.kind == "files" and sizes:
+        assert isinstance(source, ListedSource), f"{info.name} lists no records to choose among"
+        source = source.at_most(sizes)
+    return _tested_on(source, info, spec.fold)
 
-    found = reader.open_source(dataclasses.replace(spec, fold=0), root)
-    assert isinstance(found, ListedSource), f"{spec.source} lists no records to choose among"
-    few = found.at_most(sizes)
-    return few.tested_on(spec.fold, info.folds) if spec.fold else few
+
+def _tested_on(source: Source, info: SourceInfo, fold: int) -> Source:
+    """The source with another fold as its test split; 0 keeps the official one."""
+    if fold == 0:
+        return source
+    assert isinstance(source, ListedSource), f"{info.name} has folds but lists no records"
+    return source.tested_on(fold, info.folds)
 
 
 def corpus_folder(spec: CorpusSpec, cache: Path) -> Path:
@@ -114,7 +118,7 @@ def find_root(info: SourceInfo, root: Path | None) -> Path:
     Raises:
         CorpusError: there is none, or it does not exist; says how to give one.
     """
-    found = root or (os.environ.get(info.root_env) if info.root_env else None)
+    found = root or os.environ.get(info.root_env or "")
     if not found:
         raise CorpusError(
             f"{info.name} needs the folder of its files: pass --root FOLDER (to a study "
@@ -154,20 +158,6 @@ def _nearest(word: str, words: tuple[str, ...]) -> str:
     return f"; there is {', '.join(words)}" + (f"; {hint}" if hint else "")
 
 
-def summarise(spec: CorpusSpec, task: str, root: Path | None) -> Summary:
-    """Count records, patients and classes of a corpus and task, without preparing it.
-
-    Args:
-        spec: the corpus; sizes left open take the source's defaults.
-        task: one of the source's tasks.
-        root: folder of a source of files; None looks in the environment.
-
-    Raises:
-        CorpusError: anything wrong with the spec, the task or the files.
-    """
-    return Summaries().of(spec, task, root)
-
-
 class Summaries:
     """Counts of many tasks and folds, with each source opened once."""
 
@@ -175,7 +165,16 @@ class Summaries:
         self._opened: dict[tuple[CorpusSpec, Path | None], Source] = {}
 
     def of(self, spec: CorpusSpec, task: str, root: Path | None) -> Summary:
-        """See ``summarise``."""
+        """Count records, patients and classes of a corpus and task, without preparing it.
+
+        Args:
+            spec: the corpus; sizes left open take the source's defaults.
+            task: one of the source's tasks.
+            root: folder of a source of files; None looks in the environment.
+
+        Raises:
+            CorpusError: anything wrong with the spec, the task or the files.
+        """
         info = source_info(spec.source)
         check_task(info, task)
         check_fold(info, spec.fold)
@@ -184,27 +183,15 @@ class Summaries:
         key = (dataclasses.replace(spec, fold=0), root)
         if key not in self._opened:
             self._opened[key] = open_source(*key)
-        source = self._opened[key]
-        if spec.fold:
-            from scaling.corpora.sources.read.listed import ListedSource
-
-            assert isinstance(source, ListedSource), f"{info.name} has folds but lists no records"
-            source = source.tested_on(spec.fold, info.folds)
-        return source.summary(task)
+        return _tested_on(self._opened[key], info, spec.fold).summary(task)
 
 
 def _simulated_summary(spec: CorpusSpec) -> Summary:
     preset(spec.preprocessing)
     full = with_defaults(spec)
-    train, validation, test = full.records or 0, full.validation or 0, full.test or 0
-    return Summary(
-        train=train,
-        validation=validation,
-        test=test,
-        patients=train,
-        classes=SIMULATED_CLASSES,
-        fingerprint="",
-    )
+    train = full.records or 0
+    sizes = {"train": train, "validation": full.validation or 0, "test": full.test or 0}
+    return Summary(**sizes, patients=train, classes=SIMULATED_CLASSES, fingerprint="")
 
 
 def describe(spec: CorpusSpec, task: str, cache: Path, root: Path | None) -> dict[str, Any]:
@@ -223,8 +210,8 @@ def describe(spec: CorpusSpec, task: str, cache: Path, root: Path | None) -> dic
     return {"source": spec.source, "task": task, **corpus.describe(task)}
 
 
-def _describe_simulated(spec: CorpusSpec, task: str, floor: float | None) -> dict[str, Any]:
-    summary = summarise(spec, task, None)
+def _describe_simulated(spec: CorpusSpec, task: str, floor: float) -> dict[str, Any]:
+    summary = _simulated_summary(spec)
     counts = {"train": summary.train, "validation": summary.validation, "test": summary.test}
     loss: dict[str, Any] = {"value": floor, "se": 0.0, "lower_bound": floor, "per_label": {}}
     return {

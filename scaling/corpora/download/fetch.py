@@ -85,10 +85,7 @@ class Server:
     """
 
     def __init__(
-        self,
-        base_url: str,
-        sleep: Callable[[float], object] = time.sleep,
-        timeout_s: float = 60.0,
+        self, base_url: str, sleep: Callable[[float], object] = time.sleep, timeout_s: float = 60.0
     ) -> None:
         self.base_url = base_url.rstrip("/") + "/"
         self._origin = _origin(self.base_url)
@@ -141,7 +138,9 @@ class Server:
             self._repeat(path, lambda: self._transfer(path, part, received), lambda: _size(part))
             if part.exists() and digest(part) == expected:
                 with writing(target):
-                    _settle(part, target)
+                    with part.open("rb") as file:
+                        os.fsync(file.fileno())  # survives a power failure
+                    part.replace(target)
                 return
             part.unlink(missing_ok=True)
         raise FetchError(f"{path}: came {WRONG} times without the SHA-256 it should have")
@@ -266,10 +265,3 @@ def _check_space(part: Path, length: int | None) -> None:
             f"{part}: {length / 1e6:,.0f} MB are to come, but only {free / 1e6:,.0f} MB are free "
             "on that disk: make room; the same command goes on from here"
         )
-
-
-def _settle(part: Path, target: Path) -> None:
-    """Give a verified part its name, surviving a power failure."""
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.replace(target)

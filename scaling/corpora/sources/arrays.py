@@ -72,14 +72,13 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
     if not entries:
         raise CorpusError(f"{description.table}: has no record")
     entries.sort(key=lambda entry: int(entry.where))  # the order in which the files are read
-    left_out = total - len(entries)
     return ListedSource(
         classes=classes,
         entries=tuple(entries),
         read=ArrayReader(tuple(files), tuple(lengths), layout),
         fingerprint=_fingerprint(description, files),
         absent=absent,
-        left_out={"row of the arrays without a row of the table": left_out} if left_out else {},
+        left_out={"row of the arrays without a row of the table": total - len(entries)},
         remarks=description.remarks(),
     )
 

@@ -15,17 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from scaling.corpora.errors import CorpusError
+from scaling.corpora.errors import CorpusError, RowProblems
+from scaling.corpora.sources.read import tables
 from scaling.corpora.sources.read.base import Recording, check_amplitude
-from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
-from scaling.corpora.sources.read.published_splits import stratified
-from scaling.corpora.sources.read.tables import (
-    existing,
-    file_sizes,
-    fingerprint,
-    inside,
-    patient_number,
-)
+from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries, stratified
 from scaling.identity import LEADS, CorpusSpec
 
 DIAGNOSTICS = "Diagnostics.xlsx"
@@ -56,32 +49,29 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
     Raises:
         CorpusError: missing folder, sheet or column; a row that makes no sense; no record.
     """
-    root = existing(root, "Chapman-Shaoxing")
+    root = tables.existing(root, "Chapman-Shaoxing")
     folder = next((name for name in FOLDERS if (root / name).is_dir()), None)
     if folder is None:
         raise CorpusError(f"{root}: holds neither {' nor '.join(FOLDERS)}: unpack one of them")
-    sizes = file_sizes(root / folder, root, (".csv",))
+    sizes = tables.file_sizes(root / folder, root, (".csv",))
     path = root / DIAGNOSTICS
-    listed, problems = [], []
+    listed, problems = [], RowProblems()
     for where, row in _rows(path):
-        try:
+        with problems.at(where):
             listed.append(_entry(row, folder))
-        except ValueError as error:
-            problems.append(f"{where}: {error}")
     check_entries([entry for entry, _ in listed], problems, str(path))
     present = [(entry, rhythm) for entry, rhythm in listed if entry.where in sizes]
     if not present:
         raise CorpusError(f"{root / folder}: none of the {len(listed)} records of {path} is there")
     entries = stratified([e for e, _ in present], [(r,) for _, r in present], len(_RHYTHMS))
     used = {entry.where: sizes[entry.where] for entry in entries}
-    unlisted = len(sizes) - len(used)
     return ListedSource(
         classes={"": CLASSES},
         entries=tuple(entries),
         read=CsvReader(root),
-        fingerprint=fingerprint((path.read_bytes(),), used),
+        fingerprint=tables.fingerprint((path.read_bytes(),), used),
         absent=len(listed) - len(present),
-        left_out={f"file that is not in {DIAGNOSTICS}": unlisted} if unlisted else {},
+        left_out={f"file that is not in {DIAGNOSTICS}": len(sizes) - len(used)},
         remarks=(f"signals of {folder}", "split 8:1:1 by iterative stratification of the rhythms"),
     )
 
@@ -111,7 +101,7 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _entry(row: dict[str, Any], folder: str) -> tuple[Entry, int]:
     """One row and the number of its rhythm; ValueError says what is wrong with it."""
     name = str(row["FileName"] or "").strip()
-    if len(inside(name).parts) != 1:
+    if len(tables.inside(name).parts) != 1:
         raise ValueError(f"FileName {name!r} is not the name of a file")
     rhythm = str(row["Rhythm"] or "").strip().upper()
     if rhythm not in _GROUP_OF:
@@ -119,7 +109,7 @@ def _entry(row: dict[str, Any], folder: str) -> tuple[Entry, int]:
     age = row["PatientAge"]
     entry = Entry(
         record=name,
-        patient=patient_number(name),
+        patient=tables.patient_number(name),
         split="train",
         labels={"": (_GROUP_OF[rhythm],)},
         where=f"{folder}/{name}.csv",

@@ -20,19 +20,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.code_shared import CLASSES, SEXES, code_labels
+from scaling.corpora.errors import CorpusError, RowProblems
+from scaling.corpora.sources.code_hdf5 import CLASSES, SEXES, code_labels
+from scaling.corpora.sources.read import tables
 from scaling.corpora.sources.read.base import Recording
 from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries, present_records
-from scaling.corpora.sources.read.tables import (
-    existing,
-    fingerprint,
-    inside,
-    read_columns,
-    table_digest,
-    whole,
-    years,
-)
 from scaling.identity import CorpusSpec
 
 ANNOTATIONS = "annotations.csv"
@@ -74,11 +66,11 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
     Raises:
         CorpusError: a missing table or column, a row that makes no sense, or no tracing.
     """
-    root = existing(root, "CODE")
+    root = tables.existing(root, "CODE")
     folder = next((root / f for f in FOLDERS if (root / f / RECORDS).is_file()), None)
     if folder is None:
         raise CorpusError(f"{root}: no {RECORDS} here, in wfdb or in ecg-traces")
-    problems: list[str] = []
+    problems = RowProblems()
     places, further = _read_places(folder / RECORDS, problems)
     listed, ageless = _read_annotations(root / ANNOTATIONS, places, problems)
     not_annotated = len(places)
@@ -91,39 +83,33 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
             f"{folder}: none of the {len(listed)} annotated exams is here; unpack the archives "
             f"S*.tar.gz beside {RECORDS}"
         )
-    left_out = {FURTHER: further, NOT_ANNOTATED: not_annotated, AGELESS: ageless}
     return ListedSource(
         classes={"": CLASSES},
         entries=entries,
         read=CodeReader(folder),
-        fingerprint=fingerprint([table_digest(root / ANNOTATIONS)], {}, listing),
+        fingerprint=tables.fingerprint([tables.table_digest(root / ANNOTATIONS)], {}, listing),
         absent=len(listed) - len(entries),
-        left_out={reason: count for reason, count in left_out.items() if count},
+        left_out={FURTHER: further, NOT_ANNOTATED: not_annotated, AGELESS: ageless},
     )
 
 
-def _read_places(path: Path, problems: list[str]) -> tuple[dict[int, Place], int]:
+def _read_places(path: Path, problems: RowProblems) -> tuple[dict[int, Place], int]:
     """Exam -> place of its first tracing, and how many further tracings there are."""
     places: dict[int, Place] = {}
     shared: dict[Place, Place] = {}
-    safe: dict[str, str] = {}
+    safe = {"": "."}
     further = 0
     for line, text in _lines(path):
         below, _, name = text.rpartition("/")
-        named = _NAME.fullmatch(name)
-        if named is None:
-            problems.append(f"{path}:{line}: {text!r} is not FOLDER/TNMGx_Ny")
-            continue
-        try:
-            folder = safe.get(below) or safe.setdefault(below, _folder(below))
-        except CorpusError as error:
-            problems.append(f"{path}:{line}: {error}")
-            continue
-        exam, place = int(named[1]), (folder, int(named[2]))
-        before = places.get(exam)
-        further += before is not None
-        if before is None or place[1] < before[1]:
-            places[exam] = shared.setdefault(place, place)
+        with problems.at(path, line):
+            if (named := _NAME.fullmatch(name)) is None:
+                raise ValueError(f"{text!r} is not FOLDER/TNMGx_Ny")
+            folder = safe.get(below) or safe.setdefault(below, str(tables.inside(below)))
+            exam, place = int(named[1]), (folder, int(named[2]))
+            before = places.get(exam)
+            further += before is not None
+            if before is None or place[1] < before[1]:
+                places[exam] = shared.setdefault(place, place)
     return places, further
 
 
@@ -139,7 +125,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _read_annotations(
-    path: Path, places: dict[int, Place], problems: list[str]
+    path: Path, places: dict[int, Place], problems: RowProblems
 ) -> tuple[list[Entry], int]:
     """Annotated exams, and how many of them have an impossible age.
 
@@ -150,29 +136,21 @@ def _read_annotations(
     entries = []
     ageless = 0
     what = f"CODE needs {ANNOTATIONS} and {RECORDS}"
-    for line, (exam, patient, sex, *labels, age) in read_columns(path, _COLUMNS, ("age",), what):
-        try:
-            number, who = whole(exam), whole(patient)
+    rows = tables.read_columns(path, _COLUMNS, ("age",), what)
+    for line, (exam, patient, sex, *labels, age) in rows:
+        with problems.at(path, line):
+            number, who = tables.whole(exam), tables.whole(patient)
             if sex not in SEXES:
                 raise ValueError(f"sex {sex!r} is neither M nor F")
             positives = code_labels(labels)
-        except ValueError as error:
-            problems.append(f"{path}:{line}: {error}")
-            continue
-        try:
-            old = years(age)
-        except ValueError:
-            # Typed by hand for millions of exams: a slip here must not stop the rest.
-            old, ageless = None, ageless + 1
-        place = places.pop(number, None)
-        entries.append(
-            Entry(str(number), who, hashed_split(who), positives, place, old, SEXES[sex])
-        )
+            try:
+                old = tables.years(age)
+            except ValueError:
+                # Typed by hand for millions of exams: a slip here must not stop the rest.
+                old, ageless = None, ageless + 1
+            place, split = places.pop(number, None), hashed_split(who)
+            entries.append(Entry(str(number), who, split, positives, place, old, SEXES[sex]))
     return entries, ageless
-
-
-def _folder(text: str) -> str:
-    return str(inside(text)) if text else "."
 
 
 def _stem(entry: Entry) -> str:

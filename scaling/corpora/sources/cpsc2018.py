@@ -18,22 +18,20 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from scaling.corpora.errors import CorpusError
-from scaling.corpora.sources.read.base import CHUNK, Chunk, Recording, Rows, check_amplitude
-from scaling.corpora.sources.read.headers import read_headers, unusual_gains
-from scaling.corpora.sources.read.listed import Entry, ListedChunk, ListedSource, check_entries
-from scaling.corpora.sources.read.published_splits import (
+from scaling.corpora.errors import CorpusError, RowProblems
+from scaling.corpora.sources.read import tables
+from scaling.corpora.sources.read.base import Recording, Rows, check_amplitude
+from scaling.corpora.sources.read.headers import class_index, positives, read_headers, unusual_gains
+from scaling.corpora.sources.read.listed import (
+    IN_SHARES,
+    NO_PATIENTS,
+    Entry,
+    ListedChunk,
+    ListedSource,
     PublishedSplit,
+    check_entries,
     published_split,
     stratified,
-)
-from scaling.corpora.sources.read.snomed import class_index, positives
-from scaling.corpora.sources.read.tables import (
-    existing,
-    file_sizes,
-    fingerprint,
-    patient_number,
-    read_table,
 )
 from scaling.corpora.sources.read.wfdb16 import RecordReader
 from scaling.identity import LEADS, CorpusSpec
@@ -51,10 +49,6 @@ CODES = {  # class -> its code in the Challenge's copy; PVC is not one of the sc
 }
 CLASSES = tuple(CODES)
 SHARES = (4950 / 6877, 551 / 6877, 1376 / 6877)
-NO_PATIENTS = "patients are not published: every record counts as one patient"
-_STRATIFIED = (
-    "no published split in the root: split by iterative stratification in the published shares"
-)
 
 
 def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
@@ -68,24 +62,24 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
         CorpusError: no such folder, neither or both of the layouts, or tables, headers or a
             split that cannot be used.
     """
-    root = existing(root, "CPSC 2018")
+    root = tables.existing(root, "CPSC 2018")
     published = published_split(root, ("cpsc2018", "icbeb"), "filename")
-    tables = published.tables if published else ()
-    reference = find_reference(root)
-    wfdb = bool(file_sizes(root, root, (".hea",)))
+    split_files = published.tables if published else ()
+    # In the root, or in one of the folders that the archives unpack to.
+    candidates = (root / REFERENCE, *sorted(root.glob(f"*/{REFERENCE}")))
+    reference = next((path for path in candidates if path.is_file()), None)
+    wfdb = bool(tables.file_sizes(root, root, (".hea",)))
     if wfdb == bool(reference):
         which = f"both WFDB headers and {REFERENCE}" if wfdb else f"no header and no {REFERENCE}"
         raise CorpusError(f"{root}: has {which}; give the folder of one copy of CPSC 2018")
-    source: ListedSource
     if reference:
-        source = open_original(root, reference, CLASSES, tables)
+        source = _open_original(root, reference, split_files)
     else:
-        source = _open_challenge(root, tables)
+        source = _open_challenge(root, split_files)
     return dataclasses.replace(
         source,
         entries=_split(source.entries, published, root),
-        remarks=tuple(filter(None, ("" if published else _STRATIFIED, NO_PATIENTS)))
-        + (source.remarks or ()),
+        remarks=("" if published else IN_SHARES, NO_PATIENTS, *(source.remarks or ())),
     )
 
 
@@ -104,8 +98,8 @@ def _split(
     return tuple(dataclasses.replace(e, split=published.splits[e.record]) for e in entries)
 
 
-def _open_challenge(root: Path, tables: tuple[bytes, ...]) -> ListedSource:
-    headers = read_headers(root, root, tables=tables)
+def _open_challenge(root: Path, split_files: tuple[bytes, ...]) -> ListedSource:
+    headers = read_headers(root, root, tables=split_files)
     index = class_index(CODES)
     entries, problems = [], []
     for record in headers.records:
@@ -123,8 +117,8 @@ def _open_challenge(root: Path, tables: tuple[bytes, ...]) -> ListedSource:
         read=RecordReader(root),
         fingerprint=headers.fingerprint,
         absent=headers.absent,
-        left_out=headers.left_out(),
-        remarks=tuple(filter(None, (unusual_gains(headers.records),))),
+        left_out=headers.left_out,
+        remarks=(unusual_gains(headers.records),),
     )
 
 
@@ -136,28 +130,10 @@ _COLUMNS = ("First_label", "Second_label", "Third_label")
 _SEX = {"male": "male", "female": "female"}
 
 
-def find_reference(root: Path) -> Path | None:
-    """``REFERENCE.csv`` in the root, or in one of the folders that the archives unpack to."""
-    candidates = (root / REFERENCE, *sorted(root.glob(f"*/{REFERENCE}")))
-    return next((path for path in candidates if path.is_file()), None)
-
-
-def open_original(
-    root: Path, reference: Path, classes: tuple[str, ...], tables: tuple[bytes, ...]
-) -> OriginalSource:
-    """List the records; no signal is read, and every record is in ``train`` as yet.
-
-    Args:
-        root: holds the ``.mat`` files, at any depth.
-        reference: path of ``REFERENCE.csv``.
-        classes: class names in label order, those of ``NUMBERS``.
-        tables: contents of further tables, for the fingerprint.
-
-    Raises:
-        CorpusError: rows that make no sense, a record that is there twice, or no record.
-    """
-    sizes = file_sizes(root, root, (".mat",))
-    problems: list[str] = []
+def _open_original(root: Path, reference: Path, split_files: tuple[bytes, ...]) -> ListedSource:
+    """List the ``.mat`` files, at any depth; every record is in ``train`` as yet."""
+    sizes = tables.file_sizes(root, root, (".mat",))
+    problems = RowProblems()
     places: dict[str, str] = {}
     for path in sizes:
         first = places.setdefault(PurePosixPath(path).stem, path)
@@ -165,64 +141,46 @@ def open_original(
             problems.append(f"{root / path}: the same record as {root / first}")
     entries: list[Entry] = []
     absent = 0
-    for where, row in read_table(reference, ("Recording", *_COLUMNS)):
+    for where, row in tables.read_table(reference, ("Recording", *_COLUMNS)):
         record = row["Recording"].strip()
-        try:
+        with problems.at(where):
             if not record:
                 raise ValueError("Recording is empty")
-            labels = {"": _labels(row, classes)}
-        except ValueError as error:
-            problems.append(f"{where}: {error}")
-            continue
-        if record in places:
-            entries.append(Entry(record, patient_number(record), "train", labels, places[record]))
-        absent += record not in places
+            labels, place = {"": _labels(row)}, places.get(record)
+            if place is not None:
+                entries.append(Entry(record, tables.patient_number(record), "train", labels, place))
+            absent += place is None
     check_entries(entries, problems, str(reference))
     if not entries:
         raise CorpusError(f"{root}: none of the {absent} records of {reference} is there")
-    unlisted = len(places) - len(entries)
-    return OriginalSource(
-        classes={"": classes},
+    return ListedSource(
+        classes={"": CLASSES},
         entries=tuple(entries),
         read=StructReader(root),
-        fingerprint=fingerprint(
-            (reference.read_bytes(), *tables), {e.where: sizes[e.where] for e in entries}
+        fingerprint=tables.fingerprint(
+            (reference.read_bytes(), *split_files), {e.where: sizes[e.where] for e in entries}
         ),
         absent=absent,
-        left_out={f".mat file that is not in {REFERENCE}": unlisted} if unlisted else {},
+        left_out={f".mat file that is not in {REFERENCE}": len(places) - len(entries)},
+        chunk=OriginalChunk,
     )
 
 
-def _labels(row: dict[str, str], classes: tuple[str, ...]) -> tuple[int, ...]:
+def _labels(row: dict[str, str]) -> tuple[int, ...]:
     """Indices of the classes of one row; ValueError says what is wrong with it."""
     indices = set()
     for column in _COLUMNS:
         if text := row[column].strip():
             if text.removesuffix(".0") not in map(str, range(1, len(NUMBERS) + 1)):
                 raise ValueError(f"{column} {text!r} is not a class from 1 to {len(NUMBERS)}")
-            indices.add(classes.index(NUMBERS[int(float(text)) - 1]))
+            indices.add(CLASSES.index(NUMBERS[int(float(text)) - 1]))
     if not indices:
         raise ValueError(f"record {row['Recording']} has no class")
     return tuple(sorted(indices))
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Struct:
-    """What one ``.mat`` file holds.
-
-    Attributes:
-        recording: the signal.
-        age: years, None where unknown.
-        sex: ``female``, ``male``, or None where unknown.
-    """
-
-    recording: Recording
-    age: float | None
-    sex: str | None
-
-
-def read_struct(path: Path) -> Struct:
-    """Read one ``.mat`` file of the original.
+def read_struct(path: Path) -> tuple[Recording, float | None, str | None]:
+    """Signal, age in years and sex of one ``.mat`` file of the original, None where unknown.
 
     Raises:
         CorpusError: names the file: unreadable, or not the struct described above.
@@ -246,9 +204,8 @@ def read_struct(path: Path) -> Struct:
         raise CorpusError(f"{path}: ECG.data is {data.shape[0]} x {data.shape[1]}, not 12 leads")
     check_amplitude(data, str(path))
     sex = "".join(np.asarray(fields["sex"]).astype(str).ravel()).strip().lower()
-    return Struct(
-        Recording(data.astype(np.float32), FS_HZ, LEADS), _age(fields["age"]), _SEX.get(sex)
-    )
+    recording = Recording(data.astype(np.float32), FS_HZ, LEADS)
+    return recording, _age(fields["age"]), _SEX.get(sex)
 
 
 def _age(value: Any) -> float | None:
@@ -267,24 +224,9 @@ class StructReader:
 
     root: Path
 
-    def struct(self, entry: Entry) -> Struct:
-        """Read the whole file; see ``read_struct``."""
-        return read_struct(self.root / entry.where)
-
     def __call__(self, entry: Entry) -> Recording:
-        """Read the signal."""
-        return self.struct(entry).recording
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class OriginalSource(ListedSource):
-    """CPSC 2018 in its original layout; see ``base.Source``."""
-
-    def chunks(self) -> list[Chunk]:
-        """The present records in order."""
-        starts = range(0, len(self.entries), CHUNK)
-        parts: Sequence[tuple[Entry, ...]] = [self.entries[i : i + CHUNK] for i in starts]
-        return [OriginalChunk(self.classes, part, self.read) for part in parts]
+        """Read the signal; see ``read_struct``."""
+        return read_struct(self.root / entry.where)[0]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -294,17 +236,12 @@ class OriginalChunk(ListedChunk):
     def read(self) -> tuple[Rows, Iterable[Recording | CorpusError]]:
         """Tables and recordings. The chunk's signals are in memory together: about 50 MB."""
         assert isinstance(self.reader, StructReader)
-        structs = [_struct_or_error(self.reader, entry) for entry in self.entries]
         rows, _ = ListedChunk.read(self)
-        people = [(None, None) if isinstance(s, CorpusError) else (s.age, s.sex) for s in structs]
-        rows = dataclasses.replace(
-            rows, ages=[age for age, _ in people], sexes=[sex for _, sex in people]
-        )
-        return rows, [s if isinstance(s, CorpusError) else s.recording for s in structs]
-
-
-def _struct_or_error(reader: StructReader, entry: Entry) -> Struct | CorpusError:
-    try:
-        return reader.struct(entry)
-    except CorpusError as error:
-        return error
+        recordings: list[Recording | CorpusError] = []
+        for i, entry in enumerate(self.entries):
+            try:
+                recording, rows.ages[i], rows.sexes[i] = read_struct(self.reader.root / entry.where)
+                recordings.append(recording)
+            except CorpusError as error:
+                recordings.append(error)
+        return rows, recordings

@@ -28,9 +28,12 @@ from pathlib import Path
 from scaling.corpora.errors import CorpusError, UnusableError
 from scaling.corpora.sources.read.base import Recording
 from scaling.corpora.sources.read.headers import Annotated, read_headers, unusual_gains
-from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
-from scaling.corpora.sources.read.published_splits import (
+from scaling.corpora.sources.read.listed import (
+    IN_SHARES,
+    Entry,
+    ListedSource,
     PublishedSplit,
+    check_entries,
     published_split,
     stratified,
 )
@@ -39,82 +42,24 @@ from scaling.corpora.sources.read.wfdb16 import RecordReader
 from scaling.identity import CorpusSpec
 
 CONDITIONS = "ConditionNames_SNOMED-CT.csv"
+KNOWN_CONDITIONS = Path(__file__).with_name("csn_conditions.csv")  # its acronyms and codes
 CLASSES = (
     "AQW", "UW", "SR", "WPW", "2AVB", "AT", "VB", "ARS", "STTC", "SA", "STE", "VPB", "TWO", "STTU",
     "ALS", "APB", "2AVB1", "PRIE", "CCR", "CR", "AF", "AVB", "QTIE", "LBBB", "VEB", "SVT", "RBBB",
     "1AVB", "STDD", "MI", "AFIB", "TWC", "PWC", "ERV", "RVH", "LVH", "ST", "JEB",
 )  # fmt: skip
-# Code -> acronym as in ConditionNames_SNOMED-CT.csv; of several with one code, the first.
-ACRONYMS = {
-    "270492004": "1AVB",
-    "195042002": "2AVB",
-    "54016002": "2AVB1",
-    "28189009": "2AVB2",
-    "27885002": "3AVB",
-    "251173003": "ABI",
-    "39732003": "ALS",
-    "284470004": "APB",
-    "164917005": "AQW",
-    "47665007": "ARS",
-    "233917008": "AVB",
-    "251199005": "CCR",
-    "251198002": "CR",
-    "428417006": "ERV",
-    "164942001": "FQRS",
-    "698252002": "IDC",
-    "426995002": "JEB",
-    "251164006": "JPT",
-    "164909002": "LBBB",
-    "164873001": "LVH",
-    "251146004": "LVQRSAL",
-    "251148003": "LVQRSCL",
-    "251147008": "LVQRSLL",
-    "164865005": "MI",
-    "164947007": "PRIE",
-    "164912004": "PWC",
-    "111975006": "QTIE",
-    "446358003": "RAH",
-    "59118001": "RBBB",
-    "89792004": "RVH",
-    "429622005": "STDD",
-    "164930006": "STE",
-    "428750005": "STTC",
-    "164931005": "STTU",
-    "164934002": "TWC",
-    "59931005": "TWO",
-    "164937009": "UW",
-    "11157007": "VB",
-    "75532003": "VEB",
-    "13640000": "VFW",
-    "17338001": "VPB",
-    "195060002": "VPE",
-    "251180001": "VET",
-    "195101003": "WAVN",
-    "74390002": "WPW",
-    "426177001": "SB",
-    "426783006": "SR",
-    "164889003": "AFIB",
-    "427084000": "ST",
-    "164890007": "AF",
-    "427393009": "SA",
-    "426761007": "SVT",
-    "713422000": "AT",
-    "233896004": "AVNRT",
-    "233897008": "AVRT",
-}
 
 
 def read_conditions(path: Path) -> dict[str, str]:
-    """Code -> acronym from the set's own table; ``ACRONYMS`` where it is not there.
+    """Code -> acronym from the set's own table; ``KNOWN_CONDITIONS`` where it is not there.
 
     Where several conditions share one code, headers cannot tell them apart: the first counts.
 
     Raises:
         CorpusError: the table cannot be read, or has no code for one of the 38 labels.
     """
-    if not path.is_file():
-        return ACRONYMS
     acronyms: dict[str, str] = {}
+    path = path if path.is_file() else KNOWN_CONDITIONS
     for _, row in read_table(path, ("Acronym Name", "Snomed_CT")):
         acronyms.setdefault(row["Snomed_CT"].strip(), row["Acronym Name"].strip())
     if absent := [name for name in CLASSES if name not in acronyms.values()]:
@@ -141,9 +86,6 @@ LAST_CHAPMAN = 10_646
 SHARES = (16_546 / 23_026, 1_860 / 23_026, 4_620 / 23_026)
 # As published, the first line of these two headers runs into the second.
 DAMAGED = ("JS01052", "JS23074")
-_STRATIFIED = (
-    "no published split in the root: split by iterative stratification in the published shares"
-)
 
 
 def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
@@ -168,7 +110,6 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
     acronyms = read_conditions(conditions)
     entries = [_entry(record, acronyms) for record in headers.records]
     check_entries(entries, [], str(folder))
-    left_out = headers.left_out()
     absent = headers.absent
     if published:
         present = {entry.record for entry in entries}
@@ -176,19 +117,17 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
         kept = _as_published(entries, published)
     else:
         kept = _split([entry for entry in entries if entry.labels])
-    if dropped := len(entries) - len(kept):
-        left_out["not in the published split" if published else "none of the 38 labels"] = dropped
+    reason = "not in the published split" if published else "none of the 38 labels"
     if not kept:
         raise CorpusError(f"{folder}: none of its {len(entries)} records has a label or a split")
-    remark = None if published else _STRATIFIED
     return ListedSource(
         classes={"codes": CLASSES, "published": CLASSES},
         entries=tuple(kept),
         read=CsnReader(root),
         fingerprint=headers.fingerprint,
         absent=absent,
-        left_out=left_out,
-        remarks=tuple(filter(None, (remark, unusual_gains(headers.records)))),
+        left_out=headers.left_out | {reason: len(entries) - len(kept)},
+        remarks=("" if published else IN_SHARES, unusual_gains(headers.records)),
     )
 
 

@@ -22,24 +22,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from scaling.corpora.errors import CorpusError
+from scaling.corpora.errors import CorpusError, RowProblems
+from scaling.corpora.sources.read import tables
+from scaling.corpora.sources.read.arrays import ArrayFile, open_array
 from scaling.corpora.sources.read.base import Recording, check_amplitude
 from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
-from scaling.corpora.sources.read.tables import (
-    existing,
-    fingerprint,
-    flag,
-    patient_number,
-    read_columns,
-    table_digest,
-    years,
-)
 from scaling.identity import LEADS, CorpusSpec
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 FS_HZ = 250
 SHAPE = (1, 2500, 12)
@@ -77,7 +66,7 @@ Labels = dict[str, tuple[int, ...]]
 class EchonextReader:
     """Reads the recording of an entry whose ``where`` is (split as published, row)."""
 
-    root: Path
+    arrays: dict[str, ArrayFile]
 
     def __call__(self, entry: Entry) -> Recording:
         """The recording, without a unit.
@@ -89,11 +78,11 @@ class EchonextReader:
         import numpy as np
 
         split, row = entry.where
-        path = self.root / _file(split)
-        signal_TL = _array(path)[row, 0]
-        check_amplitude(signal_TL.T, f"{path}: record {entry.record}")
+        array = self.arrays[split]
+        stored_LT = array.row(row)[0].T
+        check_amplitude(stored_LT, f"{array.path}: record {entry.record}")
         with np.errstate(over="ignore"):  # becomes infinite, which is refused as such
-            signal_LT = np.ascontiguousarray(signal_TL.T, np.float32)
+            signal_LT = np.ascontiguousarray(stored_LT, np.float32)
         return Recording(signal_LT, FS_HZ, LEADS, "1")
 
 
@@ -108,71 +97,55 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
         CorpusError: a missing table or column, a row that makes no sense, a patient in two
             splits, an array of another shape or length, or no array.
     """
-    root = existing(root, "EchoNext")
+    root = tables.existing(root, "EchoNext")
     path = next((root / name for name in METADATA if (root / name).is_file()), root / METADATA[0])
-    problems: list[str] = []
-    entries, rows = _read_metadata(path, problems)
-    check_entries(entries, problems, str(path))
-    present = [split for split in _SPLITS if (root / _file(split)).is_file()]
-    if not present:
-        raise CorpusError(f"{root}: none of {', '.join(map(_file, _SPLITS))} is here")
-    for split in present:
-        if len(array := _array(root / _file(split))) != rows[split]:
+    entries, rows = _read_metadata(path)
+    files = {split: f"EchoNext_{split}_waveforms.npy" for split in _SPLITS}
+    arrays = {split: _open(root / f) for split, f in files.items() if (root / f).is_file()}
+    if not arrays:
+        raise CorpusError(f"{root}: none of {', '.join(files.values())} is here")
+    for split, array in arrays.items():
+        if array.shape[0] != rows[split]:
             raise CorpusError(
-                f"{root / _file(split)}: {len(array)} records, but {path.name} has {rows[split]} "
+                f"{array.path}: {array.shape[0]} records, but {path.name} has {rows[split]} "
                 f"rows of split {split}: row i of one is row i of the other; download both again"
             )
-    kept = tuple(entry for entry in entries if entry.where[0] in present)
+    kept = tuple(entry for entry in entries if entry.where[0] in arrays)
     return ListedSource(
         classes=CLASSES,
         entries=kept,
-        read=EchonextReader(root),
-        fingerprint=fingerprint(
-            [table_digest(path)],
-            {_file(split): (root / _file(split)).stat().st_size for split in present},
+        read=EchonextReader(arrays),
+        fingerprint=tables.fingerprint(
+            [tables.table_digest(path)],
+            {array.path.name: array.path.stat().st_size for array in arrays.values()},
         ),
         absent=len(entries) - len(kept),
-        left_out={NO_SPLIT: rows["no_split"]} if rows["no_split"] else {},
+        left_out={NO_SPLIT: rows["no_split"]},
     )
 
 
-def _file(split: str) -> str:
-    return f"EchoNext_{split}_waveforms.npy"
-
-
-def _read_metadata(path: Path, problems: list[str]) -> tuple[list[Entry], dict[str, int]]:
+def _read_metadata(path: Path) -> tuple[list[Entry], dict[str, int]]:
     """Entries of the three splits, and the number of rows of every split."""
-    entries = []
+    entries: list[Entry] = []
+    problems = RowProblems()
     rows = dict.fromkeys((*_SPLITS, "no_split"), 0)
-    what = f"EchoNext needs {METADATA[0]} and its arrays"
-    for line, (key, patient, split, sex, age, shd, *cells) in read_columns(
-        path, _COLUMNS, what=what
-    ):
-        if split not in rows:
-            problems.append(f"{path}:{line}: split {split!r} is none of {', '.join(rows)}")
-            continue
-        row = rows[split]
-        rows[split] += 1
-        if split == "no_split":
-            continue
-        try:
+    table = tables.read_columns(path, _COLUMNS, what=f"EchoNext needs {METADATA[0]} and its arrays")
+    for line, (key, patient, split, sex, age, shd, *cells) in table:
+        with problems.at(path, line):
+            if split not in rows:
+                raise ValueError(f"split {split!r} is none of {', '.join(rows)}")
+            row = rows[split]
+            rows[split] += 1
+            if split == "no_split":
+                continue
             if not key:
                 raise ValueError("ecg_key is empty")
             if sex.lower() not in _SEXES:
                 raise ValueError(f"sex {sex!r} is neither female nor male")
-            entry = Entry(
-                key,
-                patient_number(patient),
-                _SPLITS[split],
-                _labels(shd, cells),
-                (split, row),
-                years(age),
-                _SEXES[sex.lower()],
-            )
-        except ValueError as error:
-            problems.append(f"{path}:{line}: {error}")
-            continue
-        entries.append(entry)
+            who, labels = tables.patient_number(patient), _labels(shd, cells)
+            known = (tables.years(age), _SEXES[sex.lower()])
+            entries.append(Entry(key, who, _SPLITS[split], labels, (split, row), *known))
+    check_entries(entries, problems, str(path))
     return entries, rows
 
 
@@ -182,41 +155,26 @@ def _labels(shd: str, cells: Sequence[str]) -> Labels:
     Raises:
         ValueError: a flag is neither 0 nor 1.
     """
-    flagged = [flag(cell) for cell in cells[: len(FLAGS)]]
+    flagged = [tables.flag(cell) for cell in cells[: len(FLAGS)]]
     values = zip(_VALUES, cells[len(FLAGS) :], strict=True)
     measured = {name for name, cell in values if cell.strip().lower() not in ("", "nan")}
-    labels: Labels = {"shd": (0,) if flag(shd) else ()}
+    labels: Labels = {"shd": (0,) if tables.flag(shd) else ()}
     items = zip(flagged, FLAGS.values(), strict=True)
     if all(raised or measured.issuperset(needed) for raised, needed in items):
         labels["flags"] = tuple(i for i, raised in enumerate(flagged) if raised)
     return labels
 
 
-def _array(path: Path) -> NDArray[Any]:
-    """(records, 1, 2500, 12), memory-mapped.
+def _open(path: Path) -> ArrayFile:
+    """Array of shape (records, 1, 2500, 12).
 
     Raises:
         CorpusError: not such an array, truncated, or longer than its header says.
     """
-    import tokenize
-
-    import numpy as np
-
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        size = path.stat().st_size
-    except (OSError, ValueError, EOFError, tokenize.TokenError) as error:
-        raise CorpusError(f"{path}: cannot be read ({error}); download it again") from None
-    if not isinstance(array, np.memmap):
-        raise CorpusError(f"{path}: is no .npy array; download it again")
+    array = open_array(path, "")
     if array.shape[1:] != SHAPE or array.dtype.kind != "f":
         raise CorpusError(
             f"{path}: {array.dtype} {array.shape}, not floating point of shape "
             "(records, 1, 2500, 12)"
-        )
-    if array.offset + array.nbytes != size:
-        raise CorpusError(
-            f"{path}: {size} bytes, but its header says {array.offset + array.nbytes}; "
-            "download it again"
         )
     return array

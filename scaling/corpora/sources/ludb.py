@@ -8,7 +8,6 @@ that occur, by alphabet. There is no official split: subjects are split 8:1:1 by
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,8 +41,6 @@ COLUMNS = {
 ALWAYS_THERE = ("rhythm", "axis")
 _SEX = {"M": "male", "F": "female", "": None}
 
-Findings = dict[str, tuple[str, ...]]
-
 
 def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
     """Read ``ludb.csv`` and list the files; no signal is read.
@@ -57,9 +54,13 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
     """
     root = existing(root, "LUDB")
     table = root / TABLE
-    rows = list(_rows(table))
-    classes = {task: _classes(row.findings[task] for row in rows) for task in COLUMNS}
-    entries = [_entry(row, classes) for row in rows]
+    needed = ("ID", "Sex", "Age", *COLUMNS.values())
+    rows = list(read_table(table, needed, f"LUDB needs {TABLE} and the folder data"))
+    classes = {
+        task: _classes(_findings(row[column], column) for _, row in rows)
+        for task, column in COLUMNS.items()
+    }
+    entries = [_entry(where, row, classes) for where, row in rows]
     check_entries(entries, [], str(table))
     sizes = file_sizes(root / "data", root, (".hea", ".dat"))
     present = [e for e in entries if {e.where[0] + ".hea", e.where[0] + ".dat"} <= sizes.keys()]
@@ -74,28 +75,9 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
         read=RecordReader(root, FS_HZ),
         fingerprint=fingerprint([table.read_bytes()], {p: sizes[p] for p in used}, headers),
         absent=len(entries) - len(present),
-        left_out={f"record that is not in {TABLE}": unlisted} if unlisted else {},
+        left_out={f"record that is not in {TABLE}": unlisted},
         remarks=("no official split: subjects are split 8:1:1 by a hash of their number",),
     )
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Row:
-    number: str
-    age: float | None
-    sex: str | None
-    findings: Findings
-
-
-def _rows(table: Path) -> Iterator[_Row]:
-    needed = ("ID", "Sex", "Age", *COLUMNS.values())
-    what = f"LUDB needs {TABLE} and the folder data"
-    for where, row in read_table(table, needed, what):
-        number, sex = row["ID"].strip(), row["Sex"].strip()
-        if not number.isdecimal() or sex not in _SEX:
-            raise CorpusError(f"{where}: ID {number!r}, Sex {sex!r}: not a number, and M or F")
-        findings = {task: _findings(row[column], column) for task, column in COLUMNS.items()}
-        yield _Row(number, _age(row["Age"].strip(), where), _SEX[sex], findings)
 
 
 def _age(text: str, where: str) -> float | None:
@@ -121,14 +103,18 @@ def _classes(cells: Iterator[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(spelled[key] for key in sorted(spelled))
 
 
-def _entry(row: _Row, classes: Findings) -> Entry:
+def _entry(where: str, row: dict[str, str], classes: dict[str, tuple[str, ...]]) -> Entry:
     from scaling.corpora.format.splits import hashed_split
 
+    number, sex = row["ID"].strip(), row["Sex"].strip()
+    if not number.isdecimal() or sex not in _SEX:
+        raise CorpusError(f"{where}: ID {number!r}, Sex {sex!r}: not a number, and M or F")
     labels = {}
-    for task, findings in row.findings.items():
+    for task, column in COLUMNS.items():
+        findings = _findings(row[column], column)
         if findings or task not in ALWAYS_THERE:
             index = {name.casefold(): i for i, name in enumerate(classes[task])}
             labels[task] = tuple(sorted({index[finding.casefold()] for finding in findings}))
-    patient = int(row.number)
-    where = (f"data/{row.number}", f"{row.number}.dat")
-    return Entry(row.number, patient, hashed_split(patient), labels, where, row.age, row.sex)
+    patient, age = int(number), _age(row["Age"].strip(), where)
+    place = (f"data/{number}", f"{number}.dat")
+    return Entry(number, patient, hashed_split(patient), labels, place, age, _SEX[sex])

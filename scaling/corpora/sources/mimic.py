@@ -25,18 +25,11 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from scaling.corpora.errors import CorpusError
+from scaling.corpora.errors import CorpusError, RowProblems
 from scaling.corpora.sources.mimic_labels import FOLDS, LabelTables, read_labels
+from scaling.corpora.sources.read import tables
 from scaling.corpora.sources.read.base import Summary
 from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries, present_records
-from scaling.corpora.sources.read.tables import (
-    existing,
-    fingerprint,
-    inside,
-    read_columns,
-    table_digest,
-    whole,
-)
 from scaling.corpora.sources.read.wfdb16 import RecordReader
 from scaling.identity import CorpusSpec
 
@@ -90,13 +83,11 @@ def open_source(spec: CorpusSpec, root: Path | None) -> MimicSource:
         CorpusError: a missing table or column, a row that makes no sense, a patient in two
             folds of one table, or no record.
     """
-    root = existing(root, "MIMIC-IV-ECG")
+    root = tables.existing(root, "MIMIC-IV-ECG")
     path = root / RECORD_LIST
     labels = read_labels(root)
-    problems: list[str] = []
-    listed = _read_list(path, labels, problems)
-    check_entries(listed, problems, str(path))
-    entries, listing = present_records(listed, root, _stem, (".dat",))
+    listed = _read_list(path, labels)
+    entries, listing = present_records(listed, root, lambda entry: entry.where, (".dat",))
     if not entries:
         raise CorpusError(
             f"{root}: none of the {len(listed)} records of {RECORD_LIST} is here; download files"
@@ -105,35 +96,32 @@ def open_source(spec: CorpusSpec, root: Path | None) -> MimicSource:
         classes=labels.classes,
         entries=entries,
         read=RecordReader(root, FS_HZ),
-        fingerprint=fingerprint([table_digest(path), *labels.digests], {}, listing),
+        fingerprint=tables.fingerprint([tables.table_digest(path), *labels.digests], {}, listing),
         absent=len(listed) - len(entries),
-        left_out={UNKNOWN: labels.left} if labels.left else {},
+        left_out={UNKNOWN: labels.left},
         missing=labels.missing,
         conflicts=labels.conflicts,
         hashed=len({entry.patient for entry in entries} - labels.folds.keys()),
     )
 
 
-def _read_list(path: Path, labels: LabelTables, problems: list[str]) -> list[Entry]:
+def _read_list(path: Path, labels: LabelTables) -> list[Entry]:
     """One entry for each row of ``record_list.csv``."""
-    entries = []
-    what = f"MIMIC-IV-ECG needs {RECORD_LIST} and files"
-    for line, (subject, study, path_cell) in read_columns(
-        path, ("subject_id", "study_id", "path"), what=what
-    ):
-        try:
-            who, number = whole(subject), whole(study)
+    entries: list[Entry] = []
+    problems = RowProblems()
+    needed, what = ("subject_id", "study_id", "path"), f"MIMIC-IV-ECG needs {RECORD_LIST} and files"
+    for line, (subject, study, path_cell) in tables.read_columns(path, needed, what=what):
+        with problems.at(path, line):
+            who, number = tables.whole(subject), tables.whole(study)
             official = path_cell == _official_path(subject, study)
-            where = path_cell if official else str(inside(path_cell))
+            where = path_cell if official else str(tables.inside(path_cell))
             if not where.endswith(f"/{number}"):
                 raise ValueError(f"path {where!r} is not that of study {number}")
             positives, age, sex = labels.take(number, who)
-        except ValueError as error:
-            problems.append(f"{path}:{line}: {error}")
-            continue
-        fold = labels.folds.get(who)
-        split = _SPLITS[_hashed_fold(who) if fold is None else fold]
-        entries.append(Entry(str(number), who, split, positives, where, age, sex))
+            fold = labels.folds.get(who)
+            split = _SPLITS[_hashed_fold(who) if fold is None else fold]
+            entries.append(Entry(str(number), who, split, positives, where, age, sex))
+    check_entries(entries, problems, str(path))
     return entries
 
 
@@ -146,8 +134,3 @@ def _official_path(subject: str, study: str) -> str:
 def _hashed_fold(subject: int) -> int:
     """A fold that depends on the subject alone; the rows of a subject follow each other."""
     return int.from_bytes(hashlib.sha256(str(subject).encode()).digest()[:8], "big") % FOLDS
-
-
-def _stem(entry: Entry) -> str:
-    where: str = entry.where
-    return where

@@ -20,7 +20,7 @@ import re
 import sys
 from pathlib import Path
 
-from scaling.corpora.errors import refuse
+from scaling.corpora.errors import RowProblems, refuse
 from scaling.corpora.sources.read.tables import read_columns, table_digest, whole, years
 
 DIAGNOSES = "records_w_diag_icd10.csv"
@@ -122,7 +122,7 @@ def read_labels(root: Path) -> LabelTables:
         CorpusError: a column is missing, a row makes no sense, or a table puts a subject into
             two folds.
     """
-    problems: list[str] = []
+    problems = RowProblems()
     folds: dict[int, int] = {}
     other_folds: dict[int, int] = {}
     digests: list[bytes] = []
@@ -168,34 +168,32 @@ def _find(root: Path, name: str) -> Path | None:
 
 
 def _read_diagnoses(
-    path: Path, lists: CodeLists, folds: dict[int, int], problems: list[str]
+    path: Path, lists: CodeLists, folds: dict[int, int], problems: RowProblems
 ) -> dict[int, DiagnosisRow]:
     # The benchmark's 1,076 classes are those of all_diag_all: diagnoses of the emergency
     # department and of the hospital stay, over all rows.
     needed = ("study_id", "subject_id", "strat_fold", "gender", "age", "all_diag_all")
     rows: dict[int, DiagnosisRow] = {}
     for line, (study, subject, fold, sex, age, codes) in read_columns(path, needed):
-        try:
+        with problems.at(path, line):
             number, who, old = whole(study), whole(subject), years(age)
             if number in rows:
                 raise ValueError(f"study {number} appears twice")
             if sex not in _SEXES:
                 raise ValueError(f"gender {sex!r} is neither M nor F")
             _enter_fold(folds, who, fold)
-            row = DiagnosisRow(who, old, _SEXES[sex], lists.add(codes))
-        except ValueError as error:
-            problems.append(f"{path}:{line}: {error}")
-            continue
-        rows[number] = row
+            rows[number] = DiagnosisRow(who, old, _SEXES[sex], lists.add(codes))
     return rows
 
 
-def _read_outcomes(path: Path, folds: dict[int, int], problems: list[str]) -> dict[int, OutcomeRow]:
+def _read_outcomes(
+    path: Path, folds: dict[int, int], problems: RowProblems
+) -> dict[int, OutcomeRow]:
     targets = [f"deterioration_{name}" for name in (*ICU, *MORTALITY)]
     needed = ("general_study_id", "general_subject_id", "general_strat_fold", *targets)
     rows: dict[int, OutcomeRow] = {}
     for line, (study, subject, fold, *values) in read_columns(path, needed):
-        try:
+        with problems.at(path, line):
             number, who = whole(study), whole(subject)
             _enter_fold(folds, who, fold)
             icu, mortality = _positives(values[: len(ICU)]), _positives(values[len(ICU) :])
@@ -203,8 +201,6 @@ def _read_outcomes(path: Path, folds: dict[int, int], problems: list[str]) -> di
             # A record may be listed again for another stay, but not with other outcomes.
             if rows.setdefault(number, row) != row:
                 raise ValueError(f"study {number} appears twice, with different outcomes")
-        except ValueError as error:
-            problems.append(f"{path}:{line}: {error}")
     return rows
 
 

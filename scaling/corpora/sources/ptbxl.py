@@ -1,10 +1,9 @@
 """PTB-XL 1.0.x in its official layout (Wagner et al., Scientific Data 7, 154, 2020).
 
 ``ptbxl_database.csv``, ``scp_statements.csv`` and ``records100`` or ``records500``. Folds
-1-8 train, 9 validates, 10 tests, as its authors recommend; ``CorpusSpec.fold`` tests on another
-fold and validates on the one before it. A record carries a class when it
-has any statement of that class, whatever its likelihood. A partial download is usable: rows
-whose files are absent are left out and counted.
+1-8 train, 9 validates, 10 tests, as its authors recommend. A record carries a class when it has any
+statement of that class, whatever its likelihood. A partial download is usable: rows whose files are
+absent are left out and counted.
 """
 
 from __future__ import annotations
@@ -13,16 +12,9 @@ import ast
 import functools
 from pathlib import Path
 
-from scaling.corpora.errors import CorpusError
+from scaling.corpora.errors import CorpusError, RowProblems
+from scaling.corpora.sources.read import tables
 from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
-from scaling.corpora.sources.read.tables import (
-    existing,
-    file_sizes,
-    fingerprint,
-    inside,
-    read_table,
-    years,
-)
 from scaling.corpora.sources.read.wfdb16 import RecordReader
 from scaling.identity import CorpusSpec
 
@@ -32,7 +24,6 @@ DATABASE = "ptbxl_database.csv"
 STATEMENTS = "scp_statements.csv"
 FILES = (DATABASE, STATEMENTS)
 _NEEDED = f"PTB-XL needs {' and '.join(FILES)}"
-FOLDS = 10
 _SPLIT = dict.fromkeys(range(1, 9), "train") | {9: "validation", 10: "test"}
 _SEX = {"0": "male", "1": "female", "": None}
 OLDEST, _OLDER = 90.0, "300"  # the database writes 300 for patients older than 89
@@ -51,14 +42,14 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
     Raises:
         CorpusError: missing folder, file or column; a row that makes no sense; no record.
     """
-    root = existing(root, "PTB-XL")
+    root = tables.existing(root, "PTB-XL")
     source_hz = 100 if spec.fs_hz <= 100 else 500
     mapping = _read_statements(root / STATEMENTS)
     classes = _task_classes(mapping)
     rows = _read_database(
         root / DATABASE, "filename_lr" if source_hz == 100 else "filename_hr", mapping, classes
     )
-    sizes = file_sizes(root / f"records{source_hz}", root, (".hea", ".dat"))
+    sizes = tables.file_sizes(root / f"records{source_hz}", root, (".hea", ".dat"))
     present = [e for e in rows if _files(e) <= sizes.keys()]
     if not present:
         raise CorpusError(
@@ -69,19 +60,18 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
     known = {entry.where[0] + ".dat" for entry in rows}
     unlisted = sum(path.endswith(".dat") and path not in known for path in sizes)
     stems = sorted(entry.where[0] for entry in present)
-    source = ListedSource(
+    return ListedSource(
         classes=classes,
         entries=tuple(present),
         read=RecordReader(root, source_hz),
-        fingerprint=fingerprint(
+        fingerprint=tables.fingerprint(
             [(root / name).read_bytes() for name in FILES],
             used,
             b"".join((root / f"{stem}.hea").read_bytes() for stem in stems),
         ),
         absent=len(rows) - len(present),
-        left_out={NOT_LISTED: unlisted} if unlisted else {},
+        left_out={NOT_LISTED: unlisted},
     )
-    return source.tested_on(spec.fold, FOLDS) if spec.fold else source
 
 
 def _files(entry: Entry) -> set[str]:
@@ -93,7 +83,7 @@ def _read_statements(path: Path) -> Mapping:
     """Task -> statement -> class, classes in the order of the file."""
     needed = ("diagnostic", "form", "rhythm", "diagnostic_class", "diagnostic_subclass")
     mapping: Mapping = {task: {} for task in TASKS}
-    for where, row in read_table(path, needed, _NEEDED):
+    for where, row in tables.read_table(path, needed, _NEEDED):
         code = next(iter(row.values()))  # the first column has no name in the official file
         mapping["all"][code] = code
         for kind in ("diagnostic", "form", "rhythm"):
@@ -120,21 +110,18 @@ def _read_database(
 ) -> list[Entry]:
     needed = ("ecg_id", "patient_id", "scp_codes", "strat_fold", filename)
     entries: list[Entry] = []
-    problems: list[str] = []
+    problems = RowProblems()
     unknown: set[str] = set()
     taken: set[str] = set()
-    for where, row in read_table(path, needed, _NEEDED):
-        try:
+    for where, row in tables.read_table(path, needed, _NEEDED):
+        with problems.at(where):
             codes = _codes(row["scp_codes"])
             unknown |= set(codes) - mapping["all"].keys()
             entry = _entry(row, row[filename], _labels(codes, mapping, classes))
             if entry.where[0] in taken:
                 raise ValueError(f"{filename} {row[filename]!r} is that of another record too")
-        except ValueError as error:
-            problems.append(f"{where}: {error}")
-            continue
-        taken.add(entry.where[0])
-        entries.append(entry)
+            taken.add(entry.where[0])
+            entries.append(entry)
     check_entries(entries, problems, str(path))
     if unknown:
         raise CorpusError(
@@ -160,7 +147,7 @@ def _entry(row: dict[str, str], stem: str, labels: dict[str, tuple[int, ...]]) -
     patient, fold = float(row["patient_id"] or "nan"), float(row["strat_fold"] or "nan")
     if not patient.is_integer() or fold not in _SPLIT:
         raise ValueError(f"patient_id {row['patient_id']!r}, strat_fold {row['strat_fold']!r}")
-    path = inside(stem)
+    path = tables.inside(stem)
     sex = row.get("sex", "").strip().removesuffix(".0")
     if sex not in _SEX:
         raise ValueError(f"sex {sex!r} is neither 0 (male) nor 1 (female)")
@@ -179,7 +166,7 @@ def _entry(row: dict[str, str], stem: str, labels: dict[str, tuple[int, ...]]) -
 def _age(text: str) -> float | None:
     if text.strip().removesuffix(".0") == _OLDER:
         return OLDEST
-    age = years(text)
+    age = tables.years(text)
     return None if age is None else min(age, OLDEST)
 
 

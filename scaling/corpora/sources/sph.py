@@ -14,21 +14,11 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-from scaling.corpora.errors import CorpusError
+from scaling.corpora.errors import CorpusError, RowProblems
+from scaling.corpora.sources.read import tables
 from scaling.corpora.sources.read.arrays import open_dataset
 from scaling.corpora.sources.read.base import Recording, check_amplitude
 from scaling.corpora.sources.read.listed import Entry, ListedSource, check_entries
-from scaling.corpora.sources.read.tables import (
-    existing,
-    file_sizes,
-    fingerprint,
-    inside,
-    patient_number,
-    read_columns,
-    table_digest,
-    whole,
-    years,
-)
 from scaling.identity import LEADS, CorpusSpec
 
 METADATA, CODES, RECORDS = "metadata.csv", "code.csv", "records"
@@ -52,10 +42,10 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
         CorpusError: missing folder, table or column; a row or code that makes no sense; no
             record.
     """
-    root = existing(root, "SPH")
+    root = tables.existing(root, "SPH")
     primary, modifiers = _read_codes(root / CODES)
     entries = _read_metadata(root / METADATA, list(primary), modifiers)
-    sizes = file_sizes(root / RECORDS, root, (".h5",))
+    sizes = tables.file_sizes(root / RECORDS, root, (".h5",))
     present = tuple(entry for entry in entries if entry.where[0] in sizes)
     if not present:
         raise CorpusError(
@@ -63,14 +53,14 @@ def open_source(spec: CorpusSpec, root: Path | None) -> ListedSource:
             f"unpack {ARCHIVE} there (it is a plain tar: tar -xf {ARCHIVE})"
         )
     used = {entry.where[0]: sizes[entry.where[0]] for entry in present}
-    unlisted = len(sizes) - len(used)
+    digests = [tables.table_digest(root / name) for name in (METADATA, CODES)]
     return ListedSource(
         classes={TASK: tuple(primary.values())},
         entries=present,
         read=SphReader(root),
-        fingerprint=fingerprint([table_digest(root / name) for name in (METADATA, CODES)], used),
+        fingerprint=tables.fingerprint(digests, used),
         absent=len(entries) - len(present),
-        left_out={f"record that is not in {METADATA}": unlisted} if unlisted else {},
+        left_out={f"record that is not in {METADATA}": len(sizes) - len(used)},
         remarks=("no official split: patients are split 8:1:1 by a hash of their id",),
     )
 
@@ -79,7 +69,7 @@ def _read_codes(path: Path) -> tuple[dict[str, str], set[str]]:
     """Primary code -> description in the order of the table, and the modifiers."""
     primary: dict[str, str] = {}
     modifiers: set[str] = set()
-    for line, cells in read_columns(path, ("Category", "Code", "Description"), what=_NEEDS):
+    for line, cells in tables.read_columns(path, ("Category", "Code", "Description"), what=_NEEDS):
         category, code, description = (cell.strip() for cell in cells)
         if not code.isdecimal() or code in primary or code in modifiers:
             raise CorpusError(f"{path}:{line}: code {code!r} is no number, or appears twice")
@@ -100,30 +90,29 @@ def _read_metadata(path: Path, primary: list[str], modifiers: set[str]) -> list[
     index = {code: i for i, code in enumerate(primary)}
     shared: dict[tuple[int, ...], dict[str, tuple[int, ...]]] = {}
     entries: list[Entry] = []
-    problems: list[str] = []
+    problems = RowProblems()
     needed = ("ECG_ID", "AHA_Code", "Patient_ID", "Age", "Sex", "N")
-    for line, (record, codes, who, age, sex, samples) in read_columns(path, needed, what=_NEEDS):
-        try:
+    rows = tables.read_columns(path, needed, what=_NEEDS)
+    for line, (record, codes, who, age, sex, samples) in rows:
+        with problems.at(path, line):
             if not record.strip():
                 raise ValueError("ECG_ID is empty")
+            if sex.strip() not in _SEX:
+                raise ValueError(f"sex {sex!r} is neither M nor F")
             indices = _statements(codes, index, modifiers)
-            patient = patient_number(who)
-            file = str(inside(f"{RECORDS}/{record.strip()}.h5"))
+            patient = tables.patient_number(who)
+            file = str(tables.inside(f"{RECORDS}/{record.strip()}.h5"))
             entries.append(
                 Entry(
                     record=record.strip(),
                     patient=patient,
                     split=hashed_split(patient),
                     labels=shared.setdefault(indices, {TASK: indices}),
-                    where=(file, whole(samples)),
-                    age=years(age),
+                    where=(file, tables.whole(samples)),
+                    age=tables.years(age),
                     sex=_SEX[sex.strip()],
                 )
             )
-        except KeyError:
-            problems.append(f"{path}:{line}: sex {sex!r} is neither M nor F")
-        except ValueError as error:
-            problems.append(f"{path}:{line}: {error}")
     check_entries(entries, problems, str(path))
     return entries
 
@@ -163,17 +152,12 @@ class SphReader:
 
         name, samples = entry.where
         path = self.root / name
-        dataset = open_dataset(path, DATASET)
-        try:
+        with open_dataset(path, DATASET) as dataset:
             if dataset.shape != (len(LEADS), samples) or dataset.dtype.kind != "f":
                 raise CorpusError(
                     f"{path}: {DATASET} is {dataset.dtype} {dataset.shape}, not floating point of "
                     f"shape ({len(LEADS)}, {samples}), as {METADATA} says"
                 )
             stored_LT = dataset[()]
-        except OSError as error:
-            raise CorpusError(f"{path}: cannot be read ({error}); download it again") from None
-        finally:
-            dataset.file.close()
         check_amplitude(stored_LT, str(path))
         return Recording(stored_LT.astype(np.float32), FS_HZ, LEADS)

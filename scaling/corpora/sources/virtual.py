@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.sources.read.base import CHUNK, Chunk, Order, Recording, Rows, Summary
 from scaling.identity import LEADS, CorpusSpec
+
+if TYPE_CHECKING:
+    from scaling.corpora.virtual.cohorts import Cohort
 
 
 def open_source(spec: CorpusSpec, root: Path | None) -> VirtualSource:
@@ -47,37 +50,33 @@ class VirtualSource:
     @property
     def classes(self) -> dict[str, tuple[str, ...]]:
         """Task -> class names; one task named ``""`` where the cohort has only one."""
+        return dict(self.cohort.classes)
+
+    @property
+    def cohort(self) -> Cohort:
+        """The generator and its tasks."""
         from scaling.corpora.virtual.cohorts import COHORTS
 
-        return dict(COHORTS[self.spec.source].classes)
+        return COHORTS[self.spec.source]
 
     def summary(self, task: str) -> Summary:
         """Sizes of the splits, as far as records belong to the task."""
-        from scaling.corpora.virtual.cohorts import COHORTS
         from scaling.corpora.virtual.population import patient_of
 
-        classes = self.classes[task]
-        if not COHORTS[self.spec.source].tasks[task].needs_label:
+        spec, classes = self.spec, self.classes[task]
+        if not self.cohort.tasks[task].needs_label:
             patients = patient_of(self.sizes["train"] - 1)[0] + 1
             return Summary(**self.sizes, patients=patients, classes=classes, fingerprint="")
-        counts = {split: self._members(task, split) for split in self.sizes}
-        return Summary(
-            **{split: len(indices) for split, indices in counts.items()},
-            patients=len({patient_of(index)[0] for index in counts["train"]}),
-            classes=classes,
-            fingerprint="",
-        )
+        from scaling.corpora.virtual.cohorts.records import members  # with torch
 
-    def _members(self, task: str, split: str) -> list[int]:
-        """Indices of the records of a split that belong to a task."""
-        from scaling.corpora.virtual.cohorts import COHORTS
-        from scaling.corpora.virtual.cohorts.records import members
-
-        spec = self.spec
-        duration_s = spec.samples / spec.fs_hz
-        cohort = COHORTS[spec.source]
-        belongs = members(cohort, task, spec.seed, split, self.sizes[split], duration_s)
-        return [int(index) for index in belongs.nonzero()[0]]
+        indices = {}
+        for split, size in self.sizes.items():
+            duration_s = spec.samples / spec.fs_hz
+            belongs = members(self.cohort, task, spec.seed, split, size, duration_s)
+            indices[split] = [int(index) for index in belongs.nonzero()[0]]
+        counts = {split: len(of_split) for split, of_split in indices.items()}
+        patients = len({patient_of(index)[0] for index in indices["train"]})
+        return Summary(**counts, patients=patients, classes=classes, fingerprint="")
 
     def chunks(self) -> list[Chunk]:
         """Split by split, by index."""
@@ -94,11 +93,9 @@ class VirtualSource:
     def bayes_loss(self, workers: int = 1) -> dict[str, Any] | None:
         """Task -> loss, by the cohort's own generative posterior."""
         from scaling.corpora.virtual.bayes.loss import bayes_loss
-        from scaling.corpora.virtual.cohorts import COHORTS
 
         spec, test = self.spec, self.sizes["test"]
-        cohort = COHORTS[spec.source]
-        return bayes_loss(cohort, spec.fs_hz, spec.samples, spec.seed, test, workers)
+        return bayes_loss(self.cohort, spec.fs_hz, spec.samples, spec.seed, test, workers)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

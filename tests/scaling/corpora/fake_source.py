@@ -30,8 +30,6 @@ INFO = SourceInfo(
     kind="files",
     reader="tests.scaling.corpora.fake_source",
     tasks=("odd", "all"),
-    default_task="odd",
-    root_env="ECG_ROOT_FAKE",
     about="made of a list",
 )
 Record = tuple[str, int, str, str]

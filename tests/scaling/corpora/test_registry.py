@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from scaling.corpora.catalogue import SOURCES
+from scaling.corpora.catalogue import SOURCES, SourceInfo
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.registry import describe, resolve, source_info, summarise
+from scaling.corpora.registry import Summaries, describe, resolve, source_info
 from scaling.corpora.virtual.cohorts import COHORTS
 from scaling.identity import CorpusSpec
 from scaling.simulated import SHIFTED
@@ -22,11 +22,11 @@ def test_importing_and_summarising_needs_only_the_standard_library(root: Path) -
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from scaling.corpora.registry import summarise\n"
+        "from scaling.corpora.registry import Summaries\n"
         "from scaling.identity import CorpusSpec\n"
-        "summarise(CorpusSpec(source='virtual/code'), '', None)\n"
-        "summarise(CorpusSpec(source='simulated/chinchilla'), '', None)\n"
-        f"summarise(CorpusSpec(source='ptbxl'), 'form', Path({str(root)!r}))\n"
+        "Summaries().of(CorpusSpec(source='virtual/code'), '', None)\n"
+        "Summaries().of(CorpusSpec(source='simulated/chinchilla'), '', None)\n"
+        f"Summaries().of(CorpusSpec(source='ptbxl'), 'form', Path({str(root)!r}))\n"
         "heavy = {'numpy', 'scipy', 'pandas', 'pyarrow', 'torch', 'ray'} & set(sys.modules)\n"
         "sys.exit(', '.join(sorted(heavy)) or 0)\n"
     )
@@ -37,7 +37,13 @@ def test_importing_and_summarising_needs_only_the_standard_library(root: Path) -
 @pytest.mark.parametrize("name", list(SOURCES))
 def test_every_row_is_coherent(name: str) -> None:
     info = source_info(name)
-    assert info.default_task in info.tasks
+    fields = dataclasses.asdict(info)
+    kinds = {name: str(hint) for name, hint in SourceInfo.__annotations__.items()}
+    for key, value in fields.items():
+        assert kinds[key].startswith(("Literal", type(value).__name__)) or value is None, key
+    assert info.kind in ("files", "virtual", "simulated")
+    assert info.access in ("open", "restricted", "own", "none")
+    assert {type(item) for item in (*info.tasks, *info.rates_hz)} <= {str, int}
     assert (info.root_env is not None) == (info.kind == "files")
     assert (info.records is None) == (info.kind == "files")
     assert bool(info.reader) == (info.kind != "simulated")
@@ -46,7 +52,7 @@ def test_every_row_is_coherent(name: str) -> None:
 @pytest.mark.parametrize("name", list(COHORTS))
 def test_cohorts_are_sources(name: str) -> None:
     task = SOURCES[name].default_task
-    found = summarise(CorpusSpec(source=name, records=300), task, None)
+    found = Summaries().of(CorpusSpec(source=name, records=300), task, None)
     most = (300, SOURCES[name].validation, SOURCES[name].test)
     counts = (found.train, found.validation, found.test)
     # A task may leave out the records without any of its labels.
@@ -57,7 +63,7 @@ def test_cohorts_are_sources(name: str) -> None:
 
 
 def test_simulated_sources_are_large_enough_for_any_grid() -> None:
-    found = summarise(CorpusSpec(source="simulated/chinchilla", records=500), "", None)
+    found = Summaries().of(CorpusSpec(source="simulated/chinchilla", records=500), "", None)
     assert (found.train, found.patients, len(found.classes)) == (500, 500, 6)
     entry = describe(CorpusSpec(source="simulated/shifted"), "", Path("unused"), None)
     assert entry["bayes_loss"]["value"] == SHIFTED["E"]
@@ -70,13 +76,13 @@ def test_a_root_comes_from_the_call_or_the_environment(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ECG_ROOT_PTBXL", str(root))
-    from_environment = summarise(SPEC, "all", None)
+    from_environment = Summaries().of(SPEC, "all", None)
     monkeypatch.delenv("ECG_ROOT_PTBXL")
-    assert from_environment == summarise(SPEC, "all", root)
+    assert from_environment == Summaries().of(SPEC, "all", root)
     with pytest.raises(CorpusError, match=r"--root FOLDER .*, or set ECG_ROOT_PTBXL"):
-        summarise(SPEC, "all", None)
+        Summaries().of(SPEC, "all", None)
     with pytest.raises(CorpusError, match=r"ptbxl: no folder .*nowhere"):
-        summarise(SPEC, "all", root / "nowhere")
+        Summaries().of(SPEC, "all", root / "nowhere")
 
 
 @pytest.mark.parametrize(
@@ -98,4 +104,4 @@ def test_a_root_comes_from_the_call_or_the_environment(
 def test_bad_specs(root: Path, changes: dict[str, Any], task: str, message: str) -> None:
     spec = dataclasses.replace(SPEC, **changes)
     with pytest.raises(CorpusError, match=message):
-        summarise(spec, task, root)
+        Summaries().of(spec, task, root)

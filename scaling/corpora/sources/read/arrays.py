@@ -8,11 +8,14 @@ and so are soft links, which may lead to one.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
+import math
 import struct
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -20,6 +23,7 @@ from scaling.corpora.errors import CorpusError
 
 if TYPE_CHECKING:
     import h5py
+    import numpy as np
     from numpy.typing import NDArray
 
 HDF5 = (".h5", ".hdf5", ".hdf")
@@ -35,12 +39,12 @@ class ArrayFile:
     Attributes:
         path: the file.
         dataset: key in an .npz, dataset in an HDF5 file, "" for an .npy.
-        shape: of the array.
     """
 
     path: Path
     dataset: str
     shape: tuple[int, ...]
+    dtype: np.dtype[Any]
 
     def row(self, index: int) -> NDArray[Any]:
         """One row, as stored.
@@ -82,12 +86,11 @@ def open_array(path: Path, dataset: str) -> ArrayFile:
     if suffix not in HDF5:
         shape, kind = (array := _map(path, dataset)).shape, array.dtype
     else:
-        stored = open_dataset(path, dataset)
-        shape, kind = stored.shape, stored.dtype
-        stored.file.close()
+        with open_dataset(path, dataset) as stored:
+            shape, kind = stored.shape, stored.dtype
     if kind.kind not in "fiu":
         raise CorpusError(f"{path}: holds {kind}, not real numbers")
-    return ArrayFile(path, dataset, tuple(int(n) for n in shape))
+    return ArrayFile(path, dataset, tuple(int(n) for n in shape), kind)
 
 
 def probe(path: Path) -> bytes:
@@ -117,10 +120,7 @@ def _changed_ns(path: Path) -> int:
 
 
 def _rows_at_once(shape: tuple[int, ...]) -> int:
-    row_bytes = 8
-    for length in shape[1:]:
-        row_bytes *= length
-    return max(1, min(_BLOCK, _BLOCK_BYTES // max(1, row_bytes)))
+    return max(1, min(_BLOCK, _BLOCK_BYTES // max(1, 8 * math.prod(shape[1:]))))
 
 
 def dataset_row(
@@ -147,14 +147,8 @@ def _block(
     path: Path, dataset: str, start: int, rows: int, changed_ns: int
 ) -> tuple[NDArray[Any], tuple[int, ...]]:
     """Some rows of an HDF5 dataset, and its shape."""
-    stored = open_dataset(path, dataset)
-    try:
-        block: NDArray[Any] = stored[start : start + rows]
-        return block, tuple(stored.shape)
-    except (OSError, RuntimeError) as error:
-        raise CorpusError(f"{path}: {dataset} cannot be read ({error}); get it again") from None
-    finally:
-        stored.file.close()
+    with open_dataset(path, dataset) as stored:
+        return stored[start : start + rows], tuple(stored.shape)
 
 
 @functools.lru_cache(maxsize=4)
@@ -213,9 +207,7 @@ def _map_npy(file: BinaryIO, path: Path, end: int) -> NDArray[Any]:
     if dtype.hasobject:
         raise CorpusError(f"{path}: holds objects, which would have to be unpickled: refused")
     begin = file.tell()
-    size = dtype.itemsize
-    for length in shape:
-        size *= length
+    size = dtype.itemsize * math.prod(shape)
     if end - begin != size or end > path.stat().st_size or not size:
         raise CorpusError(
             f"{path}: {end - begin:,} bytes of data, but its header says {size:,} (shape {shape}): "
@@ -227,19 +219,17 @@ def _map_npy(file: BinaryIO, path: Path, end: int) -> NDArray[Any]:
     return mapped
 
 
-def open_dataset(path: Path, name: str) -> h5py.Dataset:
-    """Open a file for reading and return one of its datasets.
-
-    Rows are read when the dataset is sliced; a slice may raise OSError where the file is
-    damaged. Close the file with ``dataset.file.close()``.
+@contextlib.contextmanager
+def open_dataset(path: Path, name: str) -> Iterator[h5py.Dataset]:
+    """Open a file for reading and give one of its datasets, whose rows are read when it is sliced.
 
     Args:
         path: the file.
         name: of the dataset, with ``/`` between groups.
 
     Raises:
-        CorpusError: absent, not HDF5 or truncated, no such dataset (names those there are),
-            objects instead of numbers, or data that lie in another file.
+        CorpusError: absent, not HDF5, truncated or damaged, no such dataset (names those there
+            are), objects instead of numbers, or data that lie in another file.
     """
     import h5py
 
@@ -251,14 +241,11 @@ def open_dataset(path: Path, name: str) -> h5py.Dataset:
         raise CorpusError(
             f"{path}: is not an HDF5 file, or truncated ({error}); get it again"
         ) from None
-    try:
-        return _dataset(file, path, name)
-    except (OSError, RuntimeError, KeyError) as error:
-        file.close()
-        raise CorpusError(f"{path}: {name} cannot be read ({error}); get it again") from None
-    except CorpusError:
-        file.close()
-        raise
+    with file:
+        try:
+            yield _dataset(file, path, name)
+        except (OSError, RuntimeError, KeyError) as error:
+            raise CorpusError(f"{path}: {name} cannot be read ({error}); get it again") from None
 
 
 def _dataset(file: h5py.File, path: Path, name: str) -> h5py.Dataset:

@@ -1,7 +1,7 @@
 """What a source gives: a cheap summary, and chunks of recordings to be prepared.
 
 A source is one module with ``open_source(spec, root) -> Source`` and one row in
-``scaling.corpora.registry``. This module and every source module import only the standard
+``catalogue.toml``. This module and every source module import only the standard
 library at the top, so that a grid can be checked in no time.
 
 For files without a checksum ``check_amplitude`` is what shows a wrong unit, a wrong gain or swapped
@@ -97,11 +97,9 @@ class Chunk(Protocol):
     @property
     def size(self) -> int:
         """Number of records."""
-        ...
 
     def read(self) -> tuple[Rows, Iterable[Recording | CorpusError]]:
         """Tables and recordings; an error stands where a recording cannot be read."""
-        ...
 
 
 class Source(Protocol):
@@ -110,12 +108,10 @@ class Source(Protocol):
     @property
     def classes(self) -> dict[str, tuple[str, ...]]:
         """Task -> class names in label order."""
-        ...
 
     @property
     def fingerprint(self) -> str:
         """Content id of the files; empty for a source without files."""
-        ...
 
     @property
     def order(self) -> Order:
@@ -125,19 +121,15 @@ class Source(Protocol):
         pool leaves smaller subsets as they were. ``hashed`` orders patients by a hash: for
         files, whose order may mean something.
         """
-        ...
 
     def summary(self, task: str) -> Summary:
         """Counts of one task, without reading a signal."""
-        ...
 
     def chunks(self) -> list[Chunk]:
         """All records, in the order they will be stored."""
-        ...
 
     def notes(self) -> dict[str, Any]:
         """What the source adds to the quality report (JSON)."""
-        ...
 
     def bayes_loss(self, workers: int = 1) -> dict[str, Any] | None:
         """Task -> known Bayes loss in nats (docs/records.md); None where nobody knows it.
@@ -145,7 +137,6 @@ class Source(Protocol):
         Args:
             workers: processes that it may take.
         """
-        ...
 
 
 # Standard deviation of a lead. In millivolts an ECG has 0.05 to 1, standardised about 1; beyond

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from scaling.corpora.errors import CorpusError
+from scaling.corpora.errors import CorpusError, RowProblems
 from scaling.corpora.sources.read.listed import Entry, check_entries
 from scaling.corpora.sources.read.tables import flag, inside, patient_number, read_columns, years
 from scaling.records.names import nearest
@@ -49,12 +49,12 @@ class Description:
 
     def remarks(self) -> tuple[str, ...]:
         """What the quality report should say."""
-        said = []
-        if self.columns["patient"] == self.columns["record"]:
-            said.append("every record counts as another patient")
-        if "split" not in self.columns:
-            said.append("no split of its own: patients are split 8:1:1 by a hash of their id")
-        return tuple(said)
+        alone = self.columns["patient"] == self.columns["record"]
+        hashed = "split" not in self.columns
+        return (
+            "every record counts as another patient" if alone else "",
+            "no split of its own: patients are split 8:1:1 by a hash of their id" if hashed else "",
+        )
 
 
 def read_description(root: Path | None, own: Sequence[str], place: str) -> Description:
@@ -139,24 +139,21 @@ def read_entries(
     # Records with the same labels share one mapping, filled in once the classes are known.
     sets: LabelSets = {}
     entries: list[Entry] = []
-    problems: list[str] = []
+    problems = RowProblems()
     labels = description.labels
     absent = 0
     for number, (line, cells) in enumerate(_rows(description, place)):
-        try:
+        with problems.at(description.table, line):
             where = locate(cells["record"], cells[place], number)
             key = tuple([cells[f"label:{name}"] for name in labels.columns])
             positives = sets.setdefault(key, (line, {}))[1]
             entry = _entry(cells, where, positives, "split" in description.columns)
-        except ValueError as error:
-            problems.append(f"{description.table}:{line}: {error}")
-            continue
-        if where is None:
-            absent += 1
-        else:
-            entries.append(entry)
-    classes, wrong = fill_in_labels(labels, description.table, sets)
-    check_entries(entries, problems + wrong, str(description.table))
+            if where is None:
+                absent += 1
+            else:
+                entries.append(entry)
+    classes = _fill_in_labels(labels, description.table, sets, problems)
+    check_entries(entries, problems, str(description.table))
     return entries, {TASK: classes}, absent
 
 
@@ -238,21 +235,14 @@ def parse_labels(file: Path, value: dict[str, Any]) -> Labels:
     )
 
 
-def fill_in_labels(
-    labels: Labels, where: Path, sets: LabelSets
-) -> tuple[tuple[str, ...], list[str]]:
-    """Fill in the label sets of a table.
+def _fill_in_labels(
+    labels: Labels, table: Path, sets: LabelSets, problems: RowProblems
+) -> tuple[str, ...]:
+    """The classes in label order.
 
-    Args:
-        labels: how they are written.
-        where: the table, for messages.
-        sets: the mappings become {"": indices of the positive classes}, or stay empty where
-            the label is missing.
-
-    Returns:
-        The classes in label order, and what is wrong with cells.
+    The mappings of ``sets`` become {"": indices of the positive classes}, or stay empty where the
+    label is missing.
     """
-    problems = []
     if labels.separator is None:
         classes = labels.columns
     elif labels.classes is not None:
@@ -261,16 +251,12 @@ def fill_in_labels(
         names = {name for (cell,) in sets for name in _names(cell, labels.separator)}
         classes = tuple(sorted(names))
     for cells, (line, positives) in sets.items():
-        try:
-            indices = _positives(cells, labels, classes)
-        except ValueError as error:
-            problems.append(f"{where}:{line}: {error}")
-            continue
-        if indices is not None:
-            positives[""] = indices
+        with problems.at(table, line):
+            if (indices := _positives(cells, labels, classes)) is not None:
+                positives[""] = indices
     if not classes:
-        problems.append(f"{where}: column {labels.columns[0]!r} holds no label")
-    return classes, problems
+        problems.append(f"{table}: column {labels.columns[0]!r} holds no label")
+    return classes
 
 
 def _names(cell: str, separator: str) -> list[str]:

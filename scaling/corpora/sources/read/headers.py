@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from scaling.corpora.errors import CorpusError, refuse
@@ -70,17 +70,13 @@ class Headers:
         records: those whose signal file is there, sorted by path.
         fingerprint: content id of the headers, and of the signal files' paths and sizes.
         absent: headers whose signal file is not there.
-        unclaimed: signal files that no header names.
+        left_out: signal files that no header names, for ``ListedSource``.
     """
 
     records: tuple[Annotated, ...]
     fingerprint: str
     absent: int
-    unclaimed: int
-
-    def left_out(self) -> dict[str, int]:
-        """What is left out, for ``ListedSource``."""
-        return {"signal file that no header names": self.unclaimed} if self.unclaimed else {}
+    left_out: dict[str, int]
 
 
 def read_headers(
@@ -134,11 +130,12 @@ def read_headers(
         raise CorpusError(
             f"{folder}: no record: of {len(heads)} headers none has its signal file beside it"
         )
+    unclaimed = len(sizes.keys() - claimed.keys() - set(heads))
     return Headers(
         records=tuple(records),
         fingerprint=fingerprint(tables, used, digest.digest()),
         absent=len(heads) - len(records),
-        unclaimed=len(sizes.keys() - claimed.keys() - set(heads)),
+        left_out={"signal file that no header names": unclaimed},
     )
 
 
@@ -212,3 +209,13 @@ def unusual_gains(records: tuple[Annotated, ...], usual: str = "1000/mV") -> str
         f"gain other than {usual}: {listed} (such as {others[0].record}); read as the headers say, "
         "though amplitudes suggest that some of these headers are wrong"
     )
+
+
+def class_index(classes: Mapping[str, tuple[str, ...]]) -> dict[str, int]:
+    """Code -> index of its class, for ``positives``."""
+    return {code: i for i, codes in enumerate(classes.values()) for code in codes}
+
+
+def positives(codes: Iterable[str], index: Mapping[str, int]) -> tuple[int, ...]:
+    """Indices of the classes of which a record carries any code, ascending."""
+    return tuple(sorted({index[code] for code in codes if code in index}))

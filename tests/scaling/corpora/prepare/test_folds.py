@@ -16,7 +16,7 @@ from scaling.corpora.format.folder import SIGNALS
 from scaling.corpora.prepare import prepare as preparing
 from scaling.corpora.prepare.chunks import Work
 from scaling.corpora.prepare.prepare import prepare
-from scaling.corpora.registry import Summaries, corpus_folder, open_source, resolve, summarise
+from scaling.corpora.registry import Summaries, corpus_folder, open_source, resolve
 from scaling.corpora.signals.presets import preset
 from scaling.identity import CorpusSpec
 from scaling.provenance import corpus_name
@@ -125,9 +125,9 @@ def test_the_official_split_keeps_its_keys() -> None:
 
 def test_folds_a_source_does_not_have_are_refused(root: Path) -> None:
     with pytest.raises(CorpusError, match=r"ptbxl has folds 1 to 10 .* not fold 11"):
-        summarise(fold(11), "superclass", root)
+        Summaries().of(fold(11), "superclass", root)
     with pytest.raises(CorpusError, match="virtual/code has no folds"):
-        summarise(CorpusSpec(source="virtual/code", fold=1), "", None)
+        Summaries().of(CorpusSpec(source="virtual/code", fold=1), "", None)
 
 
 def test_the_fold_is_in_the_name_of_tables() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from scaling.corpora.errors import CorpusError, UnusableError
 from scaling.corpora.format.splits import hashed_split
-from scaling.corpora.registry import open_source, summarise
+from scaling.corpora.registry import Summaries, open_source
 from scaling.corpora.sources.read.arrays import open_array
 from scaling.corpora.sources.read.base import Recording, Rows
 from scaling.corpora.sources.testing import Expected, SourceContract
@@ -64,7 +64,7 @@ def test_tables(root: Path) -> None:
     assert rows.labels[""].tolist() == [[1, 0], [0, 1], [0, 0], [0, 0], [1, 1]]
     assert rows.valid[""].tolist() == [True, True, True, False, True]
     assert rows.patients[0] == rows.patients[1] != rows.patients[2]
-    assert summarise(SPEC, "", root).test == 1
+    assert Summaries().of(SPEC, "", root).test == 1
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from scaling.corpora.format.corpus import Corpus
 from scaling.corpora.prepare.prepare import prepare
-from scaling.corpora.registry import corpus_folder, open_source, resolve, summarise
+from scaling.corpora.registry import Summaries, corpus_folder, open_source, resolve
 from scaling.identity import CorpusSpec
 from tests.scaling.corpora import layout
 from tests.scaling.corpora.conftest import SPEC
@@ -34,7 +34,7 @@ def corpus_of(spec: CorpusSpec, root: Path, cache: Path) -> Corpus:
 
 
 def test_no_more_records_are_prepared_than_were_asked_for(root: Path, tmp_path: Path) -> None:
-    found = summarise(FEW, TASK, root)
+    found = Summaries().of(FEW, TASK, root)
     assert (found.train, found.validation, found.test) == (9, 2, 2)
     assert sum(chunk.size for chunk in open_source(FEW, root).chunks()) == 13
     corpus = corpus_of(FEW, root, tmp_path)
@@ -60,7 +60,7 @@ def test_it_is_a_corpus_of_its_own(root: Path, tmp_path: Path) -> None:
 
 def test_more_than_there_are_is_all_of_them(root: Path) -> None:
     many = dataclasses.replace(SPEC, records=99, validation=99, test=99)
-    assert summarise(many, TASK, root) == summarise(SPEC, TASK, root)
+    assert Summaries().of(many, TASK, root) == Summaries().of(SPEC, TASK, root)
 
 
 def test_folds_share_the_records_that_were_chosen(root: Path, tmp_path: Path) -> None:

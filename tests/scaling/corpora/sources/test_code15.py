@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 from scaling.corpora.errors import CorpusError, UnusableError
 from scaling.corpora.format.splits import hashed_split
 from scaling.corpora.registry import open_source
-from scaling.corpora.sources import code_shared
-from scaling.corpora.sources.code15 import NOT_LISTED
-from scaling.corpora.sources.code_shared import EDGE, unpadded
+from scaling.corpora.sources import code_hdf5
+from scaling.corpora.sources.code_hdf5 import EDGE, NOT_LISTED, unpadded
 from scaling.corpora.sources.read import arrays
 from scaling.corpora.sources.read.base import Recording, Source
 from scaling.corpora.sources.testing import Expected, SourceContract
@@ -169,7 +168,7 @@ def test_absent_parts_and_unknown_rows_are_counted(root: Path) -> None:
 
 
 def test_rows_are_read_in_blocks(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(code_shared, "BLOCK", 2)
+    monkeypatch.setattr(code_hdf5, "BLOCK", 2)
     arrays._block.cache_clear()
     found = recordings(open_source(SPEC, root))
     assert arrays._block.cache_info().misses == 3  # rows 0-1 and 2 of part 0, 0-1 of part 1

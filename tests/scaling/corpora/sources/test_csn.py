@@ -11,8 +11,8 @@ import pytest
 from scaling.corpora.errors import CorpusError, UnusableError
 from scaling.corpora.registry import open_source
 from scaling.corpora.sources.csn import (
-    ACRONYMS,
     CLASSES,
+    KNOWN_CONDITIONS,
     SHARES,
     labels_as_published,
     read_conditions,
@@ -24,6 +24,7 @@ from tests.scaling.corpora.layouts import csn as layout
 from tests.scaling.corpora.layouts import wfdb_mat
 
 SPEC = CorpusSpec(source="csn")
+ACRONYMS = read_conditions(KNOWN_CONDITIONS)
 CHAPMAN, NINGBO = CorpusSpec(source="csn/chapman"), CorpusSpec(source="csn/ningbo")
 Break = Callable[[Path], object]
 

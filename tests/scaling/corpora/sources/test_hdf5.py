@@ -18,9 +18,8 @@ Write = Callable[[h5py.File, Path], None]
 def test_a_dataset_in_a_group(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["set/ecg"] = np.arange(6.0).reshape(2, 3)
-    dataset = open_dataset(tmp_path / "a.h5", "/set/ecg")
-    assert dataset[1].tolist() == [3.0, 4.0, 5.0]
-    dataset.file.close()
+    with open_dataset(tmp_path / "a.h5", "/set/ecg") as dataset:
+        assert dataset[1].tolist() == [3.0, 4.0, 5.0]
 
 
 def external_link(file: h5py.File, secret: Path) -> None:
@@ -77,20 +76,25 @@ def test_what_is_refused(tmp_path: Path, write: Write, name: str, message: str) 
         file["ecg"] = [1.0, 2.0, 3.0]
     with h5py.File(tmp_path / "a.h5", "w") as file:
         write(file, tmp_path / "secret.h5")
-    with pytest.raises(CorpusError, match=message):
-        open_dataset(tmp_path / "a.h5", name)
+    with pytest.raises(CorpusError, match=message), open_dataset(tmp_path / "a.h5", name):
+        pass
     (tmp_path / "a.h5").unlink()  # and the file is closed again
+
+
+def read(path: Path) -> None:
+    with open_dataset(path, "ecg") as dataset:
+        dataset[:]
 
 
 def test_files_that_are_no_hdf5(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"a\.h5: no such file"):
-        open_dataset(tmp_path / "a.h5", "ecg")
+        read(tmp_path / "a.h5")
     (tmp_path / "a.h5").write_bytes(b"")
     with pytest.raises(CorpusError, match=r"a\.h5: is not an HDF5 file, or truncated"):
-        open_dataset(tmp_path / "a.h5", "ecg")
+        read(tmp_path / "a.h5")
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["ecg"] = np.zeros((100, 100))
     content = (tmp_path / "a.h5").read_bytes()
     (tmp_path / "a.h5").write_bytes(content[: len(content) // 2])
     with pytest.raises(CorpusError, match=r"a\.h5: is not an HDF5 file, or truncated"):
-        open_dataset(tmp_path / "a.h5", "ecg")
+        read(tmp_path / "a.h5")

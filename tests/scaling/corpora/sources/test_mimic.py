@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.registry import open_source, summarise
+from scaling.corpora.registry import Summaries, open_source
 from scaling.corpora.sources import mimic_labels
 from scaling.corpora.sources.mimic_labels import MIN_COUNT, CodeLists, parse_codes, with_ancestors
 from scaling.corpora.sources.read.base import Recording, Rows, Source
@@ -216,7 +216,7 @@ def test_tasks_whose_table_is_absent_say_so(root: Path) -> None:
     source = open_source(SPEC, root)
     assert set(source.classes) == {"icd", "sex"}
     with pytest.raises(CorpusError, match=r"no task 'icu' here: mds_ed\.csv is neither"):
-        summarise(SPEC, "icu", root)
+        Summaries().of(SPEC, "icu", root)
     (root / "labels/records_w_diag_icd10.csv").unlink()
     source = open_source(SPEC, root)
     assert source.classes == {}
@@ -229,9 +229,9 @@ def test_tables_in_the_root_and_a_table_that_is_too_small(
 ) -> None:
     monkeypatch.setattr(mimic_labels, "MIN_COUNT", 2000)
     root = layout.write(tmp_path / "flat", labels=".")
-    assert summarise(SPEC, "mortality", root).train == 2
+    assert Summaries().of(SPEC, "mortality", root).train == 2
     with pytest.raises(CorpusError, match=r"no code has 2,000 records in records_w_diag_icd10"):
-        summarise(SPEC, "icd", root)
+        Summaries().of(SPEC, "icd", root)
 
 
 def test_absent_files_and_labels_of_absent_records_are_counted(root: Path) -> None:

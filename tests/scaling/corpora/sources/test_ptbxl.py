@@ -11,7 +11,7 @@ import wfdb
 
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.format.corpus import Corpus
-from scaling.corpora.registry import describe, open_source, summarise
+from scaling.corpora.registry import Summaries, describe, open_source
 from scaling.corpora.sources.ptbxl import SUPERCLASSES, TASKS
 from scaling.corpora.sources.read.base import Recording
 from scaling.corpora.sources.testing import Expected, SourceContract
@@ -36,13 +36,13 @@ class TestPtbxl(SourceContract):
 
 
 def test_folds_become_splits_and_records_without_label_are_left_out(root: Path) -> None:
-    found = summarise(SPEC, "superclass", root)
+    found = Summaries().of(SPEC, "superclass", root)
     assert (found.train, found.validation, found.test) == (3, 1, 2)
     assert found.patients == 2
     assert found.classes == SUPERCLASSES
-    everything = summarise(SPEC, "all", root)
+    everything = Summaries().of(SPEC, "all", root)
     assert (everything.train, everything.patients) == (4, 3)
-    assert summarise(SPEC, "form", root).train == 3  # NDT is diagnostic and form
+    assert Summaries().of(SPEC, "form", root).train == 3  # NDT is diagnostic and form
 
 
 def test_labels_follow_the_statements_whatever_the_likelihood(corpus: Corpus) -> None:
@@ -80,13 +80,13 @@ def test_a_database_that_lost_rows_leaves_files_unlisted(root: Path) -> None:
 
 
 def test_the_fingerprint_follows_tables_and_files(root: Path) -> None:
-    first = summarise(SPEC, "all", root).fingerprint
-    assert summarise(SPEC, "form", root).fingerprint == first
+    first = Summaries().of(SPEC, "all", root).fingerprint
+    assert Summaries().of(SPEC, "form", root).fingerprint == first
     data = layout.stem(root, 2).with_suffix(".dat")
     data.write_bytes(data.read_bytes()[:-2])
-    second = summarise(SPEC, "all", root).fingerprint
+    second = Summaries().of(SPEC, "all", root).fingerprint
     layout.write_database(root, [row.cells() for row in layout.ROWS[:-1]])
-    assert len({first, second, summarise(SPEC, "all", root).fingerprint}) == 3
+    assert len({first, second, Summaries().of(SPEC, "all", root).fingerprint}) == 3
 
 
 def cells(index: int, column: str, value: str) -> Break:
@@ -149,7 +149,7 @@ def cut_statements(root: Path) -> None:
 def test_bad_tables(root: Path, apply: Break, message: str) -> None:
     apply(root)
     with pytest.raises(CorpusError, match=message):
-        summarise(SPEC, "superclass", root)
+        Summaries().of(SPEC, "superclass", root)
 
 
 def test_the_rate_chooses_the_folder(root: Path) -> None:
@@ -175,7 +175,7 @@ def test_the_fingerprint_is_that_of_earlier_versions(real_root: Path) -> None:
 def test_real_counts(real_root: Path) -> None:
     counts = {}
     for task in TASKS:
-        found = summarise(SPEC, task, real_root)
+        found = Summaries().of(SPEC, task, real_root)
         counts[task] = (found.train, found.validation, found.test, len(found.classes))
     assert counts == {
         "superclass": (1481, 232, 252, 5),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from scaling.corpora.errors import CorpusError, UnusableError
-from scaling.corpora.registry import open_source, summarise
+from scaling.corpora.registry import Summaries, open_source
 from scaling.corpora.sources.read.base import Recording
 from scaling.corpora.sources.testing import Expected, SourceContract
 from scaling.identity import CorpusSpec
@@ -78,7 +78,7 @@ def test_records_keep_their_own_length(root: Path) -> None:
 def test_labels_for_absent_records_are_counted(root: Path) -> None:
     (root / "records/A00002.h5").unlink()
     source = open_source(SPEC, root)
-    assert (source.notes()["missing_files"], summarise(SPEC, "primary", root).absent) == (1, 1)
+    assert (source.notes()["missing_files"], Summaries().of(SPEC, "primary", root).absent) == (1, 1)
     assert sum(chunk.size for chunk in source.chunks()) == 4
 
 

@@ -12,8 +12,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from scaling.corpora.catalogue import PTBXL_TASKS, SOURCES
-from scaling.corpora.sources import code_shared, cpsc2018, csn, echonext, mimic_labels
+from scaling.corpora.catalogue import SOURCES
+from scaling.corpora.sources import code_hdf5, cpsc2018, csn, echonext, mimic_labels
+from scaling.corpora.sources.ptbxl import TASKS as PTBXL_TASKS
 from scaling.corpora.sources.ptbxl import open_source as open_ptbxl
 from scaling.corpora.virtual.cohorts import COHORTS, Cohort, by_name, make_records, ptbxl
 from scaling.corpora.virtual.cohorts.base import CohortTask, task_of
@@ -87,8 +88,8 @@ def test_every_virtual_source_has_its_cohort_and_tasks() -> None:
 
 def test_class_lists_are_those_of_the_real_sources() -> None:
     classes = {name: cohort.classes for name, cohort in COHORTS.items()}
-    assert classes["virtual/code"][""] == classes["virtual/basic"][""] == code_shared.CLASSES
-    assert classes["virtual/wearable"][""] == (*code_shared.CLASSES, "PAC", "PVC")
+    assert classes["virtual/code"][""] == classes["virtual/basic"][""] == code_hdf5.CLASSES
+    assert classes["virtual/wearable"][""] == (*code_hdf5.CLASSES, "PAC", "PVC")
     assert classes["virtual/csn"][""] == csn.CLASSES
     assert classes["virtual/cpsc2018"][""] == cpsc2018.CLASSES
     assert classes["virtual/echonext"] == echonext.CLASSES
