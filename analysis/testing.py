@@ -92,7 +92,10 @@ class LawContract:
             step = np.zeros_like(free)
             step[0, i] = 1e-6
             high, low = (self.law.log_value(free + s, x, centre)[0][0] for s in (step, -step))
-            np.testing.assert_allclose(exact[0, i], (high - low) / 2e-6, rtol=1e-5, atol=1e-9)
+            np.testing.assert_allclose(
+                exact[0, i], (high - low) / 2e-6, rtol=1e-5, atol=1e-9,
+                err_msg=f"derivative by {self.law.names[i]} in its free form",
+            )  # fmt: skip
 
     def test_free_and_natural_parameters_invert(self) -> None:
         """Going to free parameters and back changes nothing."""
