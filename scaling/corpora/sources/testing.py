@@ -64,7 +64,7 @@ class SourceContract:
 
     def test_catalogue_names_its_tasks(self, source: Source) -> None:
         info = SOURCES[self.spec.source]
-        assert set(source.classes) == set(info.tasks), f"tasks = {sorted(source.classes)} is missing"
+        assert set(source.classes) == set(info.tasks), f"its tasks: {sorted(source.classes)}"
         assert info.licence or info.access == "own"
         for classes in source.classes.values():
             assert len(set(classes)) == len(classes)
