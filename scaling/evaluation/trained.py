@@ -9,14 +9,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from scaling.compatible import cannot_read, signal_differences, weights_differences
 from scaling.cost import training_flops
 from scaling.identity import CorpusSpec, Training
 from scaling.models import families
 from scaling.objectives.base import Context, Objective, objective_of
 from scaling.provenance import corpus_name
-from scaling.weights.compatible import cannot_read, signal_differences, weights_differences
-from scaling.weights.files import WeightsError, load_weights
-from scaling.weights.parents import BACKBONE, frozen_parents
+from scaling.weights import (
+    FROZEN,
+    WeightsError,
+    backbone_of,
+    frozen_models,
+    load_weights,
+    parents_of,
+)
 from scaling.workspace import Workspace
 
 Record = dict[str, Any]
@@ -72,9 +78,7 @@ class Trained:
         """
         training = self.training
         model = families.build(training.family, training.size, len(training.leads))
-        prefix = f"{BACKBONE}."
-        state = {k.removeprefix(prefix): v for k, v in self.state.items() if k.startswith(prefix)}
-        return self._filled(model, state)
+        return self._filled(model, backbone_of(self.state))
 
     def whole(self) -> tuple[Objective, Context, nn.Module]:
         """The model as it was trained, its objective, and what that may know (its parents).
@@ -83,10 +87,11 @@ class Trained:
             WeightsError: weights of another architecture; a parent's are gone.
         """
         objective = objective_of(self.training)
+        parents = parents_of(self.training, self.workspace, FROZEN)
         context = Context(
             training=self.training,
             outputs=len(self.classes),
-            parents=frozen_parents(self.training, self.workspace, self.device),
+            parents=frozen_models(parents, self.device),
         )
         return objective, context, self._filled(objective.build(context), self.state)
 

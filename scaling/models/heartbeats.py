@@ -54,7 +54,7 @@ def tokenize(x_BLT: Tensor, r_peaks_BP: Tensor, tokens: int) -> Heartbeats:
         r_peaks_BP: (B, P) sample indices of R peaks, ascending, negative behind the last; on any
             device.
         tokens: S, slots a record has; beats of the last leads that do not fit are cut off
-            (``scaling.models.slots`` counts them).
+            (``scaling.compatible`` counts them).
 
     Raises:
         ValueError: records shorter than a token, or with more seconds or leads than the tables

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from scaling.compatible import describe, heartbeats_lost, slots_of
 from scaling.corpora.format.corpus import Corpus
 from scaling.corpora.format.splits import labelled_subset
 from scaling.data.batches import Split, split_of
 from scaling.data.device import fits, signal_bytes
 from scaling.data.label_sets import choose
 from scaling.identity import Training
-from scaling.models.slots import describe, heartbeats_lost, slots_of
 
 CURVE_TEST_RECORDS = 1024  # records of the test split whose loss the curve has
 
