@@ -1,4 +1,4 @@
-"""Training, Evaluation and Artefact: frozen configurations with content ids.
+"""Training and Evaluation: frozen configurations with content ids.
 
 An id is a hash of everything that can change the result and of nothing else: device,
 number of workers, paths and executor never enter it. The same id never runs twice.
@@ -24,7 +24,7 @@ ROLES = CODEBOOK, START, TEACHER, RESTORATION = "codebook", "start", "teacher", 
 SEVERAL = (TEACHER,)  # roles that more than one parent may have
 UNSAID = {CODEBOOK, START}  # roles that an id does not hold: it is older than they are
 
-LATER = {"later": True}  # marks a field that joined after the first studies; see ``_shown``
+LATER = {"later": True}  # marks a field that joined after the first studies; see ``to_dict``
 
 Versions = tuple[tuple[str, int], ...]
 Options = tuple[tuple[str, float | int | str], ...]
@@ -43,27 +43,27 @@ def content_id(prefix: str, value: Mapping[str, Any]) -> str:
     return prefix + hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _plain(value: Any) -> Any:
-    """Tuples become lists and dataclasses dictionaries, as JSON would have them."""
-    return json.loads(json.dumps(value))
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Configuration:
+    """What has a JSON form."""
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form, which ``from_dict`` inverts (the class itself where values are plain).
 
-def _shown(config: Any) -> dict[str, Any]:
-    """Fields of a configuration; one marked ``later`` only where it is not its default.
-
-    A field that joined after the first studies must not change their ids: at its default it
-    says what the code did before there was a choice.
-    """
-    value: dict[str, Any] = {}
-    for field in dataclasses.fields(config):
-        found = getattr(config, field.name)
-        if not (field.metadata.get("later") and found == field.default):
-            value[field.name] = found
-    return value
+        A field that joined after the first studies (``LATER``) must not change their ids: it is
+        left out at its default, which says what the code did before there was a choice.
+        """
+        value = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if not (field.metadata.get("later") and getattr(self, field.name) == field.default)
+        }
+        plain: dict[str, Any] = json.loads(json.dumps(value, default=lambda part: part.to_dict()))
+        return plain
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class CorpusSpec:
+class CorpusSpec(_Configuration):
     """Which prepared corpus: enough to make it again on any machine.
 
     Attributes:
@@ -122,18 +122,9 @@ class CorpusSpec:
         made_by = {k: v for k, v in NUMERICS.items() if k.startswith("corpora.")}
         return content_id("c", self.to_dict() | {"made_by": made_by})
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON form; ``from_dict`` inverts it."""
-        return _shown(self)
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Self:
-        """Build from ``to_dict`` output."""
-        return cls(**value)
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class Recipe(_Configuration):
     """How weights are trained. Every field is part of the training id.
 
     Attributes:
@@ -174,13 +165,9 @@ class Recipe:
             if field.type == "float":
                 object.__setattr__(self, field.name, float(getattr(self, field.name)))
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON form; ``Recipe(**value)`` inverts it."""
-        return _shown(self)
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
+class Training(_Configuration):
     """One training run, fully specified.
 
     Attributes:
@@ -245,12 +232,10 @@ class Training:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form; ``from_dict`` inverts it. Roles stand beside ``parents``, which are ids."""
-        value = _shown(self) | {"parents": self.parent_ids}
-        value |= {"corpus": self.corpus.to_dict(), "recipe": self.recipe.to_dict()}
+        value = _Configuration.to_dict(self) | {"parents": list(self.parent_ids)}
         if self.parents:
             value["roles"] = [parent.role for parent in self.parents]
-        plain: dict[str, Any] = _plain(value)
-        return plain
+        return value
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
@@ -277,7 +262,7 @@ def _old_roles(objective: str, count: int) -> list[str]:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
+class Evaluation(_Configuration):
     """One model measured on one task.
 
     Attributes:
@@ -313,11 +298,6 @@ class Evaluation:
             del value["corpus"]["records"]
         return content_id("e", value)
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON form; ``from_dict`` inverts it."""
-        plain: dict[str, Any] = _plain(_shown(self) | {"corpus": self.corpus.to_dict()})
-        return plain
-
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
         """Build from ``to_dict`` output."""
@@ -328,29 +308,7 @@ class Evaluation:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Artefact:
-    """A compressed or exported model.
-
-    Attributes:
-        training: id of the training it was made from.
-        compression: method and budget, JSON values only.
-        export: file format it is written in.
-        numerics: versions of the modules involved.
-    """
-
-    training: str
-    compression: tuple[tuple[str, float | int | str], ...]
-    export: str
-    numerics: Versions = ()
-
-    @property
-    def id(self) -> str:
-        """Content id, ``a`` and 16 hexadecimal digits."""
-        return content_id("a", _plain(dataclasses.asdict(self)))
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(_Configuration):
     """What one worker is given: a training and the evaluations of it still missing.
 
     When the training's record and weights exist already, only the evaluations run.
@@ -358,13 +316,6 @@ class Job:
 
     training: Training
     evaluations: tuple[Evaluation, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON form; ``from_dict`` inverts it."""
-        return {
-            "training": self.training.to_dict(),
-            "evaluations": [e.to_dict() for e in self.evaluations],
-        }
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:

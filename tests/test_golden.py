@@ -23,7 +23,7 @@ from scaling.corpora.sources.ptbxl import open_source
 from scaling.corpora.sources.read.base import Recording
 from scaling.corpora.virtual.cohorts import COHORTS, make_records
 from scaling.data.label_sets import choose
-from scaling.evaluation.metrics import f1_thresholds, label_metrics
+from scaling.evaluation.measure import f1_thresholds, label_metrics
 from scaling.evaluation.probe import Features, fit_probe
 from scaling.identity import LEADS, CorpusSpec
 from scaling.models.families import build

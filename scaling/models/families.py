@@ -34,7 +34,6 @@ class Family:
         cannot_read: from size, samples per lead and leads to what keeps it from reading such
             records; None where it reads any.
         slots: by size, slots for heartbeats; empty where records are not cut into them.
-        about: one line for listings.
     """
 
     name: str
@@ -47,7 +46,6 @@ class Family:
     fs_hz: int | None = None
     cannot_read: Limits | None = None
     slots: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    about: str = ""
 
     def has(self, size: str) -> bool:
         """Whether ``size`` exists."""
@@ -67,7 +65,6 @@ FAMILIES: dict[str, Family] = {
             builder="scaling.models.resnet:ResNet1d",
             offers=("halves",),
             cannot_read=lambda size, samples, leads: sizes.resnet_cannot_read(size, samples),
-            about="ResNet-1D after Ribeiro et al. 2020",
         ),
         Family(
             name="transformer",
@@ -79,7 +76,6 @@ FAMILIES: dict[str, Family] = {
             fs_hz=sizes.FS_HZ,
             cannot_read=lambda size, samples, leads: sizes.heartbeats_cannot_read(samples, leads),
             slots={size: shape.tokens for size, shape in sizes.TRANSFORMER.items()},
-            about="ST-ECGFormer on heartbeat tokens, after HeartLang (Jin et al. 2025)",
         ),
         Family(
             name="vq-hbr",
@@ -90,7 +86,6 @@ FAMILIES: dict[str, Family] = {
             fs_hz=sizes.FS_HZ,
             cannot_read=lambda size, samples, leads: sizes.heartbeats_cannot_read(samples, leads),
             slots={size: shape.tokens for size, shape in sizes.VQ_HBR.items()},
-            about="heartbeat codebook by vector-quantised reconstruction (HeartLang's VQ-HBR)",
         ),
         Family(
             name="simulated",
@@ -98,7 +93,6 @@ FAMILIES: dict[str, Family] = {
             paradigms=("sl", "ssl"),
             numerics="simulated",
             pattern=r"n[1-9][0-9]*",
-            about="no network: a law with known truth, for testing studies",
         ),
     )
 }

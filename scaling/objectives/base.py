@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from scaling.objectives.registry import OBJECTIVES, Settings
 
 # Records at once where tokens meet codes: 128 of each record against 8,192 codes are 268 MB.
 HELD_OUT_BATCH = 64
+NO_LOSS = "an untrained model has no loss: measure it by a linear probe"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,3 +146,39 @@ def objective_of(training: Training) -> Objective:
     module, name = info.implementation.split(":")
     objective: Objective = getattr(importlib.import_module(module), name)()
     return objective
+
+
+class Untrained(nn.Module):
+    """A backbone without a head."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self.backbone = context.backbone()
+
+    def forward(self, x_BLT: Tensor, r_peaks_BP: Tensor | None = None) -> Tensor:
+        """Records (B, L, T) in millivolts and their R peaks to features (B, F)."""
+        features: Tensor = self.backbone(x_BLT, r_peaks_BP)
+        return features
+
+
+class UntrainedObjective(Objective):
+    """Nothing is minimised: the backbone as it was initialised, which probes of others must beat.
+
+    To ask for a loss is an error.
+    """
+
+    def build(self, context: Context) -> nn.Module:
+        """The backbone alone, with the weights that other objectives start from."""
+        return Untrained(context)
+
+    def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> NoReturn:
+        """Not trained: always an error."""
+        raise ValueError(NO_LOSS)
+
+    def loss(self, outputs: object, batch: Batch) -> NoReturn:
+        """Not trained: always an error."""
+        raise ValueError(NO_LOSS)
+
+    def held_out(self, model: nn.Module, split: Split) -> NoReturn:
+        """Not trained: always an error."""
+        raise ValueError(NO_LOSS)

@@ -16,8 +16,13 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from scaling.evaluation.measure import Scored, label_rows
-from scaling.evaluation.metrics import f1_thresholds, is_single_label, label_metrics
+from scaling.evaluation.measure import (
+    Scored,
+    f1_thresholds,
+    is_single_label,
+    label_metrics,
+    label_rows,
+)
 from scaling.objectives.labels import log_odds
 from scaling.records.patients import Resamples
 

@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from scaling.objectives.base import Context, objective_of
+from scaling.objectives.base import Context, UntrainedObjective, objective_of
 from scaling.objectives.labels import (
     Categorical,
     Classifier,
@@ -21,7 +21,6 @@ from scaling.objectives.labels import (
     log_frequencies,
 )
 from scaling.objectives.registry import OBJECTIVES, default_objective
-from scaling.objectives.untrained import UntrainedObjective
 from scaling.training.selection import empty_classes
 from tests.scaling.objectives.data import CLASSES, tiny_case, tiny_split, tiny_training
 
