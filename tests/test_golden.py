@@ -135,7 +135,7 @@ def training() -> Numbers:
     losses = [row["value"] for row in outcome.curve if row["split"] == "validation"][::2]
     data = toy_split(32, 8)
     context = Context(training=TRAINING, outputs=data.labels.shape[1])
-    untrained = initial_model(Supervised(), context, data)
+    untrained = initial_model(Supervised({}), context, data)
     with torch.no_grad():
         start = float(untrained(torch.ones(1, 12, 100)).sum())
     return [*losses, start]

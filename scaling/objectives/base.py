@@ -39,11 +39,6 @@ class Context:
     outputs: int
     parents: dict[str, nn.Module] = dataclasses.field(default_factory=dict)
 
-    @property
-    def settings(self) -> Settings:
-        """The training's options over the objective's defaults."""
-        return OBJECTIVES[self.training.objective].settings(self.training.options)
-
     def backbone(self) -> nn.Module:
         """The training's untrained backbone, drawn from torch's global stream.
 
@@ -69,7 +64,7 @@ class Measured:
 
 
 class Objective:
-    """What is minimised. Stateless; a subclass has a row in ``registry`` and passes a battery.
+    """What is minimised; a subclass has a row in ``registry`` and passes a battery.
 
     The model's top-level modules are named after parameter groups
     (``scaling.records.record.PARAMETER_GROUPS``), so that parameters can be counted by group.
@@ -77,9 +72,13 @@ class Objective:
 
     Attributes:
         predicts_labels: whether it predicts the classes of the task: ``measure`` scores them.
+        settings: the training's options over the objective's defaults; all the state it has.
     """
 
     predicts_labels = False
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
 
     def build(self, context: Context) -> nn.Module:
         """The untrained model, on whatever device is current; draws from torch's global stream.
@@ -142,9 +141,9 @@ def objective_of(training: Training) -> Objective:
         ValueError: an option it does not have.
     """
     info = OBJECTIVES[training.objective]
-    info.settings(training.options)
+    settings = info.settings(training.options)
     module, name = info.implementation.split(":")
-    objective: Objective = getattr(importlib.import_module(module), name)()
+    objective: Objective = getattr(importlib.import_module(module), name)(settings)
     return objective
 
 

@@ -77,7 +77,7 @@ class CodebookObjective(Objective):
         reason = problem(training.family, training.size, corpus.fs_hz, corpus.samples, leads)
         if reason:
             raise ValueError(reason)
-        commitment, decay = (float(context.settings[name]) for name in ("commitment", "decay"))
+        commitment, decay = (float(self.settings[name]) for name in ("commitment", "decay"))
         return CodebookModel(training.size, commitment, decay, warmup_steps(training.recipe))
 
     def start(self, model: nn.Module, train: Split) -> None:

@@ -31,11 +31,13 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
 from scaling.data.batches import Batch, Split, StreamedSplit, evaluated, measured
+from scaling.identity import Training
 from scaling.models.families import FAMILIES
 from scaling.models.heartbeats import Part, put_back, tokenize
 from scaling.models.transformer import EcgTransformer
 from scaling.models.vq_hbr import VqHbr
 from scaling.objectives.base import HELD_OUT_BATCH, Context, Objective
+from scaling.objectives.registry import Settings
 
 CODES = "codes"  # name in ``Split.extra``
 HELD_OUT_SEED = 0
@@ -61,12 +63,12 @@ class MaskedModel(nn.Module):
     """Transformer and a linear head on codes, which is dropped after training.
 
     Args:
-        context: family, size, leads, mask ratio and number of codes are its training's.
+        context: family, size and leads are its training's.
+        settings: mask ratio and number of codes.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, settings: Settings) -> None:
         super().__init__()
-        settings = context.settings
         self.mask_ratio = float(settings["mask_ratio"])
         self.codes = int(settings["codes"])
         backbone = context.backbone()
@@ -188,19 +190,16 @@ def _fingerprint(codebook: VqHbr, split: Split) -> bytes | None:
     return found.digest()
 
 
-def check_codebook(codebook: VqHbr, context: Context) -> None:
+def check_codebook(codebook: VqHbr, training: Training, codes: int) -> None:
     """Refuse a codebook whose codes are not those the training predicts.
 
     Raises:
         ValueError: names each difference.
     """
-    training, settings = context.training, context.settings
     tokens = FAMILIES[training.family].slots[training.size]
     differences = []
-    if codebook.shape.codes != settings["codes"]:
-        differences.append(
-            f"it has {codebook.shape.codes} codes, the option 'codes' says {settings['codes']}"
-        )
+    if codebook.shape.codes != codes:
+        differences.append(f"it has {codebook.shape.codes} codes, the option 'codes' says {codes}")
     if codebook.tokens != tokens:
         differences.append(
             f"it reads {codebook.tokens} heartbeats, a Transformer {training.size} {tokens}"
@@ -215,7 +214,7 @@ class Masked(Objective):
 
     def build(self, context: Context) -> nn.Module:
         """Transformer and head; the head's weights start small."""
-        return MaskedModel(context)
+        return MaskedModel(context, self.settings)
 
     def start(self, model: nn.Module, train: Split) -> None:
         """The head starts at the frequencies of codes, smoothed by half a heartbeat each."""
@@ -238,7 +237,7 @@ class Masked(Objective):
             )
         codebook = context.parents["codebook"]
         assert isinstance(codebook, VqHbr)
-        check_codebook(codebook, context)
+        check_codebook(codebook, context.training, int(self.settings["codes"]))
         for split in splits.values():
             split.extra[CODES] = codes_of(codebook, split)
 
