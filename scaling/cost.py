@@ -31,20 +31,13 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """Size and cost of one model.
+    """Size and cost of one model."""
 
-    Attributes:
-        params: parameters by group (``PARAMETER_GROUPS``); they sum to ``total``.
-        macs: multiply-accumulates of one forward pass on one record.
-        macs_full: the same with every token in every block, also where only the class token of
-            the last is read.
-        bytes: size of the 32-bit weights.
-    """
-
-    params: dict[str, int]
-    macs: int
+    params: dict[str, int]  # parameters by group (``PARAMETER_GROUPS``); they sum to ``total``
+    macs: int  # multiply-accumulates of one forward pass on one record
+    # the same with every token in every block, also where only the class token of the last is read
     macs_full: int
-    bytes: int
+    bytes: int  # size of the 32-bit weights
 
     @property
     def N(self) -> int:  # noqa: N802 - the field's name for it

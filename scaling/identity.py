@@ -64,33 +64,23 @@ class _Configuration:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CorpusSpec(_Configuration):
-    """Which prepared corpus: enough to make it again on any machine.
+    """Which prepared corpus: enough to make it again on any machine."""
 
-    Attributes:
-        source: registered source, such as ``virtual/code`` or ``ptbxl``.
-        fs_hz: sampling rate in hertz after preparation.
-        window_s: seconds of signal per record.
-        records: training records of a virtual cohort; of a source of files at most so many are
-            prepared, the first by patient, and None takes all.
-        validation: the same for validation records.
-        test: the same for test records.
-        preprocessing: name of a preset of ``scaling.corpora.signals.presets``.
-        seed: seed of a virtual cohort.
-        fingerprint: content id of the source's tables and record headers (which hold a
-            checksum of every lead); empty for virtual cohorts.
-        fold: fold that is tested on, of a source that has folds: the one before it (cyclically)
-            is for validation and the others are for training; 0 is the official split.
-    """
-
-    source: str
-    fs_hz: int = 100
-    window_s: float = 10.0
+    source: str  # registered source, such as ``virtual/code`` or ``ptbxl``
+    fs_hz: int = 100  # sampling rate in hertz after preparation
+    window_s: float = 10.0  # seconds of signal per record
+    # training records of a virtual cohort; of a source of files at most so many are prepared, the
+    # first by patient, and None takes all
     records: int | None = None
-    validation: int | None = None
-    test: int | None = None
-    preprocessing: str = "none"
-    seed: int = 0
+    validation: int | None = None  # the same for validation records
+    test: int | None = None  # the same for test records
+    preprocessing: str = "none"  # name of a preset of ``scaling.corpora.signals.presets``
+    seed: int = 0  # seed of a virtual cohort
+    # content id of the source's tables and record headers (which hold a checksum of every lead);
+    # empty for virtual cohorts
     fingerprint: str = ""
+    # fold that is tested on, of a source that has folds: the one before it (cyclically) is for
+    # validation and the others are for training; 0 is the official split
     fold: int = dataclasses.field(default=0, metadata=LATER)
 
     def __post_init__(self) -> None:
@@ -125,39 +115,27 @@ class CorpusSpec(_Configuration):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe(_Configuration):
-    """How weights are trained. Every field is part of the training id.
+    """How weights are trained. Every field is part of the training id."""
 
-    Attributes:
-        max_steps: cap on optimiser steps; a trial that ends there without converging is
-            ``budget_limited``.
-        batch: records per step.
-        lr: peak learning rate of Adam.
-        warmup_steps: linear warm-up, in steps; cosine decay to zero follows until ``max_steps``.
-        weight_decay: decoupled weight decay (0 is plain Adam).
-        grad_clip: largest global gradient norm; 0 switches clipping off.
-        dropout: dropout rate inside the backbone.
-        eval_every: steps between evaluations.
-        min_steps: steps before which early stopping does not act (the validation loss is
-            noisy while the learning rate is high).
-        patience: evaluations without a better validation loss before stopping.
-        min_delta: smallest improvement of the validation loss that counts, as a fraction.
-        precision: ``float32`` or ``bf16`` (autocast).
-        activation_checkpointing: recompute the activations of each block in the backward pass
-            instead of keeping them: less memory, about a third more time.
-    """
-
+    # cap on optimiser steps; a trial that ends there without converging is ``budget_limited``
     max_steps: int = 400
-    batch: int = 64
-    lr: float = 3e-3
+    batch: int = 64  # records per step
+    lr: float = 3e-3  # peak learning rate of Adam
+    # linear warm-up, in steps; cosine decay to zero follows until ``max_steps``
     warmup_steps: int = 40
-    weight_decay: float = 0.0
-    grad_clip: float = 1.0
-    dropout: float = 0.0
-    eval_every: int = 20
+    weight_decay: float = 0.0  # decoupled weight decay (0 is plain Adam)
+    grad_clip: float = 1.0  # largest global gradient norm; 0 switches clipping off
+    dropout: float = 0.0  # dropout rate inside the backbone
+    eval_every: int = 20  # steps between evaluations
+    # steps before which early stopping does not act (the validation loss is noisy while the
+    # learning rate is high)
     min_steps: int = 0
-    patience: int = 5
+    patience: int = 5  # evaluations without a better validation loss before stopping
+    # smallest improvement of the validation loss that counts, as a fraction
     min_delta: float = 0.001
-    precision: str = "float32"
+    precision: str = "float32"  # ``float32`` or ``bf16`` (autocast)
+    # recompute the activations of each block in the backward pass instead of keeping them: less
+    # memory, about a third more time
     activation_checkpointing: bool = dataclasses.field(default=False, metadata=LATER)
 
     def __post_init__(self) -> None:
@@ -168,43 +146,26 @@ class Recipe(_Configuration):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Training(_Configuration):
-    """One training run, fully specified.
+    """One training run, fully specified."""
 
-    Attributes:
-        stage: one of ``STAGES``.
-        corpus: what it trains on.
-        task: label set of the corpus (``ptbxl`` has several; a virtual cohort one).
-        family: architecture, such as ``resnet``.
-        size: point on the family's ladder, such as ``d3w24``.
-        paradigm: ``sl``, ``ssl``, or ``random`` for weights as initialised.
-        objective: what is minimised, such as ``supervised``.
-        data: D, unique training records.
-        recipe: how it is trained.
-        seed: initial weights and batch order.
-        labels_fraction: share of the training records whose labels are used, in (0, 1].
-        leads: lead names, in order.
-        parents: the trainings this one rests on, each with its role; see ``ROLES``.
-        numerics: versions of the modules involved.
-        options: settings of the objective that differ from its defaults, sorted by name.
-        label_set: which classes of the task are trained on; empty for all. See
-            ``scaling.data.label_sets``.
-    """
-
-    stage: str
-    corpus: CorpusSpec
-    task: str
-    family: str
-    size: str
-    paradigm: str
-    objective: str
-    data: int
-    recipe: Recipe
-    seed: int = 0
-    labels_fraction: float = 1.0
-    leads: tuple[str, ...] = LEADS
+    stage: str  # one of ``STAGES``
+    corpus: CorpusSpec  # what it trains on
+    task: str  # label set of the corpus (``ptbxl`` has several; a virtual cohort one)
+    family: str  # architecture, such as ``resnet``
+    size: str  # point on the family's ladder, such as ``d3w24``
+    paradigm: str  # ``sl``, ``ssl``, or ``random`` for weights as initialised
+    objective: str  # what is minimised, such as ``supervised``
+    data: int  # D, unique training records
+    recipe: Recipe  # how it is trained
+    seed: int = 0  # initial weights and batch order
+    labels_fraction: float = 1.0  # share of the training records whose labels are used, in (0, 1]
+    leads: tuple[str, ...] = LEADS  # lead names, in order
+    # the trainings this one rests on, each with its role; see ``ROLES``
     parents: tuple[Parent, ...] = ()
-    numerics: Versions = ()
+    numerics: Versions = ()  # versions of the modules involved
+    # settings of the objective that differ from its defaults, sorted by name
     options: Options = dataclasses.field(default=(), metadata=LATER)
+    # which classes of the task are trained on; empty for all. See ``scaling.data.label_sets``
     label_set: str = dataclasses.field(default="", metadata=LATER)
 
     @property
@@ -263,27 +224,19 @@ def _old_roles(objective: str, count: int) -> list[str]:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation(_Configuration):
-    """One model measured on one task.
+    """One model measured on one task."""
 
-    Attributes:
-        training: id of the training whose backbone is measured.
-        checkpoint: which weights, ``best-validation`` or ``trajectory`` (those of every
-            evaluated step that were kept).
-        corpus: the corpus measured on.
-        task: label set of that corpus.
-        protocol: ``held-out`` (the trained head) or ``linear-probe`` (frozen features).
-        numerics: versions of the modules involved.
-        labels_fraction: share of the task's training records a probe may use, in (0, 1].
-        predictions: whether the logits of each validation and test record are kept too.
-    """
-
-    training: str
-    corpus: CorpusSpec
-    task: str
-    protocol: str
+    training: str  # id of the training whose backbone is measured
+    corpus: CorpusSpec  # the corpus measured on
+    task: str  # label set of that corpus
+    protocol: str  # ``held-out`` (the trained head) or ``linear-probe`` (frozen features)
+    # which weights, ``best-validation`` or ``trajectory`` (those of every evaluated step that were
+    # kept)
     checkpoint: str = BEST
-    numerics: Versions = ()
+    numerics: Versions = ()  # versions of the modules involved
+    # share of the task's training records a probe may use, in (0, 1]
     labels_fraction: float = dataclasses.field(default=1.0, metadata=LATER)
+    # whether the logits of each validation and test record are kept too
     predictions: bool = dataclasses.field(default=False, metadata=LATER)
 
     @property

@@ -30,23 +30,16 @@ NO_PEAK = -1  # fills the rows of records with fewer R peaks
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Records on the device.
+    """Records on the device."""
 
-    Attributes:
-        x_BLT: (B, L, T) float32 in millivolts (or the corpus's own unit).
-        r_peaks_BP: (B, P) int16 sample indices of R peaks, ``NO_PEAK`` behind the last; on the
-            CPU, since how many there are decides what is computed.
-        labels_BC: (B, C) float32.
-        patients_B: (B,) int64 patient ids.
-        rows_B: (B,) int64 places in the split.
-        extra: what the objective added to the split, by name, each (B, ...).
-    """
-
-    x_BLT: Tensor
+    x_BLT: Tensor  # (B, L, T) float32 in millivolts (or the corpus's own unit)
+    # (B, P) int16 sample indices of R peaks, ``NO_PEAK`` behind the last; on the CPU, since how
+    # many there are decides what is computed
     r_peaks_BP: Tensor
-    labels_BC: Tensor
-    patients_B: Tensor
-    rows_B: Tensor
+    labels_BC: Tensor  # (B, C) float32
+    patients_B: Tensor  # (B,) int64 patient ids
+    rows_B: Tensor  # (B,) int64 places in the split
+    # what the objective added to the split, by name, each (B, ...)
     extra: dict[str, Tensor] = dataclasses.field(default_factory=dict)
 
     def part(self, places: slice | Tensor) -> Self:
@@ -62,21 +55,14 @@ class Split:
 
     Look at records through ``batch`` and ``chunks``: a split that is too large for the device
     (``StreamedSplit``) holds no signals.
-
-    Attributes:
-        signals: (n, L, T) int16, in steps of ``mv``.
-        labels: (n, C) float32.
-        patients: (n,) patient ids.
-        mv: millivolts per step.
-        r_peaks: (n, P) int16, ``NO_PEAK`` behind the last of a record; on the CPU.
-        extra: what an objective needs beside them, each (n, ...) on the device.
     """
 
-    signals: Tensor
-    labels: Tensor
-    patients: NDArray[np.int64]
-    mv: float
-    r_peaks: Tensor
+    signals: Tensor  # (n, L, T) int16, in steps of ``mv``
+    labels: Tensor  # (n, C) float32
+    patients: NDArray[np.int64]  # (n,) patient ids
+    mv: float  # millivolts per step
+    r_peaks: Tensor  # (n, P) int16, ``NO_PEAK`` behind the last of a record; on the CPU
+    # what an objective needs beside them, each (n, ...) on the device
     extra: dict[str, Tensor] = dataclasses.field(default_factory=dict)
     _ids: Tensor | None = dataclasses.field(default=None, init=False, repr=False)
 

@@ -44,21 +44,13 @@ EVEN_ODDS = 0.0  # the log-odds of a probability of one half
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """What a model says of the records of one split.
+    """What a model says of the records of one split."""
 
-    Attributes:
-        rows_N: (N,) rows of the records in the corpus.
-        patients_N: (N,) their patients.
-        losses: by metric name, (N,) on the CPU: the loss of each record in nats.
-        scores_NC: (N, C) log-odds of each class.
-        labels_NC: (N, C).
-    """
-
-    rows_N: NDArray[np.int64]
-    patients_N: NDArray[np.int64]
-    losses: Mapping[str, Tensor]
-    scores_NC: NDArray[np.float64]
-    labels_NC: NDArray[np.bool_]
+    rows_N: NDArray[np.int64]  # (N,) rows of the records in the corpus
+    patients_N: NDArray[np.int64]  # (N,) their patients
+    losses: Mapping[str, Tensor]  # by metric name, (N,) on the CPU: the loss of each record in nats
+    scores_NC: NDArray[np.float64]  # (N, C) log-odds of each class
+    labels_NC: NDArray[np.bool_]  # (N, C)
 
 
 def split_rows(corpus: Corpus, task: str, split: str) -> NDArray[np.int64]:

@@ -38,17 +38,11 @@ EPSILON = 1e-8
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """A linear-probe evaluation made ready.
+    """A linear-probe evaluation made ready."""
 
-    Attributes:
-        evaluation: what is measured.
-        corpus: its corpus.
-        rows: split -> rows of the records used.
-    """
-
-    evaluation: Evaluation
-    corpus: Corpus
-    rows: dict[str, NDArray[np.int64]]
+    evaluation: Evaluation  # what is measured
+    corpus: Corpus  # its corpus
+    rows: dict[str, NDArray[np.int64]]  # split -> rows of the records used
 
     def labels(self, split: str) -> NDArray[np.uint8]:
         """(n, C) labels of a split's records."""

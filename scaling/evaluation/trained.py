@@ -30,23 +30,14 @@ Record = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """One training, its record and the weights of one of its steps.
+    """One training, its record and the weights of one of its steps."""
 
-    Attributes:
-        training: its configuration.
-        record: its record.
-        state: weights.
-        about: their sidecar.
-        workspace: where they are from, and its parents.
-        device: where models of it are put.
-    """
-
-    training: Training
-    record: Record
-    state: dict[str, Tensor]
-    about: Record
-    workspace: Workspace
-    device: torch.device
+    training: Training  # its configuration
+    record: Record  # its record
+    state: dict[str, Tensor]  # weights
+    about: Record  # their sidecar
+    workspace: Workspace  # where they are from, and its parents
+    device: torch.device  # where models of it are put
 
     @property
     def step(self) -> int:

@@ -18,33 +18,24 @@ Limits = Callable[[str, int, int], str | None]
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """An architecture and its ladder.
+    """An architecture and its ladder."""
 
-    Attributes:
-        name: as written in grids.
-        sizes: names of its sizes, smallest first; empty when ``pattern`` decides.
-        paradigms: what it can be trained under.
-        numerics: module whose version enters training ids.
-        builder: ``module:class`` of the backbone, called with (size, leads, dropout); empty for
-            a family without one.
-        pattern: regular expression of legal size names where they are not a fixed list.
-        offers: what objectives may ask of it (``ObjectiveInfo.asks``): ``halves`` (records cut in
-            two, without R peaks), ``masking`` (heartbeats that are hidden), ``codes``.
-        fs_hz: the only sampling rate it reads, or None for any.
-        cannot_read: from size, samples per lead and leads to what keeps it from reading such
-            records; None where it reads any.
-        slots: by size, slots for heartbeats; empty where records are not cut into them.
-    """
-
-    name: str
-    sizes: tuple[str, ...]
-    paradigms: tuple[str, ...]
-    numerics: str
+    name: str  # as written in grids
+    sizes: tuple[str, ...]  # names of its sizes, smallest first; empty when ``pattern`` decides
+    paradigms: tuple[str, ...]  # what it can be trained under
+    numerics: str  # module whose version enters training ids
+    # ``module:class`` of the backbone, called with (size, leads, dropout); empty for a family
+    # without one
     builder: str = ""
-    pattern: str = ""
+    pattern: str = ""  # regular expression of legal size names where they are not a fixed list
+    # what objectives may ask of it (``ObjectiveInfo.asks``): ``halves`` (records cut in two,
+    # without R peaks), ``masking`` (heartbeats that are hidden), ``codes``
     offers: tuple[str, ...] = ()
-    fs_hz: int | None = None
+    fs_hz: int | None = None  # the only sampling rate it reads, or None for any
+    # from size, samples per lead and leads to what keeps it from reading such records; None where
+    # it reads any
     cannot_read: Limits | None = None
+    # by size, slots for heartbeats; empty where records are not cut into them
     slots: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def has(self, size: str) -> bool:

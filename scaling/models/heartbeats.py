@@ -30,20 +30,13 @@ MIDDLE = WIDTH // 2
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeats:
-    """Tokens of a batch of records.
+    """Tokens of a batch of records."""
 
-    Attributes:
-        beats_BSW: (B, S, ``WIDTH``) float32, zeros where a token is padding.
-        leads_BS: (B, S) int64, 1 for the first of the leads the model reads; 0 where a token is
-            padding.
-        times_BS: (B, S) int64, second of the R peak, counted from 1; 0 where it is padding.
-        real_BS: (B, S) bool, False where a token is padding.
-    """
-
-    beats_BSW: Tensor
+    beats_BSW: Tensor  # (B, S, ``WIDTH``) float32, zeros where a token is padding
+    # (B, S) int64, 1 for the first of the leads the model reads; 0 where a token is padding
     leads_BS: Tensor
-    times_BS: Tensor
-    real_BS: Tensor
+    times_BS: Tensor  # (B, S) int64, second of the R peak, counted from 1; 0 where it is padding
+    real_BS: Tensor  # (B, S) bool, False where a token is padding
 
 
 def tokenize(x_BLT: Tensor, r_peaks_BP: Tensor, tokens: int) -> Heartbeats:
@@ -88,15 +81,10 @@ def tokenize(x_BLT: Tensor, r_peaks_BP: Tensor, tokens: int) -> Heartbeats:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Part:
-    """Records of a batch that are computed together.
+    """Records of a batch that are computed together."""
 
-    Attributes:
-        rows: their places in the batch: (b,) int64, or a slice that means all.
-        slots: for heartbeats, as many as the longest of them needs.
-    """
-
-    rows: Tensor | slice
-    slots: int
+    rows: Tensor | slice  # their places in the batch: (b,) int64, or a slice that means all
+    slots: int  # for heartbeats, as many as the longest of them needs
 
 
 def parts_of(x_BLT: Tensor, r_peaks_BP: Tensor, tokens: int) -> list[Part]:

@@ -139,21 +139,13 @@ class Codebook(nn.Module):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Reconstruction:
-    """What one pass gives; values at padding tokens mean nothing.
+    """What one pass gives; values at padding tokens mean nothing."""
 
-    Attributes:
-        beats: the tokens that went in.
-        output_BSW: (B, S, ``WIDTH``) rebuilt beats, in the unit of the records.
-        z_BSW: (B, S, W) float32 unit vectors before quantisation.
-        codes_BSW: (B, S, W) the codes in their place.
-        index_BS: (B, S) int64 which codes.
-    """
-
-    beats: Heartbeats
-    output_BSW: Tensor
-    z_BSW: Tensor
-    codes_BSW: Tensor
-    index_BS: Tensor
+    beats: Heartbeats  # the tokens that went in
+    output_BSW: Tensor  # (B, S, ``WIDTH``) rebuilt beats, in the unit of the records
+    z_BSW: Tensor  # (B, S, W) float32 unit vectors before quantisation
+    codes_BSW: Tensor  # (B, S, W) the codes in their place
+    index_BS: Tensor  # (B, S) int64 which codes
 
 
 class VqBackbone(nn.Module):

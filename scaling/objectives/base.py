@@ -27,16 +27,11 @@ NO_LOSS = "an untrained model has no loss: measure it by a linear probe"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What an objective may know besides the records.
+    """What an objective may know besides the records."""
 
-    Attributes:
-        training: what is run.
-        outputs: classes of the task.
-        parents: models this one needs, by role (``codebook``), frozen and on the device.
-    """
-
-    training: Training
-    outputs: int
+    training: Training  # what is run
+    outputs: int  # classes of the task
+    # models this one needs, by role (``codebook``), frozen and on the device
     parents: dict[str, nn.Module] = dataclasses.field(default_factory=dict)
 
     def backbone(self) -> nn.Module:

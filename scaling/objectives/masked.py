@@ -46,17 +46,11 @@ KEPT = 8  # splits whose codes are kept: 2 MB each for 8,192 records of 128 hear
 
 
 class Guesses(NamedTuple):
-    """Of the M hidden tokens of a batch, those of a record side by side and in order.
+    """Of the M hidden tokens of a batch, those of a record side by side and in order."""
 
-    Attributes:
-        logits_MK: over codes.
-        codes_M: what they are, int64.
-        record_M: place of their record in the batch, int64.
-    """
-
-    logits_MK: Tensor
-    codes_M: Tensor
-    record_M: Tensor
+    logits_MK: Tensor  # over codes
+    codes_M: Tensor  # what they are, int64
+    record_M: Tensor  # place of their record in the batch, int64
 
 
 class MaskedModel(nn.Module):

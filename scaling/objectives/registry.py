@@ -12,29 +12,20 @@ Settings = dict[str, float | int | str]
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectiveInfo:
-    """One objective.
+    """One objective."""
 
-    Attributes:
-        name: as written in grids.
-        paradigm: ``sl``, ``ssl`` or ``random``.
-        implementation: ``module:class``, an ``Objective``.
-        stages: stages it may run in; empty for any that trains its families.
-        asks: what a family must offer (``Family.offers``); empty for any with a backbone.
-        options: its settings and their defaults; what a grid sets is an ``Options`` of these.
-        limits: (option, lowest, highest) of the values that make sense.
-        codebook: whether it predicts the codes of a frozen codebook, which is then a parent.
-        least_batch: records that a batch must have at least.
-    """
-
-    name: str
-    paradigm: str
-    implementation: str
-    stages: tuple[str, ...] = ()
-    asks: str = ""
+    name: str  # as written in grids
+    paradigm: str  # ``sl``, ``ssl`` or ``random``
+    implementation: str  # ``module:class``, an ``Objective``
+    stages: tuple[str, ...] = ()  # stages it may run in; empty for any that trains its families
+    asks: str = ""  # what a family must offer (``Family.offers``); empty for any with a backbone
+    # its settings and their defaults; what a grid sets is an ``Options`` of these
     options: Options = ()
+    # (option, lowest, highest) of the values that make sense
     limits: tuple[tuple[str, float, float], ...] = ()
+    # whether it predicts the codes of a frozen codebook, which is then a parent
     codebook: bool = False
-    least_batch: int = 1
+    least_batch: int = 1  # records that a batch must have at least
 
     @property
     def numerics(self) -> str:

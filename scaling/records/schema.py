@@ -40,22 +40,16 @@ WORDS: Mapping[Kind, str] = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a table.
+    """One column of a table."""
 
-    Attributes:
-        name: its name.
-        meaning: what it holds, in Markdown.
-        kind: ``text``, ``integer``, ``count`` (a whole number that analysis reads as a float),
-            ``number`` or ``flag``. Any may be empty, but for ids.
-        unit: of its values; empty for none.
-        place: where a record has it: ``row`` (always in its row), ``optional`` (in its row, not
-            in older ones), ``config`` (in its configuration), ``id`` (known from elsewhere).
-    """
-
-    name: str
-    meaning: str
+    name: str  # its name
+    meaning: str  # what it holds, in Markdown
+    # ``text``, ``integer``, ``count`` (a whole number that analysis reads as a float), ``number``
+    # or ``flag``. Any may be empty, but for ids
     kind: Kind = "text"
-    unit: str = ""
+    unit: str = ""  # of its values; empty for none
+    # where a record has it: ``row`` (always in its row), ``optional`` (in its row, not in older
+    # ones), ``config`` (in its configuration), ``id`` (known from elsewhere)
     place: Place = "row"
 
     @property

@@ -27,17 +27,11 @@ _NONE: Columns = MappingProxyType({})
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Compacted:
-    """What ``compacted.json`` says: the records that both tables hold, and their digests.
+    """What ``compacted.json`` says: the records that both tables hold, and their digests."""
 
-    Attributes:
-        study: name of the study.
-        ids: of the records.
-        digests: SHA-256 of each file.
-    """
-
-    study: str
-    ids: frozenset[str]
-    digests: Mapping[str, str]
+    study: str  # name of the study
+    ids: frozenset[str]  # of the records
+    digests: Mapping[str, str]  # SHA-256 of each file
 
     @classmethod
     def read(cls, live: LiveStore) -> Compacted | None:

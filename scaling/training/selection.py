@@ -22,21 +22,13 @@ CURVE_TEST_RECORDS = 1024  # records of the test split whose loss the curve has
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Records and classes of one training.
+    """Records and classes of one training."""
 
-    Attributes:
-        splits: ``train``, ``validation``, and the test records of the curve.
-        rows: rows of the training records in the corpus.
-        classes: names of the classes trained on, in the task's order.
-        core: those a label set keeps fixed; empty without one.
-        notes: sentences the user should read.
-    """
-
-    splits: dict[str, Split]
-    rows: NDArray[np.int64]
-    classes: tuple[str, ...]
-    core: tuple[str, ...]
-    notes: tuple[str, ...]
+    splits: dict[str, Split]  # ``train``, ``validation``, and the test records of the curve
+    rows: NDArray[np.int64]  # rows of the training records in the corpus
+    classes: tuple[str, ...]  # names of the classes trained on, in the task's order
+    core: tuple[str, ...]  # those a label set keeps fixed; empty without one
+    notes: tuple[str, ...]  # sentences the user should read
 
 
 def select(corpus: Corpus, training: Training, device: torch.device) -> Selection:
