@@ -30,11 +30,8 @@ def parent_differences(role: str, config: Mapping[str, Any], training: Training)
     A model to start from must be of the same family, size and leads; a codebook be one; and all
     must have seen signals of the same sampling rate and preprocessing. The window may differ.
 
-    Args:
-        role: one of ``scaling.identity.ROLES``.
-        config: what the parent's sidecar says of its training; a field that it does not say (that
-            of a converted checkpoint may lack the corpus) is not compared.
-        training: what it is to be a parent of.
+    A field that its sidecar, ``config``, does not say is not compared: that of a converted
+    checkpoint may lack the corpus.
     """
     found = _of_training(config, training, SAME_AS_PARENT.get(role, ("leads",)))
     stage = config.get("stage")
@@ -59,10 +56,7 @@ def signal_differences(found: CorpusSpec, wanted: CorpusSpec) -> list[str]:
 def cannot_read(training: Training, spec: CorpusSpec, *, trained_on: bool = False) -> str | None:
     """What keeps the model of a training from reading the records of a corpus; None for nothing.
 
-    Args:
-        training: of the model.
-        spec: the corpus.
-        trained_on: whether it is trained on it, which some objectives do by halves of a record.
+    Some objectives train by halves of a record, which counts where it is ``trained_on`` it.
     """
     parts = 2 if trained_on and training.objective in HALVED else 1
     size = (training.family, training.size)
@@ -82,13 +76,8 @@ def heartbeats_lost(
 ) -> dict[str, int]:
     """Number of records that lose a beat of each lead, for the leads that lose any.
 
-    Tokens are ordered by lead, so it is the last leads that lose beats.
-
-    Args:
-        corpus: a prepared corpus.
-        tokens: slots for heartbeats.
-        rows: (n,) rows of it to look at; None for all.
-        leads: names of the leads a model reads, in order; None for all of the corpus.
+    Tokens are ordered by lead, so it is the last leads that lose beats. Without ``rows`` or
+    ``leads`` all of the corpus are looked at.
     """
     offsets = corpus.r_peak_offsets
     beats = np.diff(offsets) if rows is None else offsets[rows + 1] - offsets[rows]
@@ -100,13 +89,7 @@ def heartbeats_lost(
 
 
 def describe(lost: Mapping[str, int], records: int, tokens: int) -> str:
-    """One line on what ``heartbeats_lost`` found, the last lead first; empty without a loss.
-
-    Args:
-        lost: what it returned.
-        records: how many were looked at.
-        tokens: slots for heartbeats.
-    """
+    """What ``heartbeats_lost`` found in so many records, the last lead first; empty for no loss."""
     if not lost:
         return ""
     leads = ", ".join(f"{name} in {count:,}" for name, count in reversed(list(lost.items())))

@@ -56,15 +56,7 @@ def training_flops(macs: int, batch: int, steps: int) -> int:
 
 
 def count(family: str, size: str, leads: int, samples: int, num_labels: int) -> Counts:
-    """Count a model with a linear head, without allocating it.
-
-    Args:
-        family: architecture.
-        size: point on its ladder.
-        leads: input leads.
-        samples: samples per lead.
-        num_labels: outputs of the head.
-    """
+    """Count a model with a linear head of ``num_labels`` outputs, without allocating it."""
     if family == "simulated":
         return _simulated(size, num_labels)
     import torch
@@ -196,11 +188,9 @@ def bf16_note(device: torch.device) -> str:
 
 
 def bf16_emulated(avx512: bool) -> str:
-    """What to expect of bf16 and what to do, for the end of a sentence on a processor without bf16.
+    """What to expect of bf16 and what to do, for the end of a sentence on a processor without it.
 
-    Args:
-        avx512: whether it has AVX512, with which oneDNN emulates bf16; without it PyTorch
-            converts every number itself.
+    With AVX512 oneDNN emulates bf16; without it PyTorch converts every number itself.
     """
     times, measured = ("1 to 3", "AVX512 alone") if avx512 else ("3 to 11", "AVX2 alone")
     return (

@@ -135,14 +135,14 @@ def training_record(
     error: BaseException | None = None,
     notes: Sequence[str] = (),
 ) -> Record:
-    """The record of a training.
+    """The record of a training, failed where there is an ``error``.
 
     Args:
         training: what was run.
         trial: its *trials* row, ``run_columns`` with the results filled in.
         params: parameters by group.
         curve: rows of the *evaluations* table.
-        error: what ended it, for a failed one.
+        error: what ended it.
         notes: sentences about the run that its user should read.
     """
     record = {
@@ -168,12 +168,8 @@ def evaluation_record(
 ) -> Record:
     """The record of an evaluation with its ``values``, rows of the *evaluations* table.
 
-    Args:
-        evaluation: what was measured.
-        status: that of the training, or ``failed``.
-        values: rows.
-        error: what ended it, for a failed one.
-        thresholds: class -> log-odds from which it was predicted, where there are any.
+    Its status is that of the training, or ``failed`` where there is an ``error``. ``thresholds``
+    are the log-odds from which each class was predicted.
     """
     return {
         "kind": "evaluation",

@@ -74,11 +74,6 @@ def convert_codebook(checkpoint: Path, out: Path, trust_pickle: bool = False) ->
     sidecar's ``training`` makes it the codebook of masked trainings; what of the original
     training is not known (records, recipe, seed) is left out of it.
 
-    Args:
-        checkpoint: HeartLang's ``.pth`` file.
-        out: ``.safetensors`` file to write; the sidecar is beside it.
-        trust_pickle: see ``read_state``.
-
     Raises:
         ConversionError: a file that cannot be read, or another model's: names each difference.
     """
@@ -203,11 +198,6 @@ def read_state(path: Path, key: str, trust_pickle: bool = False) -> dict[str, Te
     tensors, plain containers and the settings of a command line (``argparse.Namespace``, which many
     training scripts store and which does nothing when read); what needs more is refused unless the
     user says that its source is trusted.
-
-    Args:
-        path: of the ``.pth`` file.
-        key: entry of the outer dictionary that holds the weights, such as ``model``.
-        trust_pickle: read objects of any kind, which lets the file run code.
 
     Raises:
         ConversionError: no such file, not a checkpoint, or one that needs ``trust_pickle``.

@@ -150,12 +150,7 @@ class StreamedSplit(Split):
 class Order:
     """Rows of one batch after another, without end: shuffled epochs joined end to end.
 
-    Every batch has exactly ``batch`` rows, so that C is a plain product.
-
-    Args:
-        n: records.
-        batch: rows of a batch.
-        seed: of the shuffles.
+    Every batch has exactly ``batch`` of the ``n`` rows, so that C is a plain product.
     """
 
     def __init__(self, n: int, batch: int, seed: int) -> None:
@@ -194,12 +189,7 @@ def measured(measure: Callable[[Batch], Tensor], split: Split, size: int | None 
     """``measure`` of all records of a split, (n, ...) in their order.
 
     Records with like numbers of heartbeats are measured together, which leaves a Transformer
-    little padding.
-
-    Args:
-        measure: from records to (B, ...), each by itself; see ``in_parts``.
-        split: one record or more.
-        size: records at once; ``EVAL_BATCH`` unless said.
+    little padding; ``size`` at once, or ``EVAL_BATCH``. See ``in_parts``.
     """
     order_N = split.alike()
     parts = torch.split(order_N, size or EVAL_BATCH[split.device.type])
@@ -210,10 +200,8 @@ def measured(measure: Callable[[Batch], Tensor], split: Split, size: int | None 
 def in_parts(measure: Callable[[Batch], Tensor], batch: Batch) -> Tensor:
     """``measure(batch)``, of two halves one after the other where the whole does not fit.
 
-    Args:
-        measure: from n records to (n, ...), each record by itself: no batch statistics. The last
-            digits of a record may depend on how many are measured at once.
-        batch: records.
+    It maps n records to (n, ...), each by itself: no batch statistics. The last digits of a record
+    may depend on how many are measured at once.
 
     Raises:
         RuntimeError: not even one record fits.
@@ -250,16 +238,10 @@ def split_of(
     *,
     streamed: bool = False,
 ) -> Split:
-    """Records ``rows`` of ``corpus`` for a model on ``device``.
+    """Records ``rows`` of ``corpus``, in any order, with the labels of a task, on ``device``.
 
-    Args:
-        corpus: where they are.
-        rows: (n,) its rows, in any order.
-        task: label set.
-        device: where batches come out.
-        leads: names of the leads wanted, in order; None for all.
-        classes: names of the classes wanted, in order; None for all.
-        streamed: leave the signals in the memory map; see ``device.fits``.
+    Leads and classes are those named, in that order, or all. ``streamed`` leaves the signals in
+    the memory map; see ``device.fits``.
 
     Raises:
         CorpusError: a lead or task the corpus does not hold.

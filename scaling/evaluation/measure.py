@@ -84,11 +84,9 @@ def loss_rows(
 
 
 def label_rows(scored: Mapping[str, Scored], core: Sequence[int] = ()) -> list[Row]:
-    """Losses and metrics of both splits, thresholds chosen on validation.
+    """Losses and metrics of ``validation`` and ``test``, thresholds chosen on validation.
 
-    Args:
-        scored: ``validation`` and ``test``.
-        core: columns of the classes whose macro-AUROC is wanted apart.
+    The macro-AUROC of the columns ``core`` is wanted apart.
     """
     validation = scored["validation"]
     thresholds = f1_thresholds(validation.scores_NC, validation.labels_NC)
@@ -117,12 +115,7 @@ def label_metrics(
 ) -> dict[str, Estimate]:
     """All metrics of one split, on the same resamples; see the module's text.
 
-    Args:
-        scores_NC: (N, C) log-odds of each class.
-        labels_NC: (N, C).
-        thresholds_C: (C,) log-odds from which a class is predicted.
-        resamples: of these N records.
-        single_label: whether a record has exactly one of the labels.
+    Scores and thresholds are log-odds. ``single_label``: a record has exactly one of the labels.
 
     Returns:
         ``macro_auroc``, ``macro_f1``, ``macro_precision``, ``macro_recall`` in [0, 1];
@@ -159,10 +152,6 @@ def f1_thresholds(
     Candidates are the scores themselves; records of equal score are predicted alike. Of equally
     good thresholds the highest is taken. A class without positives has no best threshold: it
     gets even odds, a log-odds of 0.
-
-    Args:
-        scores_NC: (N, C) log-odds of validation records.
-        labels_NC: (N, C) their labels.
     """
     found = np.full(scores_NC.shape[1], EVEN_ODDS)
     for c, (scores, labels) in enumerate(zip(scores_NC.T, labels_NC.T, strict=True)):
@@ -212,12 +201,6 @@ def save_predictions(
     Arrays, over validation and test records: ``split`` (0 validation, 1 test), ``row`` in the
     prepared corpus, ``record`` id, ``patient``, ``labels`` (n, C) and ``logits`` (n, C), the
     log-odds of ``classes`` (C,). They are read with ``numpy.load(path, allow_pickle=False)``.
-
-    Args:
-        path: see ``LiveStore.predictions_of``.
-        corpus: where the records are.
-        scored: ``validation`` and ``test``.
-        classes: names of the columns.
 
     Raises:
         OSError: they could not be written; nothing half-written is left.

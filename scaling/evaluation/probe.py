@@ -112,12 +112,7 @@ def measure_probe(
     """Fit a probe and measure it; also what it says of each record.
 
     The row of split ``train`` says how many records it was fitted on (``n``) and how many classes
-    have both positives and negatives among them.
-
-    Args:
-        probe: what to measure.
-        store: of a backbone, holding this probe.
-        seed: order of the batches.
+    have both positives and negatives among them. ``seed`` is of the order of the batches.
     """
     features = {
         split: Features(
@@ -156,12 +151,9 @@ class Features:
 
 @torch.no_grad()
 def fit_probe(train: Features, validation: Features, seed: int = 0) -> nn.Linear:
-    """Fit the probe and return a linear layer on raw features, at its best validation epoch.
+    """Fit the probe to one record or more; a linear layer on raw features, at its best epoch.
 
-    Args:
-        train: features it is fitted on, at least one record.
-        validation: features early stopping looks at, on the same device.
-        seed: order of the batches.
+    Early stopping looks at ``validation``; ``seed`` is of the order of the batches.
     """
     mean = train.x.mean(dim=0)
     # One record has no spread, and a feature that is constant must not become infinite.

@@ -111,12 +111,7 @@ def build(family: str, size: str, leads: int = 12, dropout: float = 0.0) -> nn.M
 def problem(family: str, size: str, fs_hz: int, samples: int, leads: int) -> str | None:
     """What keeps a size from reading such records, in one sentence; None when nothing does.
 
-    Args:
-        family: architecture.
-        size: point on its ladder; must exist.
-        fs_hz: sampling rate in hertz.
-        samples: samples per lead that one pass sees (half a record in contrastive training).
-        leads: number of leads.
+    ``samples`` are those per lead that one pass sees: half a record in contrastive training.
     """
     info = FAMILIES[family]
     if info.fs_hz not in (None, fs_hz):

@@ -94,11 +94,6 @@ def parts_of(x_BLT: Tensor, r_peaks_BP: Tensor, tokens: int) -> list[Part]:
     would become neighbours. A record that fills all slots leaves none, as in the full form. On a
     GPU, where twice the kernels cost more than padding, the batch stays whole; and no slot is left
     out where R peaks are not on the CPU, since how many there are would have to be waited for.
-
-    Args:
-        x_BLT: (B, L, T) records; their values are not looked at.
-        r_peaks_BP: (B, P) sample indices of R peaks; see ``tokenize``.
-        tokens: slots a record has.
     """
     everything = slice(None)
     if r_peaks_BP.device.type != "cpu" or not len(r_peaks_BP):

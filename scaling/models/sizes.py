@@ -132,12 +132,7 @@ def resnet_cannot_read(size: str, samples: int) -> str | None:
 
 
 def heartbeats_cannot_read(samples: int, leads: int) -> str | None:
-    """Why heartbeats cannot be cut from such records; None when they can.
-
-    Args:
-        samples: samples per lead, at ``FS_HZ``.
-        leads: number of leads.
-    """
+    """Why heartbeats cannot be cut from records of so many samples and leads; None if they can."""
     if not TOKEN_WIDTH <= samples <= LONGEST:
         return (
             f"heartbeats are cut from records of {TOKEN_WIDTH} to {LONGEST} samples at {FS_HZ} Hz "

@@ -35,13 +35,7 @@ def attend(
 
     PyTorch's fused kernel, except in bf16 on a CPU, where plain matrix products take 0.6 of its
     time in a training step (``docs/models.md``).
-
-    Args:
-        q_BHQE: queries.
-        k_BHSE: keys.
-        v_BHSE: values.
-        real_B11S: (B, 1, 1, S) bool, tokens that may be attended to; at least one a record.
-        rate: of dropout on the attention weights.
+    At least one token a record is real; ``rate`` is of dropout on the attention weights.
     """
     if q_BHQE.device.type != "cpu" or q_BHQE.dtype != torch.bfloat16:
         return scaled_dot_product_attention(

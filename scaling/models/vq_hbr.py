@@ -42,10 +42,6 @@ class Codebook(nn.Module):
     mean of assignments a batch, ``sums`` (K, W) the running mean of the sums of the vectors
     assigned, ``steps`` () batches of training seen. A code is its sum brought back to unit
     length, so a vector counts the same whether its batch holds many others of the code or none.
-
-    Args:
-        codes: K.
-        width: W.
     """
 
     codes: Tensor
@@ -161,14 +157,7 @@ class VqBackbone(nn.Module):
 
 
 class VqHbr(nn.Module):
-    """Heartbeats to codes and back.
-
-    Args:
-        size: point on the ladder ``VQ_HBR``.
-
-    Raises:
-        KeyError: a size that is not on the ladder.
-    """
+    """Heartbeats to codes and back, of a size on the ladder ``VQ_HBR``."""
 
     attends_padding: Tensor
 

@@ -105,10 +105,6 @@ def empty_classes(split: Split, classes: Sequence[str]) -> list[str]:
     """Names of the classes without a positive record in ``split``, in class order.
 
     Nothing can be learned of them and metrics of them are undefined, but losses stay finite.
-
-    Args:
-        split: records whose labels are looked at.
-        classes: a name for each column of its labels.
     """
     positives = split.labels.sum(dim=0).tolist()
     return [name for name, count in zip(classes, positives, strict=True) if not count]
