@@ -110,12 +110,6 @@ class Split:
         for rows in torch.split(torch.arange(len(self)), size or EVAL_BATCH[self.device.type]):
             yield self.batch(rows)
 
-    def alike(self) -> Tensor:
-        """Places of all records, (n,) int64: within ``WINDOW``, by their number of heartbeats."""
-        beats_N = (self.r_peaks >= 0).sum(dim=1)
-        window_N = torch.arange(len(self)) // WINDOW
-        return (window_N * (self.r_peaks.shape[1] + 1) + beats_N).argsort(stable=True)
-
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class StreamedSplit(Split):
@@ -177,23 +171,20 @@ def predict(model: nn.Module, split: Split) -> Tensor:
 def evaluated(
     model: nn.Module, measure: Callable[[Batch], Tensor], split: Split, size: int | None = None
 ) -> Tensor:
-    """See ``measured``: with ``model`` in evaluation mode, which it is put back from."""
+    """``measure`` of all records of a split, (n, ...) in their order; see ``in_parts``.
+
+    ``model`` is in evaluation mode meanwhile. Within ``WINDOW``, records with like numbers of
+    heartbeats are measured together, ``size`` or ``EVAL_BATCH`` at once: a Transformer has little
+    padding then.
+    """
     was_training = model.training
     model.eval()
-    found = measured(measure, split, size)
-    model.train(was_training)
-    return found
-
-
-def measured(measure: Callable[[Batch], Tensor], split: Split, size: int | None = None) -> Tensor:
-    """``measure`` of all records of a split, (n, ...) in their order.
-
-    Records with like numbers of heartbeats are measured together, which leaves a Transformer
-    little padding; ``size`` at once, or ``EVAL_BATCH``. See ``in_parts``.
-    """
-    order_N = split.alike()
+    beats_N = (split.r_peaks >= 0).sum(dim=1)
+    window_N = torch.arange(len(split)) // WINDOW
+    order_N = (window_N * (split.r_peaks.shape[1] + 1) + beats_N).argsort(stable=True)
     parts = torch.split(order_N, size or EVAL_BATCH[split.device.type])
     found = torch.cat([in_parts(measure, split.batch(rows)) for rows in parts])
+    model.train(was_training)
     return found[order_N.argsort().to(found.device)]
 
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from scaling.corpora.format.corpus import Corpus
 from scaling.corpora.format.splits import labelled_subset
-from scaling.data.batches import measured, unlabelled
+from scaling.data.batches import evaluated, unlabelled
 from scaling.evaluation.measure import MEASURED, Row, Scored, label_rows, split_rows, value_row
 from scaling.evaluation.trained import Trained
 from scaling.identity import Evaluation
@@ -100,10 +100,9 @@ class FeatureStore:
         places = torch.from_numpy(np.searchsorted(rows, probe.rows[split]))
         return x_NF[places.to(self.device)]
 
-    @torch.no_grad()
     def _extract(self, corpus: Corpus, rows: NDArray[np.int64]) -> Tensor:
-        split = unlabelled(corpus, rows, self.device, self.leads)
-        return measured(lambda some: self.backbone(some.x_BLT, some.r_peaks_BP).float(), split)
+        split, backbone = unlabelled(corpus, rows, self.device, self.leads), self.backbone
+        return evaluated(backbone, lambda b: backbone(b.x_BLT, b.r_peaks_BP).float(), split)
 
 
 def measure_probe(

@@ -28,7 +28,7 @@ from scaling.workspace import Workspace
 Record = dict[str, Any]
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Trained:
     """One training, its record and the weights of one of its steps."""
 
@@ -129,11 +129,4 @@ def load_trained(
             f"{path}: these are not the weights of {training.id}: {'; '.join(found)}; "
             "delete the training's record to train it again"
         )
-    return Trained(
-        training=training,
-        record=record,
-        state=state,
-        about=about,
-        workspace=workspace,
-        device=device,
-    )
+    return Trained(training, record, state, about, workspace, device)

@@ -21,7 +21,6 @@ Choices where the paper and HeartLang's released code leave several, or differ:
 
 from __future__ import annotations
 
-import collections
 import hashlib
 from typing import NamedTuple
 
@@ -30,7 +29,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
-from scaling.data.batches import Batch, Split, StreamedSplit, evaluated, measured
+from scaling.data.batches import Batch, Split, StreamedSplit, evaluated
 from scaling.identity import Training
 from scaling.models.families import FAMILIES
 from scaling.models.heartbeats import Part, put_back, tokenize
@@ -131,7 +130,7 @@ def masked_losses(guesses: Guesses, records: int) -> Tensor:
     return summed_B / hidden_B.clamp_min(1)
 
 
-_kept: collections.OrderedDict[bytes, Tensor] = collections.OrderedDict()
+_kept: dict[bytes, Tensor] = {}  # the last used at the end
 
 
 def codes_of(codebook: VqHbr, split: Split) -> Tensor:
@@ -143,16 +142,14 @@ def codes_of(codebook: VqHbr, split: Split) -> Tensor:
     """
     kind = torch.int16 if codebook.shape.codes <= torch.iinfo(torch.int16).max + 1 else torch.int32
     key = _fingerprint(codebook, split)
-    if key is None or key not in _kept:
-        with torch.no_grad():
-            found = measured(lambda some: _codes(codebook, some).to(kind), split)
-        if key is None:
-            return found
-        _kept[key] = found
-    _kept.move_to_end(key)
-    while len(_kept) > KEPT:
-        _kept.popitem(last=False)
-    return _kept[key].clone()
+    found = _kept.pop(key, None) if key else None
+    if found is None:
+        found = evaluated(codebook, lambda some: _codes(codebook, some).to(kind), split)
+    if key:
+        _kept[key] = found.clone()
+        if len(_kept) > KEPT:
+            del _kept[next(iter(_kept))]
+    return found
 
 
 def _codes(codebook: VqHbr, batch: Batch) -> Tensor:
