@@ -74,11 +74,6 @@ class Codebook(nn.Module):
         codes follow the encoder quickly while it changes most. The first centres are vectors
         at random, with repetitions where there are fewer of them than codes.
 
-        Args:
-            z_NW: (N, W) float32.
-            decay: of the running means, as in ``update``.
-            generator: on the CPU, for the first centres.
-
         Raises:
             ValueError: not one vector.
         """
@@ -101,10 +96,10 @@ class Codebook(nn.Module):
     def update(
         self, z_NW: Tensor, index_N: Tensor, decay: float, generator: torch.Generator
     ) -> None:
-        """Move the codes towards the vectors of a batch.
+        """Move the codes towards the unit vectors of a batch, of real heartbeats.
 
         Args:
-            z_NW: (N, W) float32 unit vectors of real heartbeats.
+            z_NW: (N, W) float32.
             index_N: (N,) int64, the nearest code to each.
             decay: of the running means, in [0, 1).
             generator: on the CPU, for revived codes.
@@ -193,10 +188,8 @@ class VqHbr(nn.Module):
     def reconstruct(self, beats: Heartbeats, quantised: bool = True) -> Reconstruction:
         """One pass; gradients go straight through the quantisation.
 
-        Args:
-            beats: tokens of a batch.
-            quantised: False decodes the vectors themselves (a plain autoencoder); ``codes_BSW``
-                are then the vectors, and ``index_BS`` is zero.
+        Not ``quantised``, the vectors themselves are decoded (a plain autoencoder): ``codes_BSW``
+        are then the vectors, and ``index_BS`` is zero.
         """
         z_BSW = self.embed(beats)
         if quantised:

@@ -94,10 +94,7 @@ class Objective:
     def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Any:
         """What the loss needs of the model; in training, the only part run under autocast.
 
-        Args:
-            model: in training mode.
-            batch: records.
-            generator: on the CPU; source of every random choice of the objective.
+        Every random choice of the objective comes from ``generator``, which is on the CPU.
         """
         raise NotImplementedError
 
@@ -116,10 +113,7 @@ class Objective:
     def measure(self, model: nn.Module, split: Split, core: Sequence[int] = ()) -> Measured:
         """All that is said of the records of ``split``, one by one; in float32.
 
-        Args:
-            model: trained.
-            split: held-out records, annotated.
-            core: columns of the classes that a label set keeps fixed, whose loss is wanted apart.
+        ``core`` are columns of classes that a label set keeps fixed: their loss is wanted apart.
         """
         return Measured(losses={"loss": self.held_out(model, split)})
 

@@ -39,11 +39,7 @@ HELD_OUT_RECORDS = 64
 
 
 class ContrastiveModel(nn.Module):
-    """Backbone and the projection head, which is dropped after training.
-
-    Args:
-        context: family, size and leads are its training's.
-    """
+    """Backbone and the projection head, which is dropped after training."""
 
     def __init__(self, context: Context) -> None:
         super().__init__()

@@ -24,12 +24,7 @@ LARGEST_ODDS = 1e-12  # a probability is kept so far from 0 and 1, that its log-
 
 
 class Classifier(nn.Module):
-    """Backbone and head, named so that parameters can be counted by group.
-
-    Args:
-        backbone: with F ``features``.
-        outputs: one logit per label.
-    """
+    """Backbone and head, of one logit a label, named so that parameters can be counted by group."""
 
     def __init__(self, backbone: nn.Module, outputs: int) -> None:
         super().__init__()

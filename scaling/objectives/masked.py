@@ -53,12 +53,7 @@ class Guesses(NamedTuple):
 
 
 class MaskedModel(nn.Module):
-    """Transformer and a linear head on codes, which is dropped after training.
-
-    Args:
-        context: family, size and leads are its training's.
-        settings: mask ratio and number of codes.
-    """
+    """Transformer and a linear head on codes, which is dropped after training."""
 
     def __init__(self, context: Context, settings: Settings) -> None:
         super().__init__()
@@ -111,10 +106,7 @@ class MaskedModel(nn.Module):
 def choose_masked(real_BS: Tensor, score_BS: Tensor, ratio: float) -> Tensor:
     """Which tokens are hidden, (B, S) bool: the share ``ratio`` of real ones with lowest scores.
 
-    Args:
-        real_BS: (B, S) bool, False where a token is padding.
-        score_BS: (B, S) in [0, 1).
-        ratio: share of real tokens, in (0, 1); rounded half up, at least one.
+    Their number is rounded half up, and at least one. Scores are in [0, 1).
     """
     rank_BS = torch.where(real_BS, score_BS, 1.0).argsort(dim=1, stable=True).argsort(dim=1)
     hidden_B = (ratio * real_BS.sum(dim=1) + 0.5).floor().clamp_min(1)

@@ -48,19 +48,17 @@ def select(corpus: Corpus, training: Training, device: torch.device) -> Selectio
         "validation": corpus.rows("validation", task),
         "test": corpus.rows("test", task)[:CURVE_TEST_RECORDS],
     }
-    sizes = {
-        name: signal_bytes(corpus, len(found), len(training.leads))
-        for name, found in chosen.items()
-    }
-    streamed = not fits(sum(sizes.values()), device)
+    size = signal_bytes(corpus, sum(map(len, chosen.values())), len(training.leads))
+    streamed = not fits(size, device)
     splits = {
         name: split_of(corpus, found, task, device, training.leads, classes, streamed=streamed)
         for name, found in chosen.items()
     }
     notes = []
     if streamed:
-        gib = sum(sizes.values()) / 2**30
-        notes.append(f"the records ({gib:.1f} GiB) do not fit on {device.type}: read from disk")
+        notes.append(
+            f"the records ({size / 2**30:.1f} GiB) do not fit on {device.type}: read from disk"
+        )
     if training.paradigm == "sl" and (empty := empty_classes(splits["train"], classes)):
         notes.append(f"no positive training record of {', '.join(empty)}")
     if lost := _lost_heartbeats(corpus, training, rows):
