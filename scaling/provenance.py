@@ -59,11 +59,6 @@ def provenance() -> dict[str, Any]:
     }
 
 
-def now() -> str:
-    """UTC time in ISO 8601, to the second."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
 def corpus_name(source: str, task: str, fold: int = 0) -> str:
     """``source`` for a source with one task, else ``source:task``; ``@fold3`` for a fold."""
     name = f"{source}:{task}" if task else source
@@ -119,7 +114,7 @@ def run_columns(training: Training) -> dict[str, Any]:
         "lr": training.recipe.lr,
         "batch": training.recipe.batch,
         "seed": training.seed,
-        "started": now(),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": sha,
         "dirty": dirty,
     }

@@ -16,7 +16,7 @@ Kind = Literal["text", "integer", "count", "number", "flag"]
 Place = Literal["id", "row", "optional", "config"]
 
 
-class Held(NamedTuple):
+class ColumnType(NamedTuple):
     """What values of a kind are in pandas, in Arrow, and in words."""
 
     pandas: str
@@ -24,12 +24,12 @@ class Held(NamedTuple):
     words: str
 
 
-KINDS: Mapping[Kind, Held] = {
-    "text": Held("string", "string", "text"),
-    "integer": Held("Int64", "int64", "a whole number"),
-    "count": Held("float64", "int64", "a whole number"),
-    "number": Held("float64", "double", "a number"),
-    "flag": Held("boolean", "bool", "true or false"),
+KINDS: Mapping[Kind, ColumnType] = {
+    "text": ColumnType("string", "string", "text"),
+    "integer": ColumnType("Int64", "int64", "a whole number"),
+    "count": ColumnType("float64", "int64", "a whole number"),
+    "number": ColumnType("float64", "double", "a number"),
+    "flag": ColumnType("boolean", "bool", "true or false"),
 }
 
 
