@@ -34,25 +34,30 @@ ORDERS = {
     "sweeps": [
         [GROUND],
         ["scaling"],
+        ["sweeps.errors", "sweeps.interrupts"],
         ["sweeps.stages"],
         ["sweeps.grid"],
         ["sweeps.plan", "sweeps.store"],
         ["sweeps.drive"],
-        ["sweeps.run", "sweeps.publish"],
+        ["sweeps.run", "sweeps.publish", "sweeps.readme"],
     ],
     "scaling": [
         [GROUND],
-        ["scaling.identity", "scaling.workspace"],
-        ["scaling.corpora.format"],
+        ["scaling.corpora.errors", "scaling.corpora.catalogue", "scaling.numerics"],
+        ["scaling.identity", "scaling.workspace", "scaling.provenance"],
+        ["scaling.corpora.signals", "scaling.corpora.processes"],
+        ["scaling.corpora.format", "scaling.corpora.virtual"],
         ["scaling.corpora.sources"],
+        ["scaling.corpora.quality", "scaling.corpora.download", "scaling.corpora.registry"],
         ["scaling.corpora.prepare"],
+        ["scaling.corpora.commands"],
         ["scaling.data"],
         ["scaling.models"],
         ["scaling.objectives"],
         ["scaling.cost", "scaling.compatible"],
         ["scaling.weights"],
-        ["scaling.training", "scaling.evaluation"],
-        ["scaling.trial"],
+        ["scaling.training", "scaling.evaluation", "scaling.convert"],
+        ["scaling.simulated", "scaling.trial"],
     ],
 }
 
@@ -114,12 +119,28 @@ def place(module: str, order: list[list[str]]) -> tuple[int, str] | None:
     return max(fits)[1:] if fits else None
 
 
+def commands_or_batteries(module: str) -> bool:
+    return MODULES[module].stem == "__main__" or module.endswith(".testing")
+
+
+@pytest.mark.parametrize("top", TOPS)
+def test_every_module_has_a_row(top: str) -> None:
+    packages = {m.rpartition(".")[0] for m in MODULES}  # their circles are found below
+    homeless = [
+        module
+        for module in MODULES
+        if module.startswith(f"{top}.") and not commands_or_batteries(module)
+        if module not in packages and not place(module, ORDERS[top])
+    ]
+    assert not homeless
+
+
 @pytest.mark.parametrize("top", TOPS)
 def test_rooms_import_what_stands_before_them(top: str) -> None:
     order, wrong = ORDERS[top], []
     for module, path in MODULES.items():
         own = place(module, order) if module.startswith(f"{top}.") else None
-        if path.stem == "__main__" or module.endswith(".testing"):
+        if commands_or_batteries(module):
             continue
         for name in imports(path) if own else ():
             other = place(name, order)
