@@ -31,20 +31,13 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """Size and cost of one model.
+    """Size and cost of one model."""
 
-    Attributes:
-        params: parameters by group (``PARAMETER_GROUPS``); they sum to ``total``.
-        macs: multiply-accumulates of one forward pass on one record.
-        macs_full: the same with every token in every block, also where only the class token of
-            the last is read.
-        bytes: size of the 32-bit weights.
-    """
-
-    params: dict[str, int]
-    macs: int
+    params: dict[str, int]  # parameters by group (``PARAMETER_GROUPS``); they sum to ``total``
+    macs: int  # multiply-accumulates of one forward pass on one record
+    # the same with every token in every block, also where only the class token of the last is read
     macs_full: int
-    bytes: int
+    bytes: int  # size of the 32-bit weights
 
     @property
     def N(self) -> int:  # noqa: N802 - the field's name for it
@@ -63,15 +56,7 @@ def training_flops(macs: int, batch: int, steps: int) -> int:
 
 
 def count(family: str, size: str, leads: int, samples: int, num_labels: int) -> Counts:
-    """Count a model with a linear head, without allocating it.
-
-    Args:
-        family: architecture.
-        size: point on its ladder.
-        leads: input leads.
-        samples: samples per lead.
-        num_labels: outputs of the head.
-    """
+    """Count a model with a linear head of ``num_labels`` outputs, without allocating it."""
     if family == "simulated":
         return _simulated(size, num_labels)
     import torch
@@ -203,11 +188,9 @@ def bf16_note(device: torch.device) -> str:
 
 
 def bf16_emulated(avx512: bool) -> str:
-    """What to expect of bf16 and what to do, for the end of a sentence on a processor without bf16.
+    """What to expect of bf16 and what to do, for the end of a sentence on a processor without it.
 
-    Args:
-        avx512: whether it has AVX512, with which oneDNN emulates bf16; without it PyTorch
-            converts every number itself.
+    With AVX512 oneDNN emulates bf16; without it PyTorch converts every number itself.
     """
     times, measured = ("1 to 3", "AVX512 alone") if avx512 else ("3 to 11", "AVX2 alone")
     return (

@@ -1,4 +1,4 @@
-"""Training, Evaluation and Artefact: frozen configurations with content ids.
+"""Training and Evaluation: frozen configurations with content ids.
 
 An id is a hash of everything that can change the result and of nothing else: device,
 number of workers, paths and executor never enter it. The same id never runs twice.
@@ -24,7 +24,7 @@ ROLES = CODEBOOK, START, TEACHER, RESTORATION = "codebook", "start", "teacher", 
 SEVERAL = (TEACHER,)  # roles that more than one parent may have
 UNSAID = {CODEBOOK, START}  # roles that an id does not hold: it is older than they are
 
-LATER = {"later": True}  # marks a field that joined after the first studies; see ``_shown``
+LATER = {"later": True}  # marks a field that joined after the first studies; see ``to_dict``
 
 Versions = tuple[tuple[str, int], ...]
 Options = tuple[tuple[str, float | int | str], ...]
@@ -43,54 +43,44 @@ def content_id(prefix: str, value: Mapping[str, Any]) -> str:
     return prefix + hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _plain(value: Any) -> Any:
-    """Tuples become lists and dataclasses dictionaries, as JSON would have them."""
-    return json.loads(json.dumps(value))
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Configuration:
+    """What has a JSON form."""
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form, which ``from_dict`` inverts (the class itself where values are plain).
 
-def _shown(config: Any) -> dict[str, Any]:
-    """Fields of a configuration; one marked ``later`` only where it is not its default.
-
-    A field that joined after the first studies must not change their ids: at its default it
-    says what the code did before there was a choice.
-    """
-    value: dict[str, Any] = {}
-    for field in dataclasses.fields(config):
-        found = getattr(config, field.name)
-        if not (field.metadata.get("later") and found == field.default):
-            value[field.name] = found
-    return value
+        A field that joined after the first studies (``LATER``) must not change their ids: it is
+        left out at its default, which says what the code did before there was a choice.
+        """
+        value = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if not (field.metadata.get("later") and getattr(self, field.name) == field.default)
+        }
+        plain: dict[str, Any] = json.loads(json.dumps(value, default=lambda part: part.to_dict()))
+        return plain
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class CorpusSpec:
-    """Which prepared corpus: enough to make it again on any machine.
+class CorpusSpec(_Configuration):
+    """Which prepared corpus: enough to make it again on any machine."""
 
-    Attributes:
-        source: registered source, such as ``virtual/code`` or ``ptbxl``.
-        fs_hz: sampling rate in hertz after preparation.
-        window_s: seconds of signal per record.
-        records: training records of a virtual cohort; of a source of files at most so many are
-            prepared, the first by patient, and None takes all.
-        validation: the same for validation records.
-        test: the same for test records.
-        preprocessing: name of a preset of ``scaling.corpora.signals.presets``.
-        seed: seed of a virtual cohort.
-        fingerprint: content id of the source's tables and record headers (which hold a
-            checksum of every lead); empty for virtual cohorts.
-        fold: fold that is tested on, of a source that has folds: the one before it (cyclically)
-            is for validation and the others are for training; 0 is the official split.
-    """
-
-    source: str
-    fs_hz: int = 100
-    window_s: float = 10.0
+    source: str  # registered source, such as ``virtual/code`` or ``ptbxl``
+    fs_hz: int = 100  # sampling rate in hertz after preparation
+    window_s: float = 10.0  # seconds of signal per record
+    # training records of a virtual cohort; of a source of files at most so many are prepared, the
+    # first by patient, and None takes all
     records: int | None = None
-    validation: int | None = None
-    test: int | None = None
-    preprocessing: str = "none"
-    seed: int = 0
+    validation: int | None = None  # the same for validation records
+    test: int | None = None  # the same for test records
+    preprocessing: str = "none"  # name of a preset of ``scaling.corpora.signals.presets``
+    seed: int = 0  # seed of a virtual cohort
+    # content id of the source's tables and record headers (which hold a checksum of every lead);
+    # empty for virtual cohorts
     fingerprint: str = ""
+    # fold that is tested on, of a source that has folds: the one before it (cyclically) is for
+    # validation and the others are for training; 0 is the official split
     fold: int = dataclasses.field(default=0, metadata=LATER)
 
     def __post_init__(self) -> None:
@@ -122,51 +112,30 @@ class CorpusSpec:
         made_by = {k: v for k, v in NUMERICS.items() if k.startswith("corpora.")}
         return content_id("c", self.to_dict() | {"made_by": made_by})
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON form; ``from_dict`` inverts it."""
-        return _shown(self)
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Self:
-        """Build from ``to_dict`` output."""
-        return cls(**value)
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """How weights are trained. Every field is part of the training id.
+class Recipe(_Configuration):
+    """How weights are trained. Every field is part of the training id."""
 
-    Attributes:
-        max_steps: cap on optimiser steps; a trial that ends there without converging is
-            ``budget_limited``.
-        batch: records per step.
-        lr: peak learning rate of Adam.
-        warmup_steps: linear warm-up, in steps; cosine decay to zero follows until ``max_steps``.
-        weight_decay: decoupled weight decay (0 is plain Adam).
-        grad_clip: largest global gradient norm; 0 switches clipping off.
-        dropout: dropout rate inside the backbone.
-        eval_every: steps between evaluations.
-        min_steps: steps before which early stopping does not act (the validation loss is
-            noisy while the learning rate is high).
-        patience: evaluations without a better validation loss before stopping.
-        min_delta: smallest improvement of the validation loss that counts, as a fraction.
-        precision: ``float32`` or ``bf16`` (autocast).
-        activation_checkpointing: recompute the activations of each block in the backward pass
-            instead of keeping them: less memory, about a third more time.
-    """
-
+    # cap on optimiser steps; a trial that ends there without converging is ``budget_limited``
     max_steps: int = 400
-    batch: int = 64
-    lr: float = 3e-3
+    batch: int = 64  # records per step
+    lr: float = 3e-3  # peak learning rate of Adam
+    # linear warm-up, in steps; cosine decay to zero follows until ``max_steps``
     warmup_steps: int = 40
-    weight_decay: float = 0.0
-    grad_clip: float = 1.0
-    dropout: float = 0.0
-    eval_every: int = 20
+    weight_decay: float = 0.0  # decoupled weight decay (0 is plain Adam)
+    grad_clip: float = 1.0  # largest global gradient norm; 0 switches clipping off
+    dropout: float = 0.0  # dropout rate inside the backbone
+    eval_every: int = 20  # steps between evaluations
+    # steps before which early stopping does not act (the validation loss is noisy while the
+    # learning rate is high)
     min_steps: int = 0
-    patience: int = 5
+    patience: int = 5  # evaluations without a better validation loss before stopping
+    # smallest improvement of the validation loss that counts, as a fraction
     min_delta: float = 0.001
-    precision: str = "float32"
+    precision: str = "float32"  # ``float32`` or ``bf16`` (autocast)
+    # recompute the activations of each block in the backward pass instead of keeping them: less
+    # memory, about a third more time
     activation_checkpointing: bool = dataclasses.field(default=False, metadata=LATER)
 
     def __post_init__(self) -> None:
@@ -174,50 +143,29 @@ class Recipe:
             if field.type == "float":
                 object.__setattr__(self, field.name, float(getattr(self, field.name)))
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON form; ``Recipe(**value)`` inverts it."""
-        return _shown(self)
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
-    """One training run, fully specified.
+class Training(_Configuration):
+    """One training run, fully specified."""
 
-    Attributes:
-        stage: one of ``STAGES``.
-        corpus: what it trains on.
-        task: label set of the corpus (``ptbxl`` has several; a virtual cohort one).
-        family: architecture, such as ``resnet``.
-        size: point on the family's ladder, such as ``d3w24``.
-        paradigm: ``sl``, ``ssl``, or ``random`` for weights as initialised.
-        objective: what is minimised, such as ``supervised``.
-        data: D, unique training records.
-        recipe: how it is trained.
-        seed: initial weights and batch order.
-        labels_fraction: share of the training records whose labels are used, in (0, 1].
-        leads: lead names, in order.
-        parents: the trainings this one rests on, each with its role; see ``ROLES``.
-        numerics: versions of the modules involved.
-        options: settings of the objective that differ from its defaults, sorted by name.
-        label_set: which classes of the task are trained on; empty for all. See
-            ``scaling.data.label_sets``.
-    """
-
-    stage: str
-    corpus: CorpusSpec
-    task: str
-    family: str
-    size: str
-    paradigm: str
-    objective: str
-    data: int
-    recipe: Recipe
-    seed: int = 0
-    labels_fraction: float = 1.0
-    leads: tuple[str, ...] = LEADS
+    stage: str  # one of ``STAGES``
+    corpus: CorpusSpec  # what it trains on
+    task: str  # label set of the corpus (``ptbxl`` has several; a virtual cohort one)
+    family: str  # architecture, such as ``resnet``
+    size: str  # point on the family's ladder, such as ``d3w24``
+    paradigm: str  # ``sl``, ``ssl``, or ``random`` for weights as initialised
+    objective: str  # what is minimised, such as ``supervised``
+    data: int  # D, unique training records
+    recipe: Recipe  # how it is trained
+    seed: int = 0  # initial weights and batch order
+    labels_fraction: float = 1.0  # share of the training records whose labels are used, in (0, 1]
+    leads: tuple[str, ...] = LEADS  # lead names, in order
+    # the trainings this one rests on, each with its role; see ``ROLES``
     parents: tuple[Parent, ...] = ()
-    numerics: Versions = ()
+    numerics: Versions = ()  # versions of the modules involved
+    # settings of the objective that differ from its defaults, sorted by name
     options: Options = dataclasses.field(default=(), metadata=LATER)
+    # which classes of the task are trained on; empty for all. See ``scaling.data.label_sets``
     label_set: str = dataclasses.field(default="", metadata=LATER)
 
     @property
@@ -245,12 +193,10 @@ class Training:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form; ``from_dict`` inverts it. Roles stand beside ``parents``, which are ids."""
-        value = _shown(self) | {"parents": self.parent_ids}
-        value |= {"corpus": self.corpus.to_dict(), "recipe": self.recipe.to_dict()}
+        value = _Configuration.to_dict(self) | {"parents": list(self.parent_ids)}
         if self.parents:
             value["roles"] = [parent.role for parent in self.parents]
-        plain: dict[str, Any] = _plain(value)
-        return plain
+        return value
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
@@ -277,28 +223,20 @@ def _old_roles(objective: str, count: int) -> list[str]:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
-    """One model measured on one task.
+class Evaluation(_Configuration):
+    """One model measured on one task."""
 
-    Attributes:
-        training: id of the training whose backbone is measured.
-        checkpoint: which weights, ``best-validation`` or ``trajectory`` (those of every
-            evaluated step that were kept).
-        corpus: the corpus measured on.
-        task: label set of that corpus.
-        protocol: ``held-out`` (the trained head) or ``linear-probe`` (frozen features).
-        numerics: versions of the modules involved.
-        labels_fraction: share of the task's training records a probe may use, in (0, 1].
-        predictions: whether the logits of each validation and test record are kept too.
-    """
-
-    training: str
-    corpus: CorpusSpec
-    task: str
-    protocol: str
+    training: str  # id of the training whose backbone is measured
+    corpus: CorpusSpec  # the corpus measured on
+    task: str  # label set of that corpus
+    protocol: str  # ``held-out`` (the trained head) or ``linear-probe`` (frozen features)
+    # which weights, ``best-validation`` or ``trajectory`` (those of every evaluated step that were
+    # kept)
     checkpoint: str = BEST
-    numerics: Versions = ()
+    numerics: Versions = ()  # versions of the modules involved
+    # share of the task's training records a probe may use, in (0, 1]
     labels_fraction: float = dataclasses.field(default=1.0, metadata=LATER)
+    # whether the logits of each validation and test record are kept too
     predictions: bool = dataclasses.field(default=False, metadata=LATER)
 
     @property
@@ -313,11 +251,6 @@ class Evaluation:
             del value["corpus"]["records"]
         return content_id("e", value)
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON form; ``from_dict`` inverts it."""
-        plain: dict[str, Any] = _plain(_shown(self) | {"corpus": self.corpus.to_dict()})
-        return plain
-
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
         """Build from ``to_dict`` output."""
@@ -328,29 +261,7 @@ class Evaluation:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Artefact:
-    """A compressed or exported model.
-
-    Attributes:
-        training: id of the training it was made from.
-        compression: method and budget, JSON values only.
-        export: file format it is written in.
-        numerics: versions of the modules involved.
-    """
-
-    training: str
-    compression: tuple[tuple[str, float | int | str], ...]
-    export: str
-    numerics: Versions = ()
-
-    @property
-    def id(self) -> str:
-        """Content id, ``a`` and 16 hexadecimal digits."""
-        return content_id("a", _plain(dataclasses.asdict(self)))
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(_Configuration):
     """What one worker is given: a training and the evaluations of it still missing.
 
     When the training's record and weights exist already, only the evaluations run.
@@ -358,13 +269,6 @@ class Job:
 
     training: Training
     evaluations: tuple[Evaluation, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON form; ``from_dict`` inverts it."""
-        return {
-            "training": self.training.to_dict(),
-            "evaluations": [e.to_dict() for e in self.evaluations],
-        }
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:

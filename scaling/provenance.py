@@ -59,11 +59,6 @@ def provenance() -> dict[str, Any]:
     }
 
 
-def now() -> str:
-    """UTC time in ISO 8601, to the second."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
 def corpus_name(source: str, task: str, fold: int = 0) -> str:
     """``source`` for a source with one task, else ``source:task``; ``@fold3`` for a fold."""
     name = f"{source}:{task}" if task else source
@@ -119,7 +114,7 @@ def run_columns(training: Training) -> dict[str, Any]:
         "lr": training.recipe.lr,
         "batch": training.recipe.batch,
         "seed": training.seed,
-        "started": now(),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": sha,
         "dirty": dirty,
     }
@@ -135,14 +130,14 @@ def training_record(
     error: BaseException | None = None,
     notes: Sequence[str] = (),
 ) -> Record:
-    """The record of a training.
+    """The record of a training, failed where there is an ``error``.
 
     Args:
         training: what was run.
         trial: its *trials* row, ``run_columns`` with the results filled in.
         params: parameters by group.
         curve: rows of the *evaluations* table.
-        error: what ended it, for a failed one.
+        error: what ended it.
         notes: sentences about the run that its user should read.
     """
     record = {
@@ -168,12 +163,8 @@ def evaluation_record(
 ) -> Record:
     """The record of an evaluation with its ``values``, rows of the *evaluations* table.
 
-    Args:
-        evaluation: what was measured.
-        status: that of the training, or ``failed``.
-        values: rows.
-        error: what ended it, for a failed one.
-        thresholds: class -> log-odds from which it was predicted, where there are any.
+    Its status is that of the training, or ``failed`` where there is an ``error``. ``thresholds``
+    are the log-odds from which each class was predicted.
     """
     return {
         "kind": "evaluation",

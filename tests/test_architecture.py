@@ -54,7 +54,8 @@ ORDERS = {
         ["scaling.data"],
         ["scaling.models"],
         ["scaling.objectives"],
-        ["scaling.cost", "scaling.weights"],
+        ["scaling.cost", "scaling.compatible"],
+        ["scaling.weights"],
         ["scaling.training", "scaling.evaluation", "scaling.convert"],
         ["scaling.simulated", "scaling.trial"],
     ],
@@ -193,7 +194,7 @@ def test_only_the_tune_executor_imports_ray() -> None:
         ("sweeps.run", {"torch", "ray", "pandas", "scipy", "matplotlib"}),
         ("sweeps.grid.load", {"torch", "ray", "pandas", "scipy", "matplotlib"}),
         ("scaling.models.families", {"torch", "numpy"}),
-        ("scaling.models.slots", {"torch"}),
+        ("scaling.compatible", {"torch"}),
         ("scaling.corpora.registry", {"torch", "pandas", "numpy"}),
         (
             "scaling.corpora.__main__",

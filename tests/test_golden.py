@@ -23,7 +23,7 @@ from scaling.corpora.sources.ptbxl import open_source
 from scaling.corpora.sources.read.base import Recording
 from scaling.corpora.virtual.cohorts import COHORTS, make_records
 from scaling.data.label_sets import choose
-from scaling.evaluation.metrics import f1_thresholds, label_metrics
+from scaling.evaluation.measure import f1_thresholds, label_metrics
 from scaling.evaluation.probe import Features, fit_probe
 from scaling.identity import LEADS, CorpusSpec
 from scaling.models.families import build
@@ -135,7 +135,7 @@ def training() -> Numbers:
     losses = [row["value"] for row in outcome.curve if row["split"] == "validation"][::2]
     data = toy_split(32, 8)
     context = Context(training=TRAINING, outputs=data.labels.shape[1])
-    untrained = initial_model(Supervised(), context, data)
+    untrained = initial_model(Supervised({}), context, data)
     with torch.no_grad():
         start = float(untrained(torch.ones(1, 12, 100)).sum())
     return [*losses, start]

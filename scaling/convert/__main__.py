@@ -32,8 +32,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one conversion; returns the exit code."""
     given = parser().parse_args(arguments)
-    from scaling.convert.checkpoint import ConversionError
-    from scaling.convert.heartlang import convert_codebook
+    from scaling.convert.heartlang import ConversionError, convert_codebook
 
     try:
         found = convert_codebook(given.checkpoint, given.out, given.trust_pickle)

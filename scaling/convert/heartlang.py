@@ -9,7 +9,9 @@ PKUDigitalHealth/HeartLang; no file of theirs was at hand, so what is tested is 
 
 from __future__ import annotations
 
+import argparse
 import hashlib
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,11 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from scaling.convert.checkpoint import ConversionError, read_state
 from scaling.corpora.signals.presets import preset
 from scaling.identity import LEADS, CorpusSpec
 from scaling.models.sizes import VQ_HBR
 from scaling.models.vq_hbr import VqHbr
-from scaling.weights.files import save_weights
+from scaling.weights import save_weights
 
 SIZE = "l4d768k8192"
 PRESET = "heartlang"  # what its training records went through
@@ -62,17 +63,16 @@ UNIT = 1e-2  # how far a code's length may be from 1
 SHOWN = 5  # names listed in a message
 
 
+class ConversionError(ValueError):
+    """A checkpoint that cannot be converted; the message names the file and what is wrong."""
+
+
 def convert_codebook(checkpoint: Path, out: Path, trust_pickle: bool = False) -> str:
     """Convert a VQ-HBR checkpoint to ``out`` and its sidecar; returns its id.
 
     The id is ``x`` and 16 hexadecimal digits of the SHA-256 of the converted weights. The
     sidecar's ``training`` makes it the codebook of masked trainings; what of the original
     training is not known (records, recipe, seed) is left out of it.
-
-    Args:
-        checkpoint: HeartLang's ``.pth`` file.
-        out: ``.safetensors`` file to write; the sidecar is beside it.
-        trust_pickle: see ``scaling.convert.checkpoint``.
 
     Raises:
         ConversionError: a file that cannot be read, or another model's: names each difference.
@@ -189,3 +189,51 @@ def _shape(value: Tensor) -> str:
 def _some(texts: list[str]) -> str:
     more = len(texts) - SHOWN
     return ", ".join(texts[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def read_state(path: Path, key: str, trust_pickle: bool = False) -> dict[str, Tensor]:
+    """The tensors under ``key`` of a PyTorch checkpoint, on the CPU.
+
+    A ``.pth`` file is a pickle, and reading one can run any code. PyTorch's restricted reader takes
+    tensors, plain containers and the settings of a command line (``argparse.Namespace``, which many
+    training scripts store and which does nothing when read); what needs more is refused unless the
+    user says that its source is trusted.
+
+    Raises:
+        ConversionError: no such file, not a checkpoint, or one that needs ``trust_pickle``.
+    """
+    checkpoint = _read(path, trust_pickle)
+    if not isinstance(checkpoint, dict):
+        raise ConversionError(f"{path}: holds a {type(checkpoint).__name__}, not a dictionary")
+    if key not in checkpoint:
+        held = ", ".join(map(str, list(checkpoint)[:8])) or "nothing"
+        raise ConversionError(
+            f"{path}: no {key!r} in it, where the weights should be; it has {held}"
+        )
+    state = checkpoint[key]
+    if not isinstance(state, dict):
+        raise ConversionError(f"{path}: {key!r} is a {type(state).__name__}, not weights by name")
+    if strange := [str(name) for name, value in state.items() if not isinstance(value, Tensor)]:
+        raise ConversionError(f"{path}: {key!r} holds {strange[0]}, which is no tensor")
+    return state
+
+
+def _read(path: Path, trust_pickle: bool) -> Any:
+    if not path.is_file():
+        raise ConversionError(f"{path}: no such file")
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=not trust_pickle)
+    except pickle.UnpicklingError as error:
+        if "Unsupported" in str(error) or "GLOBAL" in str(error):
+            raise ConversionError(
+                f"{path}: holds objects other than tensors ({_first_line(error)}), and reading "
+                "them can run any code. If you trust where the file comes from, add --trust-pickle"
+            ) from None
+        raise ConversionError(f"{path}: not a PyTorch checkpoint ({_first_line(error)})") from None
+    except (RuntimeError, EOFError, OSError, ImportError, AttributeError) as error:
+        raise ConversionError(f"{path}: cannot be read ({_first_line(error)})") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].strip()[:200]

@@ -30,23 +30,16 @@ NO_PEAK = -1  # fills the rows of records with fewer R peaks
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Records on the device.
+    """Records on the device."""
 
-    Attributes:
-        x_BLT: (B, L, T) float32 in millivolts (or the corpus's own unit).
-        r_peaks_BP: (B, P) int16 sample indices of R peaks, ``NO_PEAK`` behind the last; on the
-            CPU, since how many there are decides what is computed.
-        labels_BC: (B, C) float32.
-        patients_B: (B,) int64 patient ids.
-        rows_B: (B,) int64 places in the split.
-        extra: what the objective added to the split, by name, each (B, ...).
-    """
-
-    x_BLT: Tensor
+    x_BLT: Tensor  # (B, L, T) float32 in millivolts (or the corpus's own unit)
+    # (B, P) int16 sample indices of R peaks, ``NO_PEAK`` behind the last; on the CPU, since how
+    # many there are decides what is computed
     r_peaks_BP: Tensor
-    labels_BC: Tensor
-    patients_B: Tensor
-    rows_B: Tensor
+    labels_BC: Tensor  # (B, C) float32
+    patients_B: Tensor  # (B,) int64 patient ids
+    rows_B: Tensor  # (B,) int64 places in the split
+    # what the objective added to the split, by name, each (B, ...)
     extra: dict[str, Tensor] = dataclasses.field(default_factory=dict)
 
     def part(self, places: slice | Tensor) -> Self:
@@ -62,21 +55,14 @@ class Split:
 
     Look at records through ``batch`` and ``chunks``: a split that is too large for the device
     (``StreamedSplit``) holds no signals.
-
-    Attributes:
-        signals: (n, L, T) int16, in steps of ``mv``.
-        labels: (n, C) float32.
-        patients: (n,) patient ids.
-        mv: millivolts per step.
-        r_peaks: (n, P) int16, ``NO_PEAK`` behind the last of a record; on the CPU.
-        extra: what an objective needs beside them, each (n, ...) on the device.
     """
 
-    signals: Tensor
-    labels: Tensor
-    patients: NDArray[np.int64]
-    mv: float
-    r_peaks: Tensor
+    signals: Tensor  # (n, L, T) int16, in steps of ``mv``
+    labels: Tensor  # (n, C) float32
+    patients: NDArray[np.int64]  # (n,) patient ids
+    mv: float  # millivolts per step
+    r_peaks: Tensor  # (n, P) int16, ``NO_PEAK`` behind the last of a record; on the CPU
+    # what an objective needs beside them, each (n, ...) on the device
     extra: dict[str, Tensor] = dataclasses.field(default_factory=dict)
     _ids: Tensor | None = dataclasses.field(default=None, init=False, repr=False)
 
@@ -124,12 +110,6 @@ class Split:
         for rows in torch.split(torch.arange(len(self)), size or EVAL_BATCH[self.device.type]):
             yield self.batch(rows)
 
-    def alike(self) -> Tensor:
-        """Places of all records, (n,) int64: within ``WINDOW``, by their number of heartbeats."""
-        beats_N = (self.r_peaks >= 0).sum(dim=1)
-        window_N = torch.arange(len(self)) // WINDOW
-        return (window_N * (self.r_peaks.shape[1] + 1) + beats_N).argsort(stable=True)
-
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class StreamedSplit(Split):
@@ -164,12 +144,7 @@ class StreamedSplit(Split):
 class Order:
     """Rows of one batch after another, without end: shuffled epochs joined end to end.
 
-    Every batch has exactly ``batch`` rows, so that C is a plain product.
-
-    Args:
-        n: records.
-        batch: rows of a batch.
-        seed: of the shuffles.
+    Every batch has exactly ``batch`` of the ``n`` rows, so that C is a plain product.
     """
 
     def __init__(self, n: int, batch: int, seed: int) -> None:
@@ -196,38 +171,28 @@ def predict(model: nn.Module, split: Split) -> Tensor:
 def evaluated(
     model: nn.Module, measure: Callable[[Batch], Tensor], split: Split, size: int | None = None
 ) -> Tensor:
-    """See ``measured``: with ``model`` in evaluation mode, which it is put back from."""
+    """``measure`` of all records of a split, (n, ...) in their order; see ``in_parts``.
+
+    ``model`` is in evaluation mode meanwhile. Within ``WINDOW``, records with like numbers of
+    heartbeats are measured together, ``size`` or ``EVAL_BATCH`` at once: a Transformer has little
+    padding then.
+    """
     was_training = model.training
     model.eval()
-    found = measured(measure, split, size)
-    model.train(was_training)
-    return found
-
-
-def measured(measure: Callable[[Batch], Tensor], split: Split, size: int | None = None) -> Tensor:
-    """``measure`` of all records of a split, (n, ...) in their order.
-
-    Records with like numbers of heartbeats are measured together, which leaves a Transformer
-    little padding.
-
-    Args:
-        measure: from records to (B, ...), each by itself; see ``in_parts``.
-        split: one record or more.
-        size: records at once; ``EVAL_BATCH`` unless said.
-    """
-    order_N = split.alike()
+    beats_N = (split.r_peaks >= 0).sum(dim=1)
+    window_N = torch.arange(len(split)) // WINDOW
+    order_N = (window_N * (split.r_peaks.shape[1] + 1) + beats_N).argsort(stable=True)
     parts = torch.split(order_N, size or EVAL_BATCH[split.device.type])
     found = torch.cat([in_parts(measure, split.batch(rows)) for rows in parts])
+    model.train(was_training)
     return found[order_N.argsort().to(found.device)]
 
 
 def in_parts(measure: Callable[[Batch], Tensor], batch: Batch) -> Tensor:
     """``measure(batch)``, of two halves one after the other where the whole does not fit.
 
-    Args:
-        measure: from n records to (n, ...), each record by itself: no batch statistics. The last
-            digits of a record may depend on how many are measured at once.
-        batch: records.
+    It maps n records to (n, ...), each by itself: no batch statistics. The last digits of a record
+    may depend on how many are measured at once.
 
     Raises:
         RuntimeError: not even one record fits.
@@ -264,16 +229,10 @@ def split_of(
     *,
     streamed: bool = False,
 ) -> Split:
-    """Records ``rows`` of ``corpus`` for a model on ``device``.
+    """Records ``rows`` of ``corpus``, in any order, with the labels of a task, on ``device``.
 
-    Args:
-        corpus: where they are.
-        rows: (n,) its rows, in any order.
-        task: label set.
-        device: where batches come out.
-        leads: names of the leads wanted, in order; None for all.
-        classes: names of the classes wanted, in order; None for all.
-        streamed: leave the signals in the memory map; see ``device.fits``.
+    Leads and classes are those named, in that order, or all. ``streamed`` leaves the signals in
+    the memory map; see ``device.fits``.
 
     Raises:
         CorpusError: a lead or task the corpus does not hold.

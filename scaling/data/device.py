@@ -112,14 +112,10 @@ def keep_freed() -> None:
 def largest_batch(
     most: int, attempt: Callable[[int], None], device: torch.device, least: int = 1
 ) -> int:
-    """The largest power of two from ``least`` to ``most`` that ``attempt`` can take, or 0.
+    """The largest power of two from ``least`` (one as well) to ``most`` that fits, or 0.
 
-    Args:
-        most: the batch that did not fit.
-        attempt: trains on batches of that many records. Whatever it raises, that many do not
-            fit: after memory has run out, CUDA and its libraries fail in many ways.
-        device: where it runs.
-        least: the smallest batch that makes sense, a power of two.
+    Whatever ``attempt`` raises on a batch of that many records, they do not fit: after memory has
+    run out, CUDA and its libraries fail in many ways.
     """
     batch = 1 << (most.bit_length() - 1)
     while batch >= least:
@@ -136,14 +132,9 @@ def largest_batch(
 def training_advice(
     batch: int, largest: int, where: str, checkpointing: bool, least: int = 1
 ) -> str:
-    """What happened in training and what would fit.
+    """What happened in a step of ``batch`` records on ``where``, and what would fit.
 
-    Args:
-        batch: records of the step that failed.
-        largest: what ``largest_batch`` found.
-        where: name of the device.
-        checkpointing: whether activation checkpointing is on already.
-        least: the smallest batch that makes sense.
+    See ``largest_batch`` for ``largest`` and ``least``; ``checkpointing`` may be on already.
     """
     failed = f"out of memory on {where} at batch {batch}"
     less = "" if checkpointing else " or set activation_checkpointing: true in the recipe"

@@ -53,14 +53,9 @@ def parse(label_set: str) -> tuple[str, float]:
 
 
 def choose(label_set: str, counts: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Choose the classes of a label set; the module's text has the rule.
+    """Places of the classes of a label set and of its core, in the order of ``counts``.
 
-    Args:
-        label_set: its name.
-        counts: positive records of each class in the training split, in the task's order.
-
-    Returns:
-        Places of the chosen classes and of the core among them, both in the task's order.
+    These are the positive records of each class in the training split. The rule is above.
 
     Raises:
         ValueError: a name that cannot be read, or no class with enough positive records.

@@ -31,7 +31,7 @@ from scaling.provenance import corpus_name, evaluation_record, failed_evaluation
 from scaling.records.files import reraise_storage
 from scaling.records.names import HELD_OUT, TRAJECTORY
 from scaling.training.loop import evaluated_steps
-from scaling.weights.files import WeightsError
+from scaling.weights import WeightsError
 from scaling.workspace import Workspace
 
 Record = dict[str, Any]

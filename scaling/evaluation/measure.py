@@ -1,4 +1,15 @@
-"""From predictions to the rows of an evaluation, and to a file for later comparison."""
+"""From predictions to metrics, to the rows of an evaluation, and to a file for later comparison.
+
+With y the labels, s the scores (log-odds), t_c a threshold per class and p = [s >= t] what is
+predicted, per class: TP = sum p y, precision = TP / sum p, recall = TP / sum y,
+F1 = 2 TP / (sum p + sum y). Macro means the mean over classes. A class that lacks positives or
+negatives in a split says nothing there and is left out of every macro mean (of a resample too,
+where it lacks them there); ``classes_used`` says how many are left. Precision is 0 where nothing is
+predicted, as in scikit-learn.
+
+Thresholds are chosen on validation and then held fixed, in resamples as well, so intervals
+are of the test patients and not of the choice, and the F1 of validation itself is optimistic.
+"""
 
 from __future__ import annotations
 
@@ -14,33 +25,32 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scaling.corpora.format.corpus import Corpus
-from scaling.evaluation.metrics import f1_thresholds, is_single_label, label_metrics
 from scaling.records.files import write_whole
-from scaling.records.patients import Estimate, Resamples, macro_auroc, mean_and_se
+from scaling.records.patients import (
+    Estimate,
+    Resamples,
+    divide,
+    macro_auroc,
+    mean_and_se,
+    mean_known,
+)
 from scaling.records.schema import PREDICTED_SPLITS
 
 Row = dict[str, Any]
 
 MEASURED = PREDICTED_SPLITS
+EVEN_ODDS = 0.0  # the log-odds of a probability of one half
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """What a model says of the records of one split.
+    """What a model says of the records of one split."""
 
-    Attributes:
-        rows_N: (N,) rows of the records in the corpus.
-        patients_N: (N,) their patients.
-        losses: by metric name, (N,) on the CPU: the loss of each record in nats.
-        scores_NC: (N, C) log-odds of each class.
-        labels_NC: (N, C).
-    """
-
-    rows_N: NDArray[np.int64]
-    patients_N: NDArray[np.int64]
-    losses: Mapping[str, Tensor]
-    scores_NC: NDArray[np.float64]
-    labels_NC: NDArray[np.bool_]
+    rows_N: NDArray[np.int64]  # (N,) rows of the records in the corpus
+    patients_N: NDArray[np.int64]  # (N,) their patients
+    losses: Mapping[str, Tensor]  # by metric name, (N,) on the CPU: the loss of each record in nats
+    scores_NC: NDArray[np.float64]  # (N, C) log-odds of each class
+    labels_NC: NDArray[np.bool_]  # (N, C)
 
 
 def split_rows(corpus: Corpus, task: str, split: str) -> NDArray[np.int64]:
@@ -74,11 +84,9 @@ def loss_rows(
 
 
 def label_rows(scored: Mapping[str, Scored], core: Sequence[int] = ()) -> list[Row]:
-    """Losses and metrics of both splits, thresholds chosen on validation.
+    """Losses and metrics of ``validation`` and ``test``, thresholds chosen on validation.
 
-    Args:
-        scored: ``validation`` and ``test``.
-        core: columns of the classes whose macro-AUROC is wanted apart.
+    The macro-AUROC of the columns ``core`` is wanted apart.
     """
     validation = scored["validation"]
     thresholds = f1_thresholds(validation.scores_NC, validation.labels_NC)
@@ -95,6 +103,72 @@ def label_rows(scored: Mapping[str, Scored], core: Sequence[int] = ()) -> list[R
             metrics["macro_auroc_core"] = Estimate.of(areas_R)
         rows += [estimate_row(split, name, value, records) for name, value in metrics.items()]
     return rows
+
+
+def label_metrics(
+    scores_NC: NDArray[np.float64],
+    labels_NC: NDArray[np.bool_],
+    thresholds_C: NDArray[np.float64],
+    resamples: Resamples,
+    *,
+    single_label: bool = False,
+) -> dict[str, Estimate]:
+    """All metrics of one split, on the same resamples; see the module's text.
+
+    Scores and thresholds are log-odds. ``single_label``: a record has exactly one of the labels.
+
+    Returns:
+        ``macro_auroc``, ``macro_f1``, ``macro_precision``, ``macro_recall`` in [0, 1];
+        ``accuracy``, the mean over records and all classes of [p = y], or for a single-label
+        task the share of records whose highest score is at their label; and ``classes_used``.
+    """
+    predicted_NC = scores_NC >= thresholds_C
+    hits = resamples.sums(predicted_NC & labels_NC)
+    positives, called = resamples.sums(labels_NC), resamples.sums(predicted_NC)
+    records_R = resamples.weights_NR.sum(axis=0, dtype=np.float64)
+    known_RC = (positives > 0) & (positives < records_R[:, None])
+    precision = np.nan_to_num(divide(hits, called))
+    right_N = (
+        (scores_NC.argmax(axis=1) == labels_NC.argmax(axis=1)).astype(np.float64)
+        if single_label
+        else (predicted_NC == labels_NC).mean(axis=1)
+    )
+    used = float(known_RC[0].sum())
+    return {
+        "macro_auroc": Estimate.of(macro_auroc(scores_NC, labels_NC, resamples)),
+        "macro_f1": Estimate.of(mean_known(divide(2 * hits, called + positives), known_RC)),
+        "accuracy": Estimate.of(resamples.mean(right_N)),
+        "macro_precision": Estimate.of(mean_known(precision, known_RC)),
+        "macro_recall": Estimate.of(mean_known(divide(hits, positives), known_RC)),
+        "classes_used": Estimate.of(np.array([used])),
+    }
+
+
+def f1_thresholds(
+    scores_NC: NDArray[np.float64], labels_NC: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """The threshold of each class with the highest F1, (C,), for ``scores >= threshold``.
+
+    Candidates are the scores themselves; records of equal score are predicted alike. Of equally
+    good thresholds the highest is taken. A class without positives has no best threshold: it
+    gets even odds, a log-odds of 0.
+    """
+    found = np.full(scores_NC.shape[1], EVEN_ODDS)
+    for c, (scores, labels) in enumerate(zip(scores_NC.T, labels_NC.T, strict=True)):
+        if not labels.any():
+            continue
+        order = np.argsort(-scores, kind="stable")
+        ranked, hits = scores[order], np.cumsum(labels[order])
+        f1 = 2 * hits / (np.arange(1, len(ranked) + 1) + hits[-1])
+        last_of_a_tie = np.append(ranked[1:] != ranked[:-1], True)
+        found[c] = ranked[np.argmax(np.where(last_of_a_tie, f1, -1.0))]
+    return found
+
+
+def is_single_label(labels_NC: NDArray[np.bool_]) -> bool:
+    """Whether there are several labels and every record has exactly one of them."""
+    several = labels_NC.shape[1] > 1 and len(labels_NC) > 0
+    return several and bool((labels_NC.sum(axis=1) == 1).all())
 
 
 def thresholds_of(scored: Mapping[str, Scored], classes: Sequence[str]) -> dict[str, float]:
@@ -127,12 +201,6 @@ def save_predictions(
     Arrays, over validation and test records: ``split`` (0 validation, 1 test), ``row`` in the
     prepared corpus, ``record`` id, ``patient``, ``labels`` (n, C) and ``logits`` (n, C), the
     log-odds of ``classes`` (C,). They are read with ``numpy.load(path, allow_pickle=False)``.
-
-    Args:
-        path: see ``LiveStore.predictions_of``.
-        corpus: where the records are.
-        scored: ``validation`` and ``test``.
-        classes: names of the columns.
 
     Raises:
         OSError: they could not be written; nothing half-written is left.

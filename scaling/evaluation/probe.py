@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from scaling.corpora.format.corpus import Corpus
 from scaling.corpora.format.splits import labelled_subset
-from scaling.data.batches import measured, unlabelled
+from scaling.data.batches import evaluated, unlabelled
 from scaling.evaluation.measure import MEASURED, Row, Scored, label_rows, split_rows, value_row
 from scaling.evaluation.trained import Trained
 from scaling.identity import Evaluation
@@ -38,17 +38,11 @@ EPSILON = 1e-8
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """A linear-probe evaluation made ready.
+    """A linear-probe evaluation made ready."""
 
-    Attributes:
-        evaluation: what is measured.
-        corpus: its corpus.
-        rows: split -> rows of the records used.
-    """
-
-    evaluation: Evaluation
-    corpus: Corpus
-    rows: dict[str, NDArray[np.int64]]
+    evaluation: Evaluation  # what is measured
+    corpus: Corpus  # its corpus
+    rows: dict[str, NDArray[np.int64]]  # split -> rows of the records used
 
     def labels(self, split: str) -> NDArray[np.uint8]:
         """(n, C) labels of a split's records."""
@@ -106,10 +100,9 @@ class FeatureStore:
         places = torch.from_numpy(np.searchsorted(rows, probe.rows[split]))
         return x_NF[places.to(self.device)]
 
-    @torch.no_grad()
     def _extract(self, corpus: Corpus, rows: NDArray[np.int64]) -> Tensor:
-        split = unlabelled(corpus, rows, self.device, self.leads)
-        return measured(lambda some: self.backbone(some.x_BLT, some.r_peaks_BP).float(), split)
+        split, backbone = unlabelled(corpus, rows, self.device, self.leads), self.backbone
+        return evaluated(backbone, lambda b: backbone(b.x_BLT, b.r_peaks_BP).float(), split)
 
 
 def measure_probe(
@@ -118,12 +111,7 @@ def measure_probe(
     """Fit a probe and measure it; also what it says of each record.
 
     The row of split ``train`` says how many records it was fitted on (``n``) and how many classes
-    have both positives and negatives among them.
-
-    Args:
-        probe: what to measure.
-        store: of a backbone, holding this probe.
-        seed: order of the batches.
+    have both positives and negatives among them. ``seed`` is of the order of the batches.
     """
     features = {
         split: Features(
@@ -162,12 +150,9 @@ class Features:
 
 @torch.no_grad()
 def fit_probe(train: Features, validation: Features, seed: int = 0) -> nn.Linear:
-    """Fit the probe and return a linear layer on raw features, at its best validation epoch.
+    """Fit the probe to one record or more; a linear layer on raw features, at its best epoch.
 
-    Args:
-        train: features it is fitted on, at least one record.
-        validation: features early stopping looks at, on the same device.
-        seed: order of the batches.
+    Early stopping looks at ``validation``; ``seed`` is of the order of the batches.
     """
     mean = train.x.mean(dim=0)
     # One record has no spread, and a feature that is constant must not become infinite.

@@ -9,38 +9,35 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from scaling.compatible import cannot_read, signal_differences, weights_differences
 from scaling.cost import training_flops
 from scaling.identity import CorpusSpec, Training
 from scaling.models import families
 from scaling.objectives.base import Context, Objective, objective_of
 from scaling.provenance import corpus_name
-from scaling.weights.compatible import cannot_read, signal_differences, weights_differences
-from scaling.weights.files import WeightsError, load_weights
-from scaling.weights.parents import BACKBONE, frozen_parents
+from scaling.weights import (
+    FROZEN,
+    WeightsError,
+    backbone_of,
+    frozen_models,
+    load_weights,
+    parents_of,
+)
 from scaling.workspace import Workspace
 
 Record = dict[str, Any]
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Trained:
-    """One training, its record and the weights of one of its steps.
+    """One training, its record and the weights of one of its steps."""
 
-    Attributes:
-        training: its configuration.
-        record: its record.
-        state: weights.
-        about: their sidecar.
-        workspace: where they are from, and its parents.
-        device: where models of it are put.
-    """
-
-    training: Training
-    record: Record
-    state: dict[str, Tensor]
-    about: Record
-    workspace: Workspace
-    device: torch.device
+    training: Training  # its configuration
+    record: Record  # its record
+    state: dict[str, Tensor]  # weights
+    about: Record  # their sidecar
+    workspace: Workspace  # where they are from, and its parents
+    device: torch.device  # where models of it are put
 
     @property
     def step(self) -> int:
@@ -72,9 +69,7 @@ class Trained:
         """
         training = self.training
         model = families.build(training.family, training.size, len(training.leads))
-        prefix = f"{BACKBONE}."
-        state = {k.removeprefix(prefix): v for k, v in self.state.items() if k.startswith(prefix)}
-        return self._filled(model, state)
+        return self._filled(model, backbone_of(self.state))
 
     def whole(self) -> tuple[Objective, Context, nn.Module]:
         """The model as it was trained, its objective, and what that may know (its parents).
@@ -83,10 +78,11 @@ class Trained:
             WeightsError: weights of another architecture; a parent's are gone.
         """
         objective = objective_of(self.training)
+        parents = parents_of(self.training, self.workspace, FROZEN)
         context = Context(
             training=self.training,
             outputs=len(self.classes),
-            parents=frozen_parents(self.training, self.workspace, self.device),
+            parents=frozen_models(parents, self.device),
         )
         return objective, context, self._filled(objective.build(context), self.state)
 
@@ -133,11 +129,4 @@ def load_trained(
             f"{path}: these are not the weights of {training.id}: {'; '.join(found)}; "
             "delete the training's record to train it again"
         )
-    return Trained(
-        training=training,
-        record=record,
-        state=state,
-        about=about,
-        workspace=workspace,
-        device=device,
-    )
+    return Trained(training, record, state, about, workspace, device)

@@ -18,36 +18,25 @@ Limits = Callable[[str, int, int], str | None]
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """An architecture and its ladder.
+    """An architecture and its ladder."""
 
-    Attributes:
-        name: as written in grids.
-        sizes: names of its sizes, smallest first; empty when ``pattern`` decides.
-        paradigms: what it can be trained under.
-        numerics: module whose version enters training ids.
-        builder: ``module:class`` of the backbone, called with (size, leads, dropout); empty for
-            a family without one.
-        pattern: regular expression of legal size names where they are not a fixed list.
-        offers: what objectives may ask of it (``ObjectiveInfo.asks``): ``halves`` (records cut in
-            two, without R peaks), ``masking`` (heartbeats that are hidden), ``codes``.
-        fs_hz: the only sampling rate it reads, or None for any.
-        cannot_read: from size, samples per lead and leads to what keeps it from reading such
-            records; None where it reads any.
-        slots: by size, slots for heartbeats; empty where records are not cut into them.
-        about: one line for listings.
-    """
-
-    name: str
-    sizes: tuple[str, ...]
-    paradigms: tuple[str, ...]
-    numerics: str
+    name: str  # as written in grids
+    sizes: tuple[str, ...]  # names of its sizes, smallest first; empty when ``pattern`` decides
+    paradigms: tuple[str, ...]  # what it can be trained under
+    numerics: str  # module whose version enters training ids
+    # ``module:class`` of the backbone, called with (size, leads, dropout); empty for a family
+    # without one
     builder: str = ""
-    pattern: str = ""
+    pattern: str = ""  # regular expression of legal size names where they are not a fixed list
+    # what objectives may ask of it (``ObjectiveInfo.asks``): ``halves`` (records cut in two,
+    # without R peaks), ``masking`` (heartbeats that are hidden), ``codes``
     offers: tuple[str, ...] = ()
-    fs_hz: int | None = None
+    fs_hz: int | None = None  # the only sampling rate it reads, or None for any
+    # from size, samples per lead and leads to what keeps it from reading such records; None where
+    # it reads any
     cannot_read: Limits | None = None
+    # by size, slots for heartbeats; empty where records are not cut into them
     slots: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    about: str = ""
 
     def has(self, size: str) -> bool:
         """Whether ``size`` exists."""
@@ -67,7 +56,6 @@ FAMILIES: dict[str, Family] = {
             builder="scaling.models.resnet:ResNet1d",
             offers=("halves",),
             cannot_read=lambda size, samples, leads: sizes.resnet_cannot_read(size, samples),
-            about="ResNet-1D after Ribeiro et al. 2020",
         ),
         Family(
             name="transformer",
@@ -79,7 +67,6 @@ FAMILIES: dict[str, Family] = {
             fs_hz=sizes.FS_HZ,
             cannot_read=lambda size, samples, leads: sizes.heartbeats_cannot_read(samples, leads),
             slots={size: shape.tokens for size, shape in sizes.TRANSFORMER.items()},
-            about="ST-ECGFormer on heartbeat tokens, after HeartLang (Jin et al. 2025)",
         ),
         Family(
             name="vq-hbr",
@@ -90,7 +77,6 @@ FAMILIES: dict[str, Family] = {
             fs_hz=sizes.FS_HZ,
             cannot_read=lambda size, samples, leads: sizes.heartbeats_cannot_read(samples, leads),
             slots={size: shape.tokens for size, shape in sizes.VQ_HBR.items()},
-            about="heartbeat codebook by vector-quantised reconstruction (HeartLang's VQ-HBR)",
         ),
         Family(
             name="simulated",
@@ -98,7 +84,6 @@ FAMILIES: dict[str, Family] = {
             paradigms=("sl", "ssl"),
             numerics="simulated",
             pattern=r"n[1-9][0-9]*",
-            about="no network: a law with known truth, for testing studies",
         ),
     )
 }
@@ -126,12 +111,7 @@ def build(family: str, size: str, leads: int = 12, dropout: float = 0.0) -> nn.M
 def problem(family: str, size: str, fs_hz: int, samples: int, leads: int) -> str | None:
     """What keeps a size from reading such records, in one sentence; None when nothing does.
 
-    Args:
-        family: architecture.
-        size: point on its ladder; must exist.
-        fs_hz: sampling rate in hertz.
-        samples: samples per lead that one pass sees (half a record in contrastive training).
-        leads: number of leads.
+    ``samples`` are those per lead that one pass sees: half a record in contrastive training.
     """
     info = FAMILIES[family]
     if info.fs_hz not in (None, fs_hz):

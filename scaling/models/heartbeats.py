@@ -30,20 +30,13 @@ MIDDLE = WIDTH // 2
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeats:
-    """Tokens of a batch of records.
+    """Tokens of a batch of records."""
 
-    Attributes:
-        beats_BSW: (B, S, ``WIDTH``) float32, zeros where a token is padding.
-        leads_BS: (B, S) int64, 1 for the first of the leads the model reads; 0 where a token is
-            padding.
-        times_BS: (B, S) int64, second of the R peak, counted from 1; 0 where it is padding.
-        real_BS: (B, S) bool, False where a token is padding.
-    """
-
-    beats_BSW: Tensor
+    beats_BSW: Tensor  # (B, S, ``WIDTH``) float32, zeros where a token is padding
+    # (B, S) int64, 1 for the first of the leads the model reads; 0 where a token is padding
     leads_BS: Tensor
-    times_BS: Tensor
-    real_BS: Tensor
+    times_BS: Tensor  # (B, S) int64, second of the R peak, counted from 1; 0 where it is padding
+    real_BS: Tensor  # (B, S) bool, False where a token is padding
 
 
 def tokenize(x_BLT: Tensor, r_peaks_BP: Tensor, tokens: int) -> Heartbeats:
@@ -54,7 +47,7 @@ def tokenize(x_BLT: Tensor, r_peaks_BP: Tensor, tokens: int) -> Heartbeats:
         r_peaks_BP: (B, P) sample indices of R peaks, ascending, negative behind the last; on any
             device.
         tokens: S, slots a record has; beats of the last leads that do not fit are cut off
-            (``scaling.models.slots`` counts them).
+            (``scaling.compatible`` counts them).
 
     Raises:
         ValueError: records shorter than a token, or with more seconds or leads than the tables
@@ -88,15 +81,10 @@ def tokenize(x_BLT: Tensor, r_peaks_BP: Tensor, tokens: int) -> Heartbeats:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Part:
-    """Records of a batch that are computed together.
+    """Records of a batch that are computed together."""
 
-    Attributes:
-        rows: their places in the batch: (b,) int64, or a slice that means all.
-        slots: for heartbeats, as many as the longest of them needs.
-    """
-
-    rows: Tensor | slice
-    slots: int
+    rows: Tensor | slice  # their places in the batch: (b,) int64, or a slice that means all
+    slots: int  # for heartbeats, as many as the longest of them needs
 
 
 def parts_of(x_BLT: Tensor, r_peaks_BP: Tensor, tokens: int) -> list[Part]:
@@ -106,11 +94,6 @@ def parts_of(x_BLT: Tensor, r_peaks_BP: Tensor, tokens: int) -> list[Part]:
     would become neighbours. A record that fills all slots leaves none, as in the full form. On a
     GPU, where twice the kernels cost more than padding, the batch stays whole; and no slot is left
     out where R peaks are not on the CPU, since how many there are would have to be waited for.
-
-    Args:
-        x_BLT: (B, L, T) records; their values are not looked at.
-        r_peaks_BP: (B, P) sample indices of R peaks; see ``tokenize``.
-        tokens: slots a record has.
     """
     everything = slice(None)
     if r_peaks_BP.device.type != "cpu" or not len(r_peaks_BP):

@@ -27,11 +27,7 @@ from scaling.models.sizes import RESNET, resnet_cannot_read
 class Conv(nn.Conv1d):
     """A one-dimensional convolution without bias along the last axis of (B, C, 1, T).
 
-    Args:
-        width_in: input channels.
-        width: output channels.
-        kernel: length, odd; padded so that stride 1 keeps the number of samples.
-        stride: of time.
+    ``kernel`` is odd; it is padded so that stride 1 keeps the number of samples.
     """
 
     def __init__(self, width_in: int, width: int, kernel: int, stride: int = 1) -> None:
@@ -67,12 +63,9 @@ class ResNet1d(nn.Module):
     """The backbone: records to pooled features, no head.
 
     Args:
-        size: point on the ladder, such as ``d3w24``.
+        size: point on the ladder ``RESNET``, such as ``d3w24``.
         leads: input leads.
         dropout: rate inside the blocks.
-
-    Raises:
-        KeyError: a size that is not on the ladder.
     """
 
     def __init__(self, size: str, leads: int = 12, dropout: float = 0.0) -> None:

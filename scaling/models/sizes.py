@@ -21,40 +21,24 @@ LONGEST = FS_HZ * (PLACES - 1)  # samples of the longest record whose seconds ar
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ResnetShape:
-    """A ResNet, named ``d<blocks>w<channels of the last block>``.
+    """A ResNet, named ``d<blocks>w<channels of the last block>``."""
 
-    Attributes:
-        channels: width of each block; the stem has the first.
-        strides: time stride of each block.
-        kernel: length of the convolutions, odd.
-        laptop: whether it is one of ours rather than one of S1's.
-    """
-
-    channels: tuple[int, ...]
-    strides: tuple[int, ...]
-    kernel: int = 17
-    laptop: bool = False
+    channels: tuple[int, ...]  # width of each block; the stem has the first
+    strides: tuple[int, ...]  # time stride of each block
+    kernel: int = 17  # length of the convolutions, odd
+    laptop: bool = False  # whether it is one of ours rather than one of S1's
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TransformerShape:
-    """A Transformer, named ``l<layers>d<width>h<heads>``; a laptop size also ``t<tokens>``.
+    """A Transformer, named ``l<layers>d<width>h<heads>``; a laptop size also ``t<tokens>``."""
 
-    Attributes:
-        layers: Transformer blocks.
-        width: of the hidden state.
-        heads: of attention, each ``HEAD_WIDTH`` wide.
-        hidden: width inside the feed-forward part.
-        tokens: slots for heartbeats; what does not fit is cut off.
-        laptop: whether it is one of ours rather than one of S1's.
-    """
-
-    layers: int
-    width: int
-    heads: int
-    hidden: int
-    tokens: int = TOKENS
-    laptop: bool = False
+    layers: int  # Transformer blocks
+    width: int  # of the hidden state
+    heads: int  # of attention, each ``HEAD_WIDTH`` wide
+    hidden: int  # width inside the feed-forward part
+    tokens: int = TOKENS  # slots for heartbeats; what does not fit is cut off
+    laptop: bool = False  # whether it is one of ours rather than one of S1's
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -62,28 +46,17 @@ class VqShape:
     """A VQ-HBR, named ``l<encoder layers>d<width>k<codes>``; a laptop size also ``t<tokens>``.
 
     Encoder and decoder have the same width, heads and feed-forward part.
-
-    Attributes:
-        encoder: blocks of the encoder.
-        decoder: blocks of the decoder.
-        width: of the hidden state.
-        heads: of attention, each 64 wide.
-        hidden: width inside the feed-forward part.
-        codes: size of the codebook.
-        code_width: values in a code.
-        tokens: slots for heartbeats.
-        laptop: whether it is one of ours rather than HeartLang's.
     """
 
-    encoder: int
-    decoder: int
-    width: int
-    heads: int
-    hidden: int
-    codes: int
-    code_width: int
-    tokens: int = TOKENS
-    laptop: bool = False
+    encoder: int  # blocks of the encoder
+    decoder: int  # blocks of the decoder
+    width: int  # of the hidden state
+    heads: int  # of attention, each 64 wide
+    hidden: int  # width inside the feed-forward part
+    codes: int  # size of the codebook
+    code_width: int  # values in a code
+    tokens: int = TOKENS  # slots for heartbeats
+    laptop: bool = False  # whether it is one of ours rather than HeartLang's
 
 
 # Every block halves time in S1's sizes: legal for all ten at 1000 samples and at 500 (the
@@ -159,12 +132,7 @@ def resnet_cannot_read(size: str, samples: int) -> str | None:
 
 
 def heartbeats_cannot_read(samples: int, leads: int) -> str | None:
-    """Why heartbeats cannot be cut from such records; None when they can.
-
-    Args:
-        samples: samples per lead, at ``FS_HZ``.
-        leads: number of leads.
-    """
+    """Why heartbeats cannot be cut from records of so many samples and leads; None if they can."""
     if not TOKEN_WIDTH <= samples <= LONGEST:
         return (
             f"heartbeats are cut from records of {TOKEN_WIDTH} to {LONGEST} samples at {FS_HZ} Hz "

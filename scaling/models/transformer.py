@@ -35,13 +35,7 @@ def attend(
 
     PyTorch's fused kernel, except in bf16 on a CPU, where plain matrix products take 0.6 of its
     time in a training step (``docs/models.md``).
-
-    Args:
-        q_BHQE: queries.
-        k_BHSE: keys.
-        v_BHSE: values.
-        real_B11S: (B, 1, 1, S) bool, tokens that may be attended to; at least one a record.
-        rate: of dropout on the attention weights.
+    At least one token a record is real; ``rate`` is of dropout on the attention weights.
     """
     if q_BHQE.device.type != "cpu" or q_BHQE.dtype != torch.bfloat16:
         return scaled_dot_product_attention(
@@ -110,16 +104,10 @@ class TransformerBlock(nn.Module):
 
 
 class HeartbeatEncoder(nn.Module):
-    """Tokens to hidden states; the Transformer itself, and both halves of VQ-HBR.
+    """S tokens to hidden states of D; the Transformer itself, and both halves of VQ-HBR.
 
-    Args:
-        input_width: values of a token.
-        width: of the hidden state, D.
-        layers: blocks.
-        heads: of attention.
-        hidden: width inside the feed-forward part.
-        tokens: slots, S.
-        dropout: rate in attention, after the embedding and in the feed-forward part.
+    ``hidden`` is the width inside the feed-forward part; ``dropout`` acts there, in attention and
+    after the embedding.
     """
 
     def __init__(
@@ -200,7 +188,7 @@ class EcgTransformer(nn.Module):
     """The backbone: records to the state of the class token.
 
     Args:
-        size: point on the ladder, such as ``l1d24h1``.
+        size: point on the ladder ``TRANSFORMER``, such as ``l1d24h1``.
         leads: input leads. Leads are told apart by their place among those the model
             is built for, so weights go with the lead names of their training.
         dropout: rate in attention, after the embedding and in the feed-forward part.
@@ -209,7 +197,6 @@ class EcgTransformer(nn.Module):
     and S1 counts: other last digits, and more time.
 
     Raises:
-        KeyError: a size that is not on the ladder.
         ValueError: more leads than the table of leads has rows (15 beside padding).
     """
 

@@ -42,10 +42,6 @@ class Codebook(nn.Module):
     mean of assignments a batch, ``sums`` (K, W) the running mean of the sums of the vectors
     assigned, ``steps`` () batches of training seen. A code is its sum brought back to unit
     length, so a vector counts the same whether its batch holds many others of the code or none.
-
-    Args:
-        codes: K.
-        width: W.
     """
 
     codes: Tensor
@@ -78,11 +74,6 @@ class Codebook(nn.Module):
         codes follow the encoder quickly while it changes most. The first centres are vectors
         at random, with repetitions where there are fewer of them than codes.
 
-        Args:
-            z_NW: (N, W) float32.
-            decay: of the running means, as in ``update``.
-            generator: on the CPU, for the first centres.
-
         Raises:
             ValueError: not one vector.
         """
@@ -105,10 +96,10 @@ class Codebook(nn.Module):
     def update(
         self, z_NW: Tensor, index_N: Tensor, decay: float, generator: torch.Generator
     ) -> None:
-        """Move the codes towards the vectors of a batch.
+        """Move the codes towards the unit vectors of a batch, of real heartbeats.
 
         Args:
-            z_NW: (N, W) float32 unit vectors of real heartbeats.
+            z_NW: (N, W) float32.
             index_N: (N,) int64, the nearest code to each.
             decay: of the running means, in [0, 1).
             generator: on the CPU, for revived codes.
@@ -139,21 +130,13 @@ class Codebook(nn.Module):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Reconstruction:
-    """What one pass gives; values at padding tokens mean nothing.
+    """What one pass gives; values at padding tokens mean nothing."""
 
-    Attributes:
-        beats: the tokens that went in.
-        output_BSW: (B, S, ``WIDTH``) rebuilt beats, in the unit of the records.
-        z_BSW: (B, S, W) float32 unit vectors before quantisation.
-        codes_BSW: (B, S, W) the codes in their place.
-        index_BS: (B, S) int64 which codes.
-    """
-
-    beats: Heartbeats
-    output_BSW: Tensor
-    z_BSW: Tensor
-    codes_BSW: Tensor
-    index_BS: Tensor
+    beats: Heartbeats  # the tokens that went in
+    output_BSW: Tensor  # (B, S, ``WIDTH``) rebuilt beats, in the unit of the records
+    z_BSW: Tensor  # (B, S, W) float32 unit vectors before quantisation
+    codes_BSW: Tensor  # (B, S, W) the codes in their place
+    index_BS: Tensor  # (B, S) int64 which codes
 
 
 class VqBackbone(nn.Module):
@@ -169,14 +152,7 @@ class VqBackbone(nn.Module):
 
 
 class VqHbr(nn.Module):
-    """Heartbeats to codes and back.
-
-    Args:
-        size: point on the ladder ``VQ_HBR``.
-
-    Raises:
-        KeyError: a size that is not on the ladder.
-    """
+    """Heartbeats to codes and back, of a size on the ladder ``VQ_HBR``."""
 
     attends_padding: Tensor
 
@@ -212,10 +188,8 @@ class VqHbr(nn.Module):
     def reconstruct(self, beats: Heartbeats, quantised: bool = True) -> Reconstruction:
         """One pass; gradients go straight through the quantisation.
 
-        Args:
-            beats: tokens of a batch.
-            quantised: False decodes the vectors themselves (a plain autoencoder); ``codes_BSW``
-                are then the vectors, and ``index_BS`` is zero.
+        Not ``quantised``, the vectors themselves are decoded (a plain autoencoder): ``codes_BSW``
+        are then the vectors, and ``index_BS`` is zero.
         """
         z_BSW = self.embed(beats)
         if quantised:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -22,26 +22,17 @@ from scaling.objectives.registry import OBJECTIVES, Settings
 
 # Records at once where tokens meet codes: 128 of each record against 8,192 codes are 268 MB.
 HELD_OUT_BATCH = 64
+NO_LOSS = "an untrained model has no loss: measure it by a linear probe"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What an objective may know besides the records.
+    """What an objective may know besides the records."""
 
-    Attributes:
-        training: what is run.
-        outputs: classes of the task.
-        parents: models this one needs, by role (``codebook``), frozen and on the device.
-    """
-
-    training: Training
-    outputs: int
+    training: Training  # what is run
+    outputs: int  # classes of the task
+    # models this one needs, by role (``codebook``), frozen and on the device
     parents: dict[str, nn.Module] = dataclasses.field(default_factory=dict)
-
-    @property
-    def settings(self) -> Settings:
-        """The training's options over the objective's defaults."""
-        return OBJECTIVES[self.training.objective].settings(self.training.options)
 
     def backbone(self) -> nn.Module:
         """The training's untrained backbone, drawn from torch's global stream.
@@ -68,7 +59,7 @@ class Measured:
 
 
 class Objective:
-    """What is minimised. Stateless; a subclass has a row in ``registry`` and passes a battery.
+    """What is minimised; a subclass has a row in ``registry`` and passes a battery.
 
     The model's top-level modules are named after parameter groups
     (``scaling.records.record.PARAMETER_GROUPS``), so that parameters can be counted by group.
@@ -76,9 +67,13 @@ class Objective:
 
     Attributes:
         predicts_labels: whether it predicts the classes of the task: ``measure`` scores them.
+        settings: the training's options over the objective's defaults; all the state it has.
     """
 
     predicts_labels = False
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
 
     def build(self, context: Context) -> nn.Module:
         """The untrained model, on whatever device is current; draws from torch's global stream.
@@ -99,10 +94,7 @@ class Objective:
     def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Any:
         """What the loss needs of the model; in training, the only part run under autocast.
 
-        Args:
-            model: in training mode.
-            batch: records.
-            generator: on the CPU; source of every random choice of the objective.
+        Every random choice of the objective comes from ``generator``, which is on the CPU.
         """
         raise NotImplementedError
 
@@ -121,10 +113,7 @@ class Objective:
     def measure(self, model: nn.Module, split: Split, core: Sequence[int] = ()) -> Measured:
         """All that is said of the records of ``split``, one by one; in float32.
 
-        Args:
-            model: trained.
-            split: held-out records, annotated.
-            core: columns of the classes that a label set keeps fixed, whose loss is wanted apart.
+        ``core`` are columns of classes that a label set keeps fixed: their loss is wanted apart.
         """
         return Measured(losses={"loss": self.held_out(model, split)})
 
@@ -141,7 +130,43 @@ def objective_of(training: Training) -> Objective:
         ValueError: an option it does not have.
     """
     info = OBJECTIVES[training.objective]
-    info.settings(training.options)
+    settings = info.settings(training.options)
     module, name = info.implementation.split(":")
-    objective: Objective = getattr(importlib.import_module(module), name)()
+    objective: Objective = getattr(importlib.import_module(module), name)(settings)
     return objective
+
+
+class Untrained(nn.Module):
+    """A backbone without a head."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self.backbone = context.backbone()
+
+    def forward(self, x_BLT: Tensor, r_peaks_BP: Tensor | None = None) -> Tensor:
+        """Records (B, L, T) in millivolts and their R peaks to features (B, F)."""
+        features: Tensor = self.backbone(x_BLT, r_peaks_BP)
+        return features
+
+
+class UntrainedObjective(Objective):
+    """Nothing is minimised: the backbone as it was initialised, which probes of others must beat.
+
+    To ask for a loss is an error.
+    """
+
+    def build(self, context: Context) -> nn.Module:
+        """The backbone alone, with the weights that other objectives start from."""
+        return Untrained(context)
+
+    def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> NoReturn:
+        """Not trained: always an error."""
+        raise ValueError(NO_LOSS)
+
+    def loss(self, outputs: object, batch: Batch) -> NoReturn:
+        """Not trained: always an error."""
+        raise ValueError(NO_LOSS)
+
+    def held_out(self, model: nn.Module, split: Split) -> NoReturn:
+        """Not trained: always an error."""
+        raise ValueError(NO_LOSS)

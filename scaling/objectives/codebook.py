@@ -12,7 +12,6 @@ encoder follow each other into a small part of the sphere.
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
 
 import torch
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from scaling.data.batches import Batch, Split, evaluated
 from scaling.identity import Recipe
 from scaling.models.families import problem
-from scaling.models.heartbeats import Heartbeats, Part, put_back, tokenize
+from scaling.models.heartbeats import Part, put_back, tokenize
 from scaling.models.vq_hbr import KMEANS_PER_CODE, Reconstruction, VqHbr
 from scaling.objectives.base import HELD_OUT_BATCH, Context, Objective
 
@@ -37,22 +36,21 @@ class CodebookModel(VqHbr):
         commitment: weight of the commitment term.
         decay: of the running means that move the codes.
         warmup: steps before the codes start.
-        first_beats: heartbeats the codes start on; None where the model is not to be trained.
+        first: records, with their R peaks, on whose heartbeats the codes start; on the CPU.
     """
 
     def __init__(self, size: str, commitment: float, decay: float, warmup: int) -> None:
         super().__init__(size)
         self.commitment, self.decay, self.warmup = commitment, decay, warmup
-        self.first_beats: Heartbeats | None = None
+        self.first: list[tuple[Tensor, Tensor]] = []
 
     def start_codes(self, generator: torch.Generator) -> None:
         """Start the codes on what the encoder makes of the first heartbeats, in float32."""
-        assert self.first_beats is not None
         device = self.codebook.codes.device
         parts = []
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
-            for place in range(0, len(self.first_beats.beats_BSW), HELD_OUT_BATCH):
-                beats = _some(self.first_beats, slice(place, place + HELD_OUT_BATCH), device)
+            for x_BLT, r_peaks_BP in self.first:
+                beats = tokenize(x_BLT.to(device), r_peaks_BP, self.tokens)
                 parts.append(self.embed(beats)[beats.real_BS])
         most = KMEANS_PER_CODE * self.shape.codes
         self.codebook.start(torch.cat(parts)[:most], self.decay, generator)
@@ -77,24 +75,18 @@ class CodebookObjective(Objective):
         reason = problem(training.family, training.size, corpus.fs_hz, corpus.samples, leads)
         if reason:
             raise ValueError(reason)
-        commitment, decay = (float(context.settings[name]) for name in ("commitment", "decay"))
+        commitment, decay = (float(self.settings[name]) for name in ("commitment", "decay"))
         return CodebookModel(training.size, commitment, decay, warmup_steps(training.recipe))
 
     def start(self, model: nn.Module, train: Split) -> None:
-        """Lay by the first heartbeats of the training records, which the codes start on."""
+        """Lay by the first training records, on whose heartbeats the codes start."""
         assert isinstance(model, CodebookModel)
-        parts, held = [], 0
+        model.first, held = [], 0
         for batch in train.chunks(HELD_OUT_BATCH):
-            beats = tokenize(batch.x_BLT.cpu(), batch.r_peaks_BP.cpu(), model.tokens)
-            parts.append(beats)
-            held += int(beats.real_BS.sum())
+            model.first.append((batch.x_BLT.cpu(), batch.r_peaks_BP))
+            held += int(tokenize(batch.x_BLT, batch.r_peaks_BP, model.tokens).real_BS.sum())
             if held >= KMEANS_PER_CODE * model.shape.codes:
                 break
-        joined = {
-            field.name: torch.cat([getattr(beats, field.name) for beats in parts])
-            for field in dataclasses.fields(Heartbeats)
-        }
-        model.first_beats = Heartbeats(**joined)
 
     def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """Loss of each record (B,), in float32; the codes are moved on the way."""
@@ -183,12 +175,6 @@ def _all_slots(value_BS: Tensor, slots: int) -> Tensor:
     """(B, S, ...) with zeros in the slots that were left out."""
     missing = value_BS.new_zeros(len(value_BS), slots - value_BS.shape[1], *value_BS.shape[2:])
     return torch.cat([value_BS, missing], dim=1)
-
-
-def _some(beats: Heartbeats, rows: slice, device: torch.device) -> Heartbeats:
-    """Tokens of some of the records, on ``device``."""
-    fields = dataclasses.fields(Heartbeats)
-    return Heartbeats(**{f.name: getattr(beats, f.name)[rows].to(device) for f in fields})
 
 
 def _per_record(found: Reconstruction, commitment: float) -> Tensor:

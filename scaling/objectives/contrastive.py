@@ -23,8 +23,6 @@ Choices where S1 is silent:
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -40,23 +38,11 @@ PROJECTION = 128
 HELD_OUT_RECORDS = 64
 
 
-class Views(NamedTuple):
-    """Projections (B, 2, 128) of both halves of each record, and the temperature."""
-
-    z_BSD: Tensor
-    temperature: float
-
-
 class ContrastiveModel(nn.Module):
-    """Backbone and the projection head, which is dropped after training.
-
-    Args:
-        context: family, size, leads and temperature are its training's.
-    """
+    """Backbone and the projection head, which is dropped after training."""
 
     def __init__(self, context: Context) -> None:
         super().__init__()
-        self.temperature = float(context.settings["temperature"])
         self.backbone = context.backbone()
         width = self.backbone.features
         assert isinstance(width, int)
@@ -132,12 +118,12 @@ class Contrastive(Objective):
                 "records of others are its negatives; raise data"
             )
 
-    def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Views:
-        """Projections of both halves; no random choice."""
-        assert isinstance(model, ContrastiveModel)
-        return Views(model(batch.x_BLT, batch.r_peaks_BP), model.temperature)
+    def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Projections (B, 2, 128) of both halves; no random choice."""
+        z_BSD: Tensor = model(batch.x_BLT, batch.r_peaks_BP)
+        return z_BSD
 
-    def loss(self, outputs: Views, batch: Batch) -> Tensor:
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """S1 Eq. S.2 over the halves of the batch's records, each record once.
 
         Every record has its other half for a positive, so none is left without.
@@ -148,7 +134,7 @@ class Contrastive(Objective):
             each_B.repeat_interleave(SEGMENTS) for each_B in (batch.patients_B, again_B)
         )
         each_V, counts_V = loss_per_anchor(
-            outputs.z_BSD.flatten(0, 1), patients_V, outputs.temperature, again_V
+            outputs.flatten(0, 1), patients_V, float(self.settings["temperature"]), again_V
         )
         return each_V.sum() / counts_V.sum()
 
@@ -162,7 +148,7 @@ class Contrastive(Objective):
         records drawn (the loss of what fills it is not counted twice), so that all have equally
         many; a split of fewer than 64 records is one smaller batch, whose loss is lower by nature.
         """
-        assert isinstance(model, ContrastiveModel)
+        temperature = float(self.settings["temperature"])
         z_NSD, patients_N = predict(model, split), torch.from_numpy(split.patients)
         n, losses = len(split), torch.empty(len(split))
         order_N = torch.randperm(n, generator=torch.Generator().manual_seed(0))
@@ -171,9 +157,7 @@ class Contrastive(Objective):
             rows = order_N[places]
             patients_V = patients_N[rows].repeat_interleave(SEGMENTS)
             with torch.autocast("cpu", enabled=False):  # which may be on, for the model alone
-                each_V, _ = loss_per_anchor(
-                    z_NSD[rows].flatten(0, 1), patients_V, model.temperature
-                )
+                each_V, _ = loss_per_anchor(z_NSD[rows].flatten(0, 1), patients_V, temperature)
             fresh = min(n - first, HELD_OUT_RECORDS)
             losses[rows[:fresh]] = each_V.view(-1, SEGMENTS).mean(dim=1)[:fresh]
         return losses

@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,23 +19,16 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from scaling.data.batches import Batch, Split, predict
 from scaling.objectives.base import Context, Measured, Objective
-from scaling.objectives.registry import Settings
 
 LARGEST_ODDS = 1e-12  # a probability is kept so far from 0 and 1, that its log-odds are finite
 
 
 class Classifier(nn.Module):
-    """Backbone and head, named so that parameters can be counted by group.
+    """Backbone and head, of one logit a label, named so that parameters can be counted by group."""
 
-    Args:
-        backbone: with F ``features``.
-        outputs: one logit per label.
-        settings: those of the objective it is trained by.
-    """
-
-    def __init__(self, backbone: nn.Module, outputs: int, settings: Settings | None = None) -> None:
+    def __init__(self, backbone: nn.Module, outputs: int) -> None:
         super().__init__()
-        self.backbone, self.settings = backbone, settings or {}
+        self.backbone = backbone
         features = backbone.features
         assert isinstance(features, int)
         self.head = nn.Linear(features, outputs)
@@ -57,30 +49,6 @@ def binary_losses(logits_BC: Tensor, labels_BC: Tensor) -> Tensor:
     return binary_cross_entropy_with_logits(logits_BC, labels_BC, reduction="none").mean(dim=1)
 
 
-def focal_losses(logits_BC: Tensor, labels_BC: Tensor, gamma: float) -> Tensor:
-    """Mean over labels of the focal loss of each record, (B,) in nats.
-
-    Args:
-        logits_BC: (B, C) in float32.
-        labels_BC: (B, C) of 0 and 1.
-        gamma: exponent, 0 or more.
-    """
-    towards_BC = logits_BC * (2.0 * labels_BC - 1.0)
-    # (1 - p_t)^gamma by way of its logarithm: the power itself has no finite gradient at p_t = 1.
-    weight_BC = (gamma * logsigmoid(-towards_BC)).exp()
-    return -(weight_BC * logsigmoid(towards_BC)).mean(dim=1)
-
-
-def categorical_losses(logits_BC: Tensor, labels_BC: Tensor) -> Tensor:
-    """Negative log-softmax of the positive class of each record, (B,) in nats.
-
-    Args:
-        logits_BC: (B, C) in float32.
-        labels_BC: (B, C), one 1 in each row.
-    """
-    return cross_entropy(logits_BC, labels_BC.argmax(dim=1), reduction="none")
-
-
 def prior_logits(labels_NC: Tensor) -> Tensor:
     """Logits of the class frequencies, (C,): where an untrained head should start.
 
@@ -88,41 +56,6 @@ def prior_logits(labels_NC: Tensor) -> Tensor:
     """
     frequency = (labels_NC.sum(dim=0) + 0.5) / (len(labels_NC) + 1.0)
     return torch.logit(frequency)
-
-
-def log_frequencies(labels_NC: Tensor) -> Tensor:
-    """Logarithm of the share of each class, (C,), smoothed by half a record for each."""
-    counts = labels_NC.sum(dim=0) + 0.5
-    return (counts / counts.sum()).log()
-
-
-def log_odds(logits_NC: Tensor) -> Tensor:
-    """Log-odds of each class under a softmax, (N, C): what one-against-rest metrics rank by."""
-    return torch.logit(logits_NC.double().softmax(dim=1), eps=LARGEST_ODDS)
-
-
-def check_one_class(labels_NC: Tensor, name: str) -> None:
-    """Refuse records of split ``name`` that do not have exactly one positive class.
-
-    Raises:
-        ValueError: says how many, and the places of the first in the split.
-    """
-    positives_N = labels_NC.sum(dim=1)
-    wrong = torch.nonzero(positives_N != 1)[:, 0].tolist()
-    if wrong:
-        first = ", ".join(f"record {row} has {positives_N[row]:.0f}" for row in wrong[:3])
-        raise ValueError(
-            f"the categorical objective needs exactly one positive class in each record: "
-            f"{len(wrong)} of {len(labels_NC)} {name} records have none or several ({first}); "
-            "use the supervised objective, or a task of one label"
-        )
-
-
-class Logits(NamedTuple):
-    """Logits (B, C), and the settings of the objective they are of."""
-
-    logits_BC: Tensor
-    settings: Settings
 
 
 class LabelObjective(Objective):
@@ -135,7 +68,7 @@ class LabelObjective(Objective):
     predicts_labels = True
     independent = True
 
-    def losses(self, logits_BC: Tensor, labels_BC: Tensor, settings: Settings) -> Tensor:
+    def losses(self, logits_BC: Tensor, labels_BC: Tensor) -> Tensor:
         """Loss of each record, (B,) in nats, from float32 logits and labels."""
         raise NotImplementedError
 
@@ -145,7 +78,7 @@ class LabelObjective(Objective):
 
     def build(self, context: Context) -> Classifier:
         """Backbone and linear head; the head's weights start small."""
-        model = Classifier(context.backbone(), context.outputs, context.settings)
+        model = Classifier(context.backbone(), context.outputs)
         with torch.no_grad():
             model.head.weight.mul_(0.1)
         return model
@@ -156,28 +89,27 @@ class LabelObjective(Objective):
         with torch.no_grad():
             model.head.bias.copy_(self.prior(train.labels.cpu()))
 
-    def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Logits:
-        """Logits; no random choice."""
-        return Logits(model(batch.x_BLT, batch.r_peaks_BP), _settings(model))
+    def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Logits (B, C); no random choice."""
+        logits_BC: Tensor = model(batch.x_BLT, batch.r_peaks_BP)
+        return logits_BC
 
-    def loss(self, outputs: Logits, batch: Batch) -> Tensor:
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Mean over the batch, in nats."""
-        return self.losses(outputs.logits_BC.float(), batch.labels_BC, outputs.settings).mean()
+        return self.losses(outputs.float(), batch.labels_BC).mean()
 
     def held_out(self, model: nn.Module, split: Split) -> Tensor:
         """Loss of each record, (n,) in nats."""
-        return self.losses(predict(model, split), split.labels.cpu(), _settings(model))
+        return self.losses(predict(model, split), split.labels.cpu())
 
     def measure(self, model: nn.Module, split: Split, core: Sequence[int] = ()) -> Measured:
         """Losses, those of the core classes alone (``loss_core``), and scores of all classes."""
-        logits_NC, labels_NC, settings = predict(model, split), split.labels.cpu(), _settings(model)
-        losses = {"loss": self.losses(logits_NC, labels_NC, settings)}
+        logits_NC, labels_NC = predict(model, split), split.labels.cpu()
+        losses = {"loss": self.losses(logits_NC, labels_NC)}
         losses |= self.beside(logits_NC, labels_NC)
         if core and self.independent:
             columns = list(core)
-            losses["loss_core"] = self.losses(
-                logits_NC[:, columns], labels_NC[:, columns], settings
-            )
+            losses["loss_core"] = self.losses(logits_NC[:, columns], labels_NC[:, columns])
         return Measured(losses=losses, scores_NC=self.scores(logits_NC))
 
     def beside(self, logits_NC: Tensor, labels_NC: Tensor) -> Mapping[str, Tensor]:
@@ -189,28 +121,27 @@ class LabelObjective(Objective):
         return logits_NC.double()
 
 
-def _settings(model: nn.Module) -> Settings:
-    return model.settings if isinstance(model, Classifier) else {}
-
-
 class Supervised(LabelObjective):
     """Binary cross-entropy of independent labels."""
 
-    def losses(self, logits_BC: Tensor, labels_BC: Tensor, settings: Settings) -> Tensor:
+    def losses(self, logits_BC: Tensor, labels_BC: Tensor) -> Tensor:
         """Mean over its labels, (B,)."""
         return binary_losses(logits_BC, labels_BC)
 
-    def loss(self, outputs: Logits, batch: Batch) -> Tensor:
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Mean over records and labels at once, which rounds once."""
-        return binary_loss(outputs.logits_BC.float(), batch.labels_BC)
+        return binary_loss(outputs.float(), batch.labels_BC)
 
 
 class Focal(LabelObjective):
     """Focal loss of independent labels."""
 
-    def losses(self, logits_BC: Tensor, labels_BC: Tensor, settings: Settings) -> Tensor:
+    def losses(self, logits_BC: Tensor, labels_BC: Tensor) -> Tensor:
         """Mean over its labels, (B,)."""
-        return focal_losses(logits_BC, labels_BC, float(settings["gamma"]))
+        towards_BC = logits_BC * (2.0 * labels_BC - 1.0)
+        # (1 - p_t)^gamma by its logarithm: the power itself has no finite gradient at p_t = 1.
+        weight_BC = (float(self.settings["gamma"]) * logsigmoid(-towards_BC)).exp()
+        return -(weight_BC * logsigmoid(towards_BC)).mean(dim=1)
 
     def beside(self, logits_NC: Tensor, labels_NC: Tensor) -> Mapping[str, Tensor]:
         """The plain binary cross-entropy, since a focal loss is no likelihood."""
@@ -229,16 +160,24 @@ class Categorical(LabelObjective):
             ValueError: records without exactly one positive class.
         """
         for name, split in splits.items():
-            check_one_class(split.labels, name)
+            positives_N = split.labels.sum(dim=1)
+            if wrong := torch.nonzero(positives_N != 1)[:, 0].tolist():
+                first = ", ".join(f"record {row} has {positives_N[row]:.0f}" for row in wrong[:3])
+                raise ValueError(
+                    f"the categorical objective needs exactly one positive class in each record: "
+                    f"{len(wrong)} of {len(split)} {name} records have none or several ({first}); "
+                    "use the supervised objective, or a task of one label"
+                )
 
     def prior(self, labels_NC: Tensor) -> Tensor:
-        """The head starts at the class frequencies, of which logits are the logarithm."""
-        return log_frequencies(labels_NC)
+        """Logarithm of the share of each class, (C,), smoothed by half a record for each."""
+        counts = labels_NC.sum(dim=0) + 0.5
+        return (counts / counts.sum()).log()
 
-    def losses(self, logits_BC: Tensor, labels_BC: Tensor, settings: Settings) -> Tensor:
-        """Cross-entropy of its class, (B,)."""
-        return categorical_losses(logits_BC, labels_BC)
+    def losses(self, logits_BC: Tensor, labels_BC: Tensor) -> Tensor:
+        """Negative log-softmax of its class, (B,)."""
+        return cross_entropy(logits_BC, labels_BC.argmax(dim=1), reduction="none")
 
     def scores(self, logits_NC: Tensor) -> Tensor:
-        """Log-odds of each class against the rest."""
-        return log_odds(logits_NC)
+        """Log-odds of each class against the rest, under the softmax."""
+        return torch.logit(logits_NC.double().softmax(dim=1), eps=LARGEST_ODDS)

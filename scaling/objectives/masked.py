@@ -21,7 +21,6 @@ Choices where the paper and HeartLang's released code leave several, or differ:
 
 from __future__ import annotations
 
-import collections
 import hashlib
 from typing import NamedTuple
 
@@ -30,12 +29,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
-from scaling.data.batches import Batch, Split, StreamedSplit, evaluated, measured
+from scaling.data.batches import Batch, Split, StreamedSplit, evaluated
+from scaling.identity import Training
 from scaling.models.families import FAMILIES
 from scaling.models.heartbeats import Part, put_back, tokenize
 from scaling.models.transformer import EcgTransformer
 from scaling.models.vq_hbr import VqHbr
 from scaling.objectives.base import HELD_OUT_BATCH, Context, Objective
+from scaling.objectives.registry import Settings
 
 CODES = "codes"  # name in ``Split.extra``
 HELD_OUT_SEED = 0
@@ -44,29 +45,18 @@ KEPT = 8  # splits whose codes are kept: 2 MB each for 8,192 records of 128 hear
 
 
 class Guesses(NamedTuple):
-    """Of the M hidden tokens of a batch, those of a record side by side and in order.
+    """Of the M hidden tokens of a batch, those of a record side by side and in order."""
 
-    Attributes:
-        logits_MK: over codes.
-        codes_M: what they are, int64.
-        record_M: place of their record in the batch, int64.
-    """
-
-    logits_MK: Tensor
-    codes_M: Tensor
-    record_M: Tensor
+    logits_MK: Tensor  # over codes
+    codes_M: Tensor  # what they are, int64
+    record_M: Tensor  # place of their record in the batch, int64
 
 
 class MaskedModel(nn.Module):
-    """Transformer and a linear head on codes, which is dropped after training.
+    """Transformer and a linear head on codes, which is dropped after training."""
 
-    Args:
-        context: family, size, leads, mask ratio and number of codes are its training's.
-    """
-
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, settings: Settings) -> None:
         super().__init__()
-        settings = context.settings
         self.mask_ratio = float(settings["mask_ratio"])
         self.codes = int(settings["codes"])
         backbone = context.backbone()
@@ -116,10 +106,7 @@ class MaskedModel(nn.Module):
 def choose_masked(real_BS: Tensor, score_BS: Tensor, ratio: float) -> Tensor:
     """Which tokens are hidden, (B, S) bool: the share ``ratio`` of real ones with lowest scores.
 
-    Args:
-        real_BS: (B, S) bool, False where a token is padding.
-        score_BS: (B, S) in [0, 1).
-        ratio: share of real tokens, in (0, 1); rounded half up, at least one.
+    Their number is rounded half up, and at least one. Scores are in [0, 1).
     """
     rank_BS = torch.where(real_BS, score_BS, 1.0).argsort(dim=1, stable=True).argsort(dim=1)
     hidden_B = (ratio * real_BS.sum(dim=1) + 0.5).floor().clamp_min(1)
@@ -135,7 +122,7 @@ def masked_losses(guesses: Guesses, records: int) -> Tensor:
     return summed_B / hidden_B.clamp_min(1)
 
 
-_kept: collections.OrderedDict[bytes, Tensor] = collections.OrderedDict()
+_kept: dict[bytes, Tensor] = {}  # the last used at the end
 
 
 def codes_of(codebook: VqHbr, split: Split) -> Tensor:
@@ -147,16 +134,14 @@ def codes_of(codebook: VqHbr, split: Split) -> Tensor:
     """
     kind = torch.int16 if codebook.shape.codes <= torch.iinfo(torch.int16).max + 1 else torch.int32
     key = _fingerprint(codebook, split)
-    if key is None or key not in _kept:
-        with torch.no_grad():
-            found = measured(lambda some: _codes(codebook, some).to(kind), split)
-        if key is None:
-            return found
-        _kept[key] = found
-    _kept.move_to_end(key)
-    while len(_kept) > KEPT:
-        _kept.popitem(last=False)
-    return _kept[key].clone()
+    found = _kept.pop(key, None) if key else None
+    if found is None:
+        found = evaluated(codebook, lambda some: _codes(codebook, some).to(kind), split)
+    if key:
+        _kept[key] = found.clone()
+        if len(_kept) > KEPT:
+            del _kept[next(iter(_kept))]
+    return found
 
 
 def _codes(codebook: VqHbr, batch: Batch) -> Tensor:
@@ -188,19 +173,16 @@ def _fingerprint(codebook: VqHbr, split: Split) -> bytes | None:
     return found.digest()
 
 
-def check_codebook(codebook: VqHbr, context: Context) -> None:
+def check_codebook(codebook: VqHbr, training: Training, codes: int) -> None:
     """Refuse a codebook whose codes are not those the training predicts.
 
     Raises:
         ValueError: names each difference.
     """
-    training, settings = context.training, context.settings
     tokens = FAMILIES[training.family].slots[training.size]
     differences = []
-    if codebook.shape.codes != settings["codes"]:
-        differences.append(
-            f"it has {codebook.shape.codes} codes, the option 'codes' says {settings['codes']}"
-        )
+    if codebook.shape.codes != codes:
+        differences.append(f"it has {codebook.shape.codes} codes, the option 'codes' says {codes}")
     if codebook.tokens != tokens:
         differences.append(
             f"it reads {codebook.tokens} heartbeats, a Transformer {training.size} {tokens}"
@@ -215,7 +197,7 @@ class Masked(Objective):
 
     def build(self, context: Context) -> nn.Module:
         """Transformer and head; the head's weights start small."""
-        return MaskedModel(context)
+        return MaskedModel(context, self.settings)
 
     def start(self, model: nn.Module, train: Split) -> None:
         """The head starts at the frequencies of codes, smoothed by half a heartbeat each."""
@@ -238,7 +220,7 @@ class Masked(Objective):
             )
         codebook = context.parents["codebook"]
         assert isinstance(codebook, VqHbr)
-        check_codebook(codebook, context)
+        check_codebook(codebook, context.training, int(self.settings["codes"]))
         for split in splits.values():
             split.extra[CODES] = codes_of(codebook, split)
 

@@ -12,31 +12,20 @@ Settings = dict[str, float | int | str]
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectiveInfo:
-    """One objective.
+    """One objective."""
 
-    Attributes:
-        name: as written in grids.
-        paradigm: ``sl``, ``ssl`` or ``random``.
-        implementation: ``module:class``, an ``Objective``.
-        stages: stages it may run in; empty for any that trains its families.
-        asks: what a family must offer (``Family.offers``); empty for any with a backbone.
-        options: its settings and their defaults; what a grid sets is an ``Options`` of these.
-        limits: (option, lowest, highest) of the values that make sense.
-        codebook: whether it predicts the codes of a frozen codebook, which is then a parent.
-        least_batch: records that a batch must have at least.
-        about: one line for listings.
-    """
-
-    name: str
-    paradigm: str
-    implementation: str
-    stages: tuple[str, ...] = ()
-    asks: str = ""
+    name: str  # as written in grids
+    paradigm: str  # ``sl``, ``ssl`` or ``random``
+    implementation: str  # ``module:class``, an ``Objective``
+    stages: tuple[str, ...] = ()  # stages it may run in; empty for any that trains its families
+    asks: str = ""  # what a family must offer (``Family.offers``); empty for any with a backbone
+    # its settings and their defaults; what a grid sets is an ``Options`` of these
     options: Options = ()
+    # (option, lowest, highest) of the values that make sense
     limits: tuple[tuple[str, float, float], ...] = ()
+    # whether it predicts the codes of a frozen codebook, which is then a parent
     codebook: bool = False
-    least_batch: int = 1
-    about: str = ""
+    least_batch: int = 1  # records that a batch must have at least
 
     @property
     def numerics(self) -> str:
@@ -89,7 +78,6 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
             name="supervised",
             paradigm="sl",
             implementation="scaling.objectives.labels:Supervised",
-            about="binary cross-entropy of independent labels",
         ),
         ObjectiveInfo(
             name="focal",
@@ -97,13 +85,11 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
             implementation="scaling.objectives.labels:Focal",
             options=(("gamma", 2.0),),
             limits=(("gamma", 0.0, 10.0),),
-            about="focal loss of independent labels, for long tails (Lin et al. 2017)",
         ),
         ObjectiveInfo(
             name="categorical",
             paradigm="sl",
             implementation="scaling.objectives.labels:Categorical",
-            about="cross-entropy of one label per record",
         ),
         ObjectiveInfo(
             name="contrastive",
@@ -113,7 +99,6 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
             options=(("temperature", 0.1),),
             limits=(("temperature", 0.001, 10.0),),
             least_batch=2,
-            about="CMSC: segments of one patient are alike (S1 Eq. S.1 and S.2)",
         ),
         ObjectiveInfo(
             name="masked",
@@ -123,7 +108,6 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
             options=(("codes", 8192), ("mask_ratio", 0.5)),
             limits=(("codes", 2, 32768), ("mask_ratio", 0.01, 0.99)),
             codebook=True,
-            about="predict the codes of masked heartbeats (S1 Eq. 6)",
         ),
         ObjectiveInfo(
             name="codebook",
@@ -133,14 +117,12 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
             asks="codes",
             options=(("commitment", 1.0), ("decay", 0.99)),
             limits=(("commitment", 0.0, 100.0), ("decay", 0.0, 0.9999)),
-            about="VQ-HBR: reconstruct heartbeats from the codes of a codebook",
         ),
         ObjectiveInfo(
             name="untrained",
             paradigm="random",
-            implementation="scaling.objectives.untrained:UntrainedObjective",
+            implementation="scaling.objectives.base:UntrainedObjective",
             stages=("pretrain",),
-            about="no training: the weights as initialised, the baseline of probes",
         ),
     )
 }

@@ -27,16 +27,11 @@ BATCH = 16
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A small training.
+    """A small training."""
 
-    Attributes:
-        training: of the objective under test.
-        context: of it; its parents are there.
-        splits: ``train`` and ``validation``, not annotated; more than ``BATCH`` records each.
-    """
-
-    training: Training
-    context: Context
+    training: Training  # of the objective under test
+    context: Context  # of it; its parents are there
+    # ``train`` and ``validation``, not annotated; more than ``BATCH`` records each
     splits: dict[str, Split]
 
 

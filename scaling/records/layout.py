@@ -13,13 +13,9 @@ AGAIN = "run python -m sweeps.run on the study's grid, which writes it anew"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class LiveStore:
-    """Paths of a live store; nothing of it need exist.
+    """Paths of a live store; nothing of it need exist."""
 
-    Attributes:
-        store: ``results/<study>/.runs``.
-    """
-
-    store: Path
+    store: Path  # ``results/<study>/.runs``
 
     @property
     def study(self) -> Path:

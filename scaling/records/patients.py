@@ -55,13 +55,7 @@ class Resamples:
 
     @classmethod
     def draw(cls, patients: NDArray[np.int64], seed: int = 0, count: int = BOOTSTRAPS) -> Self:
-        """Draw patients with replacement, as many as there are, with all of their records.
-
-        Args:
-            patients: (N,) patient of each record.
-            seed: of the draws.
-            count: number of resamples.
-        """
+        """Draw patients with replacement, as many as there are, with all of their records (N,)."""
         ids, group = np.unique(patients, return_inverse=True)
         people = len(ids)
         rng = np.random.default_rng(seed)
@@ -144,10 +138,7 @@ def macro_auroc(
 ) -> NDArray[np.float64]:
     """Mean AUROC over the classes that have positives and negatives, (R,); NaN where none has.
 
-    Args:
-        scores_NC: (N, C), higher for positives, comparable between records.
-        labels_NC: (N, C).
-        resamples: of these N records.
+    Scores are higher for positives, and comparable between records.
     """
     columns = [
         resamples.auroc(scores, labels)

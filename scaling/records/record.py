@@ -14,7 +14,7 @@ from typing import Any
 
 from scaling.records.files import write_json
 from scaling.records.names import STATUSES
-from scaling.records.schema import EVALUATIONS, INTERVAL, SCHEMA, TRIALS, WORDS, Column, Kind, names
+from scaling.records.schema import EVALUATIONS, INTERVAL, KINDS, SCHEMA, TRIALS, Column, Kind, names
 
 PARAMETER_GROUPS = ("backbone", "head", "embedding", "codebook")
 KEYS = {
@@ -107,7 +107,7 @@ def _check_row(name: str, row: Any, table: tuple[Column, ...], *, intervals: boo
     for column in table:
         value = row.get(column.name)
         if value is not None and not _fits(column.kind, value):
-            raise RecordError(f"{name}.{column.name}: {value!r} is not {WORDS[column.kind]}")
+            raise RecordError(f"{name}.{column.name}: {value!r} is not {KINDS[column.kind].words}")
 
 
 def _fits(kind: Kind, value: object) -> bool:

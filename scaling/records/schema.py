@@ -8,54 +8,43 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 SCHEMA = 1  # of records and of ``study.json``
 
 Kind = Literal["text", "integer", "count", "number", "flag"]
 Place = Literal["id", "row", "optional", "config"]
 
-PANDAS: Mapping[Kind, str] = {
-    "text": "string",
-    "integer": "Int64",
-    "count": "float64",
-    "number": "float64",
-    "flag": "boolean",
-}
-ARROW: Mapping[Kind, str] = {
-    "text": "string",
-    "integer": "int64",
-    "count": "int64",
-    "number": "double",
-    "flag": "bool",
-}
-WORDS: Mapping[Kind, str] = {
-    "text": "text",
-    "integer": "a whole number",
-    "count": "a whole number",
-    "number": "a number",
-    "flag": "true or false",
+
+class ColumnType(NamedTuple):
+    """What values of a kind are in pandas, in Arrow, and in words."""
+
+    pandas: str
+    arrow: str
+    words: str
+
+
+KINDS: Mapping[Kind, ColumnType] = {
+    "text": ColumnType("string", "string", "text"),
+    "integer": ColumnType("Int64", "int64", "a whole number"),
+    "count": ColumnType("float64", "int64", "a whole number"),
+    "number": ColumnType("float64", "double", "a number"),
+    "flag": ColumnType("boolean", "bool", "true or false"),
 }
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a table.
+    """One column of a table."""
 
-    Attributes:
-        name: its name.
-        meaning: what it holds, in Markdown.
-        kind: ``text``, ``integer``, ``count`` (a whole number that analysis reads as a float),
-            ``number`` or ``flag``. Any may be empty, but for ids.
-        unit: of its values; empty for none.
-        place: where a record has it: ``row`` (always in its row), ``optional`` (in its row, not
-            in older ones), ``config`` (in its configuration), ``id`` (known from elsewhere).
-    """
-
-    name: str
-    meaning: str
+    name: str  # its name
+    meaning: str  # what it holds, in Markdown
+    # ``text``, ``integer``, ``count`` (a whole number that analysis reads as a float), ``number``
+    # or ``flag``. Any may be empty, but for ids
     kind: Kind = "text"
-    unit: str = ""
+    unit: str = ""  # of its values; empty for none
+    # where a record has it: ``row`` (always in its row), ``optional`` (in its row, not in older
+    # ones), ``config`` (in its configuration), ``id`` (known from elsewhere)
     place: Place = "row"
 
     @property
@@ -149,13 +138,8 @@ def names(table: tuple[Column, ...], *places: Place) -> tuple[str, ...]:
 
 
 def dtypes(table: tuple[Column, ...], *, always: bool | None = None) -> dict[str, str]:
-    """Pandas' dtype of each column of a table, in order.
-
-    Args:
-        table: its columns.
-        always: True for columns that the oldest tables have, False for the others, None for all.
-    """
-    return {c.name: PANDAS[c.kind] for c in table if always is None or c.always == always}
+    """Pandas' dtype of each column: of those that the oldest tables have, of the others, or all."""
+    return {c.name: KINDS[c.kind].pandas for c in table if always is None or c.always == always}
 
 
 def as_markdown(table: tuple[Column, ...]) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from scaling.records.files import write_json, write_whole
 from scaling.records.layout import LiveStore
 from scaling.records.record import evaluation_rows, read_record, trial_row
-from scaling.records.schema import ARROW, TABLES, Column
+from scaling.records.schema import KINDS, TABLES, Column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,17 +27,11 @@ _NONE: Columns = MappingProxyType({})
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Compacted:
-    """What ``compacted.json`` says: the records that both tables hold, and their digests.
+    """What ``compacted.json`` says: the records that both tables hold, and their digests."""
 
-    Attributes:
-        study: name of the study.
-        ids: of the records.
-        digests: SHA-256 of each file.
-    """
-
-    study: str
-    ids: frozenset[str]
-    digests: Mapping[str, str]
+    study: str  # name of the study
+    ids: frozenset[str]  # of the records
+    digests: Mapping[str, str]  # SHA-256 of each file
 
     @classmethod
     def read(cls, live: LiveStore) -> Compacted | None:
@@ -94,13 +88,7 @@ def write_tables(
 
 
 def tables_hold(live: LiveStore, study: str, ids: Sequence[str]) -> bool:
-    """Whether both tables are there as they were written, and hold the records of these ids.
-
-    Args:
-        live: the live store.
-        study: name of the study.
-        ids: of the records.
-    """
+    """Whether both tables are there as they were written, and hold the records of these ids."""
     said = Compacted.read(live)
     if said is None or said.study != study or said.ids != frozenset(ids):
         return False
@@ -134,7 +122,7 @@ RECORD_ID = {"trials": "trial", "evaluations": "evaluation"}  # column with the 
 def _schema(columns: Sequence[Column]) -> pa.Schema:
     import pyarrow as pa
 
-    return pa.schema([(c.name, pa.type_for_alias(ARROW[c.kind])) for c in columns])
+    return pa.schema([(c.name, pa.type_for_alias(KINDS[c.kind].arrow)) for c in columns])
 
 
 def _parquet(columns: Sequence[Column], rows: Sequence[Row], old: pa.Table | None) -> bytes:
@@ -184,10 +172,7 @@ def read_parquet(path: Path, columns: Columns, optional: Columns = _NONE) -> pd.
 
 
 def typed(
-    path: Path,
-    frame: pd.DataFrame,
-    columns: Columns,
-    optional: Columns = _NONE,
+    path: Path, frame: pd.DataFrame, columns: Columns, optional: Columns = _NONE
 ) -> pd.DataFrame:
     """The columns of the contract, in order and with their dtypes; optional ones may be absent."""
     import pandas as pd

@@ -29,15 +29,10 @@ FORMAT = 1
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """Where a run stands.
+    """Where a run stands."""
 
-    Attributes:
-        tensors: weights, optimiser moments, states of random generators, by name.
-        values: the rest, JSON values; floats come back as they were.
-    """
-
-    tensors: dict[str, Tensor]
-    values: dict[str, Any]
+    tensors: dict[str, Tensor]  # weights, optimiser moments, states of random generators, by name
+    values: dict[str, Any]  # the rest, JSON values; floats come back as they were
 
 
 class Checkpoint:

@@ -26,20 +26,13 @@ Keep = Callable[[int, Weights], None]
 
 @dataclasses.dataclass(kw_only=True)
 class Outcome:
-    """What a training run left.
+    """What a training run left."""
 
-    Attributes:
-        status: ``done``, ``budget_limited`` or ``diverged``.
-        steps: optimiser steps run.
-        best_step: step of the lowest validation loss; 0 when none was finite.
-        best_state: weights at that step.
-        curve: rows (step, C, split, value, n, value_se) of losses.
-    """
-
-    status: str = "budget_limited"
-    steps: int = 0
-    best_step: int = 0
-    best_state: Weights = dataclasses.field(default_factory=dict)
+    status: str = "budget_limited"  # ``done``, ``budget_limited`` or ``diverged``
+    steps: int = 0  # optimiser steps run
+    best_step: int = 0  # step of the lowest validation loss; 0 when none was finite
+    best_state: Weights = dataclasses.field(default_factory=dict)  # weights at that step
+    # rows (step, C, split, value, n, value_se) of losses
     curve: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
 

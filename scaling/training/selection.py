@@ -9,34 +9,26 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from scaling.compatible import describe, heartbeats_lost, slots_of
 from scaling.corpora.format.corpus import Corpus
 from scaling.corpora.format.splits import labelled_subset
 from scaling.data.batches import Split, split_of
 from scaling.data.device import fits, signal_bytes
 from scaling.data.label_sets import choose
 from scaling.identity import Training
-from scaling.models.slots import describe, heartbeats_lost, slots_of
 
 CURVE_TEST_RECORDS = 1024  # records of the test split whose loss the curve has
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Records and classes of one training.
+    """Records and classes of one training."""
 
-    Attributes:
-        splits: ``train``, ``validation``, and the test records of the curve.
-        rows: rows of the training records in the corpus.
-        classes: names of the classes trained on, in the task's order.
-        core: those a label set keeps fixed; empty without one.
-        notes: sentences the user should read.
-    """
-
-    splits: dict[str, Split]
-    rows: NDArray[np.int64]
-    classes: tuple[str, ...]
-    core: tuple[str, ...]
-    notes: tuple[str, ...]
+    splits: dict[str, Split]  # ``train``, ``validation``, and the test records of the curve
+    rows: NDArray[np.int64]  # rows of the training records in the corpus
+    classes: tuple[str, ...]  # names of the classes trained on, in the task's order
+    core: tuple[str, ...]  # those a label set keeps fixed; empty without one
+    notes: tuple[str, ...]  # sentences the user should read
 
 
 def select(corpus: Corpus, training: Training, device: torch.device) -> Selection:
@@ -56,19 +48,17 @@ def select(corpus: Corpus, training: Training, device: torch.device) -> Selectio
         "validation": corpus.rows("validation", task),
         "test": corpus.rows("test", task)[:CURVE_TEST_RECORDS],
     }
-    sizes = {
-        name: signal_bytes(corpus, len(found), len(training.leads))
-        for name, found in chosen.items()
-    }
-    streamed = not fits(sum(sizes.values()), device)
+    size = signal_bytes(corpus, sum(map(len, chosen.values())), len(training.leads))
+    streamed = not fits(size, device)
     splits = {
         name: split_of(corpus, found, task, device, training.leads, classes, streamed=streamed)
         for name, found in chosen.items()
     }
     notes = []
     if streamed:
-        gib = sum(sizes.values()) / 2**30
-        notes.append(f"the records ({gib:.1f} GiB) do not fit on {device.type}: read from disk")
+        notes.append(
+            f"the records ({size / 2**30:.1f} GiB) do not fit on {device.type}: read from disk"
+        )
     if training.paradigm == "sl" and (empty := empty_classes(splits["train"], classes)):
         notes.append(f"no positive training record of {', '.join(empty)}")
     if lost := _lost_heartbeats(corpus, training, rows):
@@ -113,10 +103,6 @@ def empty_classes(split: Split, classes: Sequence[str]) -> list[str]:
     """Names of the classes without a positive record in ``split``, in class order.
 
     Nothing can be learned of them and metrics of them are undefined, but losses stay finite.
-
-    Args:
-        split: records whose labels are looked at.
-        classes: a name for each column of its labels.
     """
     positives = split.labels.sum(dim=0).tolist()
     return [name for name, count in zip(classes, positives, strict=True) if not count]

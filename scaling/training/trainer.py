@@ -29,8 +29,7 @@ from scaling.provenance import corpus_name, run_columns, training_record
 from scaling.training.checkpoint import Checkpoint, State
 from scaling.training.loop import Outcome, Run, Weights, evaluated_steps, train
 from scaling.training.selection import Selection, select
-from scaling.weights.files import save_weights
-from scaling.weights.parents import BACKBONE, frozen, parents_of, start_from
+from scaling.weights import BACKBONE, frozen_models, parents_of, save_weights, start_from
 from scaling.workspace import Report, Workspace
 
 Record = dict[str, Any]
@@ -138,7 +137,7 @@ class _Job:
         context = Context(
             training=training,
             outputs=len(self.selection.classes),
-            parents=frozen(parents, self.device),
+            parents=frozen_models(parents, self.device),
         )
         if not self.annotated:
             self.objective.annotate(splits, context)

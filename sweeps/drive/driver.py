@@ -184,7 +184,7 @@ class _Driver:
             self._ended(event)
 
     def _ended(self, event: JobEvent) -> None:
-        from scaling.models.slots import LOSE_SOME
+        from scaling.compatible import LOSE_SOME
 
         training = event.job.training
         records = list(event.records)

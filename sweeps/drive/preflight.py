@@ -128,9 +128,9 @@ def leaks(corpora: StudyCorpora, cache: Path) -> list[str]:
 
 def lost_heartbeats(plan: Plan, cache: Path) -> Iterator[str]:
     """Records with more heartbeats than the Transformers of the plan have slots."""
+    from scaling.compatible import describe, heartbeats_lost, slots_of
     from scaling.corpora.format.corpus import Corpus
     from scaling.corpora.registry import corpus_folder
-    from scaling.models.slots import describe, heartbeats_lost, slots_of
 
     read = {
         (spec, tokens)

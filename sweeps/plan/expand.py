@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from scaling.compatible import cannot_read, parent_differences, signal_differences
 from scaling.identity import (
     CODEBOOK,
     RESTORATION,
@@ -25,7 +26,6 @@ from scaling.numerics import versions
 from scaling.objectives.registry import OBJECTIVES
 from scaling.provenance import corpus_name
 from scaling.records.names import BEST, HELD_OUT, LINEAR_PROBE, TRAJECTORY
-from scaling.weights.compatible import cannot_read, parent_differences, signal_differences
 from sweeps.errors import Loc, Mistake
 from sweeps.plan.corpora import task_place
 from sweeps.plan.parents import (

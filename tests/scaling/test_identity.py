@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from scaling.identity import Artefact, CorpusSpec, Evaluation, Job, Parent, Recipe, Training
+from scaling.identity import CorpusSpec, Evaluation, Job, Parent, Recipe, Training
 from scaling.numerics import NUMERICS, versions
 
 TRAINING = Training(
@@ -121,11 +121,6 @@ def test_the_pool_of_a_probe_changes_the_evaluation() -> None:
     two = dataclasses.replace(one, corpus=dataclasses.replace(spec, records=64))
     assert one.id != two.id
     assert dataclasses.replace(one, protocol="held-out").id != one.id
-
-
-def test_artefacts_differ_by_budget() -> None:
-    one = Artefact(training="t0", compression=(("bits", 8),), export="onnx")
-    assert one.id != dataclasses.replace(one, compression=(("bits", 4),)).id
 
 
 def test_jobs_survive_json() -> None:

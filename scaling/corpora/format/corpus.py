@@ -46,7 +46,7 @@ class Corpus:
     ) -> None:
         self.path = path
         self.info = info
-        self.spec = CorpusSpec.from_dict(info["spec"])
+        self.spec = CorpusSpec(**info["spec"])
         self.signals = signals
         self.patients = patients
         self.splits = splits

@@ -17,15 +17,13 @@ from torch.nn.functional import gelu, normalize, scaled_dot_product_attention
 
 from scaling.convert import heartlang
 from scaling.convert.__main__ import main
-from scaling.convert.checkpoint import ConversionError, read_state
-from scaling.convert.heartlang import codebook_state, convert_codebook
+from scaling.convert.heartlang import ConversionError, codebook_state, convert_codebook, read_state
 from scaling.identity import CODEBOOK, Parent
 from scaling.models import sizes
 from scaling.models.heartbeats import tokenize
 from scaling.models.sizes import VqShape
 from scaling.models.vq_hbr import VqHbr
-from scaling.weights.files import load_weights
-from scaling.weights.parents import ParentError, frozen_parents
+from scaling.weights import ParentError, frozen_models, load_weights, parents_of
 from scaling.workspace import Workspace
 from tests.scaling.objectives.data import tiny_training
 
@@ -191,11 +189,11 @@ def test_a_masked_training_takes_it_as_its_codebook(checkpoint: Path, tmp_path: 
         (tmp_path / "codebook").with_suffix(suffix).rename(target)
     training = tiny_training("masked", parents=(Parent(CODEBOOK, name),))
     with pytest.raises(ParentError, match="preprocessing heartlang instead of none"):
-        frozen_parents(training, workspace, torch.device("cpu"))
+        parents_of(training, workspace)
     corpus = {**training.corpus.to_dict(), "preprocessing": "heartlang"}
     spec = type(training.corpus)(**corpus)
     training = tiny_training("masked", parents=training.parents, corpus=spec)
-    model = frozen_parents(training, workspace, torch.device("cpu"))[CODEBOOK]
+    model = frozen_models(parents_of(training, workspace), torch.device("cpu"))[CODEBOOK]
     assert isinstance(model, VqHbr)
     assert bool(model.attends_padding)
     assert not model.training

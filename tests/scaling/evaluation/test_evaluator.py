@@ -25,7 +25,7 @@ from scaling.models.families import build
 from scaling.objectives.labels import binary_loss
 from scaling.provenance import protocol_name
 from scaling.trial import run_job
-from scaling.weights.files import WeightsError, load_weights
+from scaling.weights import WeightsError, load_weights
 from scaling.workspace import Workspace
 from tests.scaling.evaluation.pieces import OTHER, evaluate, held_out, measured, probe, value
 from tests.scaling.training.trials import BASIC, SUPERVISED, of_objective

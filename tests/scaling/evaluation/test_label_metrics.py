@@ -16,9 +16,14 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from scaling.evaluation.measure import Scored, label_rows
-from scaling.evaluation.metrics import f1_thresholds, is_single_label, label_metrics
-from scaling.objectives.labels import log_odds
+from scaling.evaluation.measure import (
+    Scored,
+    f1_thresholds,
+    is_single_label,
+    label_metrics,
+    label_rows,
+)
+from scaling.objectives.labels import Categorical
 from scaling.records.patients import Resamples
 
 Scores = NDArray[np.float64]
@@ -115,7 +120,7 @@ def test_a_single_label_task_has_the_accuracy_of_its_first_choice() -> None:
     truth = rng.integers(0, 3, 200)
     labels = np.eye(3, dtype=bool)[truth]
     logits = labels * 1.0 + rng.normal(size=(200, 3))
-    scores = log_odds(torch.from_numpy(logits)).numpy()
+    scores = Categorical({}).scores(torch.from_numpy(logits)).numpy()
     assert is_single_label(labels)
     assert measured(scores, labels)["accuracy"] == accuracy_score(truth, logits.argmax(axis=1))
     assert not is_single_label(labels[:, :1])
@@ -125,7 +130,7 @@ def test_a_single_label_task_has_the_accuracy_of_its_first_choice() -> None:
 
 def test_log_odds_are_those_of_the_softmax_and_finite() -> None:
     logits = torch.tensor([[0.0, 1.0, 2.0], [900.0, 0.0, -900.0]])
-    found = log_odds(logits)
+    found = Categorical({}).scores(logits)
     p = logits[0].double().softmax(dim=0)
     assert found[0].tolist() == pytest.approx((p / (1 - p)).log().tolist())
     assert bool(found.isfinite().all())

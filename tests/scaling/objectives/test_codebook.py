@@ -11,10 +11,9 @@ from torch import Tensor
 
 from scaling.identity import Recipe
 from scaling.models.heartbeats import Part, tokenize
-from scaling.objectives.base import Context
+from scaling.objectives.base import Context, objective_of
 from scaling.objectives.codebook import (
     CodebookModel,
-    CodebookObjective,
     heartbeats,
     kmeans_mse,
     perplexity,
@@ -24,8 +23,8 @@ from scaling.objectives.masked import codes_of
 from scaling.training.loop import Run
 from tests.scaling.objectives.data import tiny_split, tiny_training
 
-OBJECTIVE = CodebookObjective()
 TRAINING = tiny_training("codebook")
+OBJECTIVE = objective_of(TRAINING)
 RECIPE = Recipe(batch=16, warmup_steps=2, max_steps=30)
 
 
@@ -35,7 +34,8 @@ def context(**changes: object) -> Context:
 
 def build(split_seed: int = 0, **changes: object) -> CodebookModel:
     torch.manual_seed(0)
-    found = OBJECTIVE.build(context(**changes))
+    of_training = context(**changes)
+    found = objective_of(of_training.training).build(of_training)
     assert isinstance(found, CodebookModel)
     OBJECTIVE.start(found, tiny_split(64, split_seed))
     return found
@@ -87,7 +87,7 @@ def test_a_step_without_padding_is_that_of_all_slots(monkeypatch: pytest.MonkeyP
         if full:
             monkeypatch.setattr(model, "parts", lambda x, peaks: [Part(slice(None), 128)])
         losses = OBJECTIVE.outputs(model, batch, torch.Generator().manual_seed(1))
-        losses.mean().backward()  # type: ignore[no-untyped-call]
+        losses.mean().backward()
         grads = [p.grad for p in model.parameters() if p.grad is not None]
         found.append((losses.detach(), model.codebook.codes, *grads))
     assert len(found[0]) == len(found[1]) > 20

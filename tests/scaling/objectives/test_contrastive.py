@@ -14,18 +14,17 @@ from scaling.cost import count_training
 from scaling.data.batches import Batch, Order, Split
 from scaling.identity import Recipe
 from scaling.models.resnet import ResNet1d
-from scaling.objectives.base import Context
+from scaling.objectives.base import Context, objective_of
 from scaling.objectives.contrastive import (
     HELD_OUT_RECORDS,
     PROJECTION,
     Contrastive,
     ContrastiveModel,
-    Views,
     loss_per_anchor,
 )
 from tests.scaling.objectives.data import tiny_case, tiny_split, tiny_training
 
-NAME, OBJECTIVE = "contrastive", Contrastive()
+NAME, OBJECTIVE = "contrastive", Contrastive({"temperature": 0.1})
 
 
 def contrastive_loss(z_VD: Tensor, patients_V: Tensor, temperature: float) -> Tensor:
@@ -141,7 +140,7 @@ def held_out_by_hand(built: ContrastiveModel, split: Split, rows: list[int]) -> 
     with torch.no_grad():
         z = built.eval()(split.batch(torch.tensor(rows)).x_BLT).flatten(0, 1)
     patients = [int(split.patients[row]) for row in rows for _ in range(2)]
-    each = [value or 0.0 for value in written_out(z, patients, built.temperature)]
+    each = [value or 0.0 for value in written_out(z, patients, 0.1)]
     return [(a + b) / 2 for a, b in zip(each[::2], each[1::2], strict=True)]
 
 
@@ -185,15 +184,13 @@ def test_a_small_split_is_one_batch_without_repeats() -> None:
 
 
 def test_the_temperature_is_the_trainings() -> None:
-    context = Context(training=tiny_training(NAME, options=(("temperature", 0.5),)), outputs=1)
-    built = OBJECTIVE.build(context)
+    training = tiny_training(NAME, options=(("temperature", 0.5),))
+    objective = objective_of(training)
+    built = objective.build(Context(training=training, outputs=1))
     batch = tiny_split(8, 0).batch(torch.arange(8))
-    views = OBJECTIVE.outputs(built, batch, torch.Generator())
-    assert views.temperature == 0.5
-    expected = contrastive_loss(
-        views.z_BSD.flatten(0, 1), batch.patients_B.repeat_interleave(2), 0.5
-    )
-    assert torch.equal(OBJECTIVE.loss(views, batch), expected)
+    z_BSD = objective.outputs(built, batch, torch.Generator())
+    expected = contrastive_loss(z_BSD.flatten(0, 1), batch.patients_B.repeat_interleave(2), 0.5)
+    assert torch.equal(objective.loss(z_BSD, batch), expected)
 
 
 def views_of(rows: list[int]) -> tuple[Tensor, Tensor]:
@@ -201,7 +198,7 @@ def views_of(rows: list[int]) -> tuple[Tensor, Tensor]:
     batch = tiny_split(16, 0).batch(torch.tensor(rows))
     generator = torch.Generator().manual_seed(0)
     z = torch.randn(16, 2, PROJECTION, generator=generator)[rows].requires_grad_()
-    value = OBJECTIVE.loss(Views(z, 0.1), batch)
+    value = OBJECTIVE.loss(z, batch)
     value.backward()  # type: ignore[no-untyped-call]
     assert z.grad is not None
     return value.detach(), z.grad
@@ -229,7 +226,7 @@ def test_a_batch_without_copies_is_the_formula_bit_for_bit() -> None:
     z = torch.randn(32, PROJECTION, generator=torch.Generator().manual_seed(0))
     batch = split.batch(rows)
     whole = contrastive_loss(z, batch.patients_B.repeat_interleave(2), 0.1)
-    assert torch.equal(OBJECTIVE.loss(Views(z.view(16, 2, PROJECTION), 0.1), batch), whole)
+    assert torch.equal(OBJECTIVE.loss(z.view(16, 2, PROJECTION), batch), whole)
 
 
 def test_a_step_never_asks_what_a_number_is() -> None:

@@ -8,20 +8,15 @@ import math
 import pytest
 import torch
 
-from scaling.objectives.base import Context, objective_of
+from scaling.objectives.base import Context, UntrainedObjective, objective_of
 from scaling.objectives.labels import (
     Categorical,
     Classifier,
     Focal,
     LabelObjective,
     binary_losses,
-    categorical_losses,
-    check_one_class,
-    focal_losses,
-    log_frequencies,
 )
 from scaling.objectives.registry import OBJECTIVES, default_objective
-from scaling.objectives.untrained import UntrainedObjective
 from scaling.training.selection import empty_classes
 from tests.scaling.objectives.data import CLASSES, tiny_case, tiny_split, tiny_training
 
@@ -44,12 +39,12 @@ def focal_by_hand(gamma: float) -> list[float]:
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
 def test_focal_loss_is_the_formula(gamma: float) -> None:
-    found = focal_losses(LOGITS, LABELS, gamma)
+    found = Focal({"gamma": gamma}).losses(LOGITS, LABELS)
     assert found.tolist() == pytest.approx(focal_by_hand(gamma), rel=1e-5)
 
 
 def test_focal_loss_without_gamma_is_the_cross_entropy() -> None:
-    found = focal_losses(LOGITS, LABELS, 0.0)
+    found = Focal({"gamma": 0.0}).losses(LOGITS, LABELS)
     torch.testing.assert_close(found, binary_losses(LOGITS, LABELS))
 
 
@@ -57,7 +52,7 @@ def test_focal_loss_without_gamma_is_the_cross_entropy() -> None:
 def test_focal_gradients_are_finite_however_sure_the_model_is(gamma: float) -> None:
     logits = torch.tensor([[200.0, -200.0, 200.0, -200.0, 0.0]], requires_grad=True)
     labels = torch.tensor([[1.0, 1.0, 0.0, 0.0, 1.0]])
-    loss = focal_losses(logits, labels, gamma).sum()
+    loss = Focal({"gamma": gamma}).losses(logits, labels).sum()
     loss.backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
     assert bool(torch.isfinite(logits.grad).all())
@@ -70,10 +65,11 @@ def test_the_gamma_is_the_trainings() -> None:
     for options in ((), (("gamma", 5.0),)):
         torch.manual_seed(0)
         training = tiny_training("focal", options=options)
-        model = Focal().build(Context(training=training, outputs=3))
-        outputs = Focal().outputs(model, batch, torch.Generator())
-        losses.append(Focal().loss(outputs, batch).item())
-        assert outputs.settings["gamma"] == (dict(options) or {"gamma": 2.0})["gamma"]
+        objective = objective_of(training)
+        model = objective.build(Context(training=training, outputs=3))
+        outputs = objective.outputs(model, batch, torch.Generator())
+        losses.append(objective.loss(outputs, batch).item())
+        assert objective.settings["gamma"] == (dict(options) or {"gamma": 2.0})["gamma"]
     assert losses[1] < losses[0]
 
 
@@ -83,7 +79,7 @@ def test_categorical_loss_is_minus_the_logarithm_of_the_share() -> None:
     for logits, place in zip(LOGITS.tolist(), (2, 0), strict=True):
         e = [math.exp(value) for value in logits]
         expected.append(-math.log(e[place] / sum(e)))
-    found = categorical_losses(LOGITS, labels)
+    found = Categorical({}).losses(LOGITS, labels)
     assert found.tolist() == pytest.approx(expected, rel=1e-5)
 
 
@@ -93,13 +89,15 @@ def test_categorical_refuses_records_without_exactly_one_class() -> None:
     labels[3] = 0.0
     labels[7] = 1.0
     with pytest.raises(ValueError, match=r"2 of 80 validation.*record 3 has 0, record 7 has 3"):
-        Categorical().annotate(case.splits, case.context)
+        Categorical({}).annotate(case.splits, case.context)
 
 
 def test_categorical_names_only_the_first_records() -> None:
+    case, split = tiny_case("categorical"), tiny_split(9, 0)
+    split.labels = torch.zeros(9, 2)
     with pytest.raises(ValueError, match=r"9 of 9 .*\(record 0 has 0, record 1 has 0, record 2"):
-        check_one_class(torch.zeros(9, 2), "train")
-    check_one_class(torch.eye(2), "train")
+        Categorical({}).annotate({"train": split}, case.context)
+    Categorical({}).annotate(case.splits, case.context)
 
 
 @pytest.mark.parametrize("name", ["supervised", "focal", "categorical"])
@@ -140,21 +138,21 @@ def test_classes_without_positives_are_named() -> None:
 
 def test_log_frequencies_are_smoothed() -> None:
     labels = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
-    assert log_frequencies(labels).exp().tolist() == pytest.approx([3.5 / 4, 0.5 / 4])
+    assert Categorical({}).prior(labels).exp().tolist() == pytest.approx([3.5 / 4, 0.5 / 4])
 
 
 def test_an_untrained_model_is_its_backbone_and_has_no_loss() -> None:
     case = tiny_case("untrained")
-    model = UntrainedObjective().build(case.context)
+    model = UntrainedObjective({}).build(case.context)
     batch = case.splits["train"].batch(torch.arange(4))
     assert model(batch.x_BLT, batch.r_peaks_BP).shape == (4, 6)
     assert [name for name, _ in model.named_children()] == ["backbone"]
     with pytest.raises(ValueError, match="linear probe"):
-        UntrainedObjective().held_out(model, case.splits["train"])
+        UntrainedObjective({}).held_out(model, case.splits["train"])
     with pytest.raises(ValueError, match="linear probe"):
-        UntrainedObjective().outputs(model, batch, torch.Generator())
+        UntrainedObjective({}).outputs(model, batch, torch.Generator())
     with pytest.raises(ValueError, match="linear probe"):
-        UntrainedObjective().loss(None, batch)
+        UntrainedObjective({}).loss(None, batch)
 
 
 def test_a_default_objective_is_of_its_paradigm_and_family() -> None:

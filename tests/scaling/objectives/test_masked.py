@@ -15,12 +15,11 @@ from scaling.data.batches import Batch
 from scaling.identity import Parent, Recipe
 from scaling.models.heartbeats import tokenize
 from scaling.models.vq_hbr import VqHbr
-from scaling.objectives.base import HELD_OUT_BATCH, Context
+from scaling.objectives.base import HELD_OUT_BATCH, Context, objective_of
 from scaling.objectives.masked import (
     KEPT,
     PADDING,
     Guesses,
-    Masked,
     MaskedModel,
     choose_masked,
     codes_of,
@@ -29,7 +28,7 @@ from scaling.objectives.masked import (
 from scaling.objectives.testing import Case
 from tests.scaling.objectives.data import CODES, SizeCodebook, tiny_case, tiny_split, tiny_training
 
-OBJECTIVE = Masked()
+OBJECTIVE = objective_of(tiny_training("masked"))
 
 
 def annotated() -> tuple[Case, MaskedModel]:
@@ -225,13 +224,14 @@ def test_a_trained_codebook_model_serves_as_parent() -> None:
     torch.manual_seed(0)
     codebook = VqHbr("l1d48k256t128").eval()
     training = tiny_training("masked", options=(("codes", 256),))
+    objective = objective_of(training)
     context = Context(training=training, outputs=1, parents={"codebook": codebook})
     splits = {"train": tiny_split(8, 0)}
-    OBJECTIVE.annotate(splits, context)
-    model = OBJECTIVE.build(context)
-    OBJECTIVE.start(model, splits["train"])
+    objective.annotate(splits, context)
+    model = objective.build(context)
+    objective.start(model, splits["train"])
     assert int(splits["train"].extra["codes"].max()) < 256
-    assert bool(torch.isfinite(OBJECTIVE.held_out(model, splits["train"])).all())
+    assert bool(torch.isfinite(objective.held_out(model, splits["train"])).all())
 
 
 @pytest.mark.parametrize(

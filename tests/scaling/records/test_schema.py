@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pyarrow as pa
 import pytest
 
 from scaling.records.layout import LiveStore
 from scaling.records.names import FINISHED, STATUSES, USED, nearest, suggest
-from scaling.records.schema import ARROW, PANDAS, TABLES, WORDS, as_markdown, dtypes, names
+from scaling.records.schema import KINDS, TABLES, Kind, as_markdown, dtypes, names
 from scaling.records.tables import read_parquet, write_tables
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "records.md"
@@ -28,9 +29,9 @@ def test_columns_are_named_once_and_say_what_they_hold(name: str) -> None:
 
 
 def test_every_kind_has_a_type_everywhere() -> None:
-    assert set(PANDAS) == set(ARROW) == set(WORDS)
-    for arrow in ARROW.values():
-        assert pa.type_for_alias(arrow)
+    assert set(KINDS) == set(get_args(Kind))
+    for held in KINDS.values():
+        assert pa.type_for_alias(held.arrow)
 
 
 @pytest.mark.parametrize("name", TABLES)

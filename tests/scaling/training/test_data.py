@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.format.corpus import Corpus
@@ -17,7 +17,7 @@ from scaling.data.batches import (
     Batch,
     Split,
     StreamedSplit,
-    measured,
+    evaluated,
     open_corpus,
     padded_r_peaks,
     split_of,
@@ -119,7 +119,7 @@ def test_records_of_like_length_are_measured_together_and_returned_in_order(
         seen.append(batch.rows_B.tolist())
         return torch.stack([batch.x_BLT[:, 0, 0], -batch.x_BLT[:, 0, 0]], dim=1)
 
-    found = measured(measure, split, 4)
+    found = evaluated(nn.Identity(), measure, split, 4)
     assert seen == [[1, 4, 0, 3], [5, 2, 6, 8], [9, 7]]
     assert found[:, 0].tolist() == list(range(10))
     assert found[:, 1].tolist() == [-place for place in range(10)]
@@ -132,6 +132,6 @@ def test_sixty_four_records_are_measured_at_once_on_a_cpu() -> None:
         sizes.append(len(batch.rows_B))
         return batch.x_BLT[:, 0, 0]
 
-    assert measured(measure, split).tolist() == list(range(130))
+    assert evaluated(nn.Identity(), measure, split).tolist() == list(range(130))
     assert sizes == [64, 64, 2]
     assert [len(batch.rows_B) for batch in split.chunks()] == [64, 64, 2]

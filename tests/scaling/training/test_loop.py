@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from scaling.data.batches import Batch, Order, Split
 from scaling.identity import Recipe
-from scaling.objectives.labels import Logits, Supervised
+from scaling.objectives.labels import Supervised
 from scaling.training.loop import Outcome, Run, learning_rate, train
 
 RECIPE = Recipe(max_steps=60, batch=16, lr=0.05, warmup_steps=5, eval_every=10)
@@ -47,7 +47,7 @@ def toy_split(n: int, seed: int) -> Split:
 
 def run(recipe: Recipe, model: nn.Module | None = None, n: int = 128) -> Outcome:
     splits = {"train": toy_split(n, 1), "validation": toy_split(64, 2), "test": toy_split(64, 3)}
-    return train(model or Toy(), Supervised(), splits, recipe, seed=0, macs=100)
+    return train(model or Toy(), Supervised({}), splits, recipe, seed=0, macs=100)
 
 
 def losses(outcome: Outcome, split: str) -> list[float]:
@@ -85,9 +85,9 @@ def test_the_curve_is_measured_in_the_precision_of_the_recipe() -> None:
     recipe = dataclasses.replace(RECIPE, precision="bf16")
     outcome, model = run(recipe), Toy()
     model.load_state_dict(outcome.best_state)
-    exact = Supervised().held_out(model, toy_split(64, 2)).mean().item()
+    exact = Supervised({}).held_out(model, toy_split(64, 2)).mean().item()
     with torch.autocast("cpu", torch.bfloat16):
-        rough = Supervised().held_out(model, toy_split(64, 2)).mean().item()
+        rough = Supervised({}).held_out(model, toy_split(64, 2)).mean().item()
     (found,) = (
         row["value"]
         for row in outcome.curve
@@ -166,12 +166,12 @@ def test_a_training_loss_that_explodes_ends_the_run_as_diverged() -> None:
 
         factor = 1.0
 
-        def loss(self, outputs: Logits, batch: Batch) -> Tensor:
+        def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
             self.factor *= 1.2
             return super().loss(outputs, batch) * self.factor
 
     splits = {"train": toy_split(64, 1), "validation": toy_split(64, 2), "test": toy_split(64, 3)}
-    outcome = train(Toy(), Overflowing(), splits, RECIPE, seed=0, macs=100)
+    outcome = train(Toy(), Overflowing({}), splits, RECIPE, seed=0, macs=100)
     values = losses(outcome, "train")
     assert (outcome.status, outcome.steps) == ("diverged", 10 * len(values))
     assert values[-1] > 10 * values[0] > values[-2]

@@ -28,7 +28,7 @@ from scaling.evaluation.trained import Trained
 from scaling.identity import Job
 from scaling.models.resnet import ResNet1d
 from scaling.objectives.contrastive import Contrastive
-from scaling.objectives.labels import Logits, Supervised
+from scaling.objectives.labels import Supervised
 from scaling.objectives.masked import Masked
 from scaling.trial import run_job
 from scaling.workspace import Workspace
@@ -185,7 +185,7 @@ def test_memory_that_was_short_for_a_moment_is_told_apart(
 
     def outputs(
         self: Supervised, model: nn.Module, batch: Batch, generator: torch.Generator
-    ) -> Logits:
+    ) -> Tensor:
         if next(tries, False):
             raise MemoryError
         return real(self, model, batch, generator)

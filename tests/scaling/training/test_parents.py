@@ -9,17 +9,28 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from scaling.identity import LEADS, START, TEACHER, Job, Parent, Training
 from scaling.models.vq_hbr import VqHbr
 from scaling.trial import run_job
-from scaling.weights.files import WeightsError, load_weights
-from scaling.weights.parents import ParentError, frozen_parents, parents_of
+from scaling.weights import (
+    FROZEN,
+    ParentError,
+    WeightsError,
+    frozen_models,
+    load_weights,
+    parents_of,
+)
 from scaling.workspace import Workspace
 from tests.scaling.training.trials import CODEBOOK, SUPERVISED, of_objective
 
 CPU = torch.device("cpu")
 NO_STEPS = dataclasses.replace(SUPERVISED.recipe, lr=1e-12, max_steps=1, eval_every=1)
+
+
+def frozen(training: Training, place: Workspace) -> dict[str, nn.Module]:
+    return frozen_models(parents_of(training, place, FROZEN), CPU)
 
 
 def run(training: Training, place: Workspace) -> dict[str, Any]:
@@ -63,7 +74,7 @@ def test_a_child_starts_from_the_backbone_and_has_a_new_head(
 
 
 def test_a_masked_training_gets_the_codebook_frozen(trials: Workspace) -> None:
-    models = frozen_parents(of_objective("masked"), trials, CPU)
+    models = frozen(of_objective("masked"), trials)
     assert list(models) == ["codebook"]
     codebook = models["codebook"]
     assert isinstance(codebook, VqHbr)
@@ -87,7 +98,7 @@ def test_a_masked_training_may_start_from_a_masked_one(trials: Workspace) -> Non
 
 def test_without_parents_there_are_none(trials: Workspace) -> None:
     assert parents_of(SUPERVISED, trials) == {}
-    assert frozen_parents(SUPERVISED, trials, CPU) == {}
+    assert frozen(SUPERVISED, trials) == {}
 
 
 def test_a_lost_parent_is_named(trials: Workspace) -> None:
@@ -131,7 +142,7 @@ def test_the_window_may_differ(trials: Workspace) -> None:
 
 def test_a_codebook_of_other_signals_is_refused(trials: Workspace) -> None:
     with pytest.raises(ParentError, match="preprocessing none instead of s1"):
-        frozen_parents(corpus(of_objective("masked"), preprocessing="s1"), trials, CPU)
+        frozen(corpus(of_objective("masked"), preprocessing="s1"), trials)
 
 
 def test_two_parents_of_one_role_are_refused(trials: Workspace) -> None:
@@ -170,7 +181,7 @@ def test_what_is_no_codebook_cannot_be_one(trials: Workspace) -> None:
 def test_only_what_is_called_is_loaded_to_measure(trials: Workspace) -> None:
     first = of_objective("masked")
     again = dataclasses.replace(first, parents=(*first.parents, Parent(START, "t0")))
-    assert list(frozen_parents(again, trials, CPU)) == ["codebook"]
+    assert list(frozen(again, trials)) == ["codebook"]
 
 
 def test_weights_that_do_not_fit_their_sidecar_are_refused(trials: Workspace) -> None:
@@ -195,4 +206,4 @@ def test_what_a_converted_checkpoint_does_not_say_is_not_compared(trials: Worksp
     about = json.loads(sidecar.read_text())
     about["training"] = {"stage": "codebook", "family": "vq-hbr", "size": CODEBOOK.size}
     sidecar.write_text(json.dumps(about))
-    assert "codebook" in frozen_parents(of_objective("masked"), trials, CPU)
+    assert "codebook" in frozen(of_objective("masked"), trials)

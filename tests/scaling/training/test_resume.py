@@ -13,7 +13,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from scaling.data.batches import Batch
-from scaling.objectives.labels import Logits, Supervised
+from scaling.objectives.labels import Supervised
 from scaling.training.checkpoint import Checkpoint, State
 from scaling.training.loop import Outcome, train
 from tests.scaling.training.test_loop import RECIPE, toy_split
@@ -46,9 +46,10 @@ class Noisy(Supervised):
     """Draws from the objective's generator, and is killed at one of its steps."""
 
     def __init__(self, kill_at: int | None = None) -> None:
+        super().__init__({})
         self.kill_at, self.step = kill_at, 0
 
-    def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Logits:
+    def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         self.step += 1
         if self.step == self.kill_at:
             raise Killed

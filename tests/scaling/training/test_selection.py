@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from scaling import cost
+from scaling.compatible import LOSE_SOME
 from scaling.corpora.format.corpus import Corpus
 from scaling.cost import bf16_note
 from scaling.data.batches import open_corpus
 from scaling.identity import LEADS, Evaluation, Job, Recipe, Training
-from scaling.models.slots import LOSE_SOME
 from scaling.training.selection import select, training_classes, training_rows
 from scaling.trial import run_job
-from scaling.weights.files import load_weights
+from scaling.weights import load_weights
 from scaling.workspace import Workspace
 from tests.scaling.training.trials import BASIC, SUPERVISED, of_objective
 

@@ -15,7 +15,7 @@ from scaling.models.families import build
 from scaling.records.names import FINISHED
 from scaling.records.record import read_record, validate, write_record
 from scaling.trial import run_job
-from scaling.weights.files import WeightsError, load_weights, save_weights
+from scaling.weights import WeightsError, load_weights, save_weights
 from scaling.workspace import Workspace
 from tests.scaling.training.trials import coarse_bayes
 

@@ -26,7 +26,7 @@ from scaling.identity import LEADS, CorpusSpec, Recipe, Training
 from scaling.models.families import build
 from scaling.objectives.labels import Classifier
 from scaling.training.trainer import run_training
-from scaling.weights.files import load_weights
+from scaling.weights import load_weights
 from scaling.workspace import Workspace
 from tests.scaling.areas import auroc
 from tests.scaling.corpora.delineate import delineate

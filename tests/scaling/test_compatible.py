@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from scaling.compatible import describe, heartbeats_lost
 from scaling.corpora.format.corpus import Corpus
 from scaling.corpora.prepare.prepare import prepare
 from scaling.data.batches import padded_r_peaks
 from scaling.identity import CorpusSpec
 from scaling.models.heartbeats import tokenize
-from scaling.models.slots import describe, heartbeats_lost
 from tests.scaling.corpora import layout
 
 

@@ -1,21 +1,27 @@
-"""What goes with what: parents, weights and signals, as a plan and a trial both check it.
+"""What goes with what: parents, weights, signals and heartbeats, for a plan and for a trial.
 
-No torch. Each function returns what differs, in words: a plan says where in the grid that is, a
-trial which weights are meant.
+No torch. What differs is said in words: a plan says where in the grid that is, a trial which
+weights are meant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.corpora.format.corpus import Corpus
 from scaling.identity import CODEBOOK, START, CorpusSpec, Training
 from scaling.models import families
+from scaling.models.sizes import TOKEN_WIDTH
 
 SAME_MODEL = ("family", "size", "leads")
 SAME_SIGNALS = ("fs_hz", "preprocessing")
 SAME_AS_PARENT = {START: SAME_MODEL}  # of any other role only what both are given to read
 HALVED = ("contrastive",)  # objectives whose backbone sees half a record at a time
+LOSE_SOME = "heartbeats over all leads and lose some"
 
 
 def parent_differences(role: str, config: Mapping[str, Any], training: Training) -> list[str]:
@@ -24,11 +30,8 @@ def parent_differences(role: str, config: Mapping[str, Any], training: Training)
     A model to start from must be of the same family, size and leads; a codebook be one; and all
     must have seen signals of the same sampling rate and preprocessing. The window may differ.
 
-    Args:
-        role: one of ``scaling.identity.ROLES``.
-        config: what the parent's sidecar says of its training; a field that it does not say (that
-            of a converted checkpoint may lack the corpus) is not compared.
-        training: what it is to be a parent of.
+    A field that its sidecar, ``config``, does not say is not compared: that of a converted
+    checkpoint may lack the corpus.
     """
     found = _of_training(config, training, SAME_AS_PARENT.get(role, ("leads",)))
     stage = config.get("stage")
@@ -53,14 +56,48 @@ def signal_differences(found: CorpusSpec, wanted: CorpusSpec) -> list[str]:
 def cannot_read(training: Training, spec: CorpusSpec, *, trained_on: bool = False) -> str | None:
     """What keeps the model of a training from reading the records of a corpus; None for nothing.
 
-    Args:
-        training: of the model.
-        spec: the corpus.
-        trained_on: whether it is trained on it, which some objectives do by halves of a record.
+    Some objectives train by halves of a record, which counts where it is ``trained_on`` it.
     """
     parts = 2 if trained_on and training.objective in HALVED else 1
     size = (training.family, training.size)
     return families.problem(*size, spec.fs_hz, spec.samples // parts, len(training.leads))
+
+
+def slots_of(family: str, size: str) -> int | None:
+    """Slots for heartbeats of a model; None for a family that does not cut records into them."""
+    return families.FAMILIES[family].slots.get(size)
+
+
+def heartbeats_lost(
+    corpus: Corpus,
+    tokens: int,
+    rows: NDArray[np.int64] | None = None,
+    leads: Sequence[str] | None = None,
+) -> dict[str, int]:
+    """Number of records that lose a beat of each lead, for the leads that lose any.
+
+    Tokens are ordered by lead, so it is the last leads that lose beats. Without ``rows`` or
+    ``leads`` all of the corpus are looked at.
+    """
+    offsets = corpus.r_peak_offsets
+    beats = np.diff(offsets) if rows is None else offsets[rows + 1] - offsets[rows]
+    # A record without R peaks is cut into whole tokens on a fixed grid.
+    beats = np.where(beats > 0, beats, corpus.signals.shape[2] // TOKEN_WIDTH)
+    names = corpus.leads if leads is None else tuple(leads)
+    lost = {name: int(((i + 1) * beats > tokens).sum()) for i, name in enumerate(names)}
+    return {name: records for name, records in lost.items() if records}
+
+
+def describe(lost: Mapping[str, int], records: int, tokens: int) -> str:
+    """What ``heartbeats_lost`` found in so many records, the last lead first; empty for no loss."""
+    if not lost:
+        return ""
+    leads = ", ".join(f"{name} in {count:,}" for name, count in reversed(list(lost.items())))
+    most = max(lost.values())
+    return (
+        f"{most:,} of {records:,} records ({most / records:.1%}) have more than {tokens} "
+        f"{LOSE_SOME}: {leads}"
+    )
 
 
 def _of_training(config: Mapping[str, Any], training: Training, names: Iterable[str]) -> list[str]:

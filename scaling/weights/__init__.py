@@ -1,1 +1,0 @@
-"""Weights on disk, and the parents that a training starts from."""
