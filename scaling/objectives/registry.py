@@ -26,6 +26,8 @@ class ObjectiveInfo:
     # whether it predicts the codes of a frozen codebook, which is then a parent
     codebook: bool = False
     least_batch: int = 1  # records that a batch must have at least
+    # whether a grid that names no objective means it, under its paradigm
+    default: bool = False
 
     @property
     def numerics(self) -> str:
@@ -38,7 +40,8 @@ class ObjectiveInfo:
         return tuple(
             family.name
             for family in FAMILIES.values()
-            if (self.asks in family.offers if self.asks else family.builder)
+            if self.paradigm in family.paradigms
+            and (self.asks in family.offers if self.asks else family.builder)
         )
 
     def problem(self, name: str, value: object) -> str | None:
@@ -77,6 +80,7 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
         ObjectiveInfo(
             name="supervised",
             paradigm="sl",
+            default=True,
             implementation="scaling.objectives.labels:Supervised",
         ),
         ObjectiveInfo(
@@ -94,6 +98,7 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
         ObjectiveInfo(
             name="contrastive",
             paradigm="ssl",
+            default=True,
             implementation="scaling.objectives.contrastive:Contrastive",
             asks="halves",
             options=(("temperature", 0.1),),
@@ -103,6 +108,7 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
         ObjectiveInfo(
             name="masked",
             paradigm="ssl",
+            default=True,
             implementation="scaling.objectives.masked:Masked",
             asks="masking",
             options=(("codes", 8192), ("mask_ratio", 0.5)),
@@ -112,6 +118,7 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
         ObjectiveInfo(
             name="codebook",
             paradigm="ssl",
+            default=True,
             stages=("codebook",),
             implementation="scaling.objectives.codebook:CodebookObjective",
             asks="codes",
@@ -121,6 +128,7 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
         ObjectiveInfo(
             name="untrained",
             paradigm="random",
+            default=True,
             implementation="scaling.objectives.base:UntrainedObjective",
             stages=("pretrain",),
         ),
@@ -129,11 +137,11 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
 
 
 def default_objective(paradigm: str, family: str) -> str | None:
-    """The objective a paradigm means for a family where a grid names none: the first above.
+    """The objective that a paradigm means for a family where a grid names none.
 
-    None where it has none. Simulated trainings, which no objective trains, are called supervised.
+    None where none trains it. Simulated trainings, which none trains, are called supervised.
     """
     if family == "simulated":
         return "supervised" if paradigm == "sl" else None
-    fit = (i.name for i in OBJECTIVES.values() if i.paradigm == paradigm and family in i.families)
-    return next(fit, None)
+    fit = [i for i in OBJECTIVES.values() if i.paradigm == paradigm and family in i.families]
+    return next((info.name for info in sorted(fit, key=lambda i: not i.default)), None)

@@ -8,6 +8,7 @@ import math
 import pytest
 import torch
 
+from scaling.objectives import registry
 from scaling.objectives.base import Context, UntrainedObjective, objective_of
 from scaling.objectives.labels import (
     Categorical,
@@ -163,6 +164,23 @@ def test_a_default_objective_is_of_its_paradigm_and_family() -> None:
             assert OBJECTIVES[name].paradigm == paradigm
             assert family in OBJECTIVES[name].families
     assert default_objective("sl", "vq-hbr") is None
+
+
+def test_a_new_row_changes_no_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ids of grids that name no objective hang on it."""
+    kinds = [(p, f) for p in ("sl", "ssl", "random") for f in ("resnet", "transformer", "vq-hbr")]
+    before = [default_objective(*kind) for kind in kinds]
+    rows = {
+        f"own-{paradigm}": dataclasses.replace(OBJECTIVES["focal"], name="own", paradigm=paradigm)
+        for paradigm in ("sl", "ssl", "random")
+    }
+    monkeypatch.setattr(registry, "OBJECTIVES", rows | OBJECTIVES)  # above all others
+    assert [default_objective(*kind) for kind in kinds] == before
+
+
+def test_a_family_has_the_objectives_of_its_paradigms() -> None:
+    assert "vq-hbr" not in OBJECTIVES["untrained"].families
+    assert OBJECTIVES["codebook"].families == ("vq-hbr",)
 
 
 @pytest.mark.parametrize(
