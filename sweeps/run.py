@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeps import interrupts
+from sweeps.drive.executors import EXECUTORS, make_executor
 from sweeps.errors import ClusterError, ConfigurationError, StorageError
 from sweeps.errors import say as _say
 from sweeps.errors import tell as _tell
@@ -39,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     parse.add_argument("--smoke", action="store_true", help="run the grid's small form")
     parse.add_argument(
-        "--executor", choices=("tune", "serial"), default="tune", help="default: %(default)s"
+        "--executor", choices=tuple(EXECUTORS), default="tune", help="default: %(default)s"
     )
     parse.add_argument(
         "--workers", type=_positive, default=cpus, help="trials at once (default: %(default)s)"
@@ -172,7 +173,6 @@ def _execute(
     from scaling.corpora.errors import CorpusError
     from scaling.workspace import Workspace, cache_dir
     from sweeps.drive.driver import corpora_json, prepare_corpora, run_plan
-    from sweeps.drive.executors import make_executor
     from sweeps.drive.preflight import corpus_warnings
 
     cache = cache_dir()
