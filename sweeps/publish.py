@@ -370,17 +370,13 @@ def main(words: Sequence[str] | None = None, *, last: bool = False) -> int:
     parse = argparse.ArgumentParser(prog="python -m sweeps.publish", description=publish.__doc__)
     parse.add_argument("folder", type=Path, help="results folder, such as results/first-laws")
     options = parse.parse_args(words)
-    with interrupts.handled(last=last):
-        try:
-            say(f"{publish(options.folder)}: written")
-        except (ConfigurationError, StorageError) as error:
-            tell(str(getattr(error, "strerror", None) or error))
-            return 2 if isinstance(error, ConfigurationError) else 1
-        except KeyboardInterrupt as interrupt:
-            with interrupts.shielded():
-                tell("interrupted; what was published before is left as it was")
-            return interrupts.code_of(interrupt)
-    return 0
+
+    def body() -> int:
+        say(f"{publish(options.folder)}: written")
+        return 0
+
+    said = "interrupted; what was published before is left as it was"
+    return interrupts.run_command(body, said, last=last)
 
 
 if __name__ == "__main__":

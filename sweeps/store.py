@@ -37,6 +37,11 @@ class Known:
     validation: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
+def is_finished(name: str, known: Mapping[str, Known]) -> bool:
+    """Whether what has this id ran to an end; it is never run again then."""
+    return name in known and known[name].status in FINISHED
+
+
 class Store:
     """``results/<study>/.runs``, as ``docs/records.md`` describes it.
 
@@ -110,8 +115,7 @@ class Store:
         )
 
     def _learn(self, record: Record) -> None:
-        old = self.known.get(record["id"])
-        if old is None or old.status not in FINISHED:
+        if not is_finished(record["id"], self.known):
             short = {k: v for k, v in record.items() if k not in ("curve", "values")}
             self.known[record["id"]] = Known(
                 status=status_of(record), record=short, validation=_validation(record)
@@ -239,10 +243,9 @@ class Store:
         """
         validate(record)
         spooled = self.live.spool / f"{record['id']}.json"
-        old = self.known.get(record["id"])
         try:
-            if old is None or old.status not in FINISHED:
-                if old is not None:
+            if not is_finished(record["id"], self.known):
+                if record["id"] in self.known:
                     self._forget_rows([record["id"]])
                 write_record(self.live.records, record)
                 self._learn(record)
@@ -311,8 +314,7 @@ class Store:
     def drop_checkpoints(self) -> None:
         """Delete the checkpoints of trainings that are finished: nothing goes on from them."""
         for path in self.live.checkpoints.glob("*"):
-            name = path.name.lstrip(".").split(".")[0]
-            if name in self.known and self.known[name].status in FINISHED:
+            if is_finished(path.name.lstrip(".").split(".")[0], self.known):
                 path.unlink(missing_ok=True)
 
     def compact(self) -> None:

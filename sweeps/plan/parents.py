@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.identity import CODEBOOK, CorpusSpec, Job, Training
 from scaling.models.sizes import TRANSFORMER, VQ_HBR
-from scaling.records.names import FINISHED, HELD_OUT
+from scaling.records.names import HELD_OUT
 from scaling.workspace import Workspace
 from sweeps.errors import ConfigurationError
 from sweeps.stages import STAGES
+from sweeps.store import Known, is_finished
 
 if TYPE_CHECKING:
     from sweeps.stages.base import Parents
-    from sweeps.store import Known
 
 ID = re.compile(r"x[0-9a-f]{16}")  # of a converted codebook
 FILTERS = (
@@ -224,8 +224,7 @@ def _rank(job: Job) -> tuple[int, int]:
 
 def _settled(job: Job, known: Mapping[str, Known]) -> bool:
     """Whether the training and its held-out evaluation are over."""
-    names = [job.training.id, *_held_out(job)]
-    return all(name in known and known[name].status in FINISHED for name in names)
+    return all(is_finished(name, known) for name in (job.training.id, *_held_out(job)))
 
 
 def _held_out(job: Job) -> list[str]:

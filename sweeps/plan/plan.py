@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.cost import Counts, training_flops
-from scaling.identity import Job, Training
+from scaling.identity import Evaluation, Job, Training
 from scaling.provenance import commit
-from scaling.records.names import FINISHED
 from sweeps.plan.cost import Ladder, Speeds, disk_bytes, evaluations_s, unprepared_bytes
 from sweeps.plan.expand import expand
 from sweeps.plan.parents import Done
 from sweeps.plan.warnings import find_warnings
 from sweeps.stages import STAGES
 from sweeps.stages.base import UNTRAINED
+from sweeps.store import Known, is_finished
 
 if TYPE_CHECKING:
     from sweeps.grid.load import Study
     from sweeps.plan.corpora import StudyCorpora
-    from sweeps.store import Known
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,10 +93,10 @@ class Plan:
         """Trials of which something is left to run, stand-ins included."""
         return [planned for planned in self.trials if planned.todo is not None]
 
-    def ids(self) -> set[str]:
-        """Ids of every training and evaluation of the plan that can be named."""
-        jobs = [planned.job for planned in self.trials if planned.status != "waiting"]
-        return {j.training.id for j in jobs} | {e.id for j in jobs for e in j.evaluations}
+    @property
+    def jobs(self) -> list[Job]:
+        """The training of each trial and all its evaluations, stand-ins included."""
+        return [planned.job for planned in self.trials]
 
 
 def make_plan(
@@ -177,9 +176,8 @@ def _planned(
     waiting: bool,
 ) -> Planned:
     training = job.training
-    old = known.get(training.id)
-    finished = not waiting and old is not None and old.status in FINISHED
-    missing = [e for e in job.evaluations if waiting or not _finished(e.id, known)]
+    finished = not waiting and is_finished(training.id, known)
+    missing = [e for e in job.evaluations if waiting or not is_finished(e.id, known)]
     flops = 0
     seconds = evaluations_s(missing, training, counts, corpora)
     if not finished and training.objective != UNTRAINED:
@@ -199,18 +197,13 @@ def _planned(
     )
 
 
-def _status(job: Job, missing: Iterable[Any], known: Mapping[str, Known]) -> str:
-    old, missing = known.get(job.training.id), list(missing)
-    finished = old is not None and old.status in FINISHED
-    if (old is not None and not finished) or any(e.id in known for e in missing):
+def _status(job: Job, missing: Sequence[Evaluation], known: Mapping[str, Known]) -> str:
+    finished = is_finished(job.training.id, known)
+    if (job.training.id in known and not finished) or any(e.id in known for e in missing):
         return "failed"
     if finished:
         return "measure" if missing else "finished"
     return "new"
-
-
-def _finished(record_id: str, known: Mapping[str, Known]) -> bool:
-    return record_id in known and known[record_id].status in FINISHED
 
 
 def _ladder_rows(
@@ -260,11 +253,6 @@ def study_json(plan: Plan, grid: dict[str, Any]) -> dict[str, Any]:
         "commit": sha,
         "dirty": dirty,
     }
-
-
-def longest_first(trials: Iterable[Planned]) -> list[Planned]:
-    """The order to start trials in: the longest must not start last."""
-    return sorted(trials, key=lambda planned: -planned.seconds)
 
 
 def describe_training(training: Training) -> str:
