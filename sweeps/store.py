@@ -24,16 +24,11 @@ Record = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What a plan needs of a record.
+    """What a plan needs of a record."""
 
-    Attributes:
-        status: one of ``record.STATUSES``.
-        record: the record without its curve and values.
-        validation: metric -> value on validation, of a held-out evaluation; else empty.
-    """
-
-    status: str
-    record: Record
+    status: str  # one of ``scaling.records.names.STATUSES``
+    record: Record  # without its curve and values
+    # metric -> value on validation, of a held-out evaluation
     validation: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 

@@ -31,17 +31,11 @@ class WorkerDied(RuntimeError):  # noqa: N818 - it names what happened
 
 @dataclasses.dataclass(slots=True)
 class RunOutcome:
-    """How a run went.
-
-    Attributes:
-        trained: trainings that ran to an end.
-        failures: one line for each job that failed, with where to read on.
-        not_started: one line for each job whose parents are not there.
-    """
+    """How a run went: trainings that ran to an end, and a line for each job that did not."""
 
     trained: int = 0
-    failures: list[str] = dataclasses.field(default_factory=list)
-    not_started: list[str] = dataclasses.field(default_factory=list)
+    failures: list[str] = dataclasses.field(default_factory=list)  # with where to read on
+    not_started: list[str] = dataclasses.field(default_factory=list)  # parents are not there
 
 
 def prepare_corpora(corpora: StudyCorpora, cache: Path, say: Callable[[str], None]) -> None:
@@ -101,8 +95,8 @@ def run_plan(
         workspace: where workers find and leave things.
         workers: jobs that run at once, for the expected time.
         out: where progress is shown.
-        replan: plans again from the records there are by then. It is called before a stage
-            that waits for earlier ones; without it such a stage is not started.
+        replan: plans again from the records there are, before a stage that waits for earlier ones;
+            without it such a stage is not started.
 
     Raises:
         StorageError: a record could not be written; the run stops there.
@@ -136,10 +130,7 @@ def _ids(stages: Sequence[PlannedStage]) -> set[str]:
 def needed_parents(job: Job, trained: bool) -> list[str]:
     """Ids of the parents whose weights a job reads.
 
-    Args:
-        job: what is missing of a trial.
-        trained: whether its training is finished. Then only what its stage measures with is read,
-            and only by the held-out loss.
+    Of a job that is ``trained`` only what its stage measures with, and only by the held-out loss.
     """
     training = job.training
     if not trained:

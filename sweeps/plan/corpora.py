@@ -26,19 +26,12 @@ SIZES = ("records", "validation", "test")
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CorpusTask:
-    """A corpus and task.
+    """A corpus and task."""
 
-    Attributes:
-        spec: the corpus, with default sizes and fingerprint filled in.
-        task: label set of it.
-        root: folder of its files; None where it needs none.
-        summary: records, patients and classes.
-    """
-
-    spec: CorpusSpec
+    spec: CorpusSpec  # with default sizes and fingerprint filled in
     task: str
-    root: Path | None
-    summary: Summary
+    root: Path | None  # folder of its files; None where it needs none
+    summary: Summary  # records, patients and classes
 
     @property
     def name(self) -> str:
@@ -56,15 +49,10 @@ class Case:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class StudyCorpora:
-    """What the stages of a study need of this machine.
+    """What the stages of a study need of this machine."""
 
-    Attributes:
-        stages: the cases of each stage, one for each fold.
-        codebooks: for each stage the released codebook it names, or None.
-    """
-
-    stages: tuple[tuple[Case, ...], ...]
-    codebooks: tuple[Released | None, ...]
+    stages: tuple[tuple[Case, ...], ...]  # of each stage the cases, one for each fold
+    codebooks: tuple[Released | None, ...]  # of each stage the released codebook that it names
 
     def all(self) -> list[CorpusTask]:
         """Every corpus and task once; in each stage those trained on first."""
@@ -73,10 +61,6 @@ class StudyCorpora:
             for target in [case.corpus for case in cases] + [t for c in cases for t in c.tasks]:
                 found.setdefault(target.name, target)
         return list(found.values())
-
-    def trained(self) -> list[CorpusTask]:
-        """Every corpus that is trained on, once."""
-        return list({c.corpus.name: c.corpus for cases in self.stages for c in cases}.values())
 
     def of(self, spec: CorpusSpec, task: str) -> CorpusTask:
         """The target of a training or an evaluation of this study."""

@@ -21,6 +21,7 @@ from scaling.identity import (
     Training,
     Versions,
 )
+from scaling.models.sizes import TRANSFORMER, VQ_HBR
 from scaling.numerics import versions
 from scaling.objectives.registry import OBJECTIVES
 from scaling.provenance import corpus_name
@@ -36,8 +37,6 @@ from sweeps.plan.parents import (
     Released,
     choose_codebook,
     choose_parents,
-    codes_of,
-    slots_differ,
 )
 from sweeps.stages.base import CODES, UNTRAINED
 
@@ -253,14 +252,17 @@ class _Expansion:
         )
 
     def _codebook(self, corpus: CorpusSpec, start: Start) -> tuple[str, int]:
-        trained = None
-        if self.released is None:
-            size = self.stage.codebook_size
-            trained = choose_codebook(size, self.earlier, self.lineage, corpus)
-        name, size_of_it, codes = codes_of(self.released, trained)
-        if message := slots_differ(start.size, size_of_it):
-            raise NoParentError(message)
-        return name, codes
+        """Id and number of codes of the codebook that a masked trial predicts."""
+        codebook = self.released or choose_codebook(
+            self.stage.codebook_size, self.earlier, self.lineage, corpus
+        )
+        ours, shape = TRANSFORMER[start.size].tokens, VQ_HBR[codebook.size]
+        if ours != shape.tokens:
+            raise NoParentError(
+                f"size {start.size} has {ours} slots for heartbeats, codebook {codebook.size} has "
+                f"{shape.tokens}"
+            )
+        return codebook.id, shape.codes
 
     def _codebook_loc(self) -> Loc:
         named = self.stage.codebook_size or self.stage.codebook_file

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.identity import CODEBOOK, CorpusSpec, Job, Training
-from scaling.models.sizes import TRANSFORMER, VQ_HBR
+from scaling.models.sizes import VQ_HBR
 from scaling.records.names import HELD_OUT
 from scaling.workspace import Workspace
 from sweeps.errors import ConfigurationError
@@ -33,19 +33,12 @@ FILTERS = (
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Released:
-    """A converted codebook that a grid names by its file.
+    """A converted codebook that a grid names by its file."""
 
-    Attributes:
-        id: its content id, the parent of the trials that use it.
-        path: the safetensors file; its sidecar lies beside it.
-        size: of the family ``vq-hbr``.
-        training: what its sidecar says of its training.
-    """
-
-    id: str
-    path: Path
-    size: str
-    training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    id: str  # of its content; the parent of the trials that use it
+    path: Path  # the safetensors file; its sidecar lies beside it
+    size: str  # of the family ``vq-hbr``
+    training: Mapping[str, Any]  # what its sidecar says of its training
 
 
 def read_released(path: Path) -> Released:
@@ -96,32 +89,20 @@ class NoParentError(ValueError):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """A stage whose trials are known.
-
-    Attributes:
-        name: of ``STAGES``.
-        jobs: its trials.
-        continued: whether they have parents of their own.
-        waiting: whether ``jobs`` only stand in for trials that cannot be named yet.
-    """
+    """A stage whose trials are known."""
 
     name: str
     jobs: tuple[Job, ...]
-    continued: bool = False
-    waiting: bool = False
+    continued: bool = False  # whether its trials have parents of their own
+    waiting: bool = False  # whether they only stand in for trials that cannot be named yet
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """Parents of a stage.
-
-    Attributes:
-        trainings: the parents.
-        waiting: whether the best are not known yet, and these stand in for them.
-    """
+    """Parents of a stage."""
 
     trainings: tuple[Training, ...]
-    waiting: bool = False
+    waiting: bool = False  # the best are not known yet, and these stand in for them
 
 
 class Lineage:
@@ -251,22 +232,17 @@ def _best(group: Sequence[Job], metric: str, known: Mapping[str, Known]) -> Trai
 
 
 def choose_codebook(
-    size: str | None,
-    earlier: Sequence[Done],
-    lineage: Lineage,
-    corpus: CorpusSpec,
+    size: str | None, earlier: Sequence[Done], lineage: Lineage, corpus: CorpusSpec
 ) -> Training:
     """The codebook whose codes a masked trial on ``corpus`` predicts, of a size.
 
     Raises:
         NoParentError: none, or more than one.
     """
-    jobs = next(
-        (stage.jobs for stage in reversed(earlier) if STAGES[stage.name].gives == CODEBOOK), ()
-    )
+    stages = [stage for stage in earlier if STAGES[stage.name].gives == CODEBOOK]
     found = [
         job.training
-        for job in jobs
+        for job in (stages[-1].jobs if stages else ())
         if (size is None or job.training.size == size) and lineage.fits(job.training, corpus)
     ]
     if len(found) == 1:
@@ -282,19 +258,3 @@ def choose_codebook(
         f"{len(found)} codebooks are trained before this stage, and all its trials share one; "
         f"{rest}"
     )
-
-
-def slots_differ(size: str, codebook: str) -> str | None:
-    """What keeps a Transformer from predicting a codebook's codes, or None."""
-    ours, theirs = TRANSFORMER[size].tokens, VQ_HBR[codebook].tokens
-    if ours == theirs:
-        return None
-    return f"size {size} has {ours} slots for heartbeats, codebook {codebook} has {theirs}"
-
-
-def codes_of(released: Released | None, codebook: Training | None) -> tuple[str, str, int]:
-    """Id, size and number of codes of a codebook."""
-    if released is not None:
-        return released.id, released.size, VQ_HBR[released.size].codes
-    assert codebook is not None
-    return codebook.id, codebook.size, VQ_HBR[codebook.size].codes

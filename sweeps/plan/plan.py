@@ -27,61 +27,38 @@ if TYPE_CHECKING:
 class Planned:
     """One trial of the plan.
 
-    Attributes:
-        job: the training and all its evaluations.
-        todo: what is missing of it; None when nothing is.
-        status: ``new``, ``failed`` (it is run again), ``measure`` (only evaluations are
-            missing), ``finished``, or ``waiting`` (it stands in for a trial whose parent is
-            not known yet).
-        counts: parameters, MACs and bytes.
-        flops: C if it runs to its cap on steps; 0 when its training is finished.
-        seconds: expected duration of what is missing.
-        calibrated: whether ``seconds`` comes from measured trials of this kind.
-        disk: bytes that what is missing will leave.
+    It is ``new``, ``failed`` (it is run again), ``measure`` (only evaluations are missing),
+    ``finished``, or ``waiting`` (it stands in for a trial whose parent is not known yet).
     """
 
-    job: Job
-    todo: Job | None
+    job: Job  # the training and all its evaluations
+    todo: Job | None  # what is missing of it; None when nothing is
     status: str
-    counts: Counts
-    flops: int
-    seconds: float
-    calibrated: bool
-    disk: int
+    counts: Counts  # parameters, MACs and bytes
+    flops: int  # C if it runs to its cap on steps; 0 when its training is finished
+    seconds: float  # expected duration of what is missing
+    calibrated: bool  # whether ``seconds`` comes from measured trials of this kind
+    disk: int  # bytes that what is missing will leave
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedStage:
-    """One stage of the plan.
-
-    Attributes:
-        name: of ``STAGES``.
-        trials: its trials, each in the first stage that lists it.
-        waiting: whether they stand in for trials that can be named when earlier stages end.
-    """
+    """One stage of the plan."""
 
     name: str
-    trials: tuple[Planned, ...]
-    waiting: bool = False
+    trials: tuple[Planned, ...]  # each in the first stage that lists it
+    waiting: bool = False  # they stand in for trials that can be named when earlier stages end
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A whole study.
-
-    Attributes:
-        study: its name.
-        stages: in the order of the grid.
-        warnings: what looks wrong, one line each.
-        corpus_bytes: disk that corpora not prepared yet will take.
-        ladder: rows of ``ladder.json``.
-    """
+    """A whole study."""
 
     study: str
-    stages: tuple[PlannedStage, ...]
-    warnings: tuple[str, ...]
-    corpus_bytes: int
-    ladder: tuple[dict[str, Any], ...]
+    stages: tuple[PlannedStage, ...]  # in the order of the grid
+    warnings: tuple[str, ...]  # what looks wrong, one line each
+    corpus_bytes: int  # disk that corpora not prepared yet will take
+    ladder: tuple[dict[str, Any], ...]  # rows of ``ladder.json``
 
     @property
     def trials(self) -> list[Planned]:

@@ -20,23 +20,17 @@ PROGRESS_S = 0.2  # between two signs of progress
 class JobEvent:
     """Something that happened to a job.
 
-    Attributes:
-        kind: ``started``; ``progress``; ``retried`` (its worker died, and it starts again);
-            ``restarted`` (the cluster died and starts again with all that has not ended, of
-            which this is one; no job is to blame); ``finished`` (its records, which may say
-            that it failed); ``crashed`` (its worker died, again and again, or its trainer is at
-            fault); ``storage`` (its worker could not write).
-        job: the job.
-        records: new records of a finished job.
-        error: why it crashed, could not write, or started again.
-        share: share of the training done, in [0, 1].
+    ``retried``: its worker died, and it starts again. ``restarted``: the cluster died and starts
+    again with all that has not ended, of which this is one; no job is to blame. ``finished``: its
+    records may say that it failed. ``crashed``: its worker died, again and again, or its trainer is
+    at fault. ``storage``: its worker could not write.
     """
 
     kind: Literal["started", "progress", "retried", "restarted", "finished", "crashed", "storage"]
     job: Job
-    records: tuple[dict[str, Any], ...] = ()
-    error: str = ""
-    share: float = 0.0
+    records: tuple[dict[str, Any], ...] = ()  # new ones of a finished job
+    error: str = ""  # why it crashed, could not write, or started again
+    share: float = 0.0  # of the training done, in [0, 1]
 
 
 ENDED = ("finished", "crashed", "storage")
