@@ -361,12 +361,7 @@ def interval(pair: Sequence[float | None] | None) -> str:
 
 
 def main(words: Sequence[str] | None = None, *, last: bool = False) -> int:
-    """Run the command; returns its exit code.
-
-    Args:
-        words: the command line, without the program; the process's own by default.
-        last: the process exits with the code, and signals that come again cannot change it.
-    """
+    """Run the command; ``last`` is that of ``interrupts.run_command``. Returns the exit code."""
     parse = argparse.ArgumentParser(prog="python -m sweeps.publish", description=publish.__doc__)
     parse.add_argument("folder", type=Path, help="results folder, such as results/first-laws")
     options = parse.parse_args(words)

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 
 from sweeps import interrupts
 from sweeps.drive.executors import EXECUTORS, make_executor
-from sweeps.errors import ConfigurationError, StorageError, say, tell
+from sweeps.errors import ConfigurationError, say, tell
 
 if TYPE_CHECKING:
-    from scaling.workspace import Workspace
     from sweeps.drive.driver import RunOutcome
     from sweeps.grid.load import Study
     from sweeps.plan.corpora import StudyCorpora
@@ -67,12 +66,7 @@ def _positive(word: str) -> int:
 
 
 def main(words: Sequence[str] | None = None, *, last: bool = False) -> int:
-    """Run the command; returns its exit code.
-
-    Args:
-        words: the command line, without the program; the process's own by default.
-        last: the process exits with the code, and signals that come again cannot change it.
-    """
+    """Run the command; ``last`` is that of ``interrupts.run_command``. Returns the exit code."""
     options = parser().parse_args(words)
     if options.executor == "serial":
         options.workers = 1
@@ -144,6 +138,8 @@ def _execute(
     """Run the plan; whatever happens, the records that are there end up in the tables."""
     from scaling.workspace import Workspace
     from sweeps.drive.driver import run_plan
+    from sweeps.plan.cost import Speeds
+    from sweeps.plan.parents import keep_released
     from sweeps.plan.warnings import corpus_warnings
 
     _prepare_corpora(corpora, store, cache)
@@ -154,7 +150,8 @@ def _execute(
         roots=corpora.roots(),
         threads=options.threads or max(1, parser().get_default("workers") // options.workers),
     )
-    _keep_codebooks(corpora, workspace)
+    for released in filter(None, corpora.codebooks):
+        keep_released(released, workspace)
     executor, before = make_executor(options.executor, options.workers), set(store.known)
 
     def replan() -> Plan:
@@ -175,7 +172,8 @@ def _execute(
     finally:
         with interrupts.gently():
             _warn(store.take_in())
-            _keep_speeds(store, before, cache)
+            new = [r for r in store.trainings() if r["id"] not in before]
+            Speeds(cache).learn(new, save=True)  # for the plans of other studies
             store.drop_checkpoints()
             store.compact()
             if not interrupts.requested():  # planning takes seconds, and changes no record
@@ -195,25 +193,6 @@ def _prepare_corpora(corpora: StudyCorpora, store: Store, cache: Path) -> None:
     except CorpusError as error:
         raise ConfigurationError(str(error)) from None
     store.write("corpora.json", described)
-
-
-def _keep_codebooks(corpora: StudyCorpora, workspace: Workspace) -> None:
-    """Copy the converted codebooks of the grid into the store, where their trials look."""
-    from sweeps.plan.parents import keep_released
-
-    for released in filter(None, corpora.codebooks):
-        try:
-            keep_released(released, workspace)
-        except OSError as error:
-            message = f"the codebook {released.path} could not be copied: {error}"
-            raise StorageError(error.errno, message) from None
-
-
-def _keep_speeds(store: Store, before: set[str], cache: Path) -> None:
-    """Remember how fast the trials of this run were, for the plans of other studies."""
-    from sweeps.plan.cost import Speeds
-
-    Speeds(cache).learn([r for r in store.trainings() if r["id"] not in before], save=True)
 
 
 def _warn(messages: Sequence[str]) -> None:

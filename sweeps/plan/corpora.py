@@ -97,10 +97,7 @@ def parse_roots(words: Sequence[str]) -> dict[str, Path]:
 def find_corpora(study: Study, roots: Mapping[str, Path]) -> StudyCorpora:
     """Find the corpora of a study and count their records.
 
-    Args:
-        study: a checked grid.
-        roots: folders given on the command line; they win over the environment, which wins
-            over the grid.
+    ``roots``, of the command line, win over the environment, which wins over the grid.
 
     Raises:
         ConfigurationError: a missing root, files that cannot be used, or a data size larger

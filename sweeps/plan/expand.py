@@ -84,11 +84,6 @@ def expand(study: Study, corpora: StudyCorpora, known: Mapping[str, Known]) -> l
     parents are the best of trials that are not finished is marked as waiting: its jobs start
     from the largest candidates instead, and are only good for an estimate.
 
-    Args:
-        study: a checked grid.
-        corpora: its corpora.
-        known: records there are.
-
     Raises:
         ConfigurationError: a stage without parents or codebook to start from, or a model that
             cannot read its corpus, each at its place in the grid.

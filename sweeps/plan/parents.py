@@ -14,7 +14,7 @@ from scaling.identity import CODEBOOK, CorpusSpec, Job, Training
 from scaling.models.sizes import VQ_HBR
 from scaling.records.names import HELD_OUT
 from scaling.workspace import Workspace
-from sweeps.errors import ConfigurationError
+from sweeps.errors import ConfigurationError, StorageError
 from sweeps.stages import STAGES
 from sweeps.store import Known, is_finished
 
@@ -71,16 +71,20 @@ def keep_released(released: Released, workspace: Workspace) -> None:
     """Copy a converted codebook into the store, the sidecar last; nothing where it is there.
 
     Raises:
-        OSError: it could not be written.
+        StorageError: it could not be written.
     """
     to = workspace.weights_of(released.id)
     if to.exists() and to.with_suffix(".json").exists():
         return
-    to.parent.mkdir(parents=True, exist_ok=True)
-    for suffix in (".safetensors", ".json"):
-        part = to.with_suffix(suffix + ".part")
-        shutil.copyfile(released.path.with_suffix(suffix), part)
-        part.replace(to.with_suffix(suffix))
+    try:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        for suffix in (".safetensors", ".json"):
+            part = to.with_suffix(suffix + ".part")
+            shutil.copyfile(released.path.with_suffix(suffix), part)
+            part.replace(to.with_suffix(suffix))
+    except OSError as error:
+        message = f"the codebook {released.path} could not be copied: {error}"
+        raise StorageError(error.errno, message) from None
 
 
 class NoParentError(ValueError):
@@ -140,11 +144,6 @@ def choose_parents(rule: Parents, earlier: Sequence[Done], known: Mapping[str, K
 
     The candidates are the trials of the nearest earlier stage of the name, and of those of that
     name before it that have parents as it has, or have none as it has none.
-
-    Args:
-        rule: the key ``parents`` of a stage.
-        earlier: the stages before it.
-        known: records there are, for the best on validation.
 
     Raises:
         NoParentError: no trial matches, or none of those that do has the metric.

@@ -79,14 +79,7 @@ class Plan:
 def make_plan(
     study: Study, corpora: StudyCorpora, known: Mapping[str, Known], cache: Path, speeds: Speeds
 ) -> Plan:
-    """Compare what a study asks for with the records there are.
-
-    Args:
-        study: a checked grid.
-        corpora: its corpora.
-        known: records on disk by id.
-        cache: folder of the caches; counted ladders are kept there.
-        speeds: measured seconds per step.
+    """Compare what a study asks for with the records there are; ladders are counted in ``cache``.
 
     Raises:
         ConfigurationError: a stage that has nothing to start from, or models that cannot read
@@ -104,11 +97,8 @@ def make_plan(
             trials.append(_planned(job, known, counts, speeds, corpora, stage.waiting))
         planned.append(PlannedStage(name=stage.name, trials=tuple(trials), waiting=stage.waiting))
     ladder.save()
-    warnings = find_warnings(
-        [(stage, [p.counts.N for p in shown.trials])
-         for stage, shown in zip(stages, planned, strict=True)],
-        repeated,
-    )  # fmt: skip
+    sizes = [[trial.counts.N for trial in stage.trials] for stage in planned]
+    warnings = find_warnings(list(zip(stages, sizes, strict=True)), repeated)
     warnings += [
         f"{t.spec.source}: the files of {t.summary.absent} listed records are not there; "
         "the study uses those that are"

@@ -28,12 +28,7 @@ Sized = Sequence[tuple[Training, int]]
 
 
 def find_warnings(stages: Sequence[tuple[Done, Sequence[int]]], repeated: int) -> list[str]:
-    """Warnings, one line each.
-
-    Args:
-        stages: each stage with N of each of its trials.
-        repeated: how often the grid lists a trial again.
-    """
+    """Warnings, one line each, from stages with N of their trials, and how many are repetitions."""
     trials = [
         (job.training, n)
         for stage, sizes in stages

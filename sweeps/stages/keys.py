@@ -319,9 +319,7 @@ class StageRecipe(RecipeAxes):
 def steps_that_do_not_fit(axes: Mapping[str, list[Any]], wrong: Set[str]) -> Iterator[Mistake]:
     """Warm-up and the first evaluation must come before the cap on steps.
 
-    Args:
-        axes: values of the fields of a recipe.
-        wrong: fields whose values could not be read.
+    ``axes`` has the values of the fields of a recipe; those of ``wrong`` could not be read.
     """
     if "max_steps" in wrong:
         return
