@@ -103,7 +103,7 @@ def _run(options: argparse.Namespace) -> int:
             held = store.read_json("corpora.json")  # it may be lost, broken or lack a corpus
             described = held if isinstance(held, dict) else {}
             if not all(isinstance(described.get(t.name), dict) for t in corpora.all()):
-                _prepare_corpora(corpora, store, cache)
+                _keep_corpora(corpora, store, cache)
             say("nothing to run")
             return OK
         outcome = _execute(options, study, plan, corpora, store, cache)
@@ -142,7 +142,7 @@ def _execute(
     from sweeps.plan.parents import keep_released
     from sweeps.plan.warnings import corpus_warnings
 
-    _prepare_corpora(corpora, store, cache)
+    _keep_corpora(corpora, store, cache)
     _warn(corpus_warnings(plan.jobs, corpora, cache))
     workspace = Workspace(
         store=store.runs.resolve(),
@@ -181,7 +181,7 @@ def _execute(
         interrupts.check()
 
 
-def _prepare_corpora(corpora: StudyCorpora, store: Store, cache: Path) -> None:
+def _keep_corpora(corpora: StudyCorpora, store: Store, cache: Path) -> None:
     """Prepare what is not there yet, and write ``corpora.json``."""
     from scaling.corpora.errors import CorpusError
     from scaling.corpora.registry import describe
