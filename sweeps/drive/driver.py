@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
+from scaling.corpora.errors import CorpusError
 from scaling.identity import Job
 from scaling.provenance import failed_training
 from scaling.records.names import HELD_OUT, LOST, TRAJECTORY
@@ -45,8 +46,6 @@ def prepare_corpora(corpora: StudyCorpora, cache: Path, say: Callable[[str], Non
         ConfigurationError: a source's files cannot be used.
         StorageError: a corpus could not be written.
     """
-    from scaling.corpora.errors import CorpusError
-
     for target in {t.spec.key: t for t in corpora.all()}.values():
         if target.spec.source.startswith("simulated/"):
             continue

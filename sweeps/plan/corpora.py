@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scaling.corpora.catalogue import SOURCES
 from scaling.identity import CorpusSpec
 from scaling.provenance import corpus_name
 from scaling.records.names import suggest
@@ -80,8 +81,6 @@ def parse_roots(words: Sequence[str]) -> dict[str, Path]:
     Raises:
         ConfigurationError: no ``=``, or no such source.
     """
-    from scaling.corpora.catalogue import SOURCES
-
     roots = {}
     for word in words:
         source, equals, path = word.partition("=")
@@ -145,7 +144,6 @@ class _Finder:
 
     def target(self, loc: Loc, items: Sequence[Corpus | Task], fold: int) -> CorpusTask | None:
         """The first of ``items``; the others say what it leaves out, the nearest first."""
-        from scaling.corpora.catalogue import SOURCES
         from scaling.corpora.errors import CorpusError
         from scaling.corpora.registry import with_defaults
 
@@ -178,8 +176,6 @@ class _Finder:
 
     def _root(self, items: Sequence[Corpus | Task]) -> Path | None:
         """Command line, then environment, then grid; a source's root is shared."""
-        from scaling.corpora.catalogue import SOURCES
-
         source = items[0].source
         info = SOURCES[source]
         if info.kind != "files":
@@ -231,8 +227,6 @@ def _folder(path: Path, origin: str, shown: Path | None = None) -> Path:
 
 def _spec(items: Sequence[Corpus | Task]) -> CorpusSpec:
     """What an item leaves out comes from the next ones; sizes only from those of its source."""
-    from scaling.corpora.catalogue import SOURCES
-
     source = items[0].source
     fields: dict[str, Any] = {}
     for item in reversed(items):
@@ -266,8 +260,6 @@ def _ambiguous(study: Study, stages: tuple[tuple[Case, ...], ...]) -> list[Mista
 
 def task_place(stage: Stage, target: CorpusTask) -> Loc:
     """Where in a stage a task stands: the last item of its name, which is the one that differs."""
-    from scaling.corpora.catalogue import SOURCES
-
     places = [
         j
         for j, item in enumerate(stage.measurement.tasks)

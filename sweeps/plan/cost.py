@@ -16,6 +16,9 @@ from typing import Any
 
 from scaling.cost import Counts, count_training, training_flops
 from scaling.identity import Evaluation, Training
+from scaling.models.families import FAMILIES
+from scaling.numerics import versions
+from scaling.objectives.registry import OBJECTIVES
 from scaling.records.files import write_json
 from scaling.records.names import LINEAR_PROBE, TRAJECTORY
 from sweeps.plan.corpora import StudyCorpora
@@ -73,10 +76,6 @@ class Ladder:
 
 
 def _counts_key(training: Training, leads: int, samples: int, num_labels: int) -> str:
-    from scaling.models.families import FAMILIES
-    from scaling.numerics import versions
-    from scaling.objectives.registry import OBJECTIVES
-
     names = {FAMILIES[training.family].numerics, OBJECTIVES[training.objective].numerics}
     numerics = ",".join(f"{module}-{version}" for module, version in versions(*names))
     head = f"{training.objective}{dict(training.options) or ''}"
@@ -89,8 +88,6 @@ def speed_key(training: Training) -> str:
 
     Versions are those that the training was made with: what an older one took says little.
     """
-    from scaling.models.families import FAMILIES
-
     recipe, timed = training.recipe, ("training", FAMILIES[training.family].numerics)
     made_by = ",".join(f"{name}-{n}" for name, n in training.numerics if name in timed)
     shape = f"{len(training.leads)}x{training.corpus.samples}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.identity import CODEBOOK, CorpusSpec, Job, Training
+from scaling.models.families import FAMILIES
 from scaling.models.sizes import VQ_HBR
 from scaling.records.names import HELD_OUT
 from scaling.workspace import Workspace
@@ -194,8 +195,6 @@ def _comparable(training: Training, metric: str) -> tuple[object, ...]:
 
 def _rank(job: Job) -> tuple[int, int]:
     """Stands for the cost of a model, smaller ones first; a simulated size is a number."""
-    from scaling.models.families import FAMILIES
-
     training = job.training
     sizes = FAMILIES[training.family].sizes
     place = sizes.index(training.size) if sizes else int(training.size.removeprefix("n"))

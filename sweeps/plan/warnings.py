@@ -8,14 +8,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scaling.corpora.errors import CorpusError
 from scaling.cost import bf16_emulated
-from scaling.identity import CODEBOOK, Job, Training
+from scaling.identity import CODEBOOK, CorpusSpec, Job, Training
 from sweeps.errors import ConfigurationError
 from sweeps.plan.parents import Done, Lineage
 from sweeps.stages import STAGES
 from sweeps.stages.base import UNTRAINED
 
 if TYPE_CHECKING:
+    from scaling.corpora.format.corpus import Corpus
     from sweeps.plan.corpora import CorpusTask, StudyCorpora
 
 COLLINEAR = 0.9
@@ -163,13 +165,18 @@ def corpus_warnings(jobs: Iterable[Job], corpora: StudyCorpora, cache: Path) -> 
     Raises:
         ConfigurationError: a corpus cannot be opened.
     """
-    from scaling.corpora.errors import CorpusError
-
     real = [t for t in corpora.all() if not t.spec.source.startswith("simulated/")]
     try:
         return [*leaks(corpora, cache), *lost_heartbeats(jobs, cache), *empty_classes(real, cache)]
     except CorpusError as error:
         raise ConfigurationError(str(error)) from None
+
+
+def _opened(spec: CorpusSpec, cache: Path) -> Corpus:
+    from scaling.corpora.format.corpus import Corpus
+    from scaling.corpora.registry import corpus_folder
+
+    return Corpus.open(corpus_folder(spec, cache))
 
 
 def leaks(corpora: StudyCorpora, cache: Path) -> list[str]:
@@ -178,10 +185,7 @@ def leaks(corpora: StudyCorpora, cache: Path) -> list[str]:
     Challenge 2021 contains PTB-XL, CPSC 2018 and CSN: a probe on one of these measures memory
     where the backbone has seen the record. One line for each corpus and task that share some.
     """
-    from scaling.corpora.errors import CorpusError
-    from scaling.corpora.format.corpus import Corpus
     from scaling.corpora.quality.overlap import check_no_leak
-    from scaling.corpora.registry import corpus_folder
 
     # The same files under another preset have the same splits; virtual patients share none.
     pairs = {
@@ -193,7 +197,7 @@ def leaks(corpora: StudyCorpora, cache: Path) -> list[str]:
     }
     found = []
     for trained, task in pairs.values():
-        ours, theirs = (Corpus.open(corpus_folder(spec, cache)) for spec in (trained, task))
+        ours, theirs = _opened(trained, cache), _opened(task, cache)
         try:
             check_no_leak(ours, theirs)
         except CorpusError as error:
@@ -203,8 +207,6 @@ def leaks(corpora: StudyCorpora, cache: Path) -> list[str]:
 
 def lost_heartbeats(jobs: Iterable[Job], cache: Path) -> Iterator[str]:
     """Records with more heartbeats than the Transformers of some trials have slots."""
-    from scaling.corpora.format.corpus import Corpus
-    from scaling.corpora.registry import corpus_folder
     from scaling.models.slots import describe, heartbeats_lost, slots_of
 
     read = {
@@ -215,7 +217,7 @@ def lost_heartbeats(jobs: Iterable[Job], cache: Path) -> Iterator[str]:
     }
     lines: dict[str, None] = {}
     for spec, tokens in sorted(read, key=lambda pair: (pair[0].source, pair[1])):
-        corpus = Corpus.open(corpus_folder(spec, cache))
+        corpus = _opened(spec, cache)
         if text := describe(heartbeats_lost(corpus, tokens), len(corpus), tokens):
             lines[f"{spec.source}: {text}"] = None
     yield from lines
@@ -223,16 +225,13 @@ def lost_heartbeats(jobs: Iterable[Job], cache: Path) -> Iterator[str]:
 
 def empty_classes(corpora: list[CorpusTask], cache: Path) -> Iterator[str]:
     """Classes without a positive record in a split: nothing can be learned or said of them."""
-    from scaling.corpora.format.corpus import Corpus
-    from scaling.corpora.registry import corpus_folder
-
     for target in corpora:
-        corpus = Corpus.open(corpus_folder(target.spec, cache))
+        corpus = _opened(target.spec, cache)
         labels = corpus.labels(target.task)
         for split in ("train", "validation", "test"):
             counts = labels[corpus.rows(split, target.task)].sum(axis=0)
-            empty = [name for name, n in zip(corpus.classes(target.task), counts, strict=True)
-                     if not n]  # fmt: skip
+            pairs = zip(corpus.classes(target.task), counts, strict=True)
+            empty = [name for name, n in pairs if not n]
             if empty:
                 names = ", ".join(empty[:5]) + (", ..." if len(empty) > 5 else "")
                 yield (
