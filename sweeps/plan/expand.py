@@ -287,7 +287,7 @@ def _evaluation(
 def _training_modules(
     family: str, objective: ObjectiveInfo, label_set: str, released: Released | None
 ) -> Iterator[str]:
-    """All whose version can change the weights.
+    """Modules whose version can change the weights.
 
     A codebook of the study has the version of its model in its own id, which is that of a
     parent; the id of a converted one is its content alone.
