@@ -16,11 +16,11 @@ from scaling.corpora.format.corpus import Corpus
 from scaling.identity import CODEBOOK, START, CorpusSpec, Training
 from scaling.models import families
 from scaling.models.sizes import TOKEN_WIDTH
+from scaling.objectives.registry import OBJECTIVES
 
 SAME_MODEL = ("family", "size", "leads")
 SAME_SIGNALS = ("fs_hz", "preprocessing")
 SAME_AS_PARENT = {START: SAME_MODEL}  # of any other role only what both are given to read
-HALVED = ("contrastive",)  # objectives whose backbone sees half a record at a time
 LOSE_SOME = "heartbeats over all leads and lose some"
 
 
@@ -58,7 +58,7 @@ def cannot_read(training: Training, spec: CorpusSpec, *, trained_on: bool = Fals
 
     Some objectives train by halves of a record, which counts where it is ``trained_on`` it.
     """
-    parts = 2 if trained_on and training.objective in HALVED else 1
+    parts = 2 if trained_on and OBJECTIVES[training.objective].asks == "halves" else 1
     size = (training.family, training.size)
     return families.problem(*size, spec.fs_hz, spec.samples // parts, len(training.leads))
 

@@ -14,17 +14,11 @@ Loc = tuple[str | int, ...]  # keys and list positions, from the outside in
 
 
 class Mistake(NamedTuple):
-    """One thing that is wrong with a grid file.
+    """One thing that is wrong with a grid file."""
 
-    Attributes:
-        loc: where, from the top of the file or from the mapping that is looked at.
-        message: what is wrong and what to do.
-        at_key: point at the key instead of its value.
-    """
-
-    loc: Loc
-    message: str
-    at_key: bool = False
+    loc: Loc  # from the top of the file or from the mapping that is looked at
+    message: str  # what is wrong and what to do
+    at_key: bool = False  # point at the key instead of its value
 
 
 class ConfigurationError(ValueError):

@@ -14,7 +14,9 @@ import os
 import signal
 import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+from sweeps.errors import ClusterError, ConfigurationError, StorageError, tell
 
 GRACE_S = 4.0  # for running trials to reach a place where they can stop
 LIMIT_S = 9.0  # for the whole end
@@ -70,11 +72,6 @@ class Interrupts:
             with contextlib.suppress(OSError):
                 os.write(2, LATE.encode())
             os._exit(128 + (self.number or signal.SIGINT))
-
-    def check(self) -> None:
-        """Raise ``Interrupted`` when a signal has come."""
-        if self.number is not None and not self.shielded:
-            raise Interrupted(self.number)
 
 
 _current = Interrupts()
@@ -148,4 +145,37 @@ def take_no_more() -> None:
 
 def check() -> None:
     """Raise ``Interrupted`` when a signal has asked the run to end."""
-    _current.check()
+    if _current.number is not None and not _current.shielded:
+        raise Interrupted(_current.number)
+
+
+def run_command(body: Callable[[], int], interrupted: str, *, last: bool = False) -> int:
+    """Run a command and say how it ended where that was not well; returns its exit code.
+
+    Args:
+        body: what it does; gives the exit code.
+        interrupted: what is said when a signal ended it.
+        last: the process exits with the code, and signals that come again cannot change it.
+    """
+    with handled(last=last):
+        try:
+            code = _ended(body, interrupted)
+            take_no_more()
+        except KeyboardInterrupt as interrupt:  # in the end itself
+            code = code_of(interrupt)
+        return code
+
+
+def _ended(body: Callable[[], int], interrupted: str) -> int:
+    try:
+        return body()
+    except ConfigurationError as error:
+        tell(str(error))
+        return 2
+    except (StorageError, ClusterError) as error:
+        tell(str(getattr(error, "strerror", None) or error))
+        return 1
+    except KeyboardInterrupt as interrupt:
+        with shielded():
+            tell(interrupted)
+        return code_of(interrupt)

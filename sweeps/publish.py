@@ -11,19 +11,23 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jinja2
+
+from scaling.corpora.catalogue import SOURCES
+from scaling.numerics import NUMERICS
 from scaling.records.files import write_json, write_whole
 from scaling.records.layout import AGAIN, CORPORA, LADDER, STUDY, live_store
 from sweeps import interrupts
 from sweeps.errors import ConfigurationError, StorageError, say, tell
-from sweeps.readme import readme
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +38,10 @@ CURVES_BELOW = 1_000_000  # bytes of evaluations.csv up to which training curves
 SOMETIMES = ("findings.md", "findings.json", "comparison.json")
 COPIED = {STUDY: dict, LADDER: list, CORPORA: dict}  # and what each holds
 MAKING = ".publishing"  # in the study's folder, while the command runs
+FIGURES = (  # of the README, in this order; then the linear probes
+    "loss", "residuals", "uncertainty", "allocation", "envelope", "approaches", "transfer",
+)  # fmt: skip
+Numbers = Mapping[str, Any]
 
 
 def publish(folder: Path) -> Path:
@@ -122,15 +130,8 @@ def _make(making: Path, store: Store, study: dict[str, Any]) -> None:
     if findings:
         _analysis("findings", store.folder, unseen=("--out", str(making / "findings.md")))
     comparison = _comparison(store.folder, making / "comparison.json")
-    page = readme(
-        study,
-        numbers,
-        figures,
-        findings=findings,
-        comparison=comparison,
-        provenance=provenance,
-        corpora=json.loads(copied["corpora.json"]),
-    )
+    aged = made_by_older(provenance, json.loads(copied["corpora.json"]))
+    page = readme(study, numbers, figures, findings=findings, comparison=comparison, aged=aged)
     write_whole(making / "README.md", page.encode())
 
 
@@ -238,27 +239,139 @@ def _analysis(command: str, folder: Path, *flags: str, unseen: Sequence[str] = (
     return done.stdout
 
 
-def main(words: Sequence[str] | None = None, *, last: bool = False) -> int:
-    """Run the command; returns its exit code.
+def readme(
+    study: Numbers,
+    numbers: Numbers,
+    figures: Iterable[str],
+    *,
+    findings: bool = False,
+    comparison: str = "",
+    aged: str = "",
+) -> str:
+    """The text of a published study's README.
 
     Args:
-        words: the command line, without the program; the process's own by default.
-        last: the process exits with the code, and signals that come again cannot change it.
+        study: content of ``study.json``.
+        numbers: what ``python -m analysis.report <folder> --json`` prints.
+        figures: file names in ``figures/`` that are shown.
+        findings: whether ``findings.md`` was written.
+        comparison: what ``python -m analysis.compare <folder>`` prints, if it was run.
+        aged: what ``made_by_older`` says.
     """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("sweeps", "."),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+    )
+    environment.filters |= {"number": number, "interval": interval}
+    titles = [group["title"] for group in numbers["groups"]]
+    return environment.get_template("readme.md.j2").render(
+        study=study,
+        numbers=numbers,
+        titles=titles,
+        kinds=dict.fromkeys(title.partition(" (")[0] for title in titles),
+        fitted=[group for group in numbers["groups"] if _fitted(group)],
+        aged=aged,
+        findings=findings,
+        command=_command(study["study"]),
+        warnings=_warnings(numbers),
+        comparison=comparison,
+        figures=sorted(figures, key=_place),
+    )
+
+
+def made_by_older(provenance: Sequence[Numbers], corpora: Iterable[str]) -> str:
+    """A line that names what has other numbers by now than in these trials; empty for nothing.
+
+    Args:
+        provenance: content of ``provenance.json``.
+        corpora: names in ``corpora.json``; sources that are not among them do not matter.
+    """
+    used, known = (
+        {f"corpora.{re.split('[/:@]', n)[0]}" for n in names} for names in (corpora, SOURCES)
+    )
+    others = known - used
+    before: dict[str, int] = {}
+    for entry in provenance:
+        for module, version in entry["numerics"].items():
+            before[module] = min(version, before.get(module, version))
+    changed = [
+        f"{module} {version} (now {NUMERICS[module]})"
+        for module, version in sorted(before.items())
+        if version != NUMERICS.get(module, version) and module not in others
+    ]
+    if not changed:
+        return ""
+    return (
+        f"**Made by older versions** of {', '.join(changed)}: run again, it trains all anew and "
+        "gives other numbers."
+    )
+
+
+def _fitted(group: Numbers) -> bool:
+    law = group["laws"].get("chinchilla")
+    return bool(law and law["params"])
+
+
+def _command(study: str) -> str:
+    """How to run it, when its grid is one of this project's."""
+    for path in (Path("grid.yaml"), *sorted(Path("sweeps/grids").glob("*.yaml"))):
+        wanted = re.compile(rf"^study:\s*{re.escape(study)}\s*(#.*)?$", re.MULTILINE)
+        if path.exists() and wanted.search(path.read_text(encoding="utf-8")):
+            return f"python -m sweeps.run {shlex.quote(str(path))}"
+    return ""
+
+
+def _warnings(numbers: Numbers) -> list[str]:
+    groups = numbers["groups"]
+    found: dict[str, list[str]] = {}
+    for group in groups:
+        own = group["warnings"]  # without a law they are its reasons, in one line
+        for text in own if _fitted(group) or not own else ["; ".join(own)]:
+            found.setdefault(text, []).append(group["title"])
+    warnings = list(numbers["warnings"])
+    for text, titles in found.items():
+        who = " and ".join(titles) if len(titles) < 3 else f"{len(titles)} of {len(groups)} groups"
+        warnings.append(f"{who}: {text}" if len(groups) > 1 else text)
+    return warnings
+
+
+def _place(figure: str) -> tuple[int, str]:
+    places = [i for i, known in enumerate(FIGURES) if known in figure]
+    return (places[0] if places and "probe" not in figure else len(FIGURES), figure)
+
+
+def number(value: float | None) -> str:
+    """Four significant digits, whole from 1e4 to 1e6, with an exponent beyond; a dash for None."""
+    if value is None:
+        return "–"
+    if 1e4 <= abs(value) < 1e6:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
+
+
+def interval(pair: Sequence[float | None] | None) -> str:
+    """``low to high``; a dash when unknown."""
+    if pair is None or None in pair:
+        return "–"
+    return " to ".join(number(value) for value in pair)
+
+
+def main(words: Sequence[str] | None = None, *, last: bool = False) -> int:
+    """Run the command; ``last`` is that of ``interrupts.run_command``. Returns the exit code."""
     parse = argparse.ArgumentParser(prog="python -m sweeps.publish", description=publish.__doc__)
     parse.add_argument("folder", type=Path, help="results folder, such as results/first-laws")
     options = parse.parse_args(words)
-    with interrupts.handled(last=last):
-        try:
-            say(f"{publish(options.folder)}: written")
-        except (ConfigurationError, StorageError) as error:
-            tell(str(getattr(error, "strerror", None) or error))
-            return 2 if isinstance(error, ConfigurationError) else 1
-        except KeyboardInterrupt as interrupt:
-            with interrupts.shielded():
-                tell("interrupted; what was published before is left as it was")
-            return interrupts.code_of(interrupt)
-    return 0
+
+    def body() -> int:
+        say(f"{publish(options.folder)}: written")
+        return 0
+
+    said = "interrupted; what was published before is left as it was"
+    return interrupts.run_command(body, said, last=last)
 
 
 if __name__ == "__main__":

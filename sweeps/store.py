@@ -24,17 +24,17 @@ Record = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What a plan needs of a record.
+    """What a plan needs of a record."""
 
-    Attributes:
-        status: one of ``record.STATUSES``.
-        record: the record without its curve and values.
-        validation: metric -> value on validation, of a held-out evaluation; else empty.
-    """
-
-    status: str
-    record: Record
+    status: str  # one of ``scaling.records.names.STATUSES``
+    record: Record  # without its curve and values
+    # metric -> value on validation, of a held-out evaluation
     validation: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+def is_finished(name: str, known: Mapping[str, Known]) -> bool:
+    """Whether what has this id ran to an end; it is never run again then."""
+    return name in known and known[name].status in FINISHED
 
 
 class Store:
@@ -110,8 +110,7 @@ class Store:
         )
 
     def _learn(self, record: Record) -> None:
-        old = self.known.get(record["id"])
-        if old is None or old.status not in FINISHED:
+        if not is_finished(record["id"], self.known):
             short = {k: v for k, v in record.items() if k not in ("curve", "values")}
             self.known[record["id"]] = Known(
                 status=status_of(record), record=short, validation=_validation(record)
@@ -181,12 +180,11 @@ class Store:
         for folder in (self.live.records, self.live.spool):
             for path in sorted(folder.glob("*.json")):
                 try:
-                    record = read_record(path)
+                    with self._failures_named(path):
+                        record = read_record(path)
                 except RecordError as error:
                     messages.append(self._set_aside(path, error))
                     continue
-                except OSError as error:
-                    raise self._failure(path, error) from None
                 if folder == self.live.records:
                     self._learn(record)
                 else:
@@ -196,21 +194,20 @@ class Store:
 
     def _set_aside(self, path: Path, error: RecordError) -> str:
         rejected = self.live.spool / "rejected"
-        try:
+        with self._failures_named(path):
             rejected.mkdir(exist_ok=True)
             to, count = rejected / path.name, 1
             while to.exists():  # another was set aside before: none is lost
                 count += 1
                 to = rejected / f"{path.stem}-{count}.json"
             path.rename(to)
-        except OSError as failure:
-            raise self._failure(path, failure) from None
         return f"{error}; moved to {to}, and it will be run again"
 
     def _forget_gone(self) -> None:
         """Tables that hold a record which is gone must not be believed once it is run again."""
         if self._held is None:
-            self._unlink(self.live.compacted)
+            with self._failures_named(self.live.compacted):
+                self.live.compacted.unlink(missing_ok=True)
         elif gone := self._held.ids - self.known.keys():
             self._forget_rows(gone)
 
@@ -220,14 +217,9 @@ class Store:
         Their rows of other records still can be, by this process, which knows which.
         """
         if self._held is not None and (old := self._held.ids & set(ids)):
-            self._unlink(self.live.compacted)
+            with self._failures_named(self.live.compacted):
+                self.live.compacted.unlink(missing_ok=True)
             self._held = dataclasses.replace(self._held, ids=self._held.ids - old)
-
-    def _unlink(self, path: Path) -> None:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise self._failure(path, error) from None
 
     def ingest(self, record: Record) -> None:
         """Keep a record; a finished one is never replaced.
@@ -239,16 +231,13 @@ class Store:
         """
         validate(record)
         spooled = self.live.spool / f"{record['id']}.json"
-        old = self.known.get(record["id"])
-        try:
-            if old is None or old.status not in FINISHED:
-                if old is not None:
+        with self._failures_named(self.live.records / spooled.name):
+            if not is_finished(record["id"], self.known):
+                if record["id"] in self.known:
                     self._forget_rows([record["id"]])
                 write_record(self.live.records, record)
                 self._learn(record)
             spooled.unlink(missing_ok=True)
-        except OSError as error:
-            raise self._failure(self.live.records / spooled.name, error) from None
 
     def ingest_job(self, job: Job, records: Sequence[Record]) -> list[Record]:
         """Keep the records of a job: those handed over, and those it left in the spool.
@@ -267,15 +256,20 @@ class Store:
             self.ingest(record)
         return list(handed.values())
 
-    def _failure(self, path: Path, error: OSError) -> StorageError:
-        """What could not be done; the error names the file, else it is ``path``."""
-        full, name = error.errno in FULL, error.filename2 or error.filename or path
-        return StorageError(
-            error.errno,
-            f"{name}: {why(error)}. Nothing half-written is left "
-            f"and finished records are safe; {'make room' if full else 'mend that'} and run the "
-            "same command again",
-        )
+    @contextlib.contextmanager
+    def _failures_named(self, path: Path) -> Iterator[None]:
+        """Say what could not be done to the file that an error names, else to ``path``."""
+        try:
+            yield
+        except StorageError:
+            raise
+        except OSError as error:
+            full, name = error.errno in FULL, error.filename2 or error.filename or path
+            raise StorageError(
+                error.errno,
+                f"{name}: {why(error)}. Nothing half-written is left and finished records are "
+                f"safe; {'make room' if full else 'mend that'} and run the same command again",
+            ) from None
 
     def write(self, name: str, value: Any) -> None:
         """Write one of the store's JSON files, when its content changed.
@@ -283,17 +277,9 @@ class Store:
         Raises:
             StorageError: it could not be written; the old file is left as it was.
         """
-        path = self.runs / name
-        try:
-            old = json.loads(path.read_bytes())
-        except (OSError, ValueError):
-            old = None
-        if old == value:
-            return
-        try:
-            write_json(path, value)
-        except OSError as error:
-            raise self._failure(path, error) from None
+        if self.read_json(name) != value:
+            with self._failures_named(self.runs / name):
+                write_json(self.runs / name, value)
 
     def read_json(self, name: str) -> Any:
         """One of the store's JSON files, or None where there is none that can be read."""
@@ -311,8 +297,7 @@ class Store:
     def drop_checkpoints(self) -> None:
         """Delete the checkpoints of trainings that are finished: nothing goes on from them."""
         for path in self.live.checkpoints.glob("*"):
-            name = path.name.lstrip(".").split(".")[0]
-            if name in self.known and self.known[name].status in FINISHED:
+            if is_finished(path.name.lstrip(".").split(".")[0], self.known):
                 path.unlink(missing_ok=True)
 
     def compact(self) -> None:
@@ -328,10 +313,8 @@ class Store:
         ids = sorted(self.known)
         if tables_hold(self.live, self.study, ids):
             return
-        try:
+        with self._failures_named(self.runs):
             write_tables(self.live, self.study, ids, self._held)
-        except OSError as error:
-            raise self._failure(self.runs, error) from None
         self._held = Compacted.read(self.live)
 
 

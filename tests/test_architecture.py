@@ -39,7 +39,7 @@ ORDERS = {
         ["sweeps.grid"],
         ["sweeps.plan", "sweeps.store"],
         ["sweeps.drive"],
-        ["sweeps.run", "sweeps.publish", "sweeps.readme"],
+        ["sweeps.run", "sweeps.publish"],
     ],
     "scaling": [
         [GROUND],

@@ -1,25 +1,29 @@
-"""Run what a plan has left: prepare corpora, place jobs, keep records, say how it went."""
+"""Run what a plan has left: prepare corpora, place jobs, keep records, say how it went.
+
+A trial starts when the weights of its parents are there.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from scaling.identity import Job, Training
+from scaling.corpora.errors import CorpusError
+from scaling.identity import Job
 from scaling.provenance import failed_training
-from scaling.records.names import FINISHED
+from scaling.records.names import HELD_OUT, LOST, TRAJECTORY
 from scaling.records.record import status_of
 from scaling.workspace import Workspace
 from sweeps.drive.executors import Executor, JobEvent
-from sweeps.drive.preflight import why_not
 from sweeps.drive.progress import Progress
 from sweeps.errors import ConfigurationError, StorageError
 from sweeps.plan.corpora import CorpusTask, StudyCorpora
-from sweeps.plan.plan import Plan, PlannedStage, describe_training, longest_first
-from sweeps.store import Record, Store
+from sweeps.plan.plan import Plan, PlannedStage, describe_training
+from sweeps.stages import STAGES
+from sweeps.store import Known, Record, Store, is_finished
 
 
 class WorkerDied(RuntimeError):  # noqa: N818 - it names what happened
@@ -28,17 +32,11 @@ class WorkerDied(RuntimeError):  # noqa: N818 - it names what happened
 
 @dataclasses.dataclass(slots=True)
 class RunOutcome:
-    """How a run went.
-
-    Attributes:
-        trained: trainings that ran to an end.
-        failures: one line for each job that failed, with where to read on.
-        not_started: one line for each job whose parents are not there.
-    """
+    """How a run went: trainings that ran to an end, and a line for each job that did not."""
 
     trained: int = 0
-    failures: list[str] = dataclasses.field(default_factory=list)
-    not_started: list[str] = dataclasses.field(default_factory=list)
+    failures: list[str] = dataclasses.field(default_factory=list)  # with where to read on
+    not_started: list[str] = dataclasses.field(default_factory=list)  # parents are not there
 
 
 def prepare_corpora(corpora: StudyCorpora, cache: Path, say: Callable[[str], None]) -> None:
@@ -48,8 +46,6 @@ def prepare_corpora(corpora: StudyCorpora, cache: Path, say: Callable[[str], Non
         ConfigurationError: a source's files cannot be used.
         StorageError: a corpus could not be written.
     """
-    from scaling.corpora.errors import CorpusError
-
     for target in {t.spec.key: t for t in corpora.all()}.values():
         if target.spec.source.startswith("simulated/"):
             continue
@@ -79,13 +75,6 @@ def _preparing(target: CorpusTask, say: Callable[[str], None]) -> Callable[[int,
     return progress
 
 
-def corpora_json(corpora: StudyCorpora, cache: Path) -> dict[str, object]:
-    """The content of ``corpora.json``, from the prepared corpora."""
-    from scaling.corpora.registry import describe
-
-    return {t.name: describe(t.spec, t.task, cache, t.root) for t in corpora.all()}
-
-
 def run_plan(
     plan: Plan,
     store: Store,
@@ -105,8 +94,8 @@ def run_plan(
         workspace: where workers find and leave things.
         workers: jobs that run at once, for the expected time.
         out: where progress is shown.
-        replan: plans again from the records there are by then. It is called before a stage
-            that waits for earlier ones; without it such a stage is not started.
+        replan: plans again from the records there are, before a stage that waits for earlier ones;
+            without it such a stage is not started.
 
     Raises:
         StorageError: a record could not be written; the run stops there.
@@ -137,6 +126,71 @@ def _ids(stages: Sequence[PlannedStage]) -> set[str]:
     return {p.job.training.id for stage in stages for p in stage.trials}
 
 
+def needed_parents(job: Job, trained: bool) -> list[str]:
+    """Ids of the parents whose weights a job reads.
+
+    Of a job that is ``trained`` only what its stage measures with, and only by the held-out loss.
+    """
+    training = job.training
+    if not trained:
+        return list(training.parent_ids)
+    if not any(evaluation.protocol == HELD_OUT for evaluation in job.evaluations):
+        return []
+    roles = STAGES[training.stage].measured_with
+    return [parent.id for parent in training.parents if parent.role in roles]
+
+
+def why_not(
+    stage: PlannedStage, job: Job, known: Mapping[str, Known], workspace: Workspace
+) -> str | None:
+    """Why a job cannot start although its stage is due; None when it can."""
+    if stage.waiting:
+        return "the best of the trials it starts from is not known: some of them are not finished"
+    weights_kept = not job.training.corpus.source.startswith("simulated/")
+    for parent in needed_parents(job, is_finished(job.training.id, known)):
+        found = known.get(parent)
+        if found is None and not parent.startswith("x"):
+            return f"its parent {parent} has no record"
+        if found is not None and found.status in LOST:
+            return f"its parent {parent} {found.status}"
+        if weights_kept and not workspace.weights_of(parent).exists():
+            return f"the weights of its parent {parent} are gone"
+    return None
+
+
+def check_weights(plan: Plan, store: Store, workspace: Workspace) -> None:
+    """A trained model whose weights were deleted can be neither measured nor started from.
+
+    Raises:
+        ConfigurationError: names the records of all that a planned job needs.
+    """
+    lost: dict[Path, None] = {}
+    for job in (planned.todo for planned in plan.missing if planned.status != "waiting"):
+        if job is None or job.training.corpus.source.startswith("simulated/"):
+            continue
+        trained = is_finished(job.training.id, store.known)
+        names = needed_parents(job, trained)
+        if trained and store.known[job.training.id].status != "diverged":
+            names.append(job.training.id)
+        for name in names:
+            if is_finished(name, store.known) and not _weights_are_there(name, job, workspace):
+                lost[store.live.records / f"{name}.json"] = None
+    if lost:
+        names = [str(path) for path in lost]
+        raise ConfigurationError(
+            "weights that are needed for what is missing are gone. Delete these records to train "
+            "the models again:\n  " + "\n  ".join(names)
+        )
+
+
+def _weights_are_there(name: str, job: Job, workspace: Workspace) -> bool:
+    """The best weights, and those of every step where the job measures a trajectory."""
+    along = any(evaluation.checkpoint == TRAJECTORY for evaluation in job.evaluations)
+    if name == job.training.id and along and not workspace.trajectory(name):
+        return False
+    return workspace.weights_of(name).exists()
+
+
 class _Driver:
     """Takes the events of an executor."""
 
@@ -146,22 +200,20 @@ class _Driver:
         self.outcome = RunOutcome()
 
     def startable(self, stage: PlannedStage, workspace: Workspace) -> list[Job]:
-        """The missing jobs of a stage that can start now; the others are reported."""
+        """The missing jobs of a stage that can start now, longest first; others are reported."""
         jobs = []
-        for planned in longest_first([p for p in stage.trials if p.todo is not None]):
-            assert planned.todo is not None
-            reason = why_not(stage, planned.todo, self.store.known, workspace)
+        for planned in sorted(stage.trials, key=lambda planned: -planned.seconds):
+            if (job := planned.todo) is None:
+                continue
+            reason = why_not(stage, job, self.store.known, workspace)
             if reason is None:
-                jobs.append(planned.todo)
-            else:
-                self._not_started(planned.todo.training, reason)
+                jobs.append(job)
+                continue
+            trial = f"{job.training.id} ({describe_training(job.training)})"
+            self.outcome.not_started.append(f"not started: trial {trial}: {reason}")
+            self.progress.say(self.outcome.not_started[-1])
+            self.progress.finished(job.training.id, failed=True)
         return jobs
-
-    def _not_started(self, training: Training, reason: str) -> None:
-        line = f"not started: trial {training.id} ({describe_training(training)}): {reason}"
-        self.outcome.not_started.append(line)
-        self.progress.say(line)
-        self.progress.finished(training.id, failed=True)
 
     def on_event(self, event: JobEvent) -> None:
         name = event.job.training.id
@@ -198,8 +250,7 @@ class _Driver:
             if LOSE_SOME in note:  # said of each corpus before the first trial
                 continue
             self.progress.say(f"trial {training.id} ({describe_training(training)}): {note}")
-        known = self.store.known.get(training.id)
-        there = known is not None and known.status in FINISHED
+        there = is_finished(training.id, self.store.known)
         lost = event.kind == "finished" and not there and not bad
         if lost:  # a training that is over, in a file that is broken
             path = self.store.live.spool / f"{training.id}.json"

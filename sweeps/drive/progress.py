@@ -26,13 +26,7 @@ class Progress:
     """Keeps count of jobs and writes one line about them.
 
     On a terminal the line is redrawn in place; elsewhere a plain line is written now and
-    then, so that a log stays short.
-
-    Args:
-        jobs: (id, FLOPs, expected seconds) of each.
-        workers: jobs that run at once.
-        stream: where to write.
-        clock: seconds, monotonic.
+    then, so that a log stays short. A job is (id, FLOPs, expected seconds).
     """
 
     def __init__(
@@ -42,7 +36,8 @@ class Progress:
         stream: TextIO,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._items = {name: _Item(flops, expected) for name, flops, expected in jobs}
+        self._items: dict[str, _Item] = {}
+        self.replace((), jobs)
         self._workers = workers
         self._stream = stream
         self._clock = clock

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,17 +34,11 @@ KEY = "[key]"  # how pydantic says that it means a key and not its value
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
-    """A checked grid file.
+    """A checked grid file."""
 
-    Attributes:
-        grid: its content, with the ``smoke`` section merged when that was asked for.
-        source: where each value stands in the file.
-        at_most: records taken of each split of a source of files; None for all.
-    """
-
-    grid: Grid
-    source: YamlSource
-    at_most: int | None = None
+    grid: Grid  # with the ``smoke`` section merged when that was asked for
+    source: YamlSource  # where each value stands in the file
+    at_most: int | None = None  # records of each split of a source of files; None for all
 
     @property
     def name(self) -> str:
@@ -63,8 +57,8 @@ class Study:
         Folders on this machine are left out: they say nothing about a result.
         """
         value = self.grid.model_dump(mode="json", exclude_none=True, exclude={"smoke"})
-        plain: dict[str, Any] = _without_folders(json.loads(json.dumps(value)))
-        return plain
+        kept: dict[str, Any] = _without_folders(value)
+        return kept
 
 
 def load_grid(path: Path, smoke: bool = False) -> Study:
@@ -78,15 +72,16 @@ def load_grid(path: Path, smoke: bool = False) -> Study:
         ConfigurationError: all mistakes found, one a line, as ``file:line:col: path: message``.
     """
     source = YamlSource.load(path)
-    whole = _checked(source, source.data())
+    whole = _checked(source)
     if whole.smoke is None:
         if smoke:
             raise ConfigurationError(f"{path}: --smoke needs a smoke: section in the grid")
         return Study(grid=whole, source=source)
-    tiny = _checked(source.as_smoke(), source.smoke_data())
+    small = source.as_smoke()
+    grid = _checked(small)
     if not smoke:
         return Study(grid=whole, source=source)
-    return Study(grid=tiny, source=source.as_smoke(), at_most=whole.smoke.at_most)
+    return Study(grid=grid, source=small, at_most=whole.smoke.at_most)
 
 
 def _without_folders(value: Any) -> Any:
@@ -97,12 +92,13 @@ def _without_folders(value: Any) -> Any:
     return [_without_folders(item) for item in value] if isinstance(value, list) else value
 
 
-def _checked(source: YamlSource, data: dict[str, Any]) -> Grid:
+def _checked(source: YamlSource) -> Grid:
     from pydantic import ValidationError
 
     from sweeps.grid.schema import Grid
     from sweeps.stages.keys import Context
 
+    data = source.data()
     mistakes = list(_empty(data))
     try:
         grid = Grid.model_validate(data, context=Context())
@@ -118,16 +114,13 @@ def _checked(source: YamlSource, data: dict[str, Any]) -> Grid:
 
 def _empty(data: Any, loc: Loc = ()) -> Iterator[Mistake]:
     """Keys and list items without a value: YAML reads them as null."""
-    children: Iterable[tuple[str | int, Any]] = ()
-    if isinstance(data, Mapping):
-        children = data.items()
-    elif isinstance(data, list):
+    children: Iterable[tuple[Any, Any]] = data.items() if isinstance(data, dict) else ()
+    if isinstance(data, list):
         children = enumerate(data)
     for key, value in children:
         if value is None:
-            yield Mistake(
-                loc=(*loc, key), message="has no value; give one or remove the line", at_key=True
-            )
+            message = "has no value; give one or remove the line"
+            yield Mistake(loc=(*loc, key), message=message, at_key=True)
         else:
             yield from _empty(value, (*loc, key))
 

@@ -16,7 +16,7 @@ class YamlSource:
     Args:
         path: the file, as it is named in messages.
         tree: what ruamel.yaml returned for it.
-        smoke: read positions through the ``smoke`` section, where it sets a value.
+        smoke: merge its ``smoke`` section, where positions of values that it sets are then.
     """
 
     def __init__(self, path: Path, tree: Any, smoke: bool = False) -> None:
@@ -56,14 +56,10 @@ class YamlSource:
     def data(self) -> dict[str, Any]:
         """The file as plain dictionaries, lists and scalars."""
         plain: dict[str, Any] = _plain(self._tree)
-        return plain
-
-    def smoke_data(self) -> dict[str, Any]:
-        """The file with its ``smoke`` section merged over it."""
-        return merge_smoke(self.data())
+        return merge_smoke(plain) if self._smoke else plain
 
     def as_smoke(self) -> YamlSource:
-        """The same file, with positions read through the ``smoke`` section."""
+        """The same file, which must be right, with its ``smoke`` section merged over it."""
         return YamlSource(self.path, self._tree, smoke=True)
 
     def position(self, loc: Loc, at_key: bool = False) -> tuple[int, int]:
@@ -93,67 +89,42 @@ class YamlSource:
         lines = {}
         for mistake in mistakes:
             line, column = self.position(mistake.loc, mistake.at_key)
-            path = ".".join(str(part) for part in mistake.loc)
-            where = f"{self.path}:{line}:{column}: {path}"
-            lines[f"{where}: {mistake.message}" if path else f"{where}{mistake.message}"] = (
-                line,
-                column,
-            )
-        return ConfigurationError("\n".join(sorted(lines, key=lambda text: lines[text])))
+            path = ".".join(map(str, mistake.loc))
+            about = f"{path}: {mistake.message}" if path else mistake.message
+            lines[f"{self.path}:{line}:{column}: {about}"] = (line, column)
+        return ConfigurationError("\n".join(sorted(lines, key=lines.__getitem__)))
 
 
 def merge_smoke(data: dict[str, Any]) -> dict[str, Any]:
-    """Merge the ``smoke`` section over the grid; mappings merge, other values replace.
+    """Merge the ``smoke`` section of a right grid over it; mappings merge, other values replace.
 
     The part of a stage is for every stage of that name, or a list with one for each. Of its
     ``families`` a stage takes those it has. A recipe field that ``smoke`` sets also wins over
     the same field in ``by_size``.
     """
     merged = copy.deepcopy(data)
-    smoke = merged.pop("smoke", None)
-    if not isinstance(smoke, dict):
-        return merged
-    merged["corpus"] = _merge(merged.get("corpus"), smoke.get("corpus", {}))
-    stages = merged.get("stages")
-    for i, stage in enumerate(stages if isinstance(stages, list) else ()):
-        for name in list(stage) if isinstance(stage, dict) else ():
-            part = _part(smoke.get(name), _nth(stages, i, name))
-            if isinstance(part, dict) and isinstance(stage[name], dict):
-                part = _of_its_families(stage[name], part)
-                _forget_by_size(stage[name], part)
-                stage[name] = _merge(stage[name], part)
-    merged["study"] = f"{merged.get('study')}-smoke"
+    smoke = merged.pop("smoke")
+    merged["study"] += "-smoke"
+    merged["corpus"] = _merge(merged["corpus"], smoke.get("corpus", {}))
+    for i, item in enumerate(merged["stages"]):
+        ((name, stage),) = item.items()
+        part = smoke.get(name, {})
+        if isinstance(part, list):
+            part = part[_stages_before(merged["stages"], i, name)]
+        families, recipe = part.get("families"), part.get("recipe")
+        if isinstance(families, dict) and "families" in stage:
+            own = {key: sizes for key, sizes in families.items() if key in stage["families"]}
+            part = part | {"families": own}
+        for fields in stage.get("recipe", {}).get("by_size", {}).values():
+            for field in recipe if isinstance(recipe, dict) else ():
+                fields.pop(field, None)
+        item[name] = _merge(stage, part)
     return merged
 
 
-def _nth(stages: Any, index: int, name: Any) -> int:
+def _stages_before(stages: Any, index: int, name: Any) -> int:
     """How many stages of that name stand before the one at ``index``."""
-    return sum(isinstance(stage, Mapping) and name in stage for stage in stages[:index])
-
-
-def _part(parts: Any, nth: int) -> Any:
-    """What ``smoke`` says of the n-th stage of a name."""
-    if not isinstance(parts, list):
-        return parts
-    return parts[nth] if nth < len(parts) else None
-
-
-def _of_its_families(stage: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
-    """``part`` without families that the stage has not."""
-    own, families = stage.get("families"), part.get("families")
-    if not isinstance(own, dict) or not isinstance(families, dict):
-        return part
-    return part | {"families": {name: families[name] for name in families if name in own}}
-
-
-def _forget_by_size(stage: dict[str, Any], smoke: dict[str, Any]) -> None:
-    recipe, changes = stage.get("recipe"), smoke.get("recipe")
-    if not isinstance(recipe, dict) or not isinstance(changes, dict):
-        return
-    by_size = recipe.get("by_size")
-    for size in by_size.values() if isinstance(by_size, dict) else ():
-        for field in changes if isinstance(size, dict) else ():
-            size.pop(field, None)
+    return sum(name in stage for stage in stages[:index])
 
 
 def _merge(base: Any, over: Any) -> Any:
@@ -168,8 +139,8 @@ def _smoke_loc(loc: Loc, tree: Any) -> Loc | None:
         return ("smoke", *loc)
     if len(loc) > 2 and loc[0] == "stages" and isinstance(loc[1], int):
         name = loc[2]
-        if isinstance(tree.get("smoke", {}).get(name), Sequence):
-            return ("smoke", name, _nth(tree["stages"], loc[1], name), *loc[3:])
+        if isinstance(tree["smoke"].get(name), Sequence):
+            return ("smoke", name, _stages_before(tree["stages"], loc[1], name), *loc[3:])
         return ("smoke", *loc[2:])
     return None
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scaling.corpora.catalogue import SOURCES
 from scaling.identity import CorpusSpec
 from scaling.provenance import corpus_name
 from scaling.records.names import suggest
@@ -26,19 +27,12 @@ SIZES = ("records", "validation", "test")
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CorpusTask:
-    """A corpus and task.
+    """A corpus and task."""
 
-    Attributes:
-        spec: the corpus, with default sizes and fingerprint filled in.
-        task: label set of it.
-        root: folder of its files; None where it needs none.
-        summary: records, patients and classes.
-    """
-
-    spec: CorpusSpec
+    spec: CorpusSpec  # with default sizes and fingerprint filled in
     task: str
-    root: Path | None
-    summary: Summary
+    root: Path | None  # folder of its files; None where it needs none
+    summary: Summary  # records, patients and classes
 
     @property
     def name(self) -> str:
@@ -56,15 +50,10 @@ class Case:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class StudyCorpora:
-    """What the stages of a study need of this machine.
+    """What the stages of a study need of this machine."""
 
-    Attributes:
-        stages: the cases of each stage, one for each fold.
-        codebooks: for each stage the released codebook it names, or None.
-    """
-
-    stages: tuple[tuple[Case, ...], ...]
-    codebooks: tuple[Released | None, ...]
+    stages: tuple[tuple[Case, ...], ...]  # of each stage the cases, one for each fold
+    codebooks: tuple[Released | None, ...]  # of each stage the released codebook that it names
 
     def all(self) -> list[CorpusTask]:
         """Every corpus and task once; in each stage those trained on first."""
@@ -73,10 +62,6 @@ class StudyCorpora:
             for target in [case.corpus for case in cases] + [t for c in cases for t in c.tasks]:
                 found.setdefault(target.name, target)
         return list(found.values())
-
-    def trained(self) -> list[CorpusTask]:
-        """Every corpus that is trained on, once."""
-        return list({c.corpus.name: c.corpus for cases in self.stages for c in cases}.values())
 
     def of(self, spec: CorpusSpec, task: str) -> CorpusTask:
         """The target of a training or an evaluation of this study."""
@@ -96,8 +81,6 @@ def parse_roots(words: Sequence[str]) -> dict[str, Path]:
     Raises:
         ConfigurationError: no ``=``, or no such source.
     """
-    from scaling.corpora.catalogue import SOURCES
-
     roots = {}
     for word in words:
         source, equals, path = word.partition("=")
@@ -113,10 +96,7 @@ def parse_roots(words: Sequence[str]) -> dict[str, Path]:
 def find_corpora(study: Study, roots: Mapping[str, Path]) -> StudyCorpora:
     """Find the corpora of a study and count their records.
 
-    Args:
-        study: a checked grid.
-        roots: folders given on the command line; they win over the environment, which wins
-            over the grid.
+    ``roots``, of the command line, win over the environment, which wins over the grid.
 
     Raises:
         ConfigurationError: a missing root, files that cannot be used, or a data size larger
@@ -164,7 +144,6 @@ class _Finder:
 
     def target(self, loc: Loc, items: Sequence[Corpus | Task], fold: int) -> CorpusTask | None:
         """The first of ``items``; the others say what it leaves out, the nearest first."""
-        from scaling.corpora.catalogue import SOURCES
         from scaling.corpora.errors import CorpusError
         from scaling.corpora.registry import with_defaults
 
@@ -197,8 +176,6 @@ class _Finder:
 
     def _root(self, items: Sequence[Corpus | Task]) -> Path | None:
         """Command line, then environment, then grid; a source's root is shared."""
-        from scaling.corpora.catalogue import SOURCES
-
         source = items[0].source
         info = SOURCES[source]
         if info.kind != "files":
@@ -250,8 +227,6 @@ def _folder(path: Path, origin: str, shown: Path | None = None) -> Path:
 
 def _spec(items: Sequence[Corpus | Task]) -> CorpusSpec:
     """What an item leaves out comes from the next ones; sizes only from those of its source."""
-    from scaling.corpora.catalogue import SOURCES
-
     source = items[0].source
     fields: dict[str, Any] = {}
     for item in reversed(items):
@@ -285,8 +260,6 @@ def _ambiguous(study: Study, stages: tuple[tuple[Case, ...], ...]) -> list[Mista
 
 def task_place(stage: Stage, target: CorpusTask) -> Loc:
     """Where in a stage a task stands: the last item of its name, which is the one that differs."""
-    from scaling.corpora.catalogue import SOURCES
-
     places = [
         j
         for j, item in enumerate(stage.measurement.tasks)

@@ -16,9 +16,12 @@ from typing import Any
 
 from scaling.cost import Counts, count_training, training_flops
 from scaling.identity import Evaluation, Training
+from scaling.models.families import FAMILIES
+from scaling.numerics import versions
+from scaling.objectives.registry import OBJECTIVES
 from scaling.records.files import write_json
 from scaling.records.names import LINEAR_PROBE, TRAJECTORY
-from sweeps.plan.corpora import CorpusTask, StudyCorpora
+from sweeps.plan.corpora import StudyCorpora
 from sweeps.stages.base import UNTRAINED
 
 # Where nothing has been measured: one core of a 2025 server CPU, and fixed costs a step.
@@ -50,11 +53,7 @@ class _Cached:
 
 
 class Ladder:
-    """Counts of each (family, size), from the cache where they are known.
-
-    Args:
-        cache: folder of the caches.
-    """
+    """Counts of each (family, size), from the folder of caches where they are known."""
 
     def __init__(self, cache: Path) -> None:
         self._file = _Cached(cache / "ladder.json")
@@ -77,10 +76,6 @@ class Ladder:
 
 
 def _counts_key(training: Training, leads: int, samples: int, num_labels: int) -> str:
-    from scaling.models.families import FAMILIES
-    from scaling.numerics import versions
-    from scaling.objectives.registry import OBJECTIVES
-
     names = {FAMILIES[training.family].numerics, OBJECTIVES[training.objective].numerics}
     numerics = ",".join(f"{module}-{version}" for module, version in versions(*names))
     head = f"{training.objective}{dict(training.options) or ''}"
@@ -93,8 +88,6 @@ def speed_key(training: Training) -> str:
 
     Versions are those that the training was made with: what an older one took says little.
     """
-    from scaling.models.families import FAMILIES
-
     recipe, timed = training.recipe, ("training", FAMILIES[training.family].numerics)
     made_by = ",".join(f"{name}-{n}" for name, n in training.numerics if name in timed)
     shape = f"{len(training.leads)}x{training.corpus.samples}"
@@ -103,11 +96,7 @@ def speed_key(training: Training) -> str:
 
 
 class Speeds:
-    """Seconds per step measured on finished trials.
-
-    Args:
-        cache: folder of the caches.
-    """
+    """Seconds per step measured on finished trials, of this study and from the folder of caches."""
 
     def __init__(self, cache: Path) -> None:
         self._file = _Cached(cache / "speeds.json")
@@ -181,15 +170,7 @@ def disk_bytes(
     *,
     trained: bool,
 ) -> int:
-    """Bytes that what is missing of a trial will leave.
-
-    Args:
-        training: of the trial.
-        evaluations: those that are missing.
-        counts: of its model.
-        corpora: corpora of the study.
-        trained: whether only evaluations are missing.
-    """
+    """Bytes that the missing ``evaluations`` of a trial, and its training, if any, will leave."""
     recipe = training.recipe
     steps = 0 if training.objective == UNTRAINED else recipe.max_steps // recipe.eval_every
     total = len(evaluations) * (RECORD_BYTES + 4 * ROW_BYTES)
@@ -206,23 +187,15 @@ def disk_bytes(
 
 def unprepared_bytes(corpora: StudyCorpora, cache: Path) -> int:
     """Disk that corpora which are not prepared yet will take; folds share their signals."""
-    found: dict[tuple[str, str], int] = {}
+    found: dict[tuple[object, ...], int] = {}
     for target in corpora.all():
-        if not _is_prepared(target, cache):
-            summary = target.summary
-            records = summary.train + summary.validation + summary.test
-            spec = target.spec
-            key = (spec.source, f"{spec.fs_hz}/{spec.window_s}/{spec.preprocessing}/{spec.seed}")
-            size = records * 12 * spec.samples * 2
-            found[key] = max(found.get(key, 0), size)
+        spec, summary = target.spec, target.summary
+        if spec.source.startswith("simulated/") or any((cache / "corpora").glob(f"*-{spec.key}")):
+            continue
+        records = summary.train + summary.validation + summary.test
+        signals = (spec.source, spec.fs_hz, spec.window_s, spec.preprocessing, spec.seed)
+        found[signals] = max(found.get(signals, 0), records * 12 * spec.samples * 2)
     return sum(found.values())
-
-
-def _is_prepared(target: CorpusTask, cache: Path) -> bool:
-    spec = target.spec
-    if spec.source.startswith("simulated/"):
-        return True
-    return any((cache / "corpora").glob(f"*-{spec.key}"))
 
 
 def makespan(seconds: Sequence[float], workers: int) -> float:

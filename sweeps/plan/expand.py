@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scaling.compatible import cannot_read, parent_differences, signal_differences
@@ -22,8 +21,10 @@ from scaling.identity import (
     Training,
     Versions,
 )
+from scaling.models.families import FAMILIES
+from scaling.models.sizes import TRANSFORMER, VQ_HBR
 from scaling.numerics import versions
-from scaling.objectives.registry import OBJECTIVES
+from scaling.objectives.registry import OBJECTIVES, ObjectiveInfo, Settings
 from scaling.provenance import corpus_name
 from scaling.records.names import BEST, HELD_OUT, LINEAR_PROBE, TRAJECTORY
 from sweeps.errors import Loc, Mistake
@@ -36,10 +37,9 @@ from sweeps.plan.parents import (
     Released,
     choose_codebook,
     choose_parents,
-    codes_of,
-    slots_differ,
 )
 from sweeps.stages.base import CODES, UNTRAINED
+from sweeps.stages.keys import CODEBOOK_FAMILY
 
 if TYPE_CHECKING:
     from sweeps.grid.load import Study
@@ -56,47 +56,6 @@ USES = {
 }
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Combination:
-    """One combination of everything that a stage leaves to its axes."""
-
-    objective: str
-    options: Options
-    recipe: Recipe
-    data: int
-    labels: float
-    label_set: str
-    seed: int
-
-
-def combinations(stage: Stage, start: Start) -> Iterator[Combination]:
-    """Every combination for a start.
-
-    What cannot change a trial is not an axis of it: the recipe of a model that is not trained,
-    and labels where none are used.
-    """
-    objective = stage.objective_of(start)
-    cell = start.cell
-    shares, label_sets = stage.label_axes if start.paradigm == "sl" else ([1.0], [""])
-    for recipe, options, data, labels, label_set, seed in itertools.product(
-        [Recipe()] if objective == UNTRAINED else _recipes(stage, start),
-        _options(stage, objective),
-        [cell.data] if cell else stage.data or [],
-        shares,
-        label_sets,
-        [cell.seed] if cell and cell.seed is not None else stage.seeds,
-    ):
-        yield Combination(
-            objective=objective,
-            options=options,
-            recipe=recipe,
-            data=data,
-            labels=float(labels),
-            label_set=label_set,
-            seed=seed,
-        )
-
-
 def _recipes(stage: Stage, start: Start) -> list[Recipe]:
     axes = stage.recipe.of_size(start.size)
     if start.cell is not None:
@@ -107,14 +66,14 @@ def _recipes(stage: Stage, start: Start) -> list[Recipe]:
     ]
 
 
-def _options(stage: Stage, objective: str) -> list[Options]:
+def _options(stage: Stage, objective: ObjectiveInfo, fixed: Settings) -> list[Options]:
     """Settings that differ from the objective's defaults, sorted by name."""
     given = (stage.objective.model_extra or {}) if stage.objective is not None else {}
-    defaults = dict(OBJECTIVES[objective].options)
+    defaults = dict(objective.options)
     options = []
     for values in itertools.product(*given.values()):
-        settings = {k: type(defaults[k])(v) for k, v in zip(given, values, strict=True)}
-        options.append(tuple(sorted((k, v) for k, v in settings.items() if v != defaults[k])))
+        chosen = {k: type(defaults[k])(v) for k, v in zip(given, values, strict=True)} | fixed
+        options.append(tuple(sorted((k, v) for k, v in chosen.items() if v != defaults[k])))
     return options
 
 
@@ -124,11 +83,6 @@ def expand(study: Study, corpora: StudyCorpora, known: Mapping[str, Known]) -> l
     The same training may appear more than once where the grid repeats itself. A stage whose
     parents are the best of trials that are not finished is marked as waiting: its jobs start
     from the largest candidates instead, and are only good for an estimate.
-
-    Args:
-        study: a checked grid.
-        corpora: its corpora.
-        known: records there are.
 
     Raises:
         ConfigurationError: a stage without parents or codebook to start from, or a model that
@@ -190,13 +144,25 @@ class _Expansion:
     def _other_signals(self, jobs: Sequence[Job]) -> Iterator[Mistake]:
         """Signals that differ between what is trained on, what it starts from and its tasks."""
         for case in self.cases:
-            for task, message in unlike_tasks(case):
-                yield Mistake(loc=(*self.here, *task_place(self.stage, task)), message=message)
-        for role, message in unlike_parents(jobs, self._config_of):
-            loc: Loc = (*self.here, "corpus")
-            if self.stage.corpus is None:
-                loc = self._codebook_loc() if role == CODEBOOK else (*self.here, "parents")
-            yield Mistake(loc=loc, message=message)
+            for task in case.tasks:
+                if found := signal_differences(task.spec, case.corpus.spec):
+                    message = (
+                        f"{task.name} has {'; '.join(found)}: a model is measured on signals like "
+                        "those it was trained on"
+                    )
+                    yield Mistake(loc=(*self.here, *task_place(self.stage, task)), message=message)
+        for training in (job.training for job in jobs):
+            name = corpus_name(training.corpus.source, training.task, training.corpus.fold)
+            for role, parent in training.parents:
+                if found := parent_differences(role, self._config_of(parent), training):
+                    message = (
+                        f"trials on {name} {USES[role]} that was trained with {'; '.join(found)}: "
+                        "give both the same signals"
+                    )
+                    loc: Loc = (*self.here, "corpus")
+                    if self.stage.corpus is None:
+                        loc = self._codebook_loc() if role == CODEBOOK else (*self.here, "parents")
+                    yield Mistake(loc=loc, message=message)
 
     def _config_of(self, parent: str) -> Mapping[str, Any]:
         if self.released is not None and parent == self.released.id:
@@ -212,55 +178,66 @@ class _Expansion:
             )
             self.mistakes.append(Mistake(loc=(*self.here, "parents"), message=message))
         for start in self.stage.starts(fitting):
-            for combination in combinations(self.stage, start):
-                training = self._training(case.corpus, start, combination)
-                if training is not None:
-                    yield Job(training=training, evaluations=(*self._evaluations(training, case),))
+            for training in self._trainings(case.corpus, start):
+                yield Job(training=training, evaluations=(*self._evaluations(training, case),))
 
-    def _training(
-        self, corpus: CorpusTask, start: Start, combination: Combination
-    ) -> Training | None:
-        options = dict(combination.options)
-        objective = OBJECTIVES[combination.objective]
+    def _trainings(self, corpus: CorpusTask, start: Start) -> Iterator[Training]:
+        """Every combination of what the stage leaves to its axes, for a start.
+
+        What cannot change a trial is not an axis of it: the recipe of a model that is not trained,
+        and labels where none are used.
+        """
+        stage, cell = self.stage, start.cell
+        objective = OBJECTIVES[stage.objective_of(start)]
         parents = [Parent(START, start.parent)] if start.parent else []
+        codes: Settings = {}
         if objective.codebook:
             try:
-                codebook, codes = self._codebook(corpus.spec, start)
+                codebook, codes[CODES] = self._codebook(corpus.spec, start)
             except NoParentError as error:
                 self.mistakes.append(Mistake(loc=self._codebook_loc(), message=str(error)))
-                return None
+                return
             parents.insert(0, Parent(CODEBOOK, codebook))
-            if codes != dict(objective.options)[CODES]:
-                options[CODES] = codes
-        return Training(
-            stage=self.stage.name,
-            corpus=corpus.spec,
-            task=corpus.task,
-            family=start.family,
-            size=start.size,
-            paradigm=start.paradigm,
-            objective=combination.objective,
-            data=combination.data,
-            recipe=combination.recipe,
-            seed=combination.seed,
-            labels_fraction=combination.labels,
-            parents=tuple(parents),
-            numerics=_training_numerics(
-                corpus.spec, start.family, combination, converted=self.released is not None
-            ),
-            options=tuple(sorted(options.items())),
-            label_set=combination.label_set,
-        )
+        shares, label_sets = stage.label_axes if start.paradigm == "sl" else ([1.0], [""])
+        for recipe, options, data, labels, label_set, seed in itertools.product(
+            [Recipe()] if objective.name == UNTRAINED else _recipes(stage, start),
+            _options(stage, objective, codes),
+            [cell.data] if cell else stage.data or [],
+            shares,
+            label_sets,
+            [cell.seed] if cell and cell.seed is not None else stage.seeds,
+        ):
+            modules = _training_modules(start.family, objective, label_set, self.released)
+            yield Training(
+                stage=stage.name,
+                corpus=corpus.spec,
+                task=corpus.task,
+                family=start.family,
+                size=start.size,
+                paradigm=start.paradigm,
+                objective=objective.name,
+                data=data,
+                recipe=recipe,
+                seed=seed,
+                labels_fraction=float(labels),
+                parents=tuple(parents),
+                numerics=_numerics(corpus.spec, *modules),
+                options=options,
+                label_set=label_set,
+            )
 
     def _codebook(self, corpus: CorpusSpec, start: Start) -> tuple[str, int]:
-        trained = None
-        if self.released is None:
-            size = self.stage.codebook_size
-            trained = choose_codebook(size, self.earlier, self.lineage, corpus)
-        name, size_of_it, codes = codes_of(self.released, trained)
-        if message := slots_differ(start.size, size_of_it):
-            raise NoParentError(message)
-        return name, codes
+        """Id and number of codes of the codebook that a masked trial predicts."""
+        codebook = self.released or choose_codebook(
+            self.stage.codebook_size, self.earlier, self.lineage, corpus
+        )
+        ours, shape = TRANSFORMER[start.size].tokens, VQ_HBR[codebook.size]
+        if ours != shape.tokens:
+            raise NoParentError(
+                f"size {start.size} has {ours} slots for heartbeats, codebook {codebook.size} has "
+                f"{shape.tokens}"
+            )
+        return codebook.id, shape.codes
 
     def _codebook_loc(self) -> Loc:
         named = self.stage.codebook_size or self.stage.codebook_file
@@ -307,28 +284,20 @@ def _evaluation(
     )
 
 
-def _training_numerics(
-    spec: CorpusSpec, family: str, combination: Combination, *, converted: bool
-) -> Versions:
-    """Versions of all that can change the weights.
+def _training_modules(
+    family: str, objective: ObjectiveInfo, label_set: str, released: Released | None
+) -> Iterator[str]:
+    """Modules whose version can change the weights.
 
     A codebook of the study has the version of its model in its own id, which is that of a
     parent; the id of a converted one is its content alone.
     """
-    from scaling.models.families import FAMILIES
-
-    modules = [
-        "training",
-        FAMILIES[family].numerics,
-        OBJECTIVES[combination.objective].numerics,
-        # Early stopping looks at held-out losses, so their version can change the weights.
-        "evaluation.held_out",
-    ]
-    if combination.label_set:
-        modules.append("label_sets")
-    if converted and OBJECTIVES[combination.objective].codebook:
-        modules.append(FAMILIES["vq-hbr"].numerics)
-    return _numerics(spec, *modules)
+    # Early stopping looks at held-out losses, so their version can change the weights.
+    yield from ("training", "evaluation.held_out", FAMILIES[family].numerics, objective.numerics)
+    if label_set:
+        yield "label_sets"
+    if released is not None and objective.codebook:
+        yield FAMILIES[CODEBOOK_FAMILY].numerics
 
 
 def _numerics(spec: CorpusSpec, *modules: str) -> Versions:
@@ -341,65 +310,17 @@ def _numerics(spec: CorpusSpec, *modules: str) -> Versions:
 def unreadable(jobs: Iterable[Job]) -> Iterator[tuple[Training, str]]:
     """Sizes that leave no sample of their records, or need another sampling rate.
 
-    Args:
-        jobs: trials; the corpora they are probed on are looked at as well.
-
     Yields:
-        A training of each size and corpus that do not go together, and why.
+        A training of each size and corpus, probed ones included, that do not go together, and why.
     """
-    seen: set[tuple[str, str, str, CorpusSpec, bool]] = set()
+    pairs: dict[tuple[str, str, str, CorpusSpec, bool], Training] = {}
     for job in jobs:
         training = job.training
-        if training.family == "simulated":
-            continue
-        for spec, trained_on in [
-            (training.corpus, True),
-            *((e.corpus, False) for e in job.evaluations),
-        ]:
-            key = (training.family, training.size, training.objective, spec, trained_on)
-            if key in seen:
-                continue
-            seen.add(key)
-            if problem := cannot_read(training, spec, trained_on=trained_on):
-                yield training, f"{spec.source}: {problem}"
-
-
-def unlike_tasks(case: Case) -> Iterator[tuple[CorpusTask, str]]:
-    """Tasks whose signals are not what the models of a case are trained on.
-
-    Yields:
-        A task, and each of its differences by name.
-    """
-    for task in case.tasks:
-        if found := signal_differences(task.spec, case.corpus.spec):
-            yield (
-                task,
-                f"{task.name} has {'; '.join(found)}: a model is measured on signals like those "
-                "it was trained on",
-            )
-
-
-def unlike_parents(
-    jobs: Iterable[Job], config_of: Callable[[str], Mapping[str, Any]]
-) -> Iterator[tuple[str, str]]:
-    """Parents that were trained on other signals than what starts from them.
-
-    Args:
-        jobs: trials.
-        config_of: from a parent's id to its training, as its sidecar has it.
-
-    Yields:
-        The role of a parent, and each difference by name; the same of many trials once.
-    """
-    found: dict[tuple[str, str], None] = {}
-    for job in jobs:
-        training = job.training
-        name = corpus_name(training.corpus.source, training.task, training.corpus.fold)
-        for role, parent in training.parents:
-            if unlike := parent_differences(role, config_of(parent), training):
-                message = (
-                    f"trials on {name} {USES[role]} that was trained with {'; '.join(unlike)}: "
-                    "give both the same signals"
-                )
-                found.setdefault((role, message))
-    yield from found
+        if training.family != "simulated":
+            model = (training.family, training.size, training.objective)
+            pairs.setdefault((*model, training.corpus, True), training)
+            for evaluation in job.evaluations:
+                pairs.setdefault((*model, evaluation.corpus, False), training)
+    for (*_, spec, trained_on), training in pairs.items():
+        if problem := cannot_read(training, spec, trained_on=trained_on):
+            yield training, f"{spec.source}: {problem}"

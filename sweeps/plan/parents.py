@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.identity import CODEBOOK, CorpusSpec, Job, Training
-from scaling.models.sizes import TRANSFORMER, VQ_HBR
-from scaling.records.names import FINISHED, HELD_OUT
+from scaling.models.families import FAMILIES
+from scaling.models.sizes import VQ_HBR
+from scaling.records.names import HELD_OUT
 from scaling.workspace import Workspace
-from sweeps.errors import ConfigurationError
+from sweeps.errors import ConfigurationError, StorageError
 from sweeps.stages import STAGES
+from sweeps.store import Known, is_finished
 
 if TYPE_CHECKING:
     from sweeps.stages.base import Parents
-    from sweeps.store import Known
 
 ID = re.compile(r"x[0-9a-f]{16}")  # of a converted codebook
 FILTERS = (
@@ -33,19 +34,12 @@ FILTERS = (
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Released:
-    """A converted codebook that a grid names by its file.
+    """A converted codebook that a grid names by its file."""
 
-    Attributes:
-        id: its content id, the parent of the trials that use it.
-        path: the safetensors file; its sidecar lies beside it.
-        size: of the family ``vq-hbr``.
-        training: what its sidecar says of its training.
-    """
-
-    id: str
-    path: Path
-    size: str
-    training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    id: str  # of its content; the parent of the trials that use it
+    path: Path  # the safetensors file; its sidecar lies beside it
+    size: str  # of the family ``vq-hbr``
+    training: Mapping[str, Any]  # what its sidecar says of its training
 
 
 def read_released(path: Path) -> Released:
@@ -78,16 +72,20 @@ def keep_released(released: Released, workspace: Workspace) -> None:
     """Copy a converted codebook into the store, the sidecar last; nothing where it is there.
 
     Raises:
-        OSError: it could not be written.
+        StorageError: it could not be written.
     """
     to = workspace.weights_of(released.id)
     if to.exists() and to.with_suffix(".json").exists():
         return
-    to.parent.mkdir(parents=True, exist_ok=True)
-    for suffix in (".safetensors", ".json"):
-        part = to.with_suffix(suffix + ".part")
-        shutil.copyfile(released.path.with_suffix(suffix), part)
-        part.replace(to.with_suffix(suffix))
+    try:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        for suffix in (".safetensors", ".json"):
+            part = to.with_suffix(suffix + ".part")
+            shutil.copyfile(released.path.with_suffix(suffix), part)
+            part.replace(to.with_suffix(suffix))
+    except OSError as error:
+        message = f"the codebook {released.path} could not be copied: {error}"
+        raise StorageError(error.errno, message) from None
 
 
 class NoParentError(ValueError):
@@ -96,32 +94,20 @@ class NoParentError(ValueError):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """A stage whose trials are known.
-
-    Attributes:
-        name: of ``STAGES``.
-        jobs: its trials.
-        continued: whether they have parents of their own.
-        waiting: whether ``jobs`` only stand in for trials that cannot be named yet.
-    """
+    """A stage whose trials are known."""
 
     name: str
     jobs: tuple[Job, ...]
-    continued: bool = False
-    waiting: bool = False
+    continued: bool = False  # whether its trials have parents of their own
+    waiting: bool = False  # whether they only stand in for trials that cannot be named yet
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """Parents of a stage.
-
-    Attributes:
-        trainings: the parents.
-        waiting: whether the best are not known yet, and these stand in for them.
-    """
+    """Parents of a stage."""
 
     trainings: tuple[Training, ...]
-    waiting: bool = False
+    waiting: bool = False  # the best are not known yet, and these stand in for them
 
 
 class Lineage:
@@ -159,11 +145,6 @@ def choose_parents(rule: Parents, earlier: Sequence[Done], known: Mapping[str, K
 
     The candidates are the trials of the nearest earlier stage of the name, and of those of that
     name before it that have parents as it has, or have none as it has none.
-
-    Args:
-        rule: the key ``parents`` of a stage.
-        earlier: the stages before it.
-        known: records there are, for the best on validation.
 
     Raises:
         NoParentError: no trial matches, or none of those that do has the metric.
@@ -214,8 +195,6 @@ def _comparable(training: Training, metric: str) -> tuple[object, ...]:
 
 def _rank(job: Job) -> tuple[int, int]:
     """Stands for the cost of a model, smaller ones first; a simulated size is a number."""
-    from scaling.models.families import FAMILIES
-
     training = job.training
     sizes = FAMILIES[training.family].sizes
     place = sizes.index(training.size) if sizes else int(training.size.removeprefix("n"))
@@ -224,8 +203,7 @@ def _rank(job: Job) -> tuple[int, int]:
 
 def _settled(job: Job, known: Mapping[str, Known]) -> bool:
     """Whether the training and its held-out evaluation are over."""
-    names = [job.training.id, *_held_out(job)]
-    return all(name in known and known[name].status in FINISHED for name in names)
+    return all(is_finished(name, known) for name in (job.training.id, *_held_out(job)))
 
 
 def _held_out(job: Job) -> list[str]:
@@ -252,22 +230,17 @@ def _best(group: Sequence[Job], metric: str, known: Mapping[str, Known]) -> Trai
 
 
 def choose_codebook(
-    size: str | None,
-    earlier: Sequence[Done],
-    lineage: Lineage,
-    corpus: CorpusSpec,
+    size: str | None, earlier: Sequence[Done], lineage: Lineage, corpus: CorpusSpec
 ) -> Training:
     """The codebook whose codes a masked trial on ``corpus`` predicts, of a size.
 
     Raises:
         NoParentError: none, or more than one.
     """
-    jobs = next(
-        (stage.jobs for stage in reversed(earlier) if STAGES[stage.name].gives == CODEBOOK), ()
-    )
+    stages = [stage for stage in earlier if STAGES[stage.name].gives == CODEBOOK]
     found = [
         job.training
-        for job in jobs
+        for job in (stages[-1].jobs if stages else ())
         if (size is None or job.training.size == size) and lineage.fits(job.training, corpus)
     ]
     if len(found) == 1:
@@ -283,19 +256,3 @@ def choose_codebook(
         f"{len(found)} codebooks are trained before this stage, and all its trials share one; "
         f"{rest}"
     )
-
-
-def slots_differ(size: str, codebook: str) -> str | None:
-    """What keeps a Transformer from predicting a codebook's codes, or None."""
-    ours, theirs = TRANSFORMER[size].tokens, VQ_HBR[codebook].tokens
-    if ours == theirs:
-        return None
-    return f"size {size} has {ours} slots for heartbeats, codebook {codebook} has {theirs}"
-
-
-def codes_of(released: Released | None, codebook: Training | None) -> tuple[str, str, int]:
-    """Id, size and number of codes of a codebook."""
-    if released is not None:
-        return released.id, released.size, VQ_HBR[released.size].codes
-    assert codebook is not None
-    return codebook.id, codebook.size, VQ_HBR[codebook.size].codes

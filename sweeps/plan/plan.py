@@ -3,86 +3,62 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.cost import Counts, training_flops
-from scaling.identity import Job, Training
+from scaling.identity import Evaluation, Job, Training
 from scaling.provenance import commit
-from scaling.records.names import FINISHED
 from sweeps.plan.cost import Ladder, Speeds, disk_bytes, evaluations_s, unprepared_bytes
 from sweeps.plan.expand import expand
 from sweeps.plan.parents import Done
 from sweeps.plan.warnings import find_warnings
 from sweeps.stages import STAGES
 from sweeps.stages.base import UNTRAINED
+from sweeps.store import Known, is_finished
 
 if TYPE_CHECKING:
     from sweeps.grid.load import Study
     from sweeps.plan.corpora import StudyCorpora
-    from sweeps.store import Known
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
     """One trial of the plan.
 
-    Attributes:
-        job: the training and all its evaluations.
-        todo: what is missing of it; None when nothing is.
-        status: ``new``, ``failed`` (it is run again), ``measure`` (only evaluations are
-            missing), ``finished``, or ``waiting`` (it stands in for a trial whose parent is
-            not known yet).
-        counts: parameters, MACs and bytes.
-        flops: C if it runs to its cap on steps; 0 when its training is finished.
-        seconds: expected duration of what is missing.
-        calibrated: whether ``seconds`` comes from measured trials of this kind.
-        disk: bytes that what is missing will leave.
+    It is ``new``, ``failed`` (it is run again), ``measure`` (only evaluations are missing),
+    ``finished``, or ``waiting`` (it stands in for a trial whose parent is not known yet).
     """
 
-    job: Job
-    todo: Job | None
+    job: Job  # the training and all its evaluations
+    todo: Job | None  # what is missing of it; None when nothing is
     status: str
-    counts: Counts
-    flops: int
-    seconds: float
-    calibrated: bool
-    disk: int
+    counts: Counts  # parameters, MACs and bytes
+    flops: int  # C if it runs to its cap on steps; 0 when its training is finished
+    seconds: float  # expected duration of what is missing
+    calibrated: bool  # whether ``seconds`` comes from measured trials of this kind
+    disk: int  # bytes that what is missing will leave
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedStage:
-    """One stage of the plan.
-
-    Attributes:
-        name: of ``STAGES``.
-        trials: its trials, each in the first stage that lists it.
-        waiting: whether they stand in for trials that can be named when earlier stages end.
-    """
+    """One stage of the plan."""
 
     name: str
-    trials: tuple[Planned, ...]
-    waiting: bool = False
+    trials: tuple[Planned, ...]  # each in the first stage that lists it
+    waiting: bool = False  # they stand in for trials that can be named when earlier stages end
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A whole study.
-
-    Attributes:
-        study: its name.
-        stages: in the order of the grid.
-        warnings: what looks wrong, one line each.
-        corpus_bytes: disk that corpora not prepared yet will take.
-        ladder: rows of ``ladder.json``.
-    """
+    """A whole study."""
 
     study: str
-    stages: tuple[PlannedStage, ...]
-    warnings: tuple[str, ...]
-    corpus_bytes: int
-    ladder: tuple[dict[str, Any], ...]
+    stages: tuple[PlannedStage, ...]  # in the order of the grid
+    warnings: tuple[str, ...]  # what looks wrong, one line each
+    corpus_bytes: int  # disk that corpora not prepared yet will take
+    ladder: tuple[dict[str, Any], ...]  # rows of ``ladder.json``
 
     @property
     def trials(self) -> list[Planned]:
@@ -94,23 +70,16 @@ class Plan:
         """Trials of which something is left to run, stand-ins included."""
         return [planned for planned in self.trials if planned.todo is not None]
 
-    def ids(self) -> set[str]:
-        """Ids of every training and evaluation of the plan that can be named."""
-        jobs = [planned.job for planned in self.trials if planned.status != "waiting"]
-        return {j.training.id for j in jobs} | {e.id for j in jobs for e in j.evaluations}
+    @property
+    def jobs(self) -> list[Job]:
+        """The training of each trial and all its evaluations, stand-ins included."""
+        return [planned.job for planned in self.trials]
 
 
 def make_plan(
     study: Study, corpora: StudyCorpora, known: Mapping[str, Known], cache: Path, speeds: Speeds
 ) -> Plan:
-    """Compare what a study asks for with the records there are.
-
-    Args:
-        study: a checked grid.
-        corpora: its corpora.
-        known: records on disk by id.
-        cache: folder of the caches; counted ladders are kept there.
-        speeds: measured seconds per step.
+    """Compare what a study asks for with the records there are; ladders are counted in ``cache``.
 
     Raises:
         ConfigurationError: a stage that has nothing to start from, or models that cannot read
@@ -128,11 +97,8 @@ def make_plan(
             trials.append(_planned(job, known, counts, speeds, corpora, stage.waiting))
         planned.append(PlannedStage(name=stage.name, trials=tuple(trials), waiting=stage.waiting))
     ladder.save()
-    warnings = find_warnings(
-        [(stage, [p.counts.N for p in shown.trials])
-         for stage, shown in zip(stages, planned, strict=True)],
-        repeated,
-    )  # fmt: skip
+    sizes = [[trial.counts.N for trial in stage.trials] for stage in planned]
+    warnings = find_warnings(list(zip(stages, sizes, strict=True)), repeated)
     warnings += [
         f"{t.spec.source}: the files of {t.summary.absent} listed records are not there; "
         "the study uses those that are"
@@ -177,9 +143,8 @@ def _planned(
     waiting: bool,
 ) -> Planned:
     training = job.training
-    old = known.get(training.id)
-    finished = not waiting and old is not None and old.status in FINISHED
-    missing = [e for e in job.evaluations if waiting or not _finished(e.id, known)]
+    finished = not waiting and is_finished(training.id, known)
+    missing = [e for e in job.evaluations if waiting or not is_finished(e.id, known)]
     flops = 0
     seconds = evaluations_s(missing, training, counts, corpora)
     if not finished and training.objective != UNTRAINED:
@@ -199,18 +164,13 @@ def _planned(
     )
 
 
-def _status(job: Job, missing: Iterable[Any], known: Mapping[str, Known]) -> str:
-    old, missing = known.get(job.training.id), list(missing)
-    finished = old is not None and old.status in FINISHED
-    if (old is not None and not finished) or any(e.id in known for e in missing):
+def _status(job: Job, missing: Sequence[Evaluation], known: Mapping[str, Known]) -> str:
+    finished = is_finished(job.training.id, known)
+    if (job.training.id in known and not finished) or any(e.id in known for e in missing):
         return "failed"
     if finished:
         return "measure" if missing else "finished"
     return "new"
-
-
-def _finished(record_id: str, known: Mapping[str, Known]) -> bool:
-    return record_id in known and known[record_id].status in FINISHED
 
 
 def _ladder_rows(
@@ -260,11 +220,6 @@ def study_json(plan: Plan, grid: dict[str, Any]) -> dict[str, Any]:
         "commit": sha,
         "dirty": dirty,
     }
-
-
-def longest_first(trials: Iterable[Planned]) -> list[Planned]:
-    """The order to start trials in: the longest must not start last."""
-    return sorted(trials, key=lambda planned: -planned.seconds)
 
 
 def describe_training(training: Training) -> str:

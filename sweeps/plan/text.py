@@ -15,21 +15,17 @@ if TYPE_CHECKING:
     from sweeps.plan.plan import Plan, Planned
 
 MOST_ROWS = 40
-HEADER = (
-    "stage", "kind", "trial", "model", "N", "D", "seed", "recipe", "FLOPs", "min", "MB", "status",
-)  # fmt: skip
-GROUPED = ("stage", "kind", "model", "N", "trials", "D", "FLOPs", "min", "MB", "status")
 LEFT = {"stage", "kind", "trial", "model", "recipe", "status"}
 SAID_IF_VARIED = {"stage", "kind", "recipe"}
 STATUSES = ("new", "failed", "measure", "waiting", "finished")
 
-Rows = list[tuple[str, ...]]
+Row = dict[str, str]  # column: cell
 
 
 def full_text(plan: Plan, workers: int) -> str:
     """Table of trials (grouped by model when there are many), totals and warnings."""
     rows = _rows(plan.trials) if len(plan.trials) <= MOST_ROWS else _grouped(plan.trials)
-    return "\n".join([*_aligned(_telling(rows)), "", short_text(plan, workers)])
+    return "\n".join([*_table(rows), "", short_text(plan, workers)])
 
 
 def short_text(plan: Plan, workers: int) -> str:
@@ -62,29 +58,32 @@ def short_text(plan: Plan, workers: int) -> str:
     return "\n".join(lines)
 
 
-def _rows(trials: Sequence[Planned]) -> Rows:
+def _rows(trials: Sequence[Planned]) -> list[Row]:
     varying = _varying(trials)
-    rows: Rows = [HEADER]
+    rows = []
     for planned in trials:
         training = planned.job.training
         about = _settings(training)
-        rows.append(
-            (
-                training.stage,
-                training.paradigm,
-                "-" if planned.status == "waiting" else training.id,
-                f"{training.family}/{training.size}",
-                f"{planned.counts.N:,}",
-                f"{training.data:,}",
-                str(training.seed),
-                " ".join(f"{k}={about[k]}" for k in varying if k in about),
-                f"{planned.flops:.2e}",
-                _minutes(planned.seconds),
-                _mb(planned.disk),
-                planned.status,
-            )
-        )
+        row = {
+            "stage": training.stage,
+            "kind": training.paradigm,
+            "trial": "-" if planned.status == "waiting" else training.id,
+            "model": f"{training.family}/{training.size}",
+            "N": f"{planned.counts.N:,}",
+            "D": f"{training.data:,}",
+            "seed": str(training.seed),
+            "recipe": " ".join(f"{k}={about[k]}" for k in varying if k in about),
+        }
+        rows.append(row | _costs([planned]) | {"status": planned.status})
     return rows
+
+
+def _costs(trials: Sequence[Planned]) -> Row:
+    return {
+        "FLOPs": f"{sum(p.flops for p in trials):.2e}",
+        "min": _minutes(sum(p.seconds for p in trials)),
+        "MB": _mb(sum(p.disk for p in trials)),
+    }
 
 
 def _settings(training: Training) -> dict[str, object]:
@@ -107,60 +106,44 @@ def _varying(trials: Sequence[Planned]) -> list[str]:
         key = (training.stage, training.paradigm, training.family)
         groups.setdefault(key, []).append(_settings(training))
     names = dict.fromkeys(name for group in groups.values() for about in group for name in about)
-    return [
-        name
-        for name in names
-        if any(len({json.dumps(about.get(name)) for about in group}) > 1
-               for group in groups.values())
-    ]  # fmt: skip
+
+    def varies(name: str, group: list[dict[str, object]]) -> bool:
+        return len({json.dumps(about.get(name)) for about in group}) > 1
+
+    return [name for name in names if any(varies(name, group) for group in groups.values())]
 
 
-def _grouped(trials: Sequence[Planned]) -> Rows:
+def _grouped(trials: Sequence[Planned]) -> list[Row]:
     groups: dict[tuple[str, str, str], list[Planned]] = {}
     for planned in trials:
         training = planned.job.training
         model = f"{training.family}/{training.size}"
         groups.setdefault((training.stage, training.paradigm, model), []).append(planned)
-    rows: Rows = [GROUPED]
+    rows = []
     for (stage, paradigm, model), group in groups.items():
         data = sorted({planned.job.training.data for planned in group})
         status = Counter(planned.status for planned in group)
-        rows.append(
-            (
-                stage,
-                paradigm,
-                model,
-                f"{group[0].counts.N:,}",
-                str(len(group)),
-                f"{data[0]:,}..{data[-1]:,}" if len(data) > 1 else f"{data[0]:,}",
-                f"{sum(p.flops for p in group):.2e}",
-                _minutes(sum(p.seconds for p in group)),
-                _mb(sum(p.disk for p in group)),
-                ", ".join(f"{n} {name}" for name, n in sorted(status.items())),
-            )
-        )
+        row = {
+            "stage": stage,
+            "kind": paradigm,
+            "model": model,
+            "N": f"{group[0].counts.N:,}",
+            "trials": str(len(group)),
+            "D": f"{data[0]:,}..{data[-1]:,}" if len(data) > 1 else f"{data[0]:,}",
+        }
+        statuses = ", ".join(f"{n} {name}" for name, n in sorted(status.items()))
+        rows.append(row | _costs(group) | {"status": statuses})
     return rows
 
 
-def _telling(rows: Rows) -> Rows:
-    """Without columns that say the same in every row."""
-    kept = [
-        i
-        for i, name in enumerate(rows[0])
-        if name not in SAID_IF_VARIED or len({row[i] for row in rows[1:]}) > 1
-    ]
-    return [tuple(row[i] for i in kept) for row in rows]
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    left = {i for i, name in enumerate(rows[0]) if name in LEFT}
+def _table(rows: Sequence[Row]) -> list[str]:
+    """Aligned lines, without columns that say the same in every row."""
+    names = [n for n in rows[0] if n not in SAID_IF_VARIED or len({row[n] for row in rows}) > 1]
+    lines = [dict(zip(names, names, strict=True)), *rows]
+    widths = {name: max(len(line[name]) for line in lines) for name in names}
     return [
-        "  ".join(
-            cell.ljust(width) if i in left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
+        "  ".join(f"{line[n]:{'<' if n in LEFT else '>'}{widths[n]}}" for n in names).rstrip()
+        for line in lines
     ]
 
 

@@ -1,16 +1,24 @@
-"""What looks wrong with a plan although it can run."""
+"""What looks wrong with a plan although it can run: in its grid, and in its prepared corpora."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from scaling.corpora.errors import CorpusError
 from scaling.cost import bf16_emulated
-from scaling.identity import CODEBOOK, Training
+from scaling.identity import CODEBOOK, CorpusSpec, Job, Training
+from sweeps.errors import ConfigurationError
 from sweeps.plan.parents import Done, Lineage
 from sweeps.stages import STAGES
 from sweeps.stages.base import UNTRAINED
+
+if TYPE_CHECKING:
+    from scaling.corpora.format.corpus import Corpus
+    from sweeps.plan.corpora import CorpusTask, StudyCorpora
 
 COLLINEAR = 0.9
 FEWEST = 3
@@ -22,31 +30,22 @@ Sized = Sequence[tuple[Training, int]]
 
 
 def find_warnings(stages: Sequence[tuple[Done, Sequence[int]]], repeated: int) -> list[str]:
-    """Warnings, one line each.
-
-    Args:
-        stages: each stage with N of each of its trials.
-        repeated: how often the grid lists a trial again.
-    """
+    """Warnings, one line each, from stages with N of their trials, and how many are repetitions."""
     trials = [
         (job.training, n)
         for stage, sizes in stages
         for job, n in zip(stage.jobs, sizes, strict=True)
         if job.training.objective != UNTRAINED
     ]
+    again = [f"the grid lists {repeated} trial(s) more than once; each runs once"]
     return [
-        *_repeated(repeated),
+        *(again if repeated else []),
         *_laws(stages),
         *_recipes(trials),
         *_codebooks([stage for stage, _ in stages]),
         *_bf16(trials),
         *_seen_before([stage for stage, _ in stages]),
     ]
-
-
-def _repeated(repeated: int) -> Iterator[str]:
-    if repeated:
-        yield f"the grid lists {repeated} trial(s) more than once; each runs once"
 
 
 def _laws(stages: Sequence[tuple[Done, Sequence[int]]]) -> Iterator[str]:
@@ -76,21 +75,12 @@ def _law(trials: Sized) -> Iterator[str]:
                 "(its exponent cannot be told from these)"
             )
     if min(len(sizes), len(data)) >= 2:
-        r = _correlation([(math.log(n), math.log(d)) for n, d in cells])
+        r = statistics.correlation([math.log(n) for n, _ in cells], [math.log(d) for _, d in cells])
         if abs(r) > COLLINEAR:
             yield (
                 f"N and D rise together (correlation of their logarithms {r:.2f}): "
                 "their effects cannot be told apart; cross sizes and data"
             )
-
-
-def _correlation(points: list[tuple[float, float]]) -> float:
-    mean_x = sum(x for x, _ in points) / len(points)
-    mean_y = sum(y for _, y in points) / len(points)
-    xy = sum((x - mean_x) * (y - mean_y) for x, y in points)
-    xx = sum((x - mean_x) ** 2 for x, _ in points)
-    yy = sum((y - mean_y) ** 2 for _, y in points)
-    return xy / math.sqrt(xx * yy)
 
 
 def _recipes(trials: Sized) -> Iterator[str]:
@@ -167,3 +157,84 @@ def _seen_before(stages: Sequence[Done]) -> Iterator[str]:
             f"some trials have trained on records of {source} that they are tested on (another "
             "fold of it); leave the task's 'fold' out, and it follows that of the trial"
         )
+
+
+def corpus_warnings(jobs: Iterable[Job], corpora: StudyCorpora, cache: Path) -> list[str]:
+    """What the prepared corpora show before the first trial, one line each.
+
+    Raises:
+        ConfigurationError: a corpus cannot be opened.
+    """
+    real = [t for t in corpora.all() if not t.spec.source.startswith("simulated/")]
+    try:
+        return [*leaks(corpora, cache), *lost_heartbeats(jobs, cache), *empty_classes(real, cache)]
+    except CorpusError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def _opened(spec: CorpusSpec, cache: Path) -> Corpus:
+    from scaling.corpora.format.corpus import Corpus
+    from scaling.corpora.registry import corpus_folder
+
+    return Corpus.open(corpus_folder(spec, cache))
+
+
+def leaks(corpora: StudyCorpora, cache: Path) -> list[str]:
+    """What a task's test split has from a training split it is to be foreign to.
+
+    Challenge 2021 contains PTB-XL, CPSC 2018 and CSN: a probe on one of these measures memory
+    where the backbone has seen the record. One line for each corpus and task that share some.
+    """
+    from scaling.corpora.quality.overlap import check_no_leak
+
+    # The same files under another preset have the same splits; virtual patients share none.
+    pairs = {
+        (trained.spec.key, task.spec.key): (trained.spec, task.spec)
+        for cases in corpora.stages
+        for trained in (case.corpus for case in cases)
+        for task in corpora.all()
+        if trained.spec.fingerprint and task.spec.fingerprint not in ("", trained.spec.fingerprint)
+    }
+    found = []
+    for trained, task in pairs.values():
+        ours, theirs = _opened(trained, cache), _opened(task, cache)
+        try:
+            check_no_leak(ours, theirs)
+        except CorpusError as error:
+            found.append(f"{task.source} is no foreign task for {trained.source}: {error}")
+    return found
+
+
+def lost_heartbeats(jobs: Iterable[Job], cache: Path) -> Iterator[str]:
+    """Records with more heartbeats than the Transformers of some trials have slots."""
+    from scaling.compatible import describe, heartbeats_lost, slots_of
+
+    read = {
+        (spec, tokens)
+        for job in jobs
+        if (tokens := slots_of(job.training.family, job.training.size)) is not None
+        for spec in (job.training.corpus, *(e.corpus for e in job.evaluations))
+    }
+    lines: dict[str, None] = {}
+    for spec, tokens in sorted(read, key=lambda pair: (pair[0].source, pair[1])):
+        corpus = _opened(spec, cache)
+        if text := describe(heartbeats_lost(corpus, tokens), len(corpus), tokens):
+            lines[f"{spec.source}: {text}"] = None
+    yield from lines
+
+
+def empty_classes(corpora: list[CorpusTask], cache: Path) -> Iterator[str]:
+    """Classes without a positive record in a split: nothing can be learned or said of them."""
+    for target in corpora:
+        corpus = _opened(target.spec, cache)
+        labels = corpus.labels(target.task)
+        for split in ("train", "validation", "test"):
+            counts = labels[corpus.rows(split, target.task)].sum(axis=0)
+            pairs = zip(corpus.classes(target.task), counts, strict=True)
+            empty = [name for name, n in pairs if not n]
+            if empty:
+                names = ", ".join(empty[:5]) + (", ..." if len(empty) > 5 else "")
+                yield (
+                    f"{target.name}: {len(empty)} of {len(counts)} classes have no positive "
+                    f"record in {split} ({names}); metrics leave them out"
+                )

@@ -45,38 +45,23 @@ STAGES: dict[str, type["Stage"]] = {}  # filled by ``sweeps.stages``, one row a 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """What a trial begins as.
-
-    Attributes:
-        family: architecture.
-        size: point on its ladder.
-        paradigm: ``sl``, ``ssl`` or ``random``.
-        parent: id of the training whose backbone it starts from, or "".
-        cell: the explicit combination it is of, if any.
-    """
+    """What a trial begins as."""
 
     family: str
     size: str
     paradigm: str
-    parent: str = ""
-    cell: Cell | None = None
+    parent: str = ""  # id of the training whose backbone it starts from
+    cell: Cell | None = None  # the explicit combination it is of
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """What is measured of the trials of a stage beside their own loss.
+    """What is measured of the trials of a stage beside their own loss."""
 
-    Attributes:
-        tasks: corpora and labels that frozen features are probed on.
-        shares: of a task's labelled training records that a probe is given.
-        trajectory: whether every evaluated step is probed too.
-        predictions: whether logits are kept.
-    """
-
-    tasks: tuple[Any, ...] = ()
-    shares: tuple[float, ...] = (1.0,)
-    trajectory: bool = False
-    predictions: bool = False
+    tasks: tuple[Any, ...] = ()  # corpora and labels that frozen features are probed on
+    shares: tuple[float, ...] = (1.0,)  # of a task's labelled training records given to a probe
+    trajectory: bool = False  # whether every evaluated step is probed too
+    predictions: bool = False  # whether logits are kept
 
 
 def starting_stages() -> list[str]:
@@ -136,23 +121,15 @@ class Parents(Checked):
 
 
 class Stage(Checked):
-    """What every stage may say, and what is asked of it.
+    """What every stage may say, and what is asked of it."""
 
-    Attributes:
-        name: as written in grids.
-        families_trained: architectures it can train.
-        gives: role that a trial of it has as a parent.
-        roles: roles that the parents of its trials may have; all are there for training.
-        measured_with: those of them that must be there to measure a trained model by its own loss.
-        for_laws: whether laws are fitted to its trials, where they have no parents.
-    """
-
-    name: ClassVar[str]
+    name: ClassVar[str]  # as written in grids
     families_trained: ClassVar[tuple[str, ...]] = tuple(NETWORKS)
-    gives: ClassVar[str] = START
-    roles: ClassVar[tuple[str, ...]] = ()
+    gives: ClassVar[str] = START  # the role that a trial of it has as a parent
+    roles: ClassVar[tuple[str, ...]] = ()  # of the parents of its trials
+    # Those of them that must be there to measure a trained model by its own loss.
     measured_with: ClassVar[tuple[str, ...]] = ()
-    for_laws: ClassVar[bool] = False
+    for_laws: ClassVar[bool] = False  # whether laws are fitted to trials of it without parents
 
     corpus: TaskOrName | None = None
     data: Axis[Count] | None = None

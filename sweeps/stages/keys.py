@@ -131,15 +131,10 @@ class Keys(BaseModel):
 
 @dataclasses.dataclass(slots=True)
 class Context:
-    """What is known of a grid while it is checked, from its top down.
+    """What is known of a grid while it is checked, from its top down."""
 
-    Attributes:
-        simulated: whether the corpus of the study is simulated; None while it is not known.
-        read: the stages of the item that is read, by name, as far as they are right.
-        stages: name of each stage before it, and the stage as far as it is right.
-    """
-
-    simulated: bool | None = None
+    simulated: bool | None = None  # whether the corpus of the study is; None: not known
+    # The stages of the item that is read, by name, as far as they are right; then those before it.
     read: dict[str, Any] = dataclasses.field(default_factory=dict)
     stages: list[tuple[str, Any]] = dataclasses.field(default_factory=list)
 
@@ -324,9 +319,7 @@ class StageRecipe(RecipeAxes):
 def steps_that_do_not_fit(axes: Mapping[str, list[Any]], wrong: Set[str]) -> Iterator[Mistake]:
     """Warm-up and the first evaluation must come before the cap on steps.
 
-    Args:
-        axes: values of the fields of a recipe.
-        wrong: fields whose values could not be read.
+    ``axes`` has the values of the fields of a recipe; those of ``wrong`` could not be read.
     """
     if "max_steps" in wrong:
         return

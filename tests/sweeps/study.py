@@ -52,6 +52,12 @@ def plan_of(grid: Path, known: dict[str, Known] | None = None) -> Plan:
     return make_plan(study, find_corpora(study, {}), known or {}, cache_dir(), Speeds(cache_dir()))
 
 
+def ids_of(plan: Plan) -> set[str]:
+    """Ids of every training and evaluation of a plan that can be named."""
+    jobs = [planned.job for planned in plan.trials if planned.status != "waiting"]
+    return {job.training.id for job in jobs} | {e.id for job in jobs for e in job.evaluations}
+
+
 def run(grid: Path, *words: str) -> int:
     """Run in this process, results beside the grid."""
     results = grid.parent / "results"

@@ -132,7 +132,7 @@ def test_a_signal_that_comes_while_an_error_is_told(
     def tell(line: str) -> None:
         signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr("sweeps.run._tell", tell)
+    monkeypatch.setattr("sweeps.interrupts.tell", tell)
     grid.write_text("study: [")
     assert run(grid) == 143
 

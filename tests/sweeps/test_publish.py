@@ -18,8 +18,14 @@ import pytest
 
 from scaling.numerics import NUMERICS
 from sweeps.errors import ConfigurationError
-from sweeps.publish import MAKING, _analysis, _configurations, main, publish
-from sweeps.readme import made_by_older
+from sweeps.publish import (
+    MAKING,
+    _analysis,
+    _configurations,
+    made_by_older,
+    main,
+    publish,
+)
 from tests.sweeps.conftest import GRID, WriteGrid
 from tests.sweeps.study import run, store_of
 

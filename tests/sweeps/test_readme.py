@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sweeps.readme import interval, number, readme
+from sweeps.publish import interval, number, readme
 
 STUDY = {"study": "made-up", "grid": {"corpus": {"fs_hz": 100, "window_s": 5.0}}}
 LAW: dict[str, Any] = {

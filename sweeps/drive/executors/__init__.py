@@ -9,22 +9,16 @@ from importlib import import_module
 
 from sweeps.drive.executors.base import Executor, JobEvent
 
-__all__ = ["EXECUTORS", "NAMES", "Executor", "JobEvent", "make_executor"]
+__all__ = ["EXECUTORS", "Executor", "JobEvent", "make_executor"]
 
 EXECUTORS = {  # name: module and class, imported when it is asked for
     "tune": "sweeps.drive.executors.cluster:TuneExecutor",
-    "serial": "sweeps.drive.executors.serial:SerialExecutor",
+    "serial": "sweeps.drive.executors.base:SerialExecutor",
 }
-NAMES = tuple(EXECUTORS)
 
 
 def make_executor(name: str, workers: int) -> Executor:
-    """Build an executor; nothing is started yet.
-
-    Args:
-        name: one of ``NAMES``.
-        workers: jobs that run at once (``serial`` runs one).
-    """
+    """Build an executor of ``EXECUTORS`` for so many jobs at once; nothing is started yet."""
     module, _, kind = EXECUTORS[name].partition(":")
     executor: Executor = getattr(import_module(module), kind)(workers)
     return executor

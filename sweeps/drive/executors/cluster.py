@@ -13,12 +13,14 @@ back until it is clear that it is alive.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import json
 import os
 import secrets
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,10 +33,10 @@ from scaling.identity import Job
 from scaling.workspace import Workspace
 from sweeps import interrupts
 from sweeps.drive.executors.base import ENDED, JobEvent, OnEvent
-from sweeps.drive.executors.processes import alive_in, kill_session
 from sweeps.errors import ClusterError, StorageError
 
 SCRATCH = "ecg-ray-"
+PROC = Path("/proc")
 # Of a socket in the folder of Ray: the name of the folder, of Ray's session in it, of the socket.
 SOCKET_PATH = 103 if sys.platform == "darwin" else 107
 SOCKET_NAME = 25 + 43 + 21
@@ -196,7 +198,7 @@ class _Cluster:
         self.scratch = self.workspace.store / "ray" / Path(self.temporary).name
         self.scratch.mkdir(parents=True)
         task = Path(self.temporary) / "task.json"
-        task.write_text(json.dumps(self._task()))
+        task.write_text(self._task())
         with (self.workspace.store / "ray.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", CHILD, str(theirs), str(task)],
@@ -267,15 +269,18 @@ class _Cluster:
             self._look()
             yield from self._settled()
 
-    def _task(self) -> dict[str, Any]:
-        return {
+    def _task(self) -> str:
+        """What ``tune.main`` reads, as JSON."""
+        store, cache = self.workspace.store.resolve(), self.workspace.cache.resolve()
+        task = {
             "jobs": [{"id": name, "job": job.to_dict()} for name, job in self.jobs.items()],
-            "workspace": workspace_dict(self.workspace),
+            "workspace": dataclasses.asdict(self.workspace) | {"store": store, "cache": cache},
             "workers": self.workers,
-            "scratch": str(self.scratch.resolve()),
+            "scratch": self.scratch.resolve(),
             "temporary": self.temporary,
             "own": self.own,
         }
+        return json.dumps(task, default=str)
 
     def _news(self) -> Iterator[JobEvent]:
         """Events that have come in, after a while at most."""
@@ -292,7 +297,9 @@ class _Cluster:
                 event = self._event(kind, message)
                 self._count(event)
                 if kind in ("retried", "died"):
-                    self._check_scratch()
+                    if not self.scratch.is_dir():  # then Tune calls every trial failed
+                        gone = f"{self.scratch} is gone, where Ray keeps its trials"
+                        raise StorageError(errno.ENOENT, gone)
                     self.held.append((time.monotonic(), event))
                 else:
                     yield event
@@ -332,11 +339,6 @@ class _Cluster:
             self.running.add(name)
         elif event.kind in ENDED:
             self.left.discard(name)
-
-    def _check_scratch(self) -> None:
-        """Without its folder Tune calls every trial failed: none is to blame."""
-        if not self.scratch.is_dir():
-            raise StorageError(errno.ENOENT, f"{self.scratch} is gone, where Ray keeps its trials")
 
     def _settled(self) -> Iterator[JobEvent]:
         """Deaths of workers that the cluster has survived."""
@@ -426,28 +428,6 @@ def environment(ours: Mapping[str, str]) -> dict[str, str]:
     return theirs
 
 
-def workspace_dict(workspace: Workspace) -> dict[str, Any]:
-    """JSON form of a workspace; ``workspace_from`` inverts it."""
-    return {
-        "store": str(workspace.store.resolve()),
-        "cache": str(workspace.cache.resolve()),
-        "roots": [list(pair) for pair in workspace.roots],
-        "threads": workspace.threads,
-        "checkpoint_s": workspace.checkpoint_s,
-    }
-
-
-def workspace_from(value: Mapping[str, Any]) -> Workspace:
-    """Build from ``workspace_dict`` output."""
-    return Workspace(
-        store=Path(value["store"]),
-        cache=Path(value["cache"]),
-        roots=tuple((name, path) for name, path in value["roots"]),
-        threads=value["threads"],
-        checkpoint_s=value["checkpoint_s"],
-    )
-
-
 def _remove_left_folders() -> None:
     """Remove what drivers that were killed left in the temporary folder."""
     places = dict.fromkeys((tempfile.gettempdir(), *OTHERS))
@@ -459,3 +439,54 @@ def _remove_left_folders() -> None:
             shutil.rmtree(folder, ignore_errors=True)
         except (PermissionError, ValueError):
             continue  # someone else's
+
+
+def alive_in(session: int) -> dict[int, str]:
+    """Id -> name of the processes of a session that run; zombies do not.
+
+    A session outlives process groups (Ray gives each worker one of its own) and parents (Ray's
+    agents are left to init when their node dies): nothing that a cluster started is out of reach.
+    """
+    found = {}
+    for pid in _every_process():
+        with contextlib.suppress(OSError):  # it has gone
+            if os.getsid(pid) == session:
+                state, name = _state_and_name(pid)
+                if state[:1] not in ("Z", "X"):
+                    found[pid] = name
+    return found
+
+
+def kill_session(session: int, patience_s: float = 3.0) -> bool:
+    """Kill every process of a session but this one; False where some are left in the end."""
+    deadline = time.monotonic() + patience_s
+    while left := [pid for pid in alive_in(session) if pid != os.getpid()]:
+        for pid in left:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _every_process() -> list[int]:
+    if (PROC / "self" / "stat").exists():
+        return [int(path.name) for path in PROC.iterdir() if path.name.isdigit()]
+    return [int(line) for line in _ps("-axo", "pid=").splitlines()]
+
+
+def _state_and_name(pid: int) -> tuple[str, str]:
+    """Of a process; ``OSError`` where it has gone."""
+    if (PROC / "self" / "stat").exists():
+        head, _, tail = (PROC / str(pid) / "stat").read_text().rpartition(")")
+        return tail.split()[0], head.partition("(")[2]
+    if not (line := _ps("-o", "stat=,comm=", "-p", str(pid)).strip()):
+        raise ProcessLookupError(pid)
+    state, _, name = line.partition(" ")
+    return state, Path(name.strip()).name
+
+
+def _ps(*words: str) -> str:
+    """Output of ``ps``, where there is no ``/proc`` (macOS)."""
+    return subprocess.run(["ps", *words], capture_output=True, text=True, check=False).stdout

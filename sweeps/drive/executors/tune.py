@@ -24,9 +24,9 @@ import ray
 from ray import tune
 
 from scaling.identity import Job
+from scaling.workspace import Workspace
 from sweeps.drive.executors.base import run_to_event
-from sweeps.drive.executors.cluster import workspace_from
-from sweeps.drive.executors.processes import kill_session
+from sweeps.drive.executors.cluster import kill_session
 
 RETRIES = 2  # of a job whose worker process died
 OBJECT_STORE_BYTES = 100 * 2**20  # records are small
@@ -48,7 +48,10 @@ class _JobTrainable(tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         job = Job.from_dict(json.loads(self._config["job"])["job"])
-        workspace = workspace_from(json.loads(self._config["workspace"]))
+        given = json.loads(self._config["workspace"])
+        paths = {"store": Path(given["store"]), "cache": Path(given["cache"])}
+        roots = tuple((source, folder) for source, folder in given["roots"])
+        workspace = Workspace(**given | paths | {"roots": roots})
         report = _reporter(Path(self._config["scratch"]), job.training.id)
         try:
             event = run_to_event(job, workspace, report)

@@ -15,7 +15,7 @@ import pytest
 
 from scaling.identity import Job
 from scaling.workspace import Workspace
-from sweeps.drive.executors import JobEvent, cluster, processes
+from sweeps.drive.executors import JobEvent, cluster
 from sweeps.drive.executors.cluster import TuneExecutor
 from sweeps.errors import ClusterError, StorageError
 from tests.sweeps.conftest import WriteGrid
@@ -28,12 +28,12 @@ from tests.sweeps.study import (
     finish,
     finished,
     plan_of,
+    processes,
     records_of,
     start,
     store_of,
     wait_for,
 )
-from tests.sweeps.study import processes as processes_of
 
 # What stands in for the process with Ray in it: it says what a test wants said.
 STAND_IN = """
@@ -302,12 +302,12 @@ def test_all_that_a_process_started_is_found_and_killed() -> None:
         assert process.stdout is not None
         process.stdout.readline()
         family = descendants(process.pid)
-        assert set(processes.alive_in(process.pid)) == set(family)
+        assert set(cluster.alive_in(process.pid)) == set(family)
         assert len(family) == 3
         process.kill()  # the others are orphans now, and of the session still
-        wait_for(lambda: len(processes.alive_in(process.pid)) == 2)
-        assert processes.kill_session(process.pid)
-        assert processes.alive_in(process.pid) == {}
+        wait_for(lambda: len(cluster.alive_in(process.pid)) == 2)
+        assert cluster.kill_session(process.pid)
+        assert cluster.alive_in(process.pid) == {}
         assert not alive(family)
 
 
@@ -325,12 +325,12 @@ def test_all_that_a_process_started_is_found_and_killed() -> None:
 def test_ray_dies_and_starts_again(who: str, write_grid: WriteGrid) -> None:
     grid = write_grid(SLOW)
     process = start(grid, "tune")
-    wait_for(lambda: processes_of(process.pid, RUNNING) and finished(grid))
+    wait_for(lambda: processes(process.pid, RUNNING) and finished(grid))
     kept = {
         name: (store_of(grid).live.records / f"{name}.json").read_bytes() for name in finished(grid)
     }
     family = [pid for pid in descendants(process.pid) if pid != process.pid]
-    os.kill(processes_of(process.pid, who)[0], signal.SIGKILL)
+    os.kill(processes(process.pid, who)[0], signal.SIGKILL)
     wait_for(lambda: not alive(family))
     output = finish(process)
     assert process.returncode == 0, output
@@ -352,8 +352,8 @@ def test_ray_dies_again_and_the_next_run_goes_on(write_grid: WriteGrid) -> None:
     grid = write_grid(SLOW)
     process = start(grid, "tune")
     for _ in range(2):  # the second strikes a cluster that is starting
-        wait_for(lambda: processes_of(process.pid, "raylet/raylet"))
-        raylet = min(processes_of(process.pid, "raylet/raylet"))  # others are its children
+        wait_for(lambda: processes(process.pid, "raylet/raylet"))
+        raylet = min(processes(process.pid, "raylet/raylet"))  # others are its children
         os.kill(raylet, signal.SIGKILL)
         wait_for(lambda raylet=raylet: not alive([raylet]))  # type: ignore[misc]
     output = finish(process)

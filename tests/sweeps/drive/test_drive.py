@@ -21,11 +21,11 @@ from scaling.workspace import Workspace
 from sweeps.drive.driver import RunOutcome, prepare_corpora, run_plan
 from sweeps.drive.executors import JobEvent
 from sweeps.drive.executors.base import OnEvent
-from sweeps.drive.preflight import leaks
 from sweeps.errors import ConfigurationError, StorageError
 from sweeps.grid.load import load_grid
 from sweeps.plan.corpora import Case, CorpusTask, StudyCorpora, find_corpora
 from sweeps.plan.plan import Plan
+from sweeps.plan.warnings import leaks
 from sweeps.store import Store
 from tests.sweeps.conftest import GRID, SMALLEST, WriteGrid
 from tests.sweeps.study import plan_of

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.drive.executors.processes import alive_in
+from sweeps.drive.executors.cluster import alive_in
 from tests.sweeps.conftest import WriteGrid
 from tests.sweeps.study import (
     PATIENCE_S,

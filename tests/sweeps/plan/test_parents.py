@@ -14,7 +14,7 @@ from sweeps.plan.corpora import find_corpora
 from sweeps.plan.cost import Speeds
 from sweeps.plan.plan import Plan, make_plan
 from tests.sweeps.conftest import WriteGrid
-from tests.sweeps.study import plan_of, records_of, run, store_of
+from tests.sweeps.study import ids_of, plan_of, records_of, run, store_of
 
 ROOT = Path(__file__).resolve().parents[3]
 FOUR = """\
@@ -149,7 +149,7 @@ def test_a_stage_waits_until_the_best_is_known(write_grid: WriteGrid) -> None:
     plan = plan_of(grid)
     assert [stage.waiting for stage in plan.stages] == [False, True]
     assert {p.status for p in plan.stages[1].trials} == {"waiting"}
-    assert not plan.ids() & {t.id for t in trainings(plan, "finetune")}
+    assert not ids_of(plan) & {t.id for t in trainings(plan, "finetune")}
     assert run(grid) == 0
     done = plan_of(grid, store_of(grid).known)
     children = trainings(done, "finetune")

@@ -8,10 +8,10 @@ import pytest
 
 from scaling.identity import Training
 from sweeps.plan.cost import makespan
-from sweeps.plan.plan import Plan, longest_first
+from sweeps.plan.plan import Plan
 from sweeps.plan.text import full_text
 from tests.sweeps.conftest import GRID, WriteGrid
-from tests.sweeps.study import plan_of, run, store_of
+from tests.sweeps.study import ids_of, plan_of, run, store_of
 
 
 def trainings(plan: Plan) -> list[Training]:
@@ -84,9 +84,9 @@ def test_a_good_plan_has_no_warnings(grid: Path) -> None:
 
 
 def test_identity_depends_on_neither_pool_nor_order(write_grid: WriteGrid) -> None:
-    first = plan_of(write_grid(GRID)).ids()
+    first = ids_of(plan_of(write_grid(GRID)))
     text = GRID.replace("records: 4096", "records: 8192").replace("256, 512", "512, 256")
-    assert plan_of(write_grid(text)).ids() == first
+    assert ids_of(plan_of(write_grid(text))) == first
 
 
 def test_a_grown_grid_leaves_only_the_new_cells(write_grid: WriteGrid) -> None:
@@ -106,12 +106,6 @@ def test_a_new_task_leaves_only_its_evaluation(write_grid: WriteGrid) -> None:
     assert {p.status for p in plan.trials} == {"measure"}
     assert {len(p.todo.evaluations) for p in plan.missing if p.todo} == {1}
     assert sum(p.flops for p in plan.trials) == 0
-
-
-def test_the_longest_trials_start_first(grid: Path) -> None:
-    seconds = [planned.seconds for planned in longest_first(plan_of(grid).trials)]
-    assert seconds == sorted(seconds, reverse=True)
-    assert seconds[0] > seconds[-1]
 
 
 def test_makespan_is_that_of_list_scheduling() -> None:

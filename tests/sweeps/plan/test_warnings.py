@@ -1,4 +1,4 @@
-"""What a look at the prepared corpora shows before the first trial."""
+"""What looks wrong with a plan: this machine, and its prepared corpora."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sweeps.drive.preflight import empty_classes, lost_heartbeats
 from sweeps.grid.load import load_grid
 from sweeps.plan import warnings as plan_warnings
 from sweeps.plan.corpora import find_corpora
+from sweeps.plan.warnings import empty_classes, lost_heartbeats
 from tests.sweeps.conftest import WriteGrid
 from tests.sweeps.study import plan_of
 
@@ -56,11 +56,11 @@ def prepared(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_heartbeats_beyond_the_slots_are_counted(write_grid: WriteGrid, tmp_path: Path) -> None:
     plan = plan_of(write_grid(GRID.replace("FAMILIES", "transformer: [l1d8h1t128, l1d24h1]")))
-    (line,) = lost_heartbeats(plan, tmp_path)
+    (line,) = lost_heartbeats(plan.jobs, tmp_path)
     assert line.startswith("virtual/code: 1 of 2 records (50.0%) have more than 128 heartbeats")
     assert "l in 1" in line
     other = plan_of(write_grid(GRID.replace("FAMILIES", "resnet: [d2w6]")))
-    assert list(lost_heartbeats(other, tmp_path)) == []
+    assert list(lost_heartbeats(other.jobs, tmp_path)) == []
 
 
 def test_classes_without_a_positive_record_are_named(write_grid: WriteGrid, tmp_path: Path) -> None:
