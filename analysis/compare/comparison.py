@@ -20,10 +20,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.compare.evaluations import MissingResultError, predictions_of
+from analysis.compare.evaluations import (
+    MissingResultError,
+    Predictions,
+    check_same_records,
+    predictions_of,
+)
 from analysis.fit.intervals import t_quantile
 from analysis.laws import FloatArray
-from analysis.studies.predictions import Predictions, check_same_records
 from analysis.text import NORMAL
 from scaling.records.patients import Estimate, Resamples, macro_auroc
 
