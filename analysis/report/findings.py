@@ -24,7 +24,7 @@ from analysis.questions.exponents import mean_exponent
 from analysis.questions.limits import Bottleneck, bottleneck
 from analysis.questions.transfer import TransferEfficiency, transfer_efficiency
 from analysis.questions.trust import R2_SMALLEST, SHARE_OF_TASKS
-from analysis.report.rendering import render
+from analysis.report import render
 from analysis.studies.groups import with_names
 from analysis.studies.load import Study, study
 from analysis.studies.rows import pooled

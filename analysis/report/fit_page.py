@@ -8,8 +8,8 @@ from typing import Any
 
 from analysis.figures import base as figures
 from analysis.figures import fits
+from analysis.report import render
 from analysis.report.fit_answers import SetAnswer, held_text, optimum_texts, prediction_texts
-from analysis.report.rendering import render
 from analysis.runs.read import Runs
 from analysis.text import number
 from scaling.records.files import write_whole

@@ -13,9 +13,9 @@ import pandas as pd
 from analysis.figures import base as figures
 from analysis.figures import fits
 from analysis.questions.answers import Asked
+from analysis.report import render
 from analysis.report.content import Content, GroupContent, OtherTask, plan_numbers, provenance
 from analysis.report.labels import CAPTIONS, label_pictures
-from analysis.report.rendering import render
 from analysis.report.tasks import METRICS, probe_tables
 from analysis.studies.rows import trial_rows
 from analysis.text import count, interval, number
