@@ -183,31 +183,20 @@ def transfer_picture(tasks: list[OtherTask]) -> figures.Picture:
     shown = tasks[:PANELS]
     with figures.style():
         figure, panels = figures.picture(len(shown), width=3.3, height=3.1)
-        looks: dict[float, tuple[Any, str]] = figures.colours(
-            [float(n) for t in shown for n in t.pairs["N"]]
-        )
+        styles = figures.colours([float(n) for t in shown for n in t.pairs["N"]])
         for axes, each in zip(panels, shown, strict=True):
             for n, part in each.pairs.groupby("N"):
-                colour, marker = looks[float(str(n))]
-                axes.plot(
-                    part["L_id"],
-                    part["L_ood"],
-                    marker,
-                    color=colour,
-                    ms=5,
-                    mec="white",
-                    mew=0.6,
-                    label=count(float(str(n))),
-                )
+                (colour, marker), label = styles[float(str(n))], count(float(str(n)))
+                own = {"color": colour, "ms": 5, "label": label, **figures.RIM}
+                axes.plot(part["L_id"], part["L_ood"], marker, **own)
             title = each.task.rsplit("/", 1)[-1]
             if each.law.ok:
                 low, high = each.pairs["L_id"].min(), each.pairs["L_id"].max()
                 at = low + (high - low) * np.linspace(0.0, 1.0, 120) ** 3  # steep near the floor
                 line = each.law.predict(L_id=at)["L_ood"]
                 axes.plot(at, line, color=figures.FLOOR, lw=1.4)
-                title += (
-                    f"\nkappa {number(each.law.params['kappa'], 2)}, R² {number(each.law.r2, 2)}"
-                )
+                kappa, r2 = number(each.law.params["kappa"], 2), number(each.law.r2, 2)
+                title += f"\nkappa {kappa}, R² {r2}"
             axes.set_title(title)
             axes.set_xlabel("loss trained on, nats")
         panels[0].set_ylabel("loss of a linear probe, nats")
