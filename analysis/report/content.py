@@ -22,7 +22,7 @@ from analysis.report.tasks import chosen_models, other_tables, probe_cells
 from analysis.studies.groups import groups, titles
 from analysis.studies.load import Study, study
 from analysis.studies.rows import law_rows, pooled, trial_rows
-from analysis.text import finite_or_none
+from analysis.text import finite_or_none, jsonable
 from scaling.records.names import LINEAR_PROBE
 
 SCHEMA = 1
@@ -67,13 +67,18 @@ class GroupContent:
     key: dict[str, Any]
     title: str
     rows: pd.DataFrame
-    joint: Fit | None
-    marginals: tuple[Fit, ...]
-    holdout: Holdout | None
-    bayes: dict[str, Any] | None
-    compute: Compute | None
-    others: tuple[OtherTask, ...]
     warnings: tuple[str, ...]
+    joint: Fit | None = None
+    marginals: tuple[Fit, ...] = ()
+    holdout: Holdout | None = None
+    bayes: dict[str, Any] | None = None
+    compute: Compute | None = None
+    others: tuple[OtherTask, ...] = ()
+
+    @property
+    def fits(self) -> tuple[Fit, ...]:
+        """The joint law and the marginals, as far as there are any."""
+        return (self.joint, *self.marginals) if self.joint else ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,9 +111,8 @@ class Content:
         several = len(self.groups) > 1
         labelled = []
         for g in self.groups:  # reasons against a law are one warning, where there are several
-            own = (
-                g.warnings if not several or (g.joint and g.joint.ok) else ("; ".join(g.warnings),)
-            )
+            refused = several and not (g.joint and g.joint.ok)
+            own = ("; ".join(g.warnings),) if refused else g.warnings
             labelled += [f"{g.title}: {w}" if several else w for w in own if w]
         return (*self.study_warnings, *labelled)
 
@@ -178,18 +182,7 @@ def _group(
     try:
         rows = law_rows(part)
     except ValueError as error:
-        return GroupContent(
-            key=key,
-            title=title,
-            rows=part.iloc[:0],
-            joint=None,
-            marginals=(),
-            holdout=None,
-            bayes=None,
-            compute=None,
-            others=(),
-            warnings=(str(error),),
-        )
+        return GroupContent(key=key, title=title, rows=part.iloc[:0], warnings=(str(error),))
     joint = fitted or fit_law(part, "chinchilla", n_boot=n_boot)
     marginals = tuple(fit_law(part, law, n_boot=n_boot) for law in MARGINALS)
     holdout = None
@@ -229,19 +222,15 @@ def _bayes(fit: Fit, corpus: Mapping[str, Any]) -> dict[str, Any] | None:
     known = corpus.get("bayes_loss")
     if not known:
         return None
-    interval = fit.intervals["E"]
+    interval, se = fit.intervals["E"], known.get("se") or 0.0
     finite = math.isfinite(interval.low) and math.isfinite(interval.high)
     test = known.get("test")  # the same floor on the test labels drawn, which E shares
     return {
         **known,
         "E": finite_or_none(fit.params["E"]),
-        "interval": [finite_or_none(interval.low), finite_or_none(interval.high)],
-        "covered": interval.agrees(
-            fit.params["E"], float(known["value"]), float(known.get("se") or 0.0)
-        )
-        if finite
-        else None,
-        "covered_test": interval.covers(float(test["value"])) if finite and test else None,
+        "interval": jsonable(interval),
+        "covered": interval.agrees(fit.params["E"], known["value"], se) if finite else None,
+        "covered_test": interval.covers(test["value"]) if finite and test else None,
     }
 
 
@@ -284,12 +273,11 @@ def _study_warnings(read: Study) -> list[str]:
 
 
 def _group_numbers(group: GroupContent) -> dict[str, Any]:
-    fits = [f for f in (group.joint, *group.marginals) if f is not None]
     held = group.holdout if group.holdout and group.holdout.covered is not None else None
     return {
         "key": {k: _value(v) for k, v in group.key.items()},
         "title": group.title,
-        "laws": {f.law.name: f.to_dict() for f in fits},
+        "laws": {f.law.name: f.to_dict() for f in group.fits},
         "holdout": held.to_dict() if held else None,
         "bayes": group.bayes,
         "compute": group.compute.to_dict() if group.compute else None,
@@ -297,9 +285,7 @@ def _group_numbers(group: GroupContent) -> dict[str, Any]:
             t.task: {k: finite_or_none(v) for k, v in t.law.params.items()} for t in group.others
         },
         "warnings": list(group.warnings),
-        "runs": _rows(group.rows[["trial", "size", "N", "D", "seed", "value", "value_se"]])
-        if len(group.rows)
-        else [],
+        "runs": _rows(group.rows[["trial", "size", "N", "D", "seed", "value", "value_se"]]),
     }
 
 

@@ -119,7 +119,7 @@ def _probe_pictures(content: Content) -> list[tuple[str, figures.Picture]]:
 def _section(group: GroupContent, index: int) -> dict[str, Any]:
     return {
         "group": group,
-        "fits": [f for f in (group.joint, *group.marginals) if f is not None],
+        "fits": group.fits,
         "cells": _cells(group.rows),
         "capped": int((group.rows["status"] == "budget_limited").sum()),
         "figures": {k: figures.svg(v, f"{k}{index}") for k, v in _pictures(group).items()},
