@@ -23,9 +23,9 @@ import pandas as pd
 
 from analysis.laws import Law, get
 from analysis.runs.columns import (
+    BESIDE,
     COUNTS,
     MEANINGS,
-    SET_NAMES,
     RoleColumn,
     candidates,
     choose,
@@ -397,7 +397,7 @@ def _overlooked(frame: pd.DataFrame, law: Law) -> list[str]:
                 f"{word} rows"
             )
     said += steps_overlooked(table, rows, chosen)
-    named = {c: v for c, v in table.cells.items() if set(header_of(c).words) & SET_NAMES}
+    named = {c: v for c, v in table.cells.items() if set(header_of(c).words) & BESIDE["data_set"]}
     sets = dataclasses.replace(table, cells=named)  # a text of another name, as a commit, is none
     for column, values in data_sets(sets, rows, chosen, None).items():
         said.append(

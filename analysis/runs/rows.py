@@ -9,28 +9,11 @@ import numpy as np
 import pandas as pd
 
 from analysis.laws import FloatArray, Law
-from analysis.runs.columns import SET_NAMES, RoleColumn, header_of, listed, set_names
+from analysis.runs.columns import BESIDE, VOCABULARY, RoleColumn, header_of, listed, set_names
 from analysis.runs.tables import Table
 from analysis.studies.clusters import restarts
 
-FITTED = {"fit", "train", "training", "fitted", "used", "in"}
-HELD = {
-    "holdout", "held_out", "heldout", "test", "val", "valid", "validation", "eval", "dev",
-    "extrapolation", "predict", "out",
-}  # fmt: skip
-DROPPED = {"dropped", "drop", "excluded", "exclude", "outlier", "ignored", "unused", "none"}
-FINISHED = {"done", "finished", "completed", "complete", "success", "succeeded", "ok",
-            "budget_limited"}  # fmt: skip
-UNFINISHED = {  # of wandb, Slurm, MLflow, Ray and Optuna as well
-    "failed", "fail", "failure", "crashed", "crash", "diverged", "killed", "running", "error",
-    "oom", "out_of_memory", "cancelled", "canceled", "pending", "queued", "scheduled", "waiting",
-    "preempted", "preempting", "timeout", "timed_out", "node_fail", "boot_fail", "deadline",
-    "stopped", "aborted", "interrupted", "suspended", "paused", "requeued", "revoked", "pruned",
-    "unfinished", "incomplete",
-}  # fmt: skip
-SIDES: Mapping[str, tuple[set[str], set[str], set[str]]] = {
-    "status": (FINISHED, set(), UNFINISHED), "split": (FITTED, HELD, DROPPED),
-}  # fmt: skip
+SIDES = {role: VOCABULARY[role] for role in ("status", "split")}
 PICKING = (*SIDES, "step")  # roles that decide which rows are fitted
 _LAST = {"final", "last", "latest", "end"}  # of steps
 FIT, HOLD, OUT, UNKNOWN = range(4)  # what a word does to its rows
@@ -187,7 +170,7 @@ def steps_overlooked(
         return []
     known = {r: chosen[r].column for r in ("trial", "seed") if r in chosen}
     others = [r for r in ("N", "D", "S") if r in table.cells and r not in scales]
-    named = [c for c in table.columns if set(header_of(c).words) & SET_NAMES]
+    named = [c for c in table.columns if set(header_of(c).words) & BESIDE["data_set"]]
     keys = [*known.values(), *others, *named]
     frame = scales.assign(**{f"key {c}": table.texts(c) for c in keys})
     step = pd.Series(steps_of(table, chosen["step"].column))
@@ -331,11 +314,11 @@ def uses_of(table: Table, chosen: dict[str, RoleColumn], role: str) -> dict[str,
 
 def _use(role: str, word: str) -> int:
     """What one word does; Slurm adds who cancelled a job, and a plus where it cuts a word."""
-    fit, held, out = SIDES[role]
+    words = SIDES[role]
     key = word.replace("-", "_").rstrip("+")
     key = key.split("_by_")[0] if role == "status" else key
-    if key in fit:
+    if key in words["fit"]:
         return FIT
-    if key in held:
+    if key in words["hold"]:
         return HOLD
-    return OUT if key in out or not key else UNKNOWN
+    return OUT if key in words["out"] or not key else UNKNOWN
