@@ -158,23 +158,15 @@ def predictions_of(
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Predictions:
-    """Logits of test records, sorted by record.
+    """Logits of test records, sorted by record."""
 
-    Attributes:
-        record: record ids (n,).
-        patient: patient of each record (n,).
-        fold: fold that each record was tested in (n,); 0 for the official split.
-        labels: true labels (n, C).
-        logits: (n, C), higher for more likely.
-        classes: names of the classes (C,).
-    """
-
-    record: npt.NDArray[np.str_]
-    patient: npt.NDArray[np.int64]
+    record: npt.NDArray[np.str_]  # record ids (n,)
+    patient: npt.NDArray[np.int64]  # patient of each record (n,)
+    # fold that each record was tested in (n,); 0 for the official split
     fold: npt.NDArray[np.int64]
-    labels: npt.NDArray[np.bool_]
-    logits: npt.NDArray[np.float64]
-    classes: tuple[str, ...]
+    labels: npt.NDArray[np.bool_]  # true labels (n, C)
+    logits: npt.NDArray[np.float64]  # (n, C), higher for more likely
+    classes: tuple[str, ...]  # names of the classes (C,)
 
 
 def read_test(path: Path, fold: int) -> Predictions:

@@ -33,47 +33,31 @@ _FEWEST = 6  # pairs of losses that a law is drawn through
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class OtherTask:
-    """One task that models of a group were probed on.
+    """One task that models of a group were probed on."""
 
-    Attributes:
-        task: its name.
-        pairs: ``N``, ``L_id`` and ``L_ood`` of each run, in nats.
-        law: loss-to-loss law through them, with E_id of the joint law held where it lies below
-            all of them; without an interval here (see ``analysis.findings``).
-    """
-
-    task: str
-    pairs: pd.DataFrame
+    task: str  # its name
+    pairs: pd.DataFrame  # ``N``, ``L_id`` and ``L_ood`` of each run, in nats
+    # loss-to-loss law through them, with E_id of the joint law held where it lies below all
+    # of them; without an interval here (see ``analysis.findings``)
     law: Fit
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class GroupContent:
-    """What one law describes: runs of one family, objective and corpus.
+    """What one law describes: runs of one family, objective and corpus."""
 
-    Attributes:
-        key: what sets the group apart.
-        title: family, paradigm and corpus in one line, and more where that is not enough.
-        rows: law rows, one per run; empty when no trial finished.
-        joint: the joint law, or None without rows.
-        marginals: laws of N at the largest D and of D at the largest N.
-        holdout: the largest cell predicted from the others, where that is possible.
-        bayes: ``value``, ``se``, ``covered`` and more, or None where the Bayes loss is unknown.
-        compute: allocation and frontier, or None without a joint law.
-        others: losses on other tasks beside those on the task trained on.
-        warnings: what a reader must know first.
-    """
-
-    key: dict[str, Any]
-    title: str
-    rows: pd.DataFrame
-    warnings: tuple[str, ...]
-    joint: Fit | None = None
-    marginals: tuple[Fit, ...] = ()
+    key: dict[str, Any]  # what sets the group apart
+    title: str  # family, paradigm and corpus in one line, and more where that is not enough
+    rows: pd.DataFrame  # law rows, one per run; empty when no trial finished
+    warnings: tuple[str, ...]  # what a reader must know first
+    joint: Fit | None = None  # the joint law, or None without rows
+    marginals: tuple[Fit, ...] = ()  # laws of N at the largest D and of D at the largest N
+    # the largest cell predicted from the others, where that is possible
     holdout: Holdout | None = None
+    # ``value``, ``se``, ``covered`` and more, or None where the Bayes loss is unknown
     bayes: dict[str, Any] | None = None
-    compute: Compute | None = None
-    others: tuple[OtherTask, ...] = ()
+    compute: Compute | None = None  # allocation and frontier, or None without a joint law
+    others: tuple[OtherTask, ...] = ()  # losses on other tasks beside those on the task trained on
 
     @property
     def fits(self) -> tuple[Fit, ...]:
@@ -83,27 +67,18 @@ class GroupContent:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """Everything a report says; see ``to_dict`` for the numbers.
+    """Everything a report says; see ``to_dict`` for the numbers."""
 
-    Attributes:
-        study: as it was read, its folds pooled.
-        groups: one per law; pretrained models only.
-        questions: those of S1, less kappas fitted together with both joint laws, which take long.
-        others: tables of the trainings that no law describes.
-        probes: cells by task and metric: linear probes, averaged over seeds.
-        labels: scores by the amount of labels, by the name of their figure.
-        models: by task, the configuration chosen on validation and its test score.
-        study_warnings: of the whole study; each group has its own.
-    """
-
-    study: Study
-    groups: tuple[GroupContent, ...]
+    study: Study  # as it was read, its folds pooled
+    groups: tuple[GroupContent, ...]  # one per law; pretrained models only
+    # those of S1, less kappas fitted together with both joint laws, which take long
     questions: Answers
-    others: list[dict[str, Any]]
-    probes: pd.DataFrame
-    labels: dict[str, pd.DataFrame]
+    others: list[dict[str, Any]]  # tables of the trainings that no law describes
+    probes: pd.DataFrame  # cells by task and metric: linear probes, averaged over seeds
+    labels: dict[str, pd.DataFrame]  # scores by the amount of labels, by the name of their figure
+    # by task, the configuration chosen on validation and its test score
     models: list[dict[str, Any]]
-    study_warnings: tuple[str, ...]
+    study_warnings: tuple[str, ...]  # of the whole study; each group has its own
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -275,31 +250,22 @@ def _study_warnings(read: Study) -> list[str]:
 def _group_numbers(group: GroupContent) -> dict[str, Any]:
     held = group.holdout if group.holdout and group.holdout.covered is not None else None
     return {
-        "key": {k: _value(v) for k, v in group.key.items()},
+        "key": jsonable({k: None if pd.isna(v) else v for k, v in group.key.items()}),
         "title": group.title,
         "laws": {f.law.name: f.to_dict() for f in group.fits},
         "holdout": held.to_dict() if held else None,
         "bayes": group.bayes,
         "compute": group.compute.to_dict() if group.compute else None,
-        "transfer": {
-            t.task: {k: finite_or_none(v) for k, v in t.law.params.items()} for t in group.others
-        },
+        "transfer": {t.task: jsonable(t.law.params) for t in group.others},
         "warnings": list(group.warnings),
         "runs": _rows(group.rows[["trial", "size", "N", "D", "seed", "value", "value_se"]]),
     }
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(k): _value(v) for k, v in row.items()} for row in frame.to_dict("records")]
-
-
-def _value(value: Any) -> Any:
-    """A cell of a table as a plain JSON value."""
-    if value is None or value is pd.NA:
-        return None
-    if hasattr(value, "item"):
-        value = value.item()
-    return finite_or_none(value) if isinstance(value, float) else value
+    """Rows as plain JSON values, None where a cell is empty."""
+    rows: list[dict[str, Any]] = jsonable(frame.astype(object).where(frame.notna(), None))
+    return rows
 
 
 def plan_numbers(study: Study) -> dict[str, Any]:

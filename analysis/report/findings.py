@@ -38,21 +38,13 @@ SCHEMA = 1
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """A study beside S1.
+    """A study beside S1."""
 
-    Attributes:
-        study: as it was read, its folds pooled.
-        configurations: with their fits.
-        claims: in the order of S1's findings.
-        gaps: train-validation gap by cell.
-        notes: what was left out.
-    """
-
-    study: Study
-    configurations: tuple[Configuration, ...]
-    claims: tuple[Claim, ...]
-    gaps: pd.DataFrame
-    notes: tuple[str, ...]
+    study: Study  # as it was read, its folds pooled
+    configurations: tuple[Configuration, ...]  # with their fits
+    claims: tuple[Claim, ...]  # in the order of S1's findings
+    gaps: pd.DataFrame  # train-validation gap by cell
+    notes: tuple[str, ...]  # what was left out
 
     @property
     def virtual(self) -> bool:

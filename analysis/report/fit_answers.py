@@ -37,25 +37,18 @@ _GREEK = {"alpha", "beta", "gamma", "delta", "kappa"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetAnswer:
-    """What is said of one data set.
+    """What is said of one data set."""
 
-    Attributes:
-        name: of the data set; empty where the file has one.
-        fit: the law.
-        predictions: at the points asked for, see ``Fit.predict``; None where there are none.
-        held: rows held out by the file, with the prediction of each; None where there are none.
-        optimum: of the budgets asked for; None where ``reason`` says why, or none was asked for.
-        cost: what training is taken to cost, in a sentence.
-        reason: why there is no optimum; empty when there is one.
-    """
-
-    name: str
-    fit: Fit
+    name: str  # of the data set; empty where the file has one
+    fit: Fit  # the law
+    # at the points asked for, see ``Fit.predict``; None where there are none
     predictions: pd.DataFrame | None = None
+    # rows held out by the file, with the prediction of each; None where there are none
     held: pd.DataFrame | None = None
+    # of the budgets asked for; None where ``reason`` says why, or none was asked for
     optimum: Allocation | None = None
-    cost: str = ""
-    reason: str = ""
+    cost: str = ""  # what training is taken to cost, in a sentence
+    reason: str = ""  # why there is no optimum; empty when there is one
 
     def held_out(self) -> dict[str, float]:
         """Rows held out, mean and largest absolute relative error, rows within their interval."""

@@ -145,26 +145,19 @@ def _cells(rows: pd.DataFrame) -> dict[str, Any]:
     table = rows.pivot_table(index=["N", "size"], columns="D", values="value", aggfunc="mean")
     low, high = float(table.min().min()), float(table.max().max())
     span = max(high - low, 1e-12)
-    return {
-        "data": [int(d) for d in table.columns],
-        "rows": [
-            {
-                "N": int(n),
-                "size": str(size),
-                "values": [(float(v), (float(v) - low) / span if high > low else 1.0) for v in row],
-            }
-            for (n, size), row in zip(table.index, table.to_numpy(), strict=True)
-        ],
-    }
+    shares = (table - low) / span if high > low else table * 0 + 1
+    values = zip(table.to_numpy().tolist(), shares.to_numpy().tolist(), strict=True)
+    cells = [
+        {"N": int(n), "size": str(size), "values": list(zip(*own, strict=True))}
+        for (n, size), own in zip(table.index, values, strict=True)
+    ]
+    return {"data": [int(d) for d in table.columns], "rows": cells}
 
 
 def _trials(content: Content) -> list[dict[str, Any]]:
-    by_trial = {
-        str(t): float(v)
-        for g in content.groups
-        if len(g.rows)
-        for t, v in zip(g.rows["trial"], g.rows["value"], strict=True)
-    }
+    by_trial: dict[str, float] = {}
+    for group in content.groups:
+        by_trial |= dict(zip(group.rows["trial"], group.rows["value"], strict=True))
     errors = content.study.errors
     rows = trial_rows(content.study.frame).sort_values(["family", "size", "D", "seed"])
     rows = rows.sort_values(["family", "N", "D", "seed"], na_position="last", kind="stable")

@@ -65,23 +65,14 @@ class Header(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RoleColumn:
-    """A column and what it is taken for.
+    """A column and what it is taken for."""
 
-    Attributes:
-        role: such as ``N``.
-        column: its header.
-        factor: that its numbers are multiplied by.
-        why: where the factor comes from; empty for 1.
-        others: columns that could have been taken as well.
-        label: of an axis in figures.
-    """
-
-    role: str
-    column: str
-    factor: float = 1.0
-    why: str = ""
-    others: tuple[str, ...] = ()
-    label: str = ""
+    role: str  # such as ``N``
+    column: str  # its header
+    factor: float = 1.0  # that its numbers are multiplied by
+    why: str = ""  # where the factor comes from; empty for 1
+    others: tuple[str, ...] = ()  # columns that could have been taken as well
+    label: str = ""  # of an axis in figures
 
 
 def header_of(column: str) -> Header:
