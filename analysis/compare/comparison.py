@@ -20,10 +20,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.compare.evaluations import MissingResultError, predictions_of
+from analysis.compare.evaluations import (
+    MissingResultError,
+    Predictions,
+    check_same_records,
+    predictions_of,
+)
 from analysis.fit.intervals import t_quantile
 from analysis.laws import FloatArray
-from analysis.studies.predictions import Predictions, check_same_records
 from analysis.text import NORMAL
 from scaling.records.patients import Estimate, Resamples, macro_auroc
 
@@ -102,50 +106,34 @@ def scores(predictions: Predictions, resamples: int, seed: int) -> Scores:
     folds = [predictions.fold == f for f in np.unique(predictions.fold)]
     pooled, by_fold = [], []
     for part in weights.parts(_BLOCK):
-        pooled.append(macro_auroc(predictions.logits, predictions.labels, part))
-        within = [
-            macro_auroc(predictions.logits[f], predictions.labels[f], part.of(f)) for f in folds
-        ]
+        logits, labels = predictions.logits, predictions.labels
+        pooled.append(macro_auroc(logits, labels, part))
+        within = [macro_auroc(logits[f], labels[f], part.of(f)) for f in folds]
         by_fold.append(np.mean(within, axis=0))
     return Scores(pooled=np.concatenate(pooled), by_fold=np.concatenate(by_fold))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ResampleOptions:
-    """How models are compared.
+    """How models are compared."""
 
-    Attributes:
-        resamples: of the patients.
-        seed: of the resamples.
-    """
-
-    resamples: int = 2000
-    seed: int = 0
+    resamples: int = 2000  # of the patients
+    seed: int = 0  # of the resamples
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class BestModel:
-    """The best model of a kind, chosen on validation.
+    """The best model of a kind, chosen on validation."""
 
-    Attributes:
-        kind: task, protocol, family and paradigm.
-        rule: how it was chosen.
-        considered: trainings chosen from, in the fold with most.
-        folds: what was chosen in each fold: ``fold, size, objective, D, seed, validation``.
-        pooled: macro-AUROC over the records of all folds together.
-        by_fold: mean over folds of the macro-AUROC within each.
-        records: tested.
-        patients: tested.
-    """
-
-    kind: dict[str, str]
-    rule: str
-    considered: int
+    kind: dict[str, str]  # task, protocol, family and paradigm
+    rule: str  # how it was chosen
+    considered: int  # trainings chosen from, in the fold with most
+    # what was chosen in each fold: ``fold, size, objective, D, seed, validation``
     folds: tuple[dict[str, Any], ...]
-    pooled: Estimate
-    by_fold: Estimate
-    records: int
-    patients: int
+    pooled: Estimate  # macro-AUROC over the records of all folds together
+    by_fold: Estimate  # mean over folds of the macro-AUROC within each
+    records: int  # tested
+    patients: int  # tested
 
 
 def best_on_validation(
@@ -189,8 +177,7 @@ def best_on_validation(
             }
             for row in winners.to_dict("records")
         ),
-        pooled=Estimate.of(score.pooled),
-        by_fold=Estimate.of(score.by_fold),
+        pooled=Estimate.of(score.pooled), by_fold=Estimate.of(score.by_fold),
         records=len(predictions.record),
         patients=len(set(predictions.patient.tolist())),
     )  # fmt: skip
@@ -201,30 +188,19 @@ class TwinComparison:
     """One configuration against the mean of its randomly initialised twins.
 
     Intervals hold the patients, and the seeds of either side where it has several.
-
-    Attributes:
-        configuration: what sets it apart.
-        pooled: its macro-AUROC, mean over its seeds, folds together.
-        by_fold: the same within folds.
-        runs: macro-AUROC of each of its seeds (and fold trained on), folds together.
-        twins: macro-AUROC of each twin by seed (and fold trained on), folds together.
-        difference: macro-AUROC less the mean of the twins', folds together.
-        difference_by_fold: the same within folds.
-        seeds: of the configuration.
-        records: tested.
-        patients: tested.
     """
 
-    configuration: dict[str, Any]
-    pooled: Estimate
-    by_fold: Estimate
-    runs: dict[str, float]
+    configuration: dict[str, Any]  # what sets it apart
+    pooled: Estimate  # its macro-AUROC, mean over its seeds, folds together
+    by_fold: Estimate  # the same within folds
+    runs: dict[str, float]  # macro-AUROC of each of its seeds (and fold trained on), folds together
+    # macro-AUROC of each twin by seed (and fold trained on), folds together
     twins: dict[str, float]
-    difference: Estimate
-    difference_by_fold: Estimate
-    seeds: int
-    records: int
-    patients: int
+    difference: Estimate  # macro-AUROC less the mean of the twins', folds together
+    difference_by_fold: Estimate  # the same within folds
+    seeds: int  # of the configuration
+    records: int  # tested
+    patients: int  # tested
 
 
 def against_twins(

@@ -7,7 +7,8 @@ in grey) and every series has its own marker, so no reading depends on hue alone
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import singledispatch
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from typing import Any, Literal
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -31,6 +33,8 @@ LABELS = {
 COUNTS = ("N", "D", "S")
 MARKERS = "osD^vP*X<>"
 FLOOR, INK, PALE = "#b3391f", "#22303c", "#8a949e"
+RIM: Any = {"mec": "white", "mew": 0.6}  # of markers that may overlap
+SERIES: Any = {"ms": 5, "lw": 1.4, "mec": "white", "mew": 0.5}  # markers joined by a line
 STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 9.5,
@@ -74,6 +78,22 @@ def picture(columns: int, width: float = 4.6, height: float = 3.5) -> tuple[Pict
     return figure, list(axes[0])
 
 
+def grid(
+    panels: int, columns: int, width: float, height: float, below: float
+) -> tuple[Picture, list[Axes]]:
+    """A figure of ``panels`` panels, up to ``columns`` in a row, and room below for a legend.
+
+    Lengths are in inches, of a panel and of the room.
+    """
+    columns = min(columns, panels)
+    rows = math.ceil(panels / columns)
+    figure = Picture(figsize=(width * columns, height * rows + below), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for empty in axes[panels:]:
+        empty.set_visible(False)
+    return figure, axes[:panels]
+
+
 def png(figure: Figure, dpi: int = 120) -> bytes:
     """The figure as PNG."""
     target = io.BytesIO()
@@ -83,19 +103,22 @@ def png(figure: Figure, dpi: int = 120) -> bytes:
 
 
 def svg(figure: Figure, name: str) -> str:
-    """The figure as an ``<svg>`` element to stand in a page, on the page's own ground.
-
-    Args:
-        figure: to be drawn.
-        name: keeps its ids unique.
-    """
+    """The figure as an ``<svg>`` element of a page, transparent; ``name`` keeps its ids unique."""
     target = io.StringIO()
     with mpl.rc_context({**STYLE, "svg.hashsalt": name, "svg.id": name}):
-        figure.savefig(
-            target, format="svg", transparent=True, metadata={"Date": None, "Creator": None}
-        )
+        metadata = {"Date": None, "Creator": None}
+        figure.savefig(target, format="svg", transparent=True, metadata=metadata)
     text = target.getvalue()
     return text[text.index("<svg") :]
+
+
+def log_ticks(
+    axis: Axis, subs: Sequence[float], text: Callable[[float], str], most: int | None = None
+) -> None:
+    """Ticks of a log axis at ``subs`` of each decade, ``most`` in all, labelled by ``text``."""
+    axis.set_major_locator(LogLocator(subs=subs, numticks=most))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def scale(axes: Axes, axis: str, label: str | None = None) -> None:
@@ -105,9 +128,7 @@ def scale(axes: Axes, axis: str, label: str | None = None) -> None:
     low, high = axes.get_xlim()
     wide = high / low
     subs = (1.0,) if wide > 1e4 else (1.0, 3.0) if wide > 30 else (1.0, 2.0, 4.0)
-    axes.xaxis.set_major_locator(LogLocator(subs=subs))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: short(v)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    log_ticks(axes.xaxis, subs, short)
 
 
 def axis_of(axes: Axes, axis: str, labels: Mapping[str, str] = LABELS) -> None:
@@ -128,11 +149,8 @@ def plain_text(text: str) -> str:
 
 def decimal(axes: Axes, which: Literal["x", "y"]) -> None:
     """A log axis labelled in plain decimals: 0.1, 0.2, 0.5, 1."""
-    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-    axis.set_minor_formatter(NullFormatter())
+    axes.set(**{f"{which}scale": "log"})
+    log_ticks(axes.xaxis if which == "x" else axes.yaxis, (1.0, 2.0, 5.0), "{:g}".format)
 
 
 def colours(values: Sequence[float]) -> dict[float, tuple[Any, str]]:
@@ -144,14 +162,8 @@ def colours(values: Sequence[float]) -> dict[float, tuple[Any, str]]:
 
 def legend(axes: Axes, title: str) -> None:
     """A legend to the right of the panel."""
-    axes.legend(
-        title=title,
-        loc="center left",
-        bbox_to_anchor=(1.0, 0.5),
-        handlelength=1.6,
-        title_fontsize=8.5,
-        alignment="left",
-    )
+    place: Any = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "alignment": "left"}
+    axes.legend(title=title, handlelength=1.6, title_fontsize=8.5, **place)
 
 
 @singledispatch

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from analysis.compute.allocation import Allocation
 from analysis.compute.approaches import Approaches
@@ -23,7 +23,9 @@ from analysis.figures.base import (
     Picture,
     axis_of,
     colours,
+    draw,
     legend,
+    log_ticks,
     picture,
     plain_text,
     scale,
@@ -32,11 +34,11 @@ from analysis.figures.base import (
 from analysis.fit.loglog import LogLine
 from analysis.text import number, short
 
-C_LABEL = "C, training FLOPs"
 MOST_IN_LEGEND = 12
 _LEVELS = 6
 _BEYOND = 3.0  # how far the plane of N and D goes beyond what was measured
 _COUNTED = {"N": "parameters", "D": "records"}
+T = TypeVar("T")
 _LINES = {"N": (FLOOR, "-"), "D": (INK, "--")}
 
 
@@ -49,13 +51,9 @@ def flops(value: float) -> str:
 def flops_axis(axes: Axes) -> None:
     """A horizontal log axis of compute."""
     axes.set_xscale("log")
-    axes.set_xlabel(C_LABEL)
+    axes.set_xlabel(LABELS["C"])
     low, high = axes.get_xlim()
-    decades = np.log10(high / low)
-    subs = (1.0,) if decades > 2 else (1.0, 2.0, 5.0)
-    axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=7))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: flops(v)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    log_ticks(axes.xaxis, (1.0,) if high / low > 100 else (1.0, 2.0, 5.0), flops, most=7)
 
 
 def counts_axis(axes: Axes, label: str) -> None:
@@ -63,10 +61,10 @@ def counts_axis(axes: Axes, label: str) -> None:
     axes.set_yscale("log")
     axes.set_ylabel(label)
     low, high = axes.get_ylim()
-    subs = (1.0, 3.0) if high / low > 30 else (1.0, 2.0, 5.0)
-    axes.yaxis.set_major_locator(LogLocator(subs=subs if high / low < 1e4 else (1.0,)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: short(v)))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    wide = high / low
+    log_ticks(
+        axes.yaxis, (1.0,) if wide >= 1e4 else (1.0, 3.0) if wide > 30 else (1.0, 2.0, 5.0), short
+    )
 
 
 def line_with_band(axes: Axes, line: LogLine, ends: tuple[float, float]) -> None:
@@ -80,29 +78,37 @@ def line_with_band(axes: Axes, line: LogLine, ends: tuple[float, float]) -> None
         axes.fill_between(at, low, high, color=FLOOR, alpha=0.13, lw=0)
 
 
+def _side_by_side(
+    result: T, left: Callable[[Axes, T], None], right: Callable[[Axes, T], None]
+) -> Picture:
+    with style():
+        figure, panels = picture(2, width=4.9, height=3.8)
+        for axes, fill in zip(panels, (left, right), strict=True):
+            fill(axes, result)
+    return figure
+
+
+@draw.register
 def isoflop_picture(isoflop: IsoFlop) -> Picture:
     """Loss against N by budget with the minima, and the minima against C with the line."""
-    with style():
-        figure, (left, right) = picture(2, width=4.9, height=3.8)
-        _curves(left, isoflop)
-        _minima(right, isoflop)
-    return figure
+    return _side_by_side(isoflop, _curves, _minima)
 
 
 def _curves(axes: Axes, isoflop: IsoFlop) -> None:
     styles = colours(list(isoflop.rows["C"]))
     many = len(styles) > MOST_IN_LEGEND
     for C, (colour, marker) in styles.items():
-        runs = isoflop.rows[isoflop.rows["C"] == C]
-        axes.plot(runs["N"], runs["loss"], marker, color=colour, ms=4, mec="white", mew=0.5,
-                  label=None if many else flops(C))  # fmt: skip
+        runs, label = isoflop.rows[isoflop.rows["C"] == C], None if many else flops(C)
+        axes.plot(
+            runs["N"], runs["loss"], marker, color=colour, ms=4, mec="white", mew=0.5, label=label
+        )
         if len(isoflop.curves):
             curve = isoflop.curves[isoflop.curves["C"] == C]
             axes.plot(curve["N"], curve["loss"], color=colour, lw=1.2, zorder=2)
     if len(isoflop.budgets):
         optima = isoflop.budgets
-        axes.plot(optima["N"], optima["loss"], "D", color=FLOOR, ms=6, mec="white", zorder=4,
-                  label="minimum")  # fmt: skip
+        diamond: Any = {"color": FLOOR, "ms": 6, "mec": "white", "zorder": 4}
+        axes.plot(optima["N"], optima["loss"], "D", label="minimum", **diamond)
     axes.set_ylabel("held-out loss, nats")
     axes.set_title("Loss against N by budget")
     legend(axes, "C" if not many else f"{len(styles)} budgets")
@@ -113,7 +119,9 @@ def _minima(axes: Axes, isoflop: IsoFlop) -> None:
     table = isoflop.budgets
     axes.set_title(_title(isoflop))
     if not len(table):
-        _reason(axes, isoflop.reason)
+        axes.set_axis_off()
+        middle: Any = {"ha": "center", "va": "center", "transform": axes.transAxes}
+        axes.text(0.5, 0.5, isoflop.reason, wrap=True, color=INK, fontsize=8.5, **middle)
         return
     known = np.isfinite(table["N_high"]) & (table["N_low"] > 0)
     ends = np.where(known, (table["N"] - table["N_low"], table["N_high"] - table["N"]), 0.0)
@@ -138,36 +146,28 @@ def _title(lines: AllocationLines) -> str:
     return f"N* ~ C^{lines.a:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
 
 
-def _reason(axes: Axes, text: str) -> None:
-    """A reason in the middle of an empty panel."""
-    axes.set_axis_off()
-    axes.text(0.5, 0.5, text, ha="center", va="center", wrap=True, color=INK, fontsize=8.5,
-              transform=axes.transAxes)  # fmt: skip
-
-
+@draw.register
 def envelope_picture(envelope: Envelope) -> Picture:
     """Training curves with their envelope, and the size on it against C."""
-    with style():
-        figure, (left, right) = picture(2, width=4.9, height=3.8)
-        styles: dict[float, tuple[Any, str]] = colours(list(envelope.rows["N"]))
-        for _, run in envelope.rows.groupby("trial", sort=False):
-            colour = styles[run["N"].iloc[0]][0]
-            left.plot(run["C"], run["loss"], color=colour, lw=1, alpha=0.9)
-        if len(styles) <= MOST_IN_LEGEND:
-            for N, (colour, _) in styles.items():
-                left.plot([], [], color=colour, lw=2, label=short(N))
-        frontier = envelope.frontier
-        left.plot(frontier["C"], frontier["loss"].cummin(), color=FLOOR, lw=2.4, ls=":",
-                  label="envelope")  # fmt: skip
-        left.set_ylabel("held-out loss, nats")
-        left.set_title("Training curves and their envelope")
-        flops_axis(left)
-        legend(left, "N")
-        _steps(right, envelope)
-    return figure
+    return _side_by_side(envelope, _training_curves, _sizes)
 
 
-def _steps(axes: Axes, envelope: Envelope) -> None:
+def _training_curves(axes: Axes, envelope: Envelope) -> None:
+    styles: dict[float, tuple[Any, str]] = colours(list(envelope.rows["N"]))
+    for _, run in envelope.rows.groupby("trial", sort=False):
+        axes.plot(run["C"], run["loss"], color=styles[run["N"].iloc[0]][0], lw=1, alpha=0.9)
+    if len(styles) <= MOST_IN_LEGEND:
+        for N, (colour, _) in styles.items():
+            axes.plot([], [], color=colour, lw=2, label=short(N))
+    C, lowest = envelope.frontier["C"], envelope.frontier["loss"].cummin()
+    axes.plot(C, lowest, color=FLOOR, lw=2.4, ls=":", label="envelope")
+    axes.set_ylabel("held-out loss, nats")
+    axes.set_title("Training curves and their envelope")
+    flops_axis(axes)
+    legend(axes, "N")
+
+
+def _sizes(axes: Axes, envelope: Envelope) -> None:
     axes.set_title(_title(envelope))
     frontier = envelope.frontier
     used = frontier[frontier["bracketed"]]
@@ -181,13 +181,10 @@ def _steps(axes: Axes, envelope: Envelope) -> None:
     counts_axis(axes, "N of the best run")
 
 
+@draw.register
 def allocation_picture(allocation: Allocation) -> Picture:
     """Lines of equal loss and of equal compute with the optimum; N* and D* with 95 % bands."""
-    with style():
-        figure, (left, right) = picture(2, width=4.9, height=3.8)
-        _contours(left, allocation)
-        _optima(right, allocation)
-    return figure
+    return _side_by_side(allocation, _contours, _optima)
 
 
 def _contours(axes: Axes, allocation: Allocation) -> None:
@@ -202,15 +199,13 @@ def _contours(axes: Axes, allocation: Allocation) -> None:
     for level, (colour, _) in colours(levels).items():
         line = lines[lines["level"] == level]
         axes.plot(line["N"], line["D"], color=colour, lw=1.4, label=number(level))
-    wide = [(low / _BEYOND, high * _BEYOND) for low, high in
-            (allocation.ranges["N"], allocation.ranges["D"])]  # fmt: skip
+    ranges, cost = allocation.ranges, allocation.compute
+    wide = [(ranges[axis][0] / _BEYOND, ranges[axis][1] * _BEYOND) for axis in ("N", "D")]
     N = np.geomspace(*wide[0], 60)
     for i, C in enumerate(best["C"]):
-        D = np.exp((math.log(C) - allocation.compute.log_k - allocation.compute.m * np.log(N))
-                   / allocation.compute.q)  # fmt: skip
-        axes.plot(N, D, color=PALE, lw=0.8, ls=":", zorder=1,
-                  label="equal C" if i == 0 else None)  # fmt: skip
-    least, most = allocation.ranges["C"]
+        D = np.exp((math.log(C) - cost.log_k - cost.m * np.log(N)) / cost.q)
+        axes.plot(N, D, color=PALE, lw=0.8, ls=":", zorder=1, label=None if i else "equal C")
+    least, most = ranges["C"]
     path = allocation.optimal(np.geomspace(least / 100, most * 100, 120))
     axes.plot(path["N"], path["D"], color=FLOOR, lw=2.2, label="least loss")
     runs = allocation.runs
@@ -242,6 +237,7 @@ def _optima(axes: Axes, allocation: Allocation) -> None:
     counts_axis(axes, plain_text(f"N*, {of_n}; D*, {of_d}"))
 
 
+@draw.register
 def approaches_picture(approaches: Approaches) -> Picture:
     """The exponents a and b with their intervals, one approach above the other."""
     with style():

@@ -20,9 +20,11 @@ from analysis.figures.base import (
     FLOOR,
     INK,
     PALE,
+    RIM,
     Picture,
     axis_of,
     colours,
+    draw,
     legend,
     picture,
     plain_text,
@@ -36,10 +38,10 @@ from analysis.text import count, number
 
 SERIES = 10  # colours of a panel, where the other axis has more values
 _POINTS = 60
-_RIM: Any = {"mec": "white", "mew": 0.6}  # of markers that may overlap
 _LARGEST = 1e290  # responses beyond leave matplotlib no room for margins
 
 
+@draw.register
 def curves(fit: Fit, bayes: float | None = None) -> Picture:
     """Response against each axis of the law: runs, curves, 95 % bands, floor and its interval.
 
@@ -71,7 +73,7 @@ def _runs_and_curves(axes: Axes, fit: Fit, axis: str) -> None:
         own = nearest == i
         value = float(np.median(first[own]))  # of many values, the middle of those nearest
         label = scale_text(value) if others else None
-        axes.plot(x[own], y[own], marker, color=colour, ms=5, zorder=3, label=label, **_RIM)
+        axes.plot(x[own], y[own], marker, color=colour, ms=5, zorder=3, label=label, **RIM)
         if fit.ok:
             for rest in _rest(rows.loc[own, others[1:]].to_numpy(dtype=np.float64)):
                 at = dict(zip(others, (value, *rest), strict=True)) if others else {}
@@ -137,15 +139,10 @@ def _floor(axes: Axes, fit: Fit, bayes: float | None) -> None:
 
 def _label(axes: Axes, text: str, at: tuple[float, float], *, above: bool, colour: str) -> None:
     left = at[0] < 0.5
+    away = (2 if left else -2, 3 if above else -11)
+    place: Any = {"xycoords": ("axes fraction", "data"), "ha": "left" if left else "right"}
     axes.annotate(
-        text,
-        at,
-        xycoords=("axes fraction", "data"),
-        xytext=(2 if left else -2, 3 if above else -11),
-        textcoords="offset points",
-        ha="left" if left else "right",
-        color=colour,
-        fontsize=8.5,
+        text, at, xytext=away, textcoords="offset points", color=colour, fontsize=8.5, **place
     )
 
 
@@ -169,7 +166,7 @@ def residuals(fit: Fit) -> Picture:
             for value, (colour, marker) in colours(list(rows[other])).items():
                 part = rows[rows[other] == value]
                 error = 100 * part["log_residual"]
-                axes.plot(part[axis], error, marker, color=colour, ms=5, **_RIM)
+                axes.plot(part[axis], error, marker, color=colour, ms=5, **RIM)
             axes.axhline(0, color=INK, lw=0.9)
             if fit.problem.scale.relative:
                 axes.axhspan(-band, band, color=PALE, alpha=0.14, lw=0)
@@ -183,7 +180,7 @@ def residuals(fit: Fit) -> Picture:
 def _against(axes: Axes, fit: Fit) -> None:
     """Measured against fitted response."""
     rows, label = fit.residuals[["fitted", fit.law.response]], response_label(fit)
-    axes.plot(*rows.to_numpy().T, "o", color=INK, ms=4.5, **_RIM)
+    axes.plot(*rows.to_numpy().T, "o", color=INK, ms=4.5, **RIM)
     ends = [float(rows.min().min()), float(rows.max().max())]
     axes.plot(ends, ends, color=PALE, lw=1)
     axes.set_xlabel(f"fitted {label.removeprefix('held-out ')}")
@@ -208,21 +205,17 @@ def uncertainty(fit: Fit, bayes: float | None = None) -> Picture:
             x, y = (theta[:, fit.law.names.index(n)] for n in (first, name))
             axes.plot(x, y, ".", color=INK, ms=3, alpha=0.35, mew=0)
             axes.plot(fit.params[first], fit.params[name], "D", color=FLOOR, ms=6, mec="white")
-            _few_ticks(axes)
-            axes.set_xlabel(_with_unit(fit, first))
+            _parameter_axis(axes, fit, first)
             axes.set_ylabel(name)
             axes.set_title(f"Bootstrap: {first} and {name}")
     return figure
 
 
-def _few_ticks(axes: Axes) -> None:
-    """So few numbers below an axis that those of a narrow range, 0.1075 and 0.1100, stand apart."""
+def _parameter_axis(axes: Axes, fit: Fit, name: str) -> None:
+    """A parameter with its unit; few ticks, so that 0.1075 and 0.1100 stand apart."""
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
-
-
-def _with_unit(fit: Fit, name: str) -> str:
     unit = fit.law.parameters[fit.law.names.index(name)].unit
-    return f"{name}, {unit}" if unit else name
+    axes.set_xlabel(f"{name}, {unit}" if unit else name)
 
 
 def _profile_panel(axes: Axes, fit: Fit, bayes: float | None) -> None:
@@ -240,8 +233,7 @@ def _profile_panel(axes: Axes, fit: Fit, bayes: float | None) -> None:
         axes.axvspan(*ends, color=FLOOR, alpha=0.08, lw=0)
     if bayes is not None:
         axes.axvline(bayes, color=INK, lw=1.2, ls=":")
-    _few_ticks(axes)
-    axes.set_xlabel(_with_unit(fit, name))
+    _parameter_axis(axes, fit, name)
     axes.set_ylabel("distance from optimum, in t")
     axes.set_title(f"Profile of {name}")
 
@@ -260,7 +252,7 @@ def measured(rows: pd.DataFrame, label: str, title: str) -> Picture:
             for value, (colour, marker) in colours([float(v) for v in rows[other]]).items():
                 part = rows[rows[other] == value].groupby(axis)["value"].mean()
                 x = part.index.to_numpy(dtype=np.float64)
-                line = {"color": colour, "ms": 5, "lw": 1.1, "label": count(value), **_RIM}
+                line = {"color": colour, "ms": 5, "lw": 1.1, "label": count(value), **RIM}
                 axes.plot(x, part.to_numpy(), marker + "-", **line)
             axes.set_ylabel(label)
             axes.set_title(f"{title} against {axis}")
@@ -269,6 +261,7 @@ def measured(rows: pd.DataFrame, label: str, title: str) -> Picture:
     return figure
 
 
+@draw.register
 def sensitivity_picture(result: Sensitivity) -> Picture:
     """Every parameter by choice; the band is the fit's own interval."""
     names, rows = result.fit.law.names, len(result.table)

@@ -1,23 +1,42 @@
-"""One self-contained page about a study; ``python -m analysis.report <folder>``."""
+"""Pages and figures of a study, of its findings and of anyone's runs, from the templates here."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from analysis.report.content import Content, study_content
-    from analysis.report.page import write_figures, write_report
-
-__all__ = ["Content", "study_content", "write_figures", "write_report"]
+from typing import Any
 
 
-def __getattr__(name: str) -> object:
-    if name in ("Content", "study_content"):
-        from analysis.report import content
+def render(template: str, **values: Any) -> str:
+    """The text of ``template``, a file of this folder; what goes into HTML is escaped.
 
-        return getattr(content, name)
-    if name in ("write_report", "write_figures"):
-        from analysis.report import page
+    A value that the template names and that is not given is an error.
+    """
+    import jinja2
 
-        return getattr(page, name)
-    raise AttributeError(f"module 'analysis.report' has no attribute {name!r}")
+    from analysis.text import count, interval, number
+    from scaling.records.names import LOSSES
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("analysis.report", "."),
+        autoescape=".html" in template,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {
+        "number": number,
+        "count": count,
+        "duration": duration,
+        "capital": lambda text: text[:1].upper() + text[1:],
+    }
+    environment.globals |= {"losses": LOSSES, "interval": interval}
+    return environment.get_template(template).render(**values)
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as text: 4.5 s, 3 min 20 s, 2 h 5 min."""
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

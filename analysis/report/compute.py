@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -28,24 +28,14 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Compute:
-    """Compute of one group of runs.
+    """Compute of one group of runs; ``reasons`` say why what is None could not be had."""
 
-    Attributes:
-        model: what training costs, counted.
-        allocation: from the joint law (Approach 3).
-        approaches: the exponents of all three, and which to believe.
-        frontier: the law of the lowest loss at each compute.
-        envelope: what it is fitted to, the lower envelope of the training curves.
-        choice: laws compared by what they predict.
-        reasons: why each of these that is None could not be had.
-    """
-
-    model: ComputeModel | None
-    allocation: Allocation | None
-    approaches: Approaches
-    frontier: Fit | None
-    envelope: Envelope | None
-    choice: LawChoice | None
+    model: ComputeModel | None  # what training costs, counted
+    allocation: Allocation | None  # from the joint law (Approach 3)
+    approaches: Approaches  # the exponents of all three, and which to believe
+    frontier: Fit | None  # the law of the lowest loss at each compute
+    envelope: Envelope | None  # what it is fitted to, the lower envelope of the training curves
+    choice: LawChoice | None  # laws compared by what they predict
     reasons: dict[str, str]
 
     @property
@@ -66,14 +56,13 @@ class Compute:
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, as plain JSON values."""
+        choice = self.choice and {"chosen": self.choice.chosen, "reason": self.choice.reason}
         return {
-            "compute": self.model.to_dict() if self.model else None,
-            "allocation": self.allocation.to_dict() if self.allocation else None,
+            "compute": self.model and self.model.to_dict(),
+            "allocation": self.allocation and self.allocation.to_dict(),
             "approaches": self.approaches.to_dict(),
-            "frontier": self.frontier.to_dict() if self.frontier else None,
-            "choice": {"chosen": self.choice.chosen, "reason": self.choice.reason}
-            if self.choice
-            else None,
+            "frontier": self.frontier and self.frontier.to_dict(),
+            "choice": choice,
             "reasons": self.reasons,
         }
 
@@ -97,8 +86,6 @@ def compute_of(part: pd.DataFrame, rows: pd.DataFrame, joint: Fit, n_boot: int) 
         n_boot: refits of the compute model and the frontier.
     """
     reasons: dict[str, str] = {}
-
-    curves = _curves(part)
     runs = rows[["family", "N", "D", "C", "macs"]]
     model = _attempt(reasons, "compute", lambda: compute_model(runs, n_boot=n_boot))
     allocation = None
@@ -107,26 +94,16 @@ def compute_of(part: pd.DataFrame, rows: pd.DataFrame, joint: Fit, n_boot: int) 
     else:
         reasons["allocation"] = reasons["compute"]
     refits = min(n_boot, REFITS)
-    lower = _attempt(reasons, "envelope", lambda: envelope(_known(curves), n_boot=refits))
-    across = _attempt(reasons, "isoflop", lambda: _isoflop(_known(curves), refits))
+    lower = _attempt(reasons, "envelope", lambda: envelope(_curves(part), n_boot=refits))
+    across = _attempt(reasons, "isoflop", lambda: _isoflop(_curves(part), refits))
     frontier = None
     if lower is not None:
         frontier = _attempt(reasons, "frontier", lambda: _frontier(lower, n_boot))
-    choice = _attempt(
-        reasons,
-        "choice",
-        lambda: choose_law(
-            joint.rows,
-            LAWS,
-            variants=("plain", "regularised"),
-            n_boot=0,
-            delta=joint.certificate.delta,
-        ),
-    )
+    choice = _attempt(reasons, "choice", lambda: _choice(joint))
     approaches = compare_approaches(
-        envelope=lower if lower is not None else _refused(reasons, "envelope"),
-        isoflop=across if across is not None else _refused(reasons, "isoflop"),
-        surface=allocation if allocation is not None else _refused(reasons, "allocation"),
+        envelope=lower or AllocationError(reasons["envelope"]),
+        isoflop=across or AllocationError(reasons["isoflop"]),
+        surface=allocation or AllocationError(reasons["allocation"]),
     )
     return Compute(
         model=model,
@@ -139,28 +116,25 @@ def compute_of(part: pd.DataFrame, rows: pd.DataFrame, joint: Fit, n_boot: int) 
     )
 
 
-def _refused(reasons: Mapping[str, str], name: str) -> AllocationError:
-    return AllocationError(reasons[name])
+def _choice(joint: Fit) -> LawChoice:
+    """Which law predicts larger runs best."""
+    delta = joint.certificate.delta
+    return choose_law(joint.rows, LAWS, variants=("plain", "regularised"), n_boot=0, delta=delta)
 
 
 def _curves(part: pd.DataFrame) -> pd.DataFrame:
-    """Validation loss along training: N, D, C, loss, trial."""
-    rows = part[(part["protocol"] == "curve") & (part["split"] == "validation")]
-    rows = rows[(rows["metric"] == "loss") & rows["value"].notna() & (rows["C"] > 0)]
-    return rows.rename(columns={"value": "loss"})[["N", "D", "C", "loss", "trial"]]
-
-
-def _known(curves: pd.DataFrame) -> pd.DataFrame:
-    """The curves.
+    """Validation loss along training: N, D, C, loss, trial.
 
     Raises:
-        AllocationError: there are none.
+        AllocationError: there is none.
     """
-    if curves.empty:
+    rows = part[(part["protocol"] == "curve") & (part["split"] == "validation")]
+    rows = rows[(rows["metric"] == "loss") & rows["value"].notna() & (rows["C"] > 0)]
+    if rows.empty:
         raise AllocationError(
             "no losses along training are here (large studies are published without them)"
         )
-    return curves
+    return rows.rename(columns={"value": "loss"})[["N", "D", "C", "loss", "trial"]]
 
 
 def _isoflop(curves: pd.DataFrame, n_boot: int) -> IsoFlop:

@@ -22,7 +22,7 @@ from analysis.report.tasks import chosen_models, other_tables, probe_cells
 from analysis.studies.groups import groups, titles
 from analysis.studies.load import Study, study
 from analysis.studies.rows import law_rows, pooled, trial_rows
-from analysis.text import finite_or_none
+from analysis.text import finite_or_none, jsonable
 from scaling.records.names import LINEAR_PROBE
 
 SCHEMA = 1
@@ -33,72 +33,52 @@ _FEWEST = 6  # pairs of losses that a law is drawn through
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class OtherTask:
-    """One task that models of a group were probed on.
+    """One task that models of a group were probed on."""
 
-    Attributes:
-        task: its name.
-        pairs: ``N``, ``L_id`` and ``L_ood`` of each run, in nats.
-        law: loss-to-loss law through them, with E_id of the joint law held where it lies below
-            all of them; without an interval here (see ``analysis.findings``).
-    """
-
-    task: str
-    pairs: pd.DataFrame
+    task: str  # its name
+    pairs: pd.DataFrame  # ``N``, ``L_id`` and ``L_ood`` of each run, in nats
+    # loss-to-loss law through them, with E_id of the joint law held where it lies below all
+    # of them; without an interval here (see ``analysis.findings``)
     law: Fit
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class GroupContent:
-    """What one law describes: runs of one family, objective and corpus.
+    """What one law describes: runs of one family, objective and corpus."""
 
-    Attributes:
-        key: what sets the group apart.
-        title: family, paradigm and corpus in one line, and more where that is not enough.
-        rows: law rows, one per run; empty when no trial finished.
-        joint: the joint law, or None without rows.
-        marginals: laws of N at the largest D and of D at the largest N.
-        holdout: the largest cell predicted from the others, where that is possible.
-        bayes: ``value``, ``se``, ``covered`` and more, or None where the Bayes loss is unknown.
-        compute: allocation and frontier, or None without a joint law.
-        others: losses on other tasks beside those on the task trained on.
-        warnings: what a reader must know first.
-    """
+    key: dict[str, Any]  # what sets the group apart
+    title: str  # family, paradigm and corpus in one line, and more where that is not enough
+    rows: pd.DataFrame  # law rows, one per run; empty when no trial finished
+    warnings: tuple[str, ...]  # what a reader must know first
+    joint: Fit | None = None  # the joint law, or None without rows
+    marginals: tuple[Fit, ...] = ()  # laws of N at the largest D and of D at the largest N
+    # the largest cell predicted from the others, where that is possible
+    holdout: Holdout | None = None
+    # ``value``, ``se``, ``covered`` and more, or None where the Bayes loss is unknown
+    bayes: dict[str, Any] | None = None
+    compute: Compute | None = None  # allocation and frontier, or None without a joint law
+    others: tuple[OtherTask, ...] = ()  # losses on other tasks beside those on the task trained on
 
-    key: dict[str, Any]
-    title: str
-    rows: pd.DataFrame
-    joint: Fit | None
-    marginals: tuple[Fit, ...]
-    holdout: Holdout | None
-    bayes: dict[str, Any] | None
-    compute: Compute | None
-    others: tuple[OtherTask, ...]
-    warnings: tuple[str, ...]
+    @property
+    def fits(self) -> tuple[Fit, ...]:
+        """The joint law and the marginals, as far as there are any."""
+        return (self.joint, *self.marginals) if self.joint else ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """Everything a report says; see ``to_dict`` for the numbers.
+    """Everything a report says; see ``to_dict`` for the numbers."""
 
-    Attributes:
-        study: as it was read, its folds pooled.
-        groups: one per law; pretrained models only.
-        questions: those of S1, less kappas fitted together with both joint laws, which take long.
-        others: tables of the trainings that no law describes.
-        probes: cells by task and metric: linear probes, averaged over seeds.
-        labels: scores by the amount of labels, by the name of their figure.
-        models: by task, the configuration chosen on validation and its test score.
-        study_warnings: of the whole study; each group has its own.
-    """
-
-    study: Study
-    groups: tuple[GroupContent, ...]
+    study: Study  # as it was read, its folds pooled
+    groups: tuple[GroupContent, ...]  # one per law; pretrained models only
+    # those of S1, less kappas fitted together with both joint laws, which take long
     questions: Answers
-    others: list[dict[str, Any]]
-    probes: pd.DataFrame
-    labels: dict[str, pd.DataFrame]
+    others: list[dict[str, Any]]  # tables of the trainings that no law describes
+    probes: pd.DataFrame  # cells by task and metric: linear probes, averaged over seeds
+    labels: dict[str, pd.DataFrame]  # scores by the amount of labels, by the name of their figure
+    # by task, the configuration chosen on validation and its test score
     models: list[dict[str, Any]]
-    study_warnings: tuple[str, ...]
+    study_warnings: tuple[str, ...]  # of the whole study; each group has its own
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -106,9 +86,8 @@ class Content:
         several = len(self.groups) > 1
         labelled = []
         for g in self.groups:  # reasons against a law are one warning, where there are several
-            own = (
-                g.warnings if not several or (g.joint and g.joint.ok) else ("; ".join(g.warnings),)
-            )
+            refused = several and not (g.joint and g.joint.ok)
+            own = ("; ".join(g.warnings),) if refused else g.warnings
             labelled += [f"{g.title}: {w}" if several else w for w in own if w]
         return (*self.study_warnings, *labelled)
 
@@ -178,18 +157,7 @@ def _group(
     try:
         rows = law_rows(part)
     except ValueError as error:
-        return GroupContent(
-            key=key,
-            title=title,
-            rows=part.iloc[:0],
-            joint=None,
-            marginals=(),
-            holdout=None,
-            bayes=None,
-            compute=None,
-            others=(),
-            warnings=(str(error),),
-        )
+        return GroupContent(key=key, title=title, rows=part.iloc[:0], warnings=(str(error),))
     joint = fitted or fit_law(part, "chinchilla", n_boot=n_boot)
     marginals = tuple(fit_law(part, law, n_boot=n_boot) for law in MARGINALS)
     holdout = None
@@ -229,19 +197,15 @@ def _bayes(fit: Fit, corpus: Mapping[str, Any]) -> dict[str, Any] | None:
     known = corpus.get("bayes_loss")
     if not known:
         return None
-    interval = fit.intervals["E"]
+    interval, se = fit.intervals["E"], known.get("se") or 0.0
     finite = math.isfinite(interval.low) and math.isfinite(interval.high)
     test = known.get("test")  # the same floor on the test labels drawn, which E shares
     return {
         **known,
         "E": finite_or_none(fit.params["E"]),
-        "interval": [finite_or_none(interval.low), finite_or_none(interval.high)],
-        "covered": interval.agrees(
-            fit.params["E"], float(known["value"]), float(known.get("se") or 0.0)
-        )
-        if finite
-        else None,
-        "covered_test": interval.covers(float(test["value"])) if finite and test else None,
+        "interval": jsonable(interval),
+        "covered": interval.agrees(fit.params["E"], known["value"], se) if finite else None,
+        "covered_test": interval.covers(test["value"]) if finite and test else None,
     }
 
 
@@ -284,36 +248,24 @@ def _study_warnings(read: Study) -> list[str]:
 
 
 def _group_numbers(group: GroupContent) -> dict[str, Any]:
-    fits = [f for f in (group.joint, *group.marginals) if f is not None]
     held = group.holdout if group.holdout and group.holdout.covered is not None else None
     return {
-        "key": {k: _value(v) for k, v in group.key.items()},
+        "key": jsonable({k: None if pd.isna(v) else v for k, v in group.key.items()}),
         "title": group.title,
-        "laws": {f.law.name: f.to_dict() for f in fits},
+        "laws": {f.law.name: f.to_dict() for f in group.fits},
         "holdout": held.to_dict() if held else None,
         "bayes": group.bayes,
         "compute": group.compute.to_dict() if group.compute else None,
-        "transfer": {
-            t.task: {k: finite_or_none(v) for k, v in t.law.params.items()} for t in group.others
-        },
+        "transfer": {t.task: jsonable(t.law.params) for t in group.others},
         "warnings": list(group.warnings),
-        "runs": _rows(group.rows[["trial", "size", "N", "D", "seed", "value", "value_se"]])
-        if len(group.rows)
-        else [],
+        "runs": _rows(group.rows[["trial", "size", "N", "D", "seed", "value", "value_se"]]),
     }
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(k): _value(v) for k, v in row.items()} for row in frame.to_dict("records")]
-
-
-def _value(value: Any) -> Any:
-    """A cell of a table as a plain JSON value."""
-    if value is None or value is pd.NA:
-        return None
-    if hasattr(value, "item"):
-        value = value.item()
-    return finite_or_none(value) if isinstance(value, float) else value
+    """Rows as plain JSON values, None where a cell is empty."""
+    rows: list[dict[str, Any]] = jsonable(frame.astype(object).where(frame.notna(), None))
+    return rows
 
 
 def plan_numbers(study: Study) -> dict[str, Any]:

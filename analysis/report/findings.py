@@ -24,58 +24,27 @@ from analysis.questions.exponents import mean_exponent
 from analysis.questions.limits import Bottleneck, bottleneck
 from analysis.questions.transfer import TransferEfficiency, transfer_efficiency
 from analysis.questions.trust import R2_SMALLEST, SHARE_OF_TASKS
-from analysis.report.rendering import render
+from analysis.report import render
 from analysis.studies.groups import with_names
 from analysis.studies.load import Study, study
 from analysis.studies.rows import pooled
-from analysis.text import Interval, count, finite_or_none, interval, number
+from analysis.text import Interval, count, interval, json_object, number
 from analysis.transfer.gap import gap_cells
 from scaling.records.names import LOSSES, UNITS
 from scaling.records.tables import ResultsError
 
 SCHEMA = 1
-TITLES = {
-    "i": "In distribution: is data or model size the limit?",
-    "ii": "On other tasks: parameter and data efficiency",
-    "iii": "Transfer: what a lower loss in distribution is worth elsewhere",
-    "iv": "Whose loss on other tasks is lowest?",
-    "v": "Where the next unit of compute goes",
-}
-S1_SAYS = {
-    "i": "SL models saturate in model size and are far from saturation in data, their main "
-    "bottleneck; SSL models show no visible saturation in either.",
-    "ii": "ResNets are more parameter-efficient than Transformers, SSL more data-efficient than "
-    "SL (how many times is lost in the text we have). S1 takes ratios of exponents averaged over "
-    "tasks; ours are geometric means over tasks of ratios, as a task counts in both or in neither.",
-    "iii": "Transfer exponents are below 1 under nearly all conditions, and larger for SSL than "
-    "for SL (means of Table S.7 over all its tasks; eight of its 44 exponents are exactly 0.050, "
-    "which looks like the lower bound of its fits).",
-    "iv": "ResNets have the lowest absolute loss across most sizes (counted from Table S.5; by "
-    "data size, Table S.6, 56 of 66); Transformer-SSL is below Transformer-SL at every scale and "
-    "overtakes ResNet-SSL at very large sizes only; on unseen clinical tasks SSL is below SL.",
-    "v": "Transformer-SL gives 90 % of marginal compute to data, ResNet-SL 79 %; Transformer-SSL "
-    "gives 73 % to model size: alpha / (alpha + beta) under C ~ N D (constant epochs) on the one "
-    "task of its Figure 5, with the same trends on the others.",
-}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """A study beside S1.
+    """A study beside S1."""
 
-    Attributes:
-        study: as it was read, its folds pooled.
-        configurations: with their fits.
-        claims: in the order of S1's findings.
-        gaps: train-validation gap by cell.
-        notes: what was left out.
-    """
-
-    study: Study
-    configurations: tuple[Configuration, ...]
-    claims: tuple[Claim, ...]
-    gaps: pd.DataFrame
-    notes: tuple[str, ...]
+    study: Study  # as it was read, its folds pooled
+    configurations: tuple[Configuration, ...]  # with their fits
+    claims: tuple[Claim, ...]  # in the order of S1's findings
+    gaps: pd.DataFrame  # train-validation gap by cell
+    notes: tuple[str, ...]  # what was left out
 
     @property
     def virtual(self) -> bool:
@@ -84,23 +53,21 @@ class Findings:
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers as plain JSON values."""
-        return {
-            "schema": SCHEMA,
-            "study": self.study.name,
-            "claims": [
-                {
-                    **dataclasses.asdict(c),
-                    "estimate": finite_or_none(c.estimate),
-                    "check": pair(c.check) if c.check else None,
-                    "interval": pair(c.interval),
-                    "verdict": str(c.verdict),
-                    "why_unknown": c.why_unknown,
-                }
-                for c in self.claims
-            ],
-            "configurations": {c.name: Summary.of(c).to_dict() for c in self.configurations},
-            "notes": list(self.notes),
-        }
+        claims = [
+            {
+                **{field.name: getattr(c, field.name) for field in dataclasses.fields(c)},
+                "verdict": c.verdict,
+                "why_unknown": c.why_unknown,
+            }
+            for c in self.claims
+        ]
+        return json_object(
+            schema=SCHEMA,
+            study=self.study.name,
+            claims=claims,
+            configurations={c.name: Summary.of(c).numbers() for c in self.configurations},
+            notes=self.notes,
+        )
 
     def to_json(self) -> str:
         """``to_dict`` as text."""
@@ -139,15 +106,7 @@ def study_findings(folder: str | Path, n_boot: int = 1000) -> Findings:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What the questions say of one configuration.
-
-    Attributes:
-        configuration: with its fits.
-        limits: what limits its loss in distribution.
-        exponents: mean over the tasks that determine it, by axis.
-        transfer: kappa by task.
-        allocation: of compute, mean over tasks.
-    """
+    """What the questions say of one configuration; exponents are means over tasks, by axis."""
 
     configuration: Configuration
     limits: Bottleneck
@@ -167,27 +126,27 @@ class Summary:
             allocation=mean_allocation(c),
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """All numbers as plain JSON values."""
-        c, limits = self.configuration, self.limits
+    def numbers(self) -> dict[str, Any]:
+        """All of them, by name."""
+        c, gains = self.configuration, self.limits.gains
+        sampled = {
+            "mean_alpha": self.exponents["N"],
+            "mean_beta": self.exponents["D"],
+            "mean_kappa": self.transfer.mean("fixed", doubtful=True),
+            "mean_kappa_free": self.transfer.mean("free", doubtful=True),
+            "to_data": self.allocation.share,
+            "to_data_macs": self.allocation.with_macs,
+        }
         return {
             "key": {k: None if pd.isna(v) else str(v) for k, v in c.key.items()},
             "in_distribution": c.fit.to_dict(),
-            "data_share": _estimate(limits.data_share.point, limits.data_share.interval),
-            "used_up": {a: _estimate(g.gone, g.gone_interval) for a, g in limits.gains.items()},
-            **{
-                name: _estimate(value.point, value.interval)
-                for name, value in {
-                    "mean_alpha": self.exponents["N"],
-                    "mean_beta": self.exponents["D"],
-                    "mean_kappa": self.transfer.mean("fixed", doubtful=True),
-                    "mean_kappa_free": self.transfer.mean("free", doubtful=True),
-                    "to_data": self.allocation.share,
-                    "to_data_macs": self.allocation.with_macs,
-                }.items()
+            "data_share": _estimate(self.limits.data_share),
+            "used_up": {
+                a: {"estimate": g.gone, "interval": g.gone_interval} for a, g in gains.items()
             },
-            "macs_exponent": finite_or_none(c.compute.macs),
-            "compute_exponent_of_data": finite_or_none(c.compute.data),
+            **{name: _estimate(value) for name, value in sampled.items()},
+            "macs_exponent": c.compute.macs,
+            "compute_exponent_of_data": c.compute.data,
             "alike": c.comparable,
             "statuses": c.statuses,
             "tasks": {t.task: _task_numbers(t) for t in c.tasks},
@@ -196,16 +155,11 @@ class Summary:
     def law_row(self) -> tuple[str, ...]:
         """The joint law in distribution, as cells of a table."""
         c, limits = self.configuration, self.limits
-        return (
-            c.name,
-            str(len(c.fit.residuals)),
-            _status(c.fit),
-            number(c.fit.r2),
-            number(c.fit.r2_log_excess),
-            *(_parameter(c.fit, p) for p in ("E", "alpha", "beta")),
-            _text(limits.data_share.point, limits.data_share.interval),
-            *(_text(g.gone, g.gone_interval) for g in limits.gains.values()),
-        )
+        quality = (_status(c.fit), number(c.fit.r2), number(c.fit.r2_log_excess))
+        parameters = (_parameter(c.fit, p) for p in ("E", "alpha", "beta"))
+        used_up = (_text(g.gone, g.gone_interval) for g in limits.gains.values())
+        runs, share = str(len(c.fit.residuals)), _sampled(limits.data_share)
+        return (c.name, runs, *quality, *parameters, share, *used_up)
 
     def task_rows(self) -> list[tuple[str, ...]]:
         """Laws on other tasks as cells of a table, then their means."""
@@ -224,26 +178,17 @@ class Summary:
 
     def compute_text(self) -> str:
         """Where marginal compute goes, in a sentence."""
-        share, with_macs, compute = (
-            self.allocation.share,
-            self.allocation.with_macs,
-            self.allocation.compute,
-        )
+        compute, with_macs = self.allocation.compute, self.allocation.with_macs
         doubt = f" Not a measured frontier: {compute.doubt}." if compute.doubt else ""
         return (
             f"Marginal compute to data, mean over tasks: alpha / (alpha + beta) = "
-            f"{_sampled(share)}; alpha / (alpha + m beta) = {_sampled(with_macs)}, with "
-            f"MACs ~ N^m and m = {number(compute.macs)}.{doubt}"
+            f"{_sampled(self.allocation.share)}; alpha / (alpha + m beta) = "
+            f"{_sampled(with_macs)}, with MACs ~ N^m and m = {number(compute.macs)}.{doubt}"
         )
 
 
-def pair(value: Interval) -> list[float | None]:
-    """An interval as two JSON values."""
-    return [finite_or_none(value.low), finite_or_none(value.high)]
-
-
-def _estimate(value: float, ends: Interval) -> dict[str, Any]:
-    return {"estimate": finite_or_none(value), "interval": pair(ends)}
+def _estimate(value: Sampled) -> dict[str, Any]:
+    return {"estimate": value.point, "interval": value.interval}
 
 
 def _task_numbers(task: TaskFit) -> dict[str, Any]:
@@ -254,15 +199,15 @@ def _task_numbers(task: TaskFit) -> dict[str, Any]:
         "doubt": task.doubt,
         "transfer": transfer
         and {
-            "kappa": finite_or_none(transfer.kappa.point),
-            "interval": pair(transfer.kappa.interval),
-            "K": finite_or_none(transfer.K),
-            "floors": [finite_or_none(v) for v in transfer.floors],
-            "r2": finite_or_none(transfer.r2),
-            "kappa_free": finite_or_none(transfer.kappa_free.point),
-            "interval_free": pair(transfer.kappa_free.interval),
-            "floor_free": finite_or_none(transfer.floor_free),
-            "warnings": list(transfer.warnings),
+            "kappa": transfer.kappa.point,
+            "interval": transfer.kappa.interval,
+            "K": transfer.K,
+            "floors": transfer.floors,
+            "r2": transfer.r2,
+            "kappa_free": transfer.kappa_free.point,
+            "interval_free": transfer.kappa_free.interval,
+            "floor_free": transfer.floor_free,
+            "warnings": transfer.warnings,
         },
     }
 
@@ -275,14 +220,18 @@ def markdown(findings: Findings, captions: Mapping[str, str] | None = None) -> s
         captions: of figures, by path relative to the page.
     """
     claims, every = findings.claims, [Summary.of(c) for c in findings.configurations]
-    kinds = [str(c.key["objective"]) for c in findings.configurations]
-    named = zip(findings.configurations, kinds, strict=True)
+    verdicts = [c.verdict for c in claims]
+    claim_rows: dict[str, list[tuple[str, ...]]] = {}
+    for c in claims:
+        claim_rows.setdefault(c.finding, []).append(_claim_row(c))
+    kinds = {c.name: str(c.key["objective"]) for c in findings.configurations}
     page = render(
         "findings.md.j2",
         study=findings.study.name,
         folder=shlex.quote(str(findings.study.folder)),
         virtual=findings.virtual,
-        verdicts=_verdicts([c.verdict for c in claims]),
+        claims=claims,
+        verdicts={verdict: verdicts.count(verdict) for verdict in Verdict},
         verdict_rows=[
             (c.finding, c.claim, f"**{c.verdict}**", *_value(c), _line(c)) for c in claims
         ],
@@ -290,12 +239,9 @@ def markdown(findings: Findings, captions: Mapping[str, str] | None = None) -> s
         r2_smallest=f"{R2_SMALLEST:g}",
         share_of_tasks=f"{100 * SHARE_OF_TASKS:.0f}",
         saturated=f"{100 * SATURATED:.0f}",
-        objectives=", ".join(f"{c.name}: {LOSSES.get(kind, kind)}" for c, kind in named),
+        objectives=", ".join(f"{name}: {LOSSES.get(k, k)}" for name, k in kinds.items()),
         run_rows=[_run_row(c) for c in findings.configurations],
-        sections=[
-            (key, title, S1_SAYS[key], [_claim_row(c) for c in claims if c.finding == key])
-            for key, title in TITLES.items()
-        ],
+        claim_rows=claim_rows,
         law_rows=[s.law_row() for s in every],
         others=[
             {"name": s.configuration.name, "rows": s.task_rows(), "compute": s.compute_text()}
@@ -303,18 +249,10 @@ def markdown(findings: Findings, captions: Mapping[str, str] | None = None) -> s
             if s.configuration.tasks
         ],
         gaps=_gaps(findings.gaps),
-        captions=[
-            (path, path.rsplit("/", 1)[-1].removesuffix(".png"), caption)
-            for path, caption in (captions or {}).items()
-        ],
+        captions=captions or {},
         notes=findings.notes,
     )
     return page.rstrip() + "\n"
-
-
-def _verdicts(verdicts: list[Verdict]) -> str:
-    counts = "; ".join(f"{verdict}: {verdicts.count(verdict)}" for verdict in Verdict)
-    return f"{len(verdicts)} claim{'s' * (len(verdicts) != 1)} ({counts})."
 
 
 def _value(c: Claim) -> tuple[str, str]:
@@ -356,23 +294,10 @@ def _task_row(task: TaskFit, c: Configuration) -> tuple[str, ...]:
         _text(fit.params[p], fit.intervals[p], doubtful=not task.identified(axis))
         for p, axis in (("alpha", "N"), ("beta", "D"))
     ]
-    kappas = ["–", "–"]
-    if transfer:
-        kappas = [
-            _text(kappa.point, kappa.interval, doubtful=bool(task.doubt))
-            for kappa in (transfer.kappa, transfer.kappa_free)
-        ]
-    return (
-        task.task,
-        _status(fit),
-        number(fit.r2),
-        number(fit.r2_log_excess),
-        _parameter(fit, "E"),
-        *exponents,
-        *kappas,
-        theirs,
-        task.doubt,
-    )
+    both = (transfer.kappa, transfer.kappa_free) if transfer else ()
+    kappas = [_text(k.point, k.interval, doubtful=bool(task.doubt)) for k in both] or ["–", "–"]
+    quality = (_status(fit), number(fit.r2), number(fit.r2_log_excess))
+    return (task.task, *quality, _parameter(fit, "E"), *exponents, *kappas, theirs, task.doubt)
 
 
 def _status(fit: Fit) -> str:

@@ -34,19 +34,12 @@ AT_FLOOR = 1e-3  # of the largest excess: below, a run shows where the floor was
 # Hue and lightness tell the families apart; marker and line tell all four.
 COLOURS = {"resnet": "#12436D", "transformer": "#E69F00"}
 _OTHER = "#22303c"
-_MARKERS = {
-    ("resnet", "sl"): "o",
-    ("resnet", "ssl"): "D",
-    ("transformer", "sl"): "s",
-    ("transformer", "ssl"): "^",
+_MARKERS_AND_LINES: dict[tuple[str, str], tuple[str, Any]] = {
+    ("resnet", "sl"): ("o", "-"),
+    ("resnet", "ssl"): ("D", "--"),
+    ("transformer", "sl"): ("s", "-."),
+    ("transformer", "ssl"): ("^", ":"),
 }
-_LINES: dict[tuple[str, str], Any] = {
-    ("resnet", "sl"): "-",
-    ("resnet", "ssl"): "--",
-    ("transformer", "sl"): "-.",
-    ("transformer", "ssl"): ":",
-}
-_COLUMNS = 4
 _AXIS = {"alpha": "N", "beta": "D"}
 _TITLES = {"alpha": "exponent of N", "beta": "exponent of D", "kappa": "transfer exponent"}
 
@@ -64,33 +57,17 @@ def pictures(findings: Findings) -> dict[str, figures.Picture]:
     }
 
 
-def _look(c: Configuration) -> tuple[str, str, Any]:
-    return (
-        COLOURS.get(c.kind[0], _OTHER),
-        _MARKERS.get(c.kind, "P"),
-        _LINES.get(c.kind, (0, (1, 4))),
-    )
+def _style(c: Configuration) -> tuple[str, str, Any]:
+    return COLOURS.get(c.kind[0], _OTHER), *_MARKERS_AND_LINES.get(c.kind, ("P", (0, (1, 4))))
 
 
 def _handles(found: Sequence[Configuration], *, lines: bool) -> list[Line2D]:
     """Marker and line of each configuration, for a legend that does not depend on a panel."""
     handles = []
     for c in found:
-        colour, marker, line = _look(c)
-        handles.append(
-            Line2D(
-                [],
-                [],
-                color=colour,
-                marker=marker,
-                ls=line if lines else "none",
-                ms=5,
-                lw=1.4,
-                mec="white",
-                mew=0.5,
-                label=c.name,
-            )
-        )
+        colour, marker, line = _style(c)
+        own: Any = {"color": colour, "marker": marker, "ls": line if lines else "none"}
+        handles.append(Line2D([], [], label=c.name, **own, **figures.SERIES))
     return handles
 
 
@@ -110,19 +87,11 @@ def _exponents(found: Sequence[Configuration], tasks: Sequence[str]) -> figures.
             axes.set_xlabel(_TITLES[name])
             axes.set_title(name)
         panels[2].axvline(1.0, color=figures.INK, lw=0.9, ls=":")
+        ink: Any = {"color": figures.INK, "ls": "none", "ms": 5}
         handles = [
             *_handles(found, lines=False),
-            Line2D(
-                [],
-                [],
-                color=figures.INK,
-                marker="o",
-                mfc="none",
-                ls="none",
-                ms=5,
-                label="hollow: not determined",
-            ),
-            Line2D([], [], color=figures.INK, marker="x", ls="none", ms=5, label="kappa of S1"),
+            Line2D([], [], marker="o", mfc="none", label="hollow: not determined", **ink),
+            Line2D([], [], marker="x", label="kappa of S1", **ink),
         ]
         picture.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return picture
@@ -130,22 +99,13 @@ def _exponents(found: Sequence[Configuration], tasks: Sequence[str]) -> figures.
 
 def _point(axes: Axes, c: Configuration, name: str, task: str, row: float) -> None:
     """One exponent with its interval; hollow where no verdict rests on it."""
-    colour, marker, _ = _look(c)
+    colour, marker, _ = _style(c)
     found = next((t for t in c.tasks if t.task == task and t.fit.ok), None)
     shown = found and _estimate(found, name)
     if shown:
         value, low, high, sure = shown
-        axes.plot(
-            value,
-            row,
-            marker,
-            color=colour,
-            ms=4.5,
-            mec="white" if sure else colour,
-            mfc=colour if sure else "white",
-            mew=0.5 if sure else 1.0,
-            zorder=3,
-        )
+        rim, fill, width = ("white", colour, 0.5) if sure else (colour, "white", 1.0)
+        axes.plot(value, row, marker, ms=4.5, mec=rim, mfc=fill, mew=width, zorder=3)
         if math.isfinite(low):
             axes.plot([low, high], [row] * 2, color=colour, lw=1.1, zorder=2)
     printed = s1.kappa(task).get(c.kind)
@@ -173,24 +133,15 @@ def _grid(
     found: Sequence[Configuration], panels: Sequence[tuple[str, Draw]], width: float
 ) -> figures.Picture:
     """Panels of a task each, with one series per configuration and one legend for all."""
-    columns = min(_COLUMNS, len(panels))
-    rows = math.ceil(len(panels) / columns)
-    picture = figures.Picture(figsize=(width * columns, 2.7 * rows + 0.4), layout="constrained")
-    axes = list(picture.subplots(rows, columns, squeeze=False).flat)
-    for panel, (task, draw) in zip(axes, panels, strict=False):
+    picture, axes = figures.grid(len(panels), columns=4, width=width, height=2.7, below=0.4)
+    for panel, (task, draw) in zip(axes, panels, strict=True):
         for c in found:
             part = next((t for t in c.tasks if t.task == task and t.fit.ok), None)
             if part:
                 draw(panel, c, part)
         panel.set_title(task, fontsize=9)
-    for panel in axes[len(panels) :]:
-        panel.set_visible(False)
-    picture.legend(
-        handles=_handles(found, lines=True),
-        loc="outside lower center",
-        ncols=len(found),
-        handlelength=3.2,
-    )
+    place: Any = {"loc": "outside lower center", "ncols": len(found), "handlelength": 3.2}
+    picture.legend(handles=_handles(found, lines=True), **place)
     return picture
 
 
@@ -211,18 +162,11 @@ def _against(axis: str) -> Draw:
     other = "D" if axis == "N" else "N"
 
     def draw(axes: Axes, c: Configuration, found: TaskFit) -> None:
-        colour, marker, line = _look(c)
+        colour, marker, line = _style(c)
         rows, at = found.fit.residuals, found.fit.ranges[other][1]
         means = rows[rows[other] == at].groupby(axis)["loss"].mean()
-        axes.plot(
-            means.index.to_numpy(float),
-            means.to_numpy(),
-            marker,
-            color=colour,
-            ms=4.5,
-            mec="white",
-            mew=0.5,
-        )
+        sizes = means.index.to_numpy(float)
+        axes.plot(sizes, means.to_numpy(), marker, color=colour, ms=4.5, mec="white", mew=0.5)
         grid = np.geomspace(*found.fit.ranges[axis], 40)
         scales = {axis: grid, other: np.full(40, at)}
         x = np.stack([scales[a] for a in found.fit.law.axes], axis=1)
@@ -239,7 +183,7 @@ def _against_excess(axes: Axes, c: Configuration, found: TaskFit) -> None:
     transfer = found.transfer
     if transfer is None:
         return
-    colour, marker, line = _look(c)
+    colour, marker, line = _style(c)
     excess = transfer.excess
     excess = excess[(excess > AT_FLOOR * excess.max(axis=0, initial=0.0)).all(axis=1)]
     axes.plot(excess[:, 0], excess[:, 1], marker, color=colour, ms=3.5, mec="white", mew=0.4)

@@ -90,7 +90,7 @@ def _run(options: argparse.Namespace) -> int:
 
     law = get(options.law)
     if options.out is not None:
-        from analysis.report.fit_page import check_folder
+        from analysis.report.fit_answers import check_folder
 
         check_folder(options.out)  # before runs are fitted for nothing
     points = [_point(text, law.axes) for text in options.at]
@@ -112,7 +112,7 @@ def _run(options: argparse.Namespace) -> int:
     else:
         print(text_of(runs, answers, refits))  # noqa: T201
     if options.out is not None:
-        from analysis.report.fit_page import write_all
+        from analysis.report.fit_answers import write_all
 
         for path in write_all(runs, answers, options.out):
             print(f"{path}: written", file=sys.stderr)  # noqa: T201

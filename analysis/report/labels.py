@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from analysis.figures import base as figures
 from analysis.report.tasks import PROBE, SCORE, SCRATCH, finished, other_rows, probe_rows
@@ -29,7 +28,6 @@ _AXES = {
     "labels-probe": ("share of the labels", "macro-AUROC"),
 }
 UNTRAINED = (SCRATCH, "random")  # origins drawn dashed
-_COLUMNS = 3
 _LINES = ["-", "-.", ":", (0, (1, 3))]
 _CELL = ["panel", "model", "N", "origin", "labels"]
 
@@ -74,10 +72,8 @@ def _tuned(frame: pd.DataFrame) -> pd.DataFrame:
     rows = other_rows(frame)
     rows = rows[(rows["stage"] == "finetune") & (rows["metric"] == "loss")]
     loss = "" if len(rows["objective"].unique()) < 2 else " (" + rows["objective"] + ")"
-    return rows.assign(
-        panel=rows["corpus"] + loss,
-        labels=rows["D"].astype("float64") * rows["labels_fraction"],
-    )
+    labels = rows["D"].astype("float64") * rows["labels_fraction"]
+    return rows.assign(panel=rows["corpus"] + loss, labels=labels)
 
 
 def _probed(frame: pd.DataFrame) -> pd.DataFrame:
@@ -91,11 +87,8 @@ def _probed(frame: pd.DataFrame) -> pd.DataFrame:
         + (f", D {int(d):,}" if several else "")
         for name, family, d in zip(rows["name"], rows["family"], rows["D"], strict=True)
     ]
-    return rows.assign(
-        panel=rows["task"],
-        origin=pd.Series(origin, index=rows.index, dtype="string"),
-        labels=share.astype("float64"),
-    )
+    named = pd.Series(origin, index=rows.index, dtype="string")
+    return rows.assign(panel=rows["task"], origin=named, labels=share.astype("float64"))
 
 
 def _sets(frame: pd.DataFrame) -> pd.DataFrame:
@@ -119,68 +112,44 @@ def label_pictures(cells: dict[str, pd.DataFrame]) -> dict[str, figures.Picture]
 
 def _picture(rows: pd.DataFrame, horizontal: str, vertical: str) -> figures.Picture:
     panels = sorted(rows["panel"].unique())
-    columns = min(_COLUMNS, len(panels))
-    height = math.ceil(len(panels) / columns)
     with figures.style():
-        picture = figures.Picture(figsize=(3.9 * columns, 2.9 * height + 0.6), layout="constrained")
-        axes = list(picture.subplots(height, columns, squeeze=False).flat)
-        looks = _looks(rows)
-        for panel, name in zip(axes, panels, strict=False):
-            _draw(panel, rows[rows["panel"] == name], looks)
+        picture, axes = figures.grid(len(panels), columns=3, width=3.9, height=2.9, below=0.6)
+        styles = _styles(rows)
+        for panel, name in zip(axes, panels, strict=True):
+            _draw(panel, rows[rows["panel"] == name], styles)
             panel.set_title(name, fontsize=9)
             panel.set_xlabel(horizontal)
             panel.set_ylabel(vertical)
-        for panel in axes[len(panels) :]:
-            panel.set_visible(False)
-        handles = list(looks.values())
+        handles = [Line2D([], [], label=", ".join(key), **own) for key, own in styles.items()]
+        columns = min(3, len(panels))
         picture.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=3.0)
     return picture
 
 
-def _looks(rows: pd.DataFrame) -> dict[tuple[str, str], Line2D]:
+def _styles(rows: pd.DataFrame) -> dict[tuple[str, str], dict[str, Any]]:
     """Colour by model, dark for small; line and marker by origin, dashes for no training."""
     models = list(rows.sort_values("N")["model"].unique())
     shades = figures.colours(range(len(models)))
     trained = [o for o in sorted(rows["origin"].unique()) if o not in UNTRAINED]
-    looks = {}
-    for model, origin in sorted(
-        rows[["model", "origin"]].drop_duplicates().itertuples(index=False),
-        key=lambda pair: (models.index(pair[0]), pair[1]),
-    ):
+    pairs = rows[["model", "origin"]].drop_duplicates().itertuples(index=False, name=None)
+    styles = {}
+    for model, origin in sorted(pairs, key=lambda pair: (models.index(pair[0]), pair[1])):
         i = trained.index(origin) if origin in trained else -1
-        looks[str(model), str(origin)] = Line2D(
-            [],
-            [],
-            color=shades[models.index(model)][0],
-            ms=5,
-            lw=1.4,
-            marker=figures.MARKERS[(i + 1) % len(figures.MARKERS)],
-            ls="--" if i < 0 else _LINES[i % len(_LINES)],
-            mec="white",
-            mew=0.5,
-            label=f"{model}, {origin}",
-        )
-    return looks
+        styles[model, origin] = {
+            "color": shades[models.index(model)][0],
+            "marker": figures.MARKERS[(i + 1) % len(figures.MARKERS)],
+            "ls": "--" if i < 0 else _LINES[i % len(_LINES)],
+            **figures.SERIES,
+        }
+    return styles
 
 
-def _draw(axes: Axes, rows: pd.DataFrame, looks: dict[tuple[str, str], Line2D]) -> None:
-    for key, look in looks.items():
-        part = rows[(rows["model"] == key[0]) & (rows["origin"] == key[1])].sort_values("labels")
-        axes.plot(
-            part["labels"],
-            part["value"],
-            color=look.get_color(),
-            marker=look.get_marker(),
-            ls=look.get_linestyle(),
-            ms=5,
-            lw=1.4,
-            mec="white",
-            mew=0.5,
-        )
+def _draw(axes: Axes, rows: pd.DataFrame, styles: dict[tuple[str, str], dict[str, Any]]) -> None:
+    for (model, origin), own in styles.items():
+        part = rows[(rows["model"] == model) & (rows["origin"] == origin)].sort_values("labels")
+        axes.plot(part["labels"], part["value"], **own)
     axes.set_xscale("log")
-    shares = rows["labels"].max() <= 1
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if shares else (1.0, 2.0, 4.0)))
-    axes.xaxis.set_major_formatter(
-        FuncFormatter(lambda v, _: f"{100 * v:g} %" if shares else short(v))
-    )
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    if rows["labels"].max() <= 1:
+        figures.log_ticks(axes.xaxis, (1.0,), lambda share: f"{100 * share:g} %")
+    else:
+        figures.log_ticks(axes.xaxis, (1.0, 2.0, 4.0), short)

@@ -13,9 +13,9 @@ import pandas as pd
 from analysis.figures import base as figures
 from analysis.figures import fits
 from analysis.questions.answers import Asked
+from analysis.report import render
 from analysis.report.content import Content, GroupContent, OtherTask, plan_numbers, provenance
 from analysis.report.labels import CAPTIONS, label_pictures
-from analysis.report.rendering import render
 from analysis.report.tasks import METRICS, probe_tables
 from analysis.studies.rows import trial_rows
 from analysis.text import count, interval, number
@@ -119,7 +119,7 @@ def _probe_pictures(content: Content) -> list[tuple[str, figures.Picture]]:
 def _section(group: GroupContent, index: int) -> dict[str, Any]:
     return {
         "group": group,
-        "fits": [f for f in (group.joint, *group.marginals) if f is not None],
+        "fits": group.fits,
         "cells": _cells(group.rows),
         "capped": int((group.rows["status"] == "budget_limited").sum()),
         "figures": {k: figures.svg(v, f"{k}{index}") for k, v in _pictures(group).items()},
@@ -145,26 +145,19 @@ def _cells(rows: pd.DataFrame) -> dict[str, Any]:
     table = rows.pivot_table(index=["N", "size"], columns="D", values="value", aggfunc="mean")
     low, high = float(table.min().min()), float(table.max().max())
     span = max(high - low, 1e-12)
-    return {
-        "data": [int(d) for d in table.columns],
-        "rows": [
-            {
-                "N": int(n),
-                "size": str(size),
-                "values": [(float(v), (float(v) - low) / span if high > low else 1.0) for v in row],
-            }
-            for (n, size), row in zip(table.index, table.to_numpy(), strict=True)
-        ],
-    }
+    shares = (table - low) / span if high > low else table * 0 + 1
+    values = zip(table.to_numpy().tolist(), shares.to_numpy().tolist(), strict=True)
+    cells = [
+        {"N": int(n), "size": str(size), "values": list(zip(*own, strict=True))}
+        for (n, size), own in zip(table.index, values, strict=True)
+    ]
+    return {"data": [int(d) for d in table.columns], "rows": cells}
 
 
 def _trials(content: Content) -> list[dict[str, Any]]:
-    by_trial = {
-        str(t): float(v)
-        for g in content.groups
-        if len(g.rows)
-        for t, v in zip(g.rows["trial"], g.rows["value"], strict=True)
-    }
+    by_trial: dict[str, float] = {}
+    for group in content.groups:
+        by_trial |= dict(zip(group.rows["trial"], group.rows["value"], strict=True))
     errors = content.study.errors
     rows = trial_rows(content.study.frame).sort_values(["family", "size", "D", "seed"])
     rows = rows.sort_values(["family", "N", "D", "seed"], na_position="last", kind="stable")
@@ -183,31 +176,20 @@ def transfer_picture(tasks: list[OtherTask]) -> figures.Picture:
     shown = tasks[:PANELS]
     with figures.style():
         figure, panels = figures.picture(len(shown), width=3.3, height=3.1)
-        looks: dict[float, tuple[Any, str]] = figures.colours(
-            [float(n) for t in shown for n in t.pairs["N"]]
-        )
+        styles = figures.colours([float(n) for t in shown for n in t.pairs["N"]])
         for axes, each in zip(panels, shown, strict=True):
             for n, part in each.pairs.groupby("N"):
-                colour, marker = looks[float(str(n))]
-                axes.plot(
-                    part["L_id"],
-                    part["L_ood"],
-                    marker,
-                    color=colour,
-                    ms=5,
-                    mec="white",
-                    mew=0.6,
-                    label=count(float(str(n))),
-                )
+                (colour, marker), label = styles[float(str(n))], count(float(str(n)))
+                own = {"color": colour, "ms": 5, "label": label, **figures.RIM}
+                axes.plot(part["L_id"], part["L_ood"], marker, **own)
             title = each.task.rsplit("/", 1)[-1]
             if each.law.ok:
                 low, high = each.pairs["L_id"].min(), each.pairs["L_id"].max()
                 at = low + (high - low) * np.linspace(0.0, 1.0, 120) ** 3  # steep near the floor
                 line = each.law.predict(L_id=at)["L_ood"]
                 axes.plot(at, line, color=figures.FLOOR, lw=1.4)
-                title += (
-                    f"\nkappa {number(each.law.params['kappa'], 2)}, R² {number(each.law.r2, 2)}"
-                )
+                kappa, r2 = number(each.law.params["kappa"], 2), number(each.law.r2, 2)
+                title += f"\nkappa {kappa}, R² {r2}"
             axes.set_title(title)
             axes.set_xlabel("loss trained on, nats")
         panels[0].set_ylabel("loss of a linear probe, nats")

@@ -53,18 +53,10 @@ def probe_cells(frame: pd.DataFrame) -> pd.DataFrame:
     rows = probe_rows(frame)
     rows = rows[rows["metric"].isin(METRICS) & (rows["split"] == "test")]
     by = [*GROUP, "task", "protocol", "metric", "size", "N", "D", "recipe"]
-    found = []
-    for key, part in rows.groupby(by, sort=True, dropna=False):
-        value, low, high = mean_interval(part)
-        found.append(
-            {
-                **dict(zip(by, key, strict=True)),
-                "value": value,
-                "low": low,
-                "high": high,
-                "seeds": part["seed"].nunique(),
-            }
-        )
+    found = [
+        (*key, *mean_interval(part), part["seed"].nunique())
+        for key, part in rows.groupby(by, sort=True, dropna=False)
+    ]
     return with_names(pd.DataFrame(found, columns=[*by, "value", "low", "high", "seeds"]))
 
 
@@ -91,13 +83,9 @@ def probe_tables(cells: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _table(title: str, index: list[str], wide: pd.DataFrame) -> dict[str, Any]:
     keys = [k if isinstance(k, tuple) else (k,) for k in wide.index]
-    rows = [
-        [
-            *(v if isinstance(v, str) else count(float(v)) for v in key),
-            *(None if pd.isna(v) else float(v) for v in values),
-        ]
-        for key, values in zip(keys, wide.to_numpy(), strict=True)
-    ]
+    names = ([v if isinstance(v, str) else count(float(v)) for v in key] for key in keys)
+    values = ([None if pd.isna(v) else float(v) for v in row] for row in wide.to_numpy())
+    rows = [[*name, *own] for name, own in zip(names, values, strict=True)]
     head = [*index, *(str(c) for c in wide.columns)]
     return {"title": title, "head": head, "rows": rows, "folded": False}
 
@@ -148,16 +136,12 @@ def chosen_models(frame: pd.DataFrame) -> list[dict[str, Any]]:
         if test.empty:
             continue
         mean, low, high = mean_interval(test)
+        texts = ("family", "paradigm", "objective", "corpus", "label_set", "size")
         found.append(
             {
                 "task": str(task),
                 "protocol": str(protocol),
-                "family": str(best["family"]),
-                "paradigm": str(best["paradigm"]),
-                "objective": str(best["objective"]),
-                "corpus": str(best["corpus"]),
-                "label_set": str(best["label_set"]),
-                "size": str(best["size"]),
+                **{name: str(best[name]) for name in texts},
                 "N": int(best["N"]),
                 "D": int(best["D"]),
                 "lr": float(best["lr"]),
@@ -191,20 +175,12 @@ def other_tables(frame: pd.DataFrame) -> list[dict[str, Any]]:
         wide = part.pivot_table(index=_OTHER_CELL, columns="metric", values="value", aggfunc="mean")
         wide = wide.sort_index(level=["family", "paradigm", "origin", "N", "D"])
         runs = part.drop_duplicates(["trial", "fold"]).groupby(_OTHER_CELL).size()
-        found.append(
-            {
-                "title": f"{stage}, {objective}",
-                "head": [*_OTHER_HEAD, "runs", *(str(c) for c in wide.columns)],
-                "rows": [
-                    [
-                        *(str(v) for v in key),
-                        str(int(runs[key])),
-                        *(None if pd.isna(v) else float(v) for v in values),
-                    ]
-                    for key, values in zip(wide.index, wide.to_numpy(), strict=True)
-                ],
-            }
-        )
+        cells = [
+            [*map(str, key), str(int(runs[key])), *(None if pd.isna(v) else float(v) for v in row)]
+            for key, row in zip(wide.index, wide.to_numpy(), strict=True)
+        ]
+        head = [*_OTHER_HEAD, "runs", *map(str, wide.columns)]
+        found.append({"title": f"{stage}, {objective}", "head": head, "rows": cells})
     return found
 
 

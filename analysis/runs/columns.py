@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import tomllib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,50 +24,12 @@ MEANINGS = {
     "N": "parameters", "D": "training data", "S": "samples seen in training",
     "C": "training FLOPs", "loss": "loss",
 }  # fmt: skip
-EXACT: Mapping[str, tuple[str, ...]] = {
-    "N": ("n", "params_non_embedding", "params", "parameters", "n_params", "num_params",
-          "nparams", "n_parameters", "num_parameters", "model_size", "model_params",
-          "model_parameters", "param_count", "parameter_count", "size"),
-    "D": ("d", "tokens", "n_tokens", "num_tokens", "ntokens", "train_tokens", "training_tokens",
-          "records", "n_records", "samples", "n_samples", "examples", "n_examples", "images",
-          "sequences", "dataset_size", "data_size", "train_size", "training_set_size", "n_train",
-          "data"),
-    "S": ("s", "samples_seen", "tokens_seen", "examples_seen", "total_tokens", "tokens_total",
-          "d_total"),
-    "C": ("c", "flops", "compute", "train_flops", "training_flops", "total_flops", "flop"),
-    "loss": (),
-    "seed": ("seed", "random_seed", "rng_seed", "init_seed", "replicate", "repeat", "rep"),
-    "trial": ("trial", "trial_id", "run", "run_id", "run_name", "run_hash", "id", "uid", "uuid",
-              "job", "job_id", "name"),
-    "step": ("step", "steps", "global_step", "iteration", "iter", "checkpoint", "epoch"),
-    "split": ("split", "subset", "partition"),
-    "status": ("status", "state"),
-}  # fmt: skip
-WORDS: Mapping[str, frozenset[str]] = {
-    "N": frozenset({"params", "parameters", "param", "parameter"}),
-    "D": frozenset({
-        "tokens", "token", "records", "samples", "examples", "images", "sequences", "characters",
-        "datapoints", "unique",
-    }),
-    "C": frozenset({"flops", "flop", "compute"}),
-}  # fmt: skip
-_SEEN = {"seen", "total", "processed"}
-_NEVER = {  # of a word beside it, a column is something else: a spread, a ratio, an optimum
-    "std", "sd", "se", "sem", "stderr", "var", "ci", "low", "high", "err", "error", "ratio",
-    "mult", "per", "opt", "optimal", "star", "log", "batch", "lr", "pred", "predicted", "fitted",
-    "fit", "pretty", "name", "weight",
-}  # fmt: skip
-_BESIDE = {"aux", "auxiliary", "z", "router", "balance", "balancing"}  # what is added to a loss
-_WHEN = {"step", "steps", "epoch", "iter", "iteration", "time", "index", "at"}
-_PURE = {  # words of a loss that is held out, and of nothing more
-    "loss", "losses", "cross", "entropy", "crossentropy", "nll", "xent", "ce", "lm", "val",
-    "valid", "validation", "eval", "evaluation", "test", "dev", "held", "out", "holdout",
-    "heldout", "final", "mean", "avg", "average",
-}  # fmt: skip
-_EMBEDDING = {"embedding", "embeddings", "embed", "emb", "nonembedding", "nonembed"}
-_WITHOUT = {"non", "no", "without", "excluding", "excl", "minus", "nonembedding", "nonembed"}
-_WITH = {"with", "including", "incl", "plus"}
-_TRAINING = {"train", "training"}
+# BESIDE: what a word beside others makes of a column.
+VOCABULARY: Mapping[str, Mapping[str, list[str]]] = tomllib.loads(
+    Path(__file__).with_name("words.toml").read_text(encoding="utf-8")
+)
+EXACT, BESIDE = VOCABULARY["names"], {k: frozenset(v) for k, v in VOCABULARY["beside"].items()}
+WORDS = {role: frozenset(words) for role, words in VOCABULARY["words"].items()}
 _UNITS: Mapping[str, float] = {
     **dict.fromkeys(("k", "thousand", "thousands"), 1e3),
     **dict.fromkeys(("m", "mn", "mio", "million", "millions", "mega"), 1e6),
@@ -80,30 +45,17 @@ _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _TIMES = r"[x×·⋅*]?\s*"  # before a factor
 _NOUNS = WORDS["N"] | WORDS["D"] | {"of", "x", "in"}
 
-SET_NAMES = {  # words of columns that name a data set or a setup
-    "dataset", "task", "source", "group", "corpus", "family", "setup", "experiment", "surface",
-    "condition", "domain", "benchmark", "suite", "study", "data", "paradigm", "objective",
-    "algorithm", "method", "optimizer", "recipe", "series", "config",
-}  # fmt: skip
 _HEADER = "from its header"  # where a factor comes from
 _ENOUGH = 6  # rows that a text column of another name must leave in half of its sets
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
-    """A header taken apart.
+class Header(NamedTuple):
+    """A header taken apart."""
 
-    Attributes:
-        column: as it stands in the file.
-        words: of the name, in lower case.
-        unit: as written, empty for none.
-        factor: that the unit stands for; None where the unit is not known, or there is none.
-    """
-
-    column: str
-    words: tuple[str, ...]
-    unit: str
-    factor: float | None
+    column: str  # as it stands in the file
+    words: tuple[str, ...]  # of the name, in lower case
+    unit: str = ""  # as written
+    factor: float | None = None  # that a known unit stands for
 
     @property
     def name(self) -> str:
@@ -113,23 +65,14 @@ class Header:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RoleColumn:
-    """A column and what it is taken for.
+    """A column and what it is taken for."""
 
-    Attributes:
-        role: such as ``N``.
-        column: its header.
-        factor: that its numbers are multiplied by.
-        why: where the factor comes from; empty for 1.
-        others: columns that could have been taken as well.
-        label: of an axis in figures.
-    """
-
-    role: str
-    column: str
-    factor: float = 1.0
-    why: str = ""
-    others: tuple[str, ...] = ()
-    label: str = ""
+    role: str  # such as ``N``
+    column: str  # its header
+    factor: float = 1.0  # that its numbers are multiplied by
+    why: str = ""  # where the factor comes from; empty for 1
+    others: tuple[str, ...] = ()  # columns that could have been taken as well
+    label: str = ""  # of an axis in figures
 
 
 def header_of(column: str) -> Header:
@@ -149,17 +92,12 @@ def header_of(column: str) -> Header:
         if i == len(forms) - 1 and match["unit"].lower() in _NOUNS | WORDS["C"]:
             break  # train_tokens and total_flops are names
         if factor is not None or i == 0:
-            return Header(
-                column=column,
-                words=_words(match["name"]),
-                unit=match["unit"].strip(),
-                factor=factor,
-            )
+            return Header(column, _words(match["name"]), match["unit"].strip(), factor)
     words = _words(column)
     factor = _UNITS.get(words[0]) if len(words) == 1 and words[0].endswith(("flops", "flop")) else 0
     if factor and factor != 1.0:  # a column called GFLOPs
-        return Header(column=column, words=("flops",), unit=column, factor=factor)
-    return Header(column=column, words=words, unit="", factor=None)
+        return Header(column, ("flops",), column, factor)
+    return Header(column, words)
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -191,26 +129,23 @@ def numeric(table: Table, column: str) -> bool:
 
 def candidates(table: Table, role: str) -> list[str]:
     """Columns whose name fits a role, the likeliest first."""
-    ranked: list[tuple[tuple[int, int], str]] = []
-    exact = EXACT.get(role, ())
-    for place, column in enumerate(table.columns):
-        header = header_of(column)
-        rank = _rank(role, header, exact)
-        if rank is None:
-            continue
-        if role in ("seed", "trial", "step", "split", "status") or numeric(table, column):
-            ranked.append(((rank, place), column))
-    return [column for _, column in sorted(ranked)]
+    text = role in ("seed", "trial", "step", "split", "status")
+    ranked = [
+        (rank, place, column)
+        for place, column in enumerate(table.columns)
+        if (rank := _rank(role, header_of(column))) is not None and (text or numeric(table, column))
+    ]
+    return [column for *_, column in sorted(ranked)]
 
 
-def _rank(role: str, header: Header, exact: Sequence[str]) -> int | None:
+def _rank(role: str, header: Header) -> int | None:
     """How well a header fits a role, 0 the best; None where it does not."""
-    words = set(header.words)
+    words, exact = set(header.words), EXACT.get(role, [])
     if role not in EXACT:  # an axis of another kind of law: by its own name
         return 0 if header.column.strip().lower() == role.lower() else None
     if role == "loss":
         return _loss_rank(header)
-    if role == "N" and words & _EMBEDDING:
+    if role == "N" and words & BESIDE["embedding"]:
         return _embedding_rank(words, exact)
     if header.name in exact:
         return exact.index(header.name)
@@ -218,34 +153,34 @@ def _rank(role: str, header: Header, exact: Sequence[str]) -> int | None:
         return len(exact) if header.words and header.words[0] == "split" else None
     fits = bool(words & WORDS.get(role, frozenset()))
     if role == "S":
-        fits = bool(words & _SEEN and words & {"d", *WORDS["D"]})
+        fits = bool(words & BESIDE["seen"] and words & {"d", *WORDS["D"]})
     elif role == "D":
         fits = fits or header.name in EXACT["S"][1:]
-    return len(exact) if fits and not words & _NEVER else None
+    return len(exact) if fits and not words & BESIDE["never"] else None
 
 
 def _embedding_rank(words: set[str], exact: Sequence[str]) -> int | None:
     """Parameters without embeddings come first; those of the embedding alone are never N."""
-    if words & _NEVER or not words & {*WORDS["N"], "n"}:
+    if words & BESIDE["never"] or not words & {*WORDS["N"], "n"}:
         return None
-    if words & _WITHOUT:
+    if words & BESIDE["without"]:
         return exact.index("params_non_embedding")
-    return len(exact) if words & _WITH else None
+    return len(exact) if words & BESIDE["with"] else None
 
 
 def _loss_rank(header: Header) -> int | None:
     """0 for a loss of no other name, 1 for one of a name of its own, 2 for that of training."""
     words = set(header.words)
-    if words & (_NEVER | _BESIDE | {"in", "delta", "scale"}):
+    if words & (BESIDE["never"] | BESIDE["added"] | {"in", "delta", "scale"}):
         return None
-    if words & {"best", "min", "lowest"} and header.words[-1] in _WHEN:
+    if words & {"best", "min", "lowest"} and header.words[-1] in BESIDE["when"]:
         return None  # the step of the best loss
     entropy = {"cross", "entropy"} <= words or bool(words & {"nll", "xent", "crossentropy"})
     if not (entropy or any(w.startswith("loss") for w in words)):
         return None
-    if words & _TRAINING:
+    if words & BESIDE["training"]:
         return 2  # after one that is held out
-    return 0 if words <= _PURE else 1
+    return 0 if words <= BESIDE["held_out"] else 1
 
 
 def choose(table: Table, law: Law, given: Mapping[str, str]) -> dict[str, RoleColumn]:
@@ -381,7 +316,7 @@ def _unread(table: Table, role: str, chosen: Mapping[str, RoleColumn]) -> list[s
     said = []
     used = {own.column for own in chosen.values()}
     for column in table.columns:
-        rank = _rank(role, header_of(column), EXACT.get(role, ()))
+        rank = _rank(role, header_of(column))
         if column in used or rank is None or numeric(table, column):
             continue
         other = table.numbers(column)[1]
@@ -466,7 +401,7 @@ def _is_set(table: Table, column: str, values: list[str], frame: pd.DataFrame) -
         return False
     if {v.lower() for v in distinct} <= {"true", "false", "yes", "no", "0", "1", ""}:
         return False
-    named = bool(set(header_of(column).words) & SET_NAMES)
+    named = bool(set(header_of(column).words) & BESIDE["data_set"])
     text = len(table.numbers(column)[1]) > len(values) / 2
     if not text and not (named and len(header_of(column).words) == 1):
         return False

@@ -151,8 +151,8 @@ def _json(path: Path, text: str, notes: list[str]) -> Table:
     if whole is None:
         places, rows = _json_lines(path, text)
     else:
-        rows = _json_columns(path, whole) if isinstance(whole, dict) else [whole]
-        rows = whole if isinstance(whole, list) else rows
+        table = _json_columns(path, whole) if isinstance(whole, dict) else [whole]
+        rows = whole if isinstance(whole, list) else table
         places = [f"record {i + 1}" for i in range(len(rows))]
     for place, row in zip(places, rows, strict=True):
         if not isinstance(row, dict):

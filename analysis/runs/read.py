@@ -23,9 +23,9 @@ import pandas as pd
 
 from analysis.laws import Law, get
 from analysis.runs.columns import (
+    BESIDE,
     COUNTS,
     MEANINGS,
-    SET_NAMES,
     RoleColumn,
     candidates,
     choose,
@@ -40,6 +40,7 @@ from analysis.runs.files import read_table
 from analysis.runs.rows import (
     PICKING,
     SIDES,
+    Reading,
     held_doubts,
     keep_where,
     last_steps,
@@ -52,6 +53,7 @@ from analysis.runs.rows import (
 )
 from analysis.runs.tables import MISSING, RunsError, Table, frame_table
 from analysis.studies.fit_rows import Data, is_study
+from analysis.text import count, number
 
 __all__ = ["Runs", "RunsError", "law_columns", "read_runs"]
 
@@ -151,16 +153,22 @@ def read_runs(
         table = frame_table(source)
     else:
         table = read_table(Path(source), lambda t: choose(t, chosen_law, columns or {}))
-    took: list[str] = [*table.notes]
-    warnings: list[str] = []
-    frame, chosen = _picked(table, chosen_law, columns or {}, by, where or {}, took, warnings)
-    groups = data_sets(table.rows(list(frame.index)), frame, chosen, by)
-    took = [f"{len(table.places)} rows", *took, *_columns_said(frame, chosen_law, chosen, warnings)]
-    took += _others_said(table.rows(list(frame.index)), frame, chosen, groups)
+    index = keep_where(table, where or {})
+    chosen = choose(table.rows(index), chosen_law, columns or {})
+    for role in PICKING:  # a column that sets data sets apart picks no rows
+        if role in chosen and chosen[role].column in (by or ()):
+            del chosen[role]
+    reading = Reading(table=table, law=chosen_law, chosen=chosen, took=[*table.notes], warnings=[])
+    frame = _picked(reading, index, by)
+    part = table.rows(list(frame.index))
+    groups = data_sets(part, frame, chosen, by)
+    reading.took.insert(0, f"{len(table.places)} rows")
+    _say_columns(reading, frame)
+    reading.took.extend(_others_said(part, frame, chosen, groups))
     unscaled = _unscaled(frame, chosen)
-    warnings += [_unit_asked(frame, chosen[role]) for role in unscaled]
-    warnings += held_doubts(frame, table, groups, chosen)
-    fitted, held, few = parted(frame, groups, chosen_law, chosen, took, warnings)
+    reading.warnings.extend(_unit_asked(frame, chosen[role]) for role in unscaled)
+    reading.warnings.extend(held_doubts(reading, frame, groups))
+    fitted, held, few = parted(reading, frame, groups)
     return Runs(
         name=table.name,
         sets=fitted,
@@ -168,31 +176,19 @@ def read_runs(
         places=table.places,
         response=chosen_law.response,
         chosen=chosen,
-        took=tuple(took),
-        warnings=tuple(warnings),
+        took=tuple(reading.took),
+        warnings=tuple(reading.warnings),
         unscaled=unscaled,
         few=few,
     )
 
 
-def _picked(
-    table: Table,
-    law: Law,
-    columns: Mapping[str, str],
-    by: Sequence[str] | None,
-    where: Mapping[str, str],
-    took: list[str],
-    warnings: list[str],
-) -> tuple[pd.DataFrame, dict[str, RoleColumn]]:
-    """Numbers of the rows to fit and of those ``held``, by role, and the column of each role."""
-    index = keep_where(table, where)
+def _picked(reading: Reading, index: Sequence[int], by: Sequence[str] | None) -> pd.DataFrame:
+    """Numbers by role of the rows to fit and of those ``held``, of the rows ``index``."""
+    table, law, chosen = reading.table, reading.law, reading.chosen
     part = table.rows(index)
-    chosen = choose(part, law, columns)
-    for role in PICKING:  # a column that sets data sets apart picks no rows
-        if role in chosen and chosen[role].column in (by or ()):
-            del chosen[role]
-    keep, marks = marked(part, chosen, took, warnings)
-    frame = _frame(part.rows(keep), law, chosen, warnings)
+    keep, marks = marked(reading, part)
+    frame = _frame(reading, part.rows(keep))
     frame["held"] = [marks[keep[i]] for i in frame.index]
     frame.index = pd.Index([index[keep[i]] for i in frame.index])
     if bool(frame["held"].all()):
@@ -201,13 +197,12 @@ def _picked(
             f"that have are held out by column {chosen['split'].column}"
         )
     sets = set_names(data_sets(table.rows(list(frame.index)), frame, chosen, by), len(frame))
-    return last_steps(frame, table, law, chosen, sets, took, warnings), chosen
+    return last_steps(reading, frame, sets)
 
 
-def _frame(
-    table: Table, law: Law, chosen: Mapping[str, RoleColumn], warnings: list[str]
-) -> pd.DataFrame:
-    """Numbers by role, without the rows that lack one."""
+def _frame(reading: Reading, table: Table) -> pd.DataFrame:
+    """Numbers by role of the rows of ``table``, without those that lack one."""
+    law, chosen = reading.law, reading.chosen
     needed = list(dict.fromkeys((*law.axes, law.response)))
     if cell := table.doubtful(chosen[law.response].column):
         raise table.error(
@@ -225,7 +220,7 @@ def _frame(
         frame["step"] = steps_of(table, chosen["step"].column)
     lacking = ~np.isfinite(frame[needed].to_numpy()).all(axis=1)
     if lacking.any():
-        warnings.append(_left_out(table, frame, needed, chosen))
+        reading.warnings.append(_left_out(table, frame, needed, chosen))
     frame = frame[~lacking]
     if frame.empty:
         empty = [r for r in needed if not any(table.texts(chosen[r].column))]
@@ -239,7 +234,9 @@ def _frame(
         if bad.size:
             raise _not_positive(table, frame, chosen[role], [int(i) for i in bad])
     if "C" in frame and not bool((frame["C"] > 0).all()):
-        warnings.append(f"column {chosen['C'].column} is not positive everywhere: C is not used")
+        reading.warnings.append(
+            f"column {chosen['C'].column} is not positive everywhere: C is not used"
+        )
         frame = frame.drop(columns="C")
     return frame
 
@@ -277,13 +274,9 @@ def _left_out(
     return f"{len(rows)} row{'s' * (len(rows) > 1)} left out: {', '.join(said)}{more}"
 
 
-def _columns_said(
-    frame: pd.DataFrame, law: Law, chosen: Mapping[str, RoleColumn], warnings: list[str]
-) -> list[str]:
+def _say_columns(reading: Reading, frame: pd.DataFrame) -> None:
     """Which column each role came from, its unit, its range and its rivals."""
-    from analysis.text import count, number
-
-    said = []
+    law, chosen = reading.law, reading.chosen
     for role in dict.fromkeys((*law.axes, "C", *law.held, law.response)):
         if role not in chosen or role not in frame:
             continue
@@ -298,14 +291,13 @@ def _columns_said(
             text += f"; not used: {listed(own.others)} (--map {role}=COLUMN)"
         if role == "D" and any("unique" in header_of(c).words for c in own.others):
             text += "; where data repeat, --law data_constrained takes unique data as D"
-        said.append(text)
+        reading.took.append(text)
         header = header_of(own.column)
         if role in COUNTS and header.unit and header.factor is None and not own.why:
-            warnings.append(
+            reading.warnings.append(
                 f"the unit {header.unit!r} of column {own.column} is not known: its numbers are "
                 f"taken as they are (--map '{role}={own.column}*1e6' multiplies)"
             )
-    return said
 
 
 def _others_said(
@@ -405,7 +397,7 @@ def _overlooked(frame: pd.DataFrame, law: Law) -> list[str]:
                 f"{word} rows"
             )
     said += steps_overlooked(table, rows, chosen)
-    named = {c: v for c, v in table.cells.items() if set(header_of(c).words) & SET_NAMES}
+    named = {c: v for c, v in table.cells.items() if set(header_of(c).words) & BESIDE["data_set"]}
     sets = dataclasses.replace(table, cells=named)  # a text of another name, as a commit, is none
     for column, values in data_sets(sets, rows, chosen, None).items():
         said.append(

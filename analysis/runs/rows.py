@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from analysis.laws import FloatArray, Law
-from analysis.runs.columns import SET_NAMES, RoleColumn, header_of, listed, set_names
+from analysis.runs.columns import BESIDE, VOCABULARY, RoleColumn, header_of, listed, set_names
 from analysis.runs.tables import Table
 from analysis.studies.clusters import restarts
 
-FITTED = {"fit", "train", "training", "fitted", "used", "in"}
-HELD = {
-    "holdout", "held_out", "heldout", "test", "val", "valid", "validation", "eval", "dev",
-    "extrapolation", "predict", "out",
-}  # fmt: skip
-DROPPED = {"dropped", "drop", "excluded", "exclude", "outlier", "ignored", "unused", "none"}
-FINISHED = {"done", "finished", "completed", "complete", "success", "succeeded", "ok",
-            "budget_limited"}  # fmt: skip
-UNFINISHED = {  # of wandb, Slurm, MLflow, Ray and Optuna as well
-    "failed", "fail", "failure", "crashed", "crash", "diverged", "killed", "running", "error",
-    "oom", "out_of_memory", "cancelled", "canceled", "pending", "queued", "scheduled", "waiting",
-    "preempted", "preempting", "timeout", "timed_out", "node_fail", "boot_fail", "deadline",
-    "stopped", "aborted", "interrupted", "suspended", "paused", "requeued", "revoked", "pruned",
-    "unfinished", "incomplete",
-}  # fmt: skip
-SIDES: Mapping[str, tuple[set[str], set[str], set[str]]] = {
-    "status": (FINISHED, set(), UNFINISHED), "split": (FITTED, HELD, DROPPED),
-}  # fmt: skip
+SIDES = {role: VOCABULARY[role] for role in ("status", "split")}
 PICKING = (*SIDES, "step")  # roles that decide which rows are fitted
 _LAST = {"final", "last", "latest", "end"}  # of steps
 FIT, HOLD, OUT, UNKNOWN = range(4)  # what a word does to its rows
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A table being read for a law: the column of each role, and what is said on the way."""
+
+    table: Table
+    law: Law
+    chosen: dict[str, RoleColumn]
+    took: list[str]
+    warnings: list[str]
 
 
 def keep_where(table: Table, where: Mapping[str, str]) -> list[int]:
@@ -58,10 +53,9 @@ def keep_where(table: Table, where: Mapping[str, str]) -> list[int]:
     return [int(i) for i in np.flatnonzero(keep)]
 
 
-def marked(
-    table: Table, chosen: dict[str, RoleColumn], took: list[str], warnings: list[str]
-) -> tuple[list[int], list[bool]]:
-    """Rows that finished and are not dropped, and which rows are held out (n,)."""
+def marked(reading: Reading, table: Table) -> tuple[list[int], list[bool]]:
+    """Rows of ``table`` that finished and are not dropped, and which rows are held out (n,)."""
+    chosen, took, warnings = reading.chosen, reading.took, reading.warnings
     kinds = np.full(len(table.places), FIT)
     for role in SIDES:
         uses = uses_of(table, chosen, role)
@@ -110,15 +104,7 @@ def steps_of(table: Table, column: str) -> FloatArray:
     return np.where(last, np.inf, table.numbers(column)[0])
 
 
-def last_steps(
-    frame: pd.DataFrame,
-    table: Table,
-    law: Law,
-    chosen: Mapping[str, RoleColumn],
-    sets: Sequence[str],
-    took: list[str],
-    warnings: list[str],
-) -> pd.DataFrame:
+def last_steps(reading: Reading, frame: pd.DataFrame, sets: Sequence[str]) -> pd.DataFrame:
     """Rows less those of checkpoints, of which the last of one run at one N and D is used.
 
     A column of runs or seeds tells them. Without one, rows of one N and D are checkpoints where
@@ -126,20 +112,20 @@ def last_steps(
     seeds that stopped early, and stay.
 
     Args:
-        frame: numbers by role; its index are rows of ``table``.
-        table: of the runs.
-        law: to be fitted.
-        chosen: the column of each role.
+        reading: is told what was read, and what is doubtful.
+        frame: numbers by role; its index are rows of the table.
         sets: the data set of each row.
-        took: is told what was read.
-        warnings: is told what is doubtful.
     """
     scales = [r for r in ("N", "D", "S") if r in frame]
     if "step" not in frame or not scales:
         return frame.drop(columns="step", errors="ignore")
-    at, column, known = " and ".join(scales), chosen["step"].column, names_runs(frame, law)
+    at, column = " and ".join(scales), reading.chosen["step"].column
+    # Seeds or runs are told apart, unless ``trial`` restarts and so counts repeats.
+    named = "trial" in frame and restarts(frame, "trial", reading.law) is None
+    known = "seed" in frame or named
     step, own_set = frame["step"], pd.Series(list(sets), index=frame.index)
-    cell = cells_of(frame.assign(set=own_set), ["set", "held", *scales])
+    key = [r for r in ("trial", "seed") if r in frame] + ["set", "held", *scales]
+    cell = frame.assign(set=own_set).groupby(key, dropna=False, sort=False).ngroup()
     told = own_set.map(
         {s: known or _same_steps(step[own_set == s], cell[own_set == s]) for s in set(sets)}
     ).astype(bool)
@@ -147,35 +133,27 @@ def last_steps(
     earlier, lacking = step < latest, step.isna() & latest.notna() & told
     rest = frame.drop(columns="step")
     if (earlier & ~told).any():
-        warnings.append(_differing_said(cell, earlier & ~told, at, column))
+        reading.warnings.append(
+            f"column {column} differs between rows of one {at}, at "
+            f"{cell[earlier & ~told].nunique()} of {cell.nunique()} of them, and all rows are "
+            "fitted: where they are checkpoints, a column run that names the run of each row "
+            f"leaves the last of each, and --where {column}=VALUE keeps one step"
+        )
     if lacking.any():
-        warnings.append(_stepless_said([table.places[i] for i in frame.index[lacking]], column))
+        places = [reading.table.places[i] for i in frame.index[lacking]]
+        reading.warnings.append(
+            f"{len(places)} row{'s' * (len(places) > 1)} without a {column} left out, as others of "
+            f"the same run have one: {listed(places, 5)}"
+        )
     if not (earlier & told).any():
         return rest[~lacking]
     last = rest[~((earlier & told) | lacking)]
     why = "" if known else f", since every {at} has the same in column {column}"
-    took.append(
+    reading.took.append(
         f"checkpoints: {len(last)} runs used at their last step, {int((earlier & told).sum())} "
         f"rows of earlier steps at the same {at} left out{why} (--by {column} fits each step)"
     )
     return last
-
-
-def _differing_said(cell: pd.Series[int], earlier: pd.Series[bool], at: str, column: str) -> str:
-    return (
-        f"column {column} differs between rows of one {at}, at {cell[earlier].nunique()} of "
-        f"{cell.nunique()} of them, and all rows are fitted: where they are checkpoints, a column "
-        f"run that names the run of each row leaves the last of each, and --where {column}=VALUE "
-        "keeps one step"
-    )
-
-
-def _stepless_said(places: Sequence[str], column: str) -> str:
-    many = len(places) > 1
-    return (
-        f"{len(places)} row{'s' * many} without a {column} left out, as others of the same run "
-        f"have one: {listed(places, 5)}"
-    )
 
 
 def steps_overlooked(
@@ -192,7 +170,7 @@ def steps_overlooked(
         return []
     known = {r: chosen[r].column for r in ("trial", "seed") if r in chosen}
     others = [r for r in ("N", "D", "S") if r in table.cells and r not in scales]
-    named = [c for c in table.columns if set(header_of(c).words) & SET_NAMES]
+    named = [c for c in table.columns if set(header_of(c).words) & BESIDE["data_set"]]
     keys = [*known.values(), *others, *named]
     frame = scales.assign(**{f"key {c}": table.texts(c) for c in keys})
     step = pd.Series(steps_of(table, chosen["step"].column))
@@ -209,17 +187,6 @@ def steps_overlooked(
     ]
 
 
-def names_runs(frame: pd.DataFrame, law: Law) -> bool:
-    """Whether seeds or runs are told apart: a ``trial`` that restarts counts repeats."""
-    return "seed" in frame or ("trial" in frame and restarts(frame, "trial", law) is None)
-
-
-def cells_of(frame: pd.DataFrame, roles: Sequence[str]) -> pd.Series[int]:
-    """The number of each row's run, seed and scales, as far as they are known."""
-    key = [*(r for r in ("trial", "seed") if r in frame), *roles]
-    return frame.groupby(key, dropna=False, sort=False).ngroup()
-
-
 def _same_steps(step: pd.Series[float], cell: pd.Series[int]) -> bool:
     """Whether all cells have the same two or more steps, but for cells of the column left empty."""
     groups, all_steps = step.groupby(cell), step.nunique()
@@ -228,23 +195,20 @@ def _same_steps(step: pd.Series[float], cell: pd.Series[int]) -> bool:
 
 
 def held_doubts(
-    frame: pd.DataFrame,
-    table: Table,
-    groups: Mapping[str, list[str]],
-    chosen: Mapping[str, RoleColumn],
+    reading: Reading, frame: pd.DataFrame, groups: Mapping[str, list[str]]
 ) -> list[str]:
     """Warnings on rows held out of no law, and on those that repeat runs that are fitted.
 
     Args:
-        frame: numbers by role and ``held``; its index are rows of ``table``.
-        table: of the runs.
+        reading: of the table.
+        frame: numbers by role and ``held``; its index are rows of the table.
         groups: columns that set data sets apart, with their values, row by row of ``frame``.
-        chosen: the column of each role.
     """
+    chosen = reading.chosen
     if "split" not in chosen or not frame["held"].any():
         return []
     said, column = list[str](), chosen["split"].column
-    texts = table.texts(column)
+    texts = reading.table.texts(column)
     names = np.array(set_names(groups, len(frame)), dtype=object)
     key = [r for r in ("trial", "seed", "N", "D", "S") if r in frame]
     for name in dict.fromkeys(names):
@@ -272,12 +236,7 @@ def held_doubts(
 
 
 def parted(
-    frame: pd.DataFrame,
-    groups: Mapping[str, list[str]],
-    law: Law,
-    chosen: Mapping[str, RoleColumn],
-    took: list[str],
-    warnings: list[str],
+    reading: Reading, frame: pd.DataFrame, groups: Mapping[str, list[str]]
 ) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame], bool]:
     """Rows to fit and rows held out, by data set, with ``trial`` where runs have several rows.
 
@@ -286,9 +245,9 @@ def parted(
     names = np.array(set_names(groups, len(frame)), dtype=object)
     fitted: dict[str, pd.DataFrame] = {}
     held: dict[str, pd.DataFrame] = {}
-    many, doubts = [], list[str]()
+    many, before = [], len(reading.warnings)
     for name in dict.fromkeys(names):
-        own = _with_runs(frame[names == name], name, law, chosen, doubts)
+        own = _with_runs(reading, frame[names == name], name)
         own = own.drop(columns="seed", errors="ignore")
         if "trial" in own:
             many.append(own)
@@ -297,17 +256,14 @@ def parted(
             if len(part):
                 sets[name] = part.drop(columns="held")
     if many:
-        took.append(
+        reading.took.append(
             f"{sum(own['trial'].nunique() for own in many)} runs have {sum(map(len, many))} rows: "
             "rows of one run are resampled together"
         )
-    warnings += doubts
-    return fitted, held, bool(doubts)
+    return fitted, held, len(reading.warnings) > before
 
 
-def _with_runs(
-    frame: pd.DataFrame, name: str, law: Law, chosen: Mapping[str, RoleColumn], doubts: list[str]
-) -> pd.DataFrame:
+def _with_runs(reading: Reading, frame: pd.DataFrame, name: str) -> pd.DataFrame:
     """Rows of one data set, less a ``trial`` that is the number of a repeat or names each row.
 
     Nor do so few runs count that no law could be fitted, as in ``clusters.run_column``, unless
@@ -315,12 +271,13 @@ def _with_runs(
     """
     if "trial" not in frame:
         return frame
-    column, count = chosen["trial"].column, int(frame["trial"].nunique())
+    law, column = reading.law, reading.chosen["trial"].column
+    count = int(frame["trial"].nunique())
     if count == len(frame) or restarts(frame, "trial", law):
         return frame.drop(columns="trial")
     if column.lower() != "trial" and count <= len(law.parameters):
         of = f" of data set {name}" if name else ""
-        doubts.append(
+        reading.warnings.append(
             f"column {column} names {count} runs{of} for {len(law.parameters)} parameters: rows "
             "count as independent, and intervals are too narrow where they are not"
         )
@@ -357,11 +314,11 @@ def uses_of(table: Table, chosen: dict[str, RoleColumn], role: str) -> dict[str,
 
 def _use(role: str, word: str) -> int:
     """What one word does; Slurm adds who cancelled a job, and a plus where it cuts a word."""
-    fit, held, out = SIDES[role]
+    words = SIDES[role]
     key = word.replace("-", "_").rstrip("+")
     key = key.split("_by_")[0] if role == "status" else key
-    if key in fit:
+    if key in words["fit"]:
         return FIT
-    if key in held:
+    if key in words["hold"]:
         return HOLD
-    return OUT if key in out or not key else UNKNOWN
+    return OUT if key in words["out"] or not key else UNKNOWN

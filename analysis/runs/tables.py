@@ -34,21 +34,13 @@ class RunsError(ValueError):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Rows of cells.
+    """Rows of cells."""
 
-    Attributes:
-        name: of the file, for messages; empty for a frame.
-        cells: by column, as text or as they were typed.
-        places: where each row stands, such as ``line 7``.
-        comma: whether a comma is the decimal mark.
-        notes: how it was read, where that is not a matter of course.
-    """
-
-    name: str
-    cells: Mapping[str, Sequence[Any]]
-    places: Sequence[str]
-    comma: bool = False
-    notes: tuple[str, ...] = ()
+    name: str  # of the file, for messages; empty for a frame
+    cells: Mapping[str, Sequence[Any]]  # by column, as text or as they were typed
+    places: Sequence[str]  # where each row stands, such as ``line 7``
+    comma: bool = False  # whether a comma is the decimal mark
+    notes: tuple[str, ...] = ()  # how it was read, where that is not a matter of course
 
     @property
     def columns(self) -> list[str]:

@@ -74,20 +74,13 @@ def with_names(cells: pd.DataFrame) -> pd.DataFrame:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RunGroup:
-    """Runs that one law may describe.
+    """Runs that one law may describe."""
 
-    Attributes:
-        key: what sets them apart.
-        title: in words.
-        rows: of the frame.
-        trials: how many.
-        comparable: whether they were trained in the setting in which configurations are compared.
-    """
-
-    key: dict[str, Any]
-    title: str
-    rows: pd.DataFrame
-    trials: int
+    key: dict[str, Any]  # what sets them apart
+    title: str  # in words
+    rows: pd.DataFrame  # of the frame
+    trials: int  # how many
+    # whether they were trained in the setting in which configurations are compared
     comparable: bool = True
 
     @property

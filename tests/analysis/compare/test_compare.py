@@ -17,8 +17,8 @@ import pytest
 from analysis import compare_models
 from analysis.compare.__main__ import main
 from analysis.compare.comparison import Scores, scores
+from analysis.compare.evaluations import Predictions, read_test
 from analysis.compare.study import as_text
-from analysis.studies.predictions import Predictions, read_test
 from scaling.records.patients import Estimate, Resamples, macro_auroc
 from scaling.records.tables import ResultsError
 from tests.analysis.compared import PER_FOLD, TASK, made, run

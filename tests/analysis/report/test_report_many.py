@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from analysis import load, study
-from analysis.report import study_content, write_figures, write_report
-from analysis.report.content import Content
+from analysis.report.content import Content, study_content
+from analysis.report.page import write_figures, write_report
 from analysis.report.tasks import mean_interval, other_tables
 from analysis.studies.rows import pooled
 from tests.analysis.report.test_report import Page
