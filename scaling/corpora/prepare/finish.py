@@ -39,7 +39,7 @@ from scaling.corpora.format.table import (
     write_dropped,
 )
 from scaling.corpora.prepare.chunks import Tables, Work, load
-from scaling.corpora.quality.page import write_report
+from scaling.corpora.quality.report import write_report
 from scaling.corpora.sources.read.base import Source
 from scaling.corpora.sources.read.listed import ListedSource
 from scaling.identity import CorpusSpec

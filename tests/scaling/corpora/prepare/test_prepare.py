@@ -149,7 +149,7 @@ def test_a_crash_at_any_call_to_the_disk_is_resumed_to_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # only a power failure would tell
-    monkeypatch.setattr("scaling.corpora.quality.page.page", lambda corpus, report: "quick")
+    monkeypatch.setattr("scaling.corpora.quality.report.page", lambda corpus, report: "quick")
     fakes = fake_source.write(tmp_path / "fakes", fake_source.some(5, r1="unusable"))
     whole = contents(make(fakes, tmp_path / "whole").path)
     cache = tmp_path / "cache"
