@@ -18,6 +18,7 @@ import torch
 
 from scaling.corpora.format.splits import nested_subset
 from scaling.corpora.prepare.convert import convert
+from scaling.corpora.quality.overlap import signature_words
 from scaling.corpora.signals.presets import preset, quantise
 from scaling.corpora.sources.ptbxl import open_source
 from scaling.corpora.sources.read.base import Recording
@@ -58,7 +59,7 @@ def virtual() -> Numbers:
 def converted() -> Numbers:
     recording = Recording(ecg(), 500, LEADS)
     made = convert(recording, preset("s1"), 100, 1000)
-    words = [float(word >> np.uint64(40)) for word in made.signature]
+    words = [float(word >> np.uint64(40)) for word in signature_words(made.features)]
     return [float(len(made.r_peaks)), float(made.r_peaks.sum()), *words]
 
 

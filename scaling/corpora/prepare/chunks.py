@@ -25,7 +25,7 @@ from scaling.corpora.errors import CorpusError, UnusableError
 from scaling.corpora.format.folder import signal_bytes
 from scaling.corpora.format.table import DroppedRecord
 from scaling.corpora.prepare.convert import Converted, convert
-from scaling.corpora.quality.signature import words
+from scaling.corpora.quality.overlap import signature_words
 from scaling.corpora.signals.presets import Preprocessing
 from scaling.corpora.sources.read.base import Chunk, Recording, Rows
 from scaling.identity import CorpusSpec
@@ -172,7 +172,7 @@ def _tables(
         valid={task: mask[kept] for task, mask in rows.valid.items()},
         r_peaks=np.concatenate([np.empty(0, np.int32), *peaks]).astype(np.int32),
         r_counts=counts,
-        signatures=words(np.stack(features)) if features else np.empty((0, 4), np.uint64),
+        signatures=signature_words(np.stack(features)) if features else np.empty((0, 4), np.uint64),
         drops=tuple(drops),
         units=frozenset(units),
     )

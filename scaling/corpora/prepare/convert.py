@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.corpora.errors import CorpusError, UnusableError
-from scaling.corpora.quality.signature import features, words
+from scaling.corpora.quality.overlap import signature_features
 from scaling.corpora.signals.leads import (
     LIMB,
     LimbCheck,
@@ -40,7 +40,7 @@ class Converted:
     Attributes:
         steps: (leads, samples); the physical value is ``steps * preprocessing.lsb``.
         r_peaks: (n,) sample indices in the stored window, ascending; empty where none is found.
-        features: what the near-duplicate signature of the raw recording is made of.
+        features: of the raw recording, see ``quality.overlap.signature_features``.
         repaired_samples: missing samples (NaN) that were filled in.
         repaired_leads: leads stored that were recomputed from two limb leads.
         flat_leads: leads stored that never change.
@@ -60,11 +60,6 @@ class Converted:
     clipped_samples: int = 0
     saturated_leads: tuple[str, ...] = ()
     lead_error_mv: float = math.nan
-
-    @property
-    def signature(self) -> NDArray[np.uint64]:
-        """(4,) near-duplicate signature; of many recordings ``signature.words`` is quicker."""
-        return words(self.features)
 
 
 def convert(
@@ -89,7 +84,7 @@ def convert(
     """
     signal_LT, signals, missing = _read(recording)
     # Before gaps are filled: what is missing says nothing of a copy.
-    values = features(signal_LT, recording.fs_hz, recording.leads)
+    values = signature_features(signal_LT, recording.fs_hz, recording.leads)
     repaired_samples = _fill(signals, missing, preprocessing)
     check = LimbCheck(error_mv=math.nan)
     recomputed: set[str] = set()
