@@ -213,7 +213,7 @@ def test_commands_of_analysis_keep_their_paths() -> None:
 
 
 # Registries of one file and one row.
-REGISTRIES = {"scaling.corpora.sources", "scaling.corpora.virtual.cohorts"}
+REGISTRIES = {"scaling.corpora.sources"}
 
 
 def test_packages_hold_at_most_fifteen_modules() -> None:

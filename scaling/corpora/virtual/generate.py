@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from scaling.corpora.virtual.device import Device
+from scaling.corpora.virtual.cohorts.base import Cohort
 from scaling.corpora.virtual.latents import Latents, develop
 from scaling.corpora.virtual.lead_field import VENTRICULAR_QT_MS, Heart, heart, leads
-from scaling.corpora.virtual.population import FINDINGS, Population, patient_of
+from scaling.corpora.virtual.population import FINDINGS, Device, patient_of
 from scaling.corpora.virtual.recorder import record
 from scaling.corpora.virtual.reproducible import Draws, power, stream
 from scaling.corpora.virtual.rhythm import Events, events, r_peaks_s
@@ -22,25 +22,6 @@ from scaling.records.names import SPLITS
 PATIENTS_PER_SPLIT = 1_000_000_000
 # Records rendered at a time on CPU: as many as keep the arrays in a core's cache.
 CPU_SAMPLES = 100_000
-
-
-class Recorded(Protocol):
-    """What the generator needs to know of a cohort."""
-
-    @property
-    def name(self) -> str:
-        """Name of the source; part of every random number."""
-        ...
-
-    @property
-    def population(self) -> Population:
-        """Who is recorded."""
-        ...
-
-    @property
-    def device(self) -> Device:
-        """What records them."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -79,7 +60,7 @@ class Batch:
 
 
 def draws(
-    cohort: Recorded,
+    cohort: Cohort,
     seed: int,
     split: str,
     start: int,
@@ -105,7 +86,7 @@ def draws(
 
 
 def visits(
-    cohort: Recorded,
+    cohort: Cohort,
     seed: int,
     split: str,
     start: int,
@@ -148,7 +129,7 @@ def findings(x: Latents, h: Heart, e: Events, duration_s: float) -> dict[str, Te
 
 
 def make(
-    cohort: Recorded,
+    cohort: Cohort,
     seed: int,
     split: str,
     start: int,

@@ -12,8 +12,8 @@ import math
 import torch
 from torch import Tensor
 
-from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.lead_field import smoothing_s
+from scaling.corpora.virtual.population import Device
 from scaling.corpora.virtual.reproducible import Draws
 
 ELECTRODES = 9

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import torch
 
-from scaling.corpora.virtual.device import Device
+from scaling.corpora.virtual.cohorts.base import Cohort, task_of
 from scaling.corpora.virtual.generate import Visits, rows, visits
-from scaling.corpora.virtual.population import Population
+from scaling.corpora.virtual.population import Device, Population
+from scaling.corpora.virtual.reading import Reading, above
 
 QUIET = Device(
     white_mv=0.0, muscle_mv=0.0, wander_mv=0.0, respiration_mv=0.0, mains_mv=0.0,
@@ -16,18 +15,16 @@ QUIET = Device(
 )  # fmt: skip
 
 
-@dataclasses.dataclass(frozen=True)
-class Lone:
-    """A cohort for the generator; the name is the same, so patients differ only where told."""
-
-    population: Population
-    device: Device = QUIET
-    name: str = "virtual/lone"
-
-
-def lone(device: Device = QUIET, **prevalence: float) -> Lone:
-    """Adults of 55 with some disorders and no other."""
-    return Lone(Population(age_mean=55.0, age_sd=8.0, prevalence=prevalence), device)
+def lone(device: Device = QUIET, **prevalence: float) -> Cohort:
+    """Adults of 55 with some disorders and no other; the name is that of all such cohorts."""
+    return Cohort(
+        name="virtual/lone",
+        about="for tests",
+        population=Population(age_mean=55.0, age_sd=8.0, prevalence=prevalence),
+        device=device,
+        readings={"fast": Reading(above("rate_bpm", 100.0, 1.5))},
+        tasks={"": task_of(("fast",))},
+    )
 
 
 def having(name: str, count: int = 48, duration_s: float = 10.0, **others: float) -> Visits:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scaling.corpora.catalogue import PTBXL_TASKS, SOURCES
 from scaling.corpora.sources import code_shared, cpsc2018, csn, echonext, mimic_labels
 from scaling.corpora.sources.ptbxl import open_source as open_ptbxl
-from scaling.corpora.virtual.cohorts import COHORTS, Cohort, by_name, make_records, ptbxl
+from scaling.corpora.virtual.cohorts import COHORTS, Cohort, by_name, ptbxl
 from scaling.corpora.virtual.cohorts.base import CohortTask, task_of
 from scaling.corpora.virtual.cohorts.chances import (
     Chances,
@@ -31,11 +31,11 @@ from scaling.corpora.virtual.cohorts.records import (
     draw_labels,
     labels_of,
     members,
+    records_of,
     uniforms,
 )
-from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.generate import Visits, visits
-from scaling.corpora.virtual.population import FINDINGS, Population
+from scaling.corpora.virtual.population import FINDINGS, Device, Population
 from scaling.corpora.virtual.reading import (
     Not,
     Outcome,
@@ -306,8 +306,8 @@ def test_odds_have_about_the_prevalence_asked_for() -> None:
 
 def test_a_record_and_its_labels_depend_only_on_their_index() -> None:
     for name in ("virtual/code", "virtual/mimic"):
-        whole = make_records(name, 3, "test", 0, 12, 100, 500)
-        part = make_records(name, 3, "test", 5, 9, 100, 500)
+        whole = records_of(COHORTS[name], 3, "test", 0, 12, 100, 500)
+        part = records_of(COHORTS[name], 3, "test", 5, 9, 100, 500)
         assert np.array_equal(whole.signals[5:9], part.signals)
         assert np.array_equal(whole.patients[5:9], part.patients)
         for task, labels in whole.labels.items():
@@ -316,7 +316,7 @@ def test_a_record_and_its_labels_depend_only_on_their_index() -> None:
         assert all(np.all((t >= 0) & (t < 5)) for t in whole.r_peaks_s)
         assert all(np.all(np.diff(t) > 0) for t in whole.r_peaks_s)
         assert set(whole.findings) == set(FINDINGS)
-        other = make_records(name, 4, "test", 0, 12, 100, 500)
+        other = records_of(COHORTS[name], 4, "test", 0, 12, 100, 500)
         assert not np.array_equal(whole.signals, other.signals)
 
 
@@ -452,8 +452,6 @@ def test_impossible_cohorts_are_refused() -> None:
         dataclasses.replace(COHORTS["virtual/code"], name="real")
     with pytest.raises(ValueError, match="virtual/code: a cohort has a task"):
         dataclasses.replace(COHORTS["virtual/code"], tasks={})
-    with pytest.raises(KeyError):
-        make_records("virtual/none", 0, "train", 0, 1, 100, 500)
 
 
 def test_two_cohorts_of_one_name_are_refused() -> None:

@@ -1,5 +1,13 @@
 """How the signal and the findings of a virtual record change with its latents.
 
+A record is x = h(z, s) + noise, where z are the latents (independent standard normals a priori)
+and s are disorders that are there or not. Around the truth h is linear: h(z + d) = h(z) + J' d.
+A disorder that might as well be absent (or present) is told from the truth by
+
+    D^2 = min over d of |h(z + d, other s) - h(z, s)|^2 + |d|^2,
+
+what other latents cannot explain of it.
+
 Every continuous latent is a smooth function of standard normals with names, so derivatives are
 taken by shifting one normal at a time, through the generator itself. Changes of the signal are
 expressed in units of the recorder's noise. Beats stay where they are, since their jitter would
@@ -19,7 +27,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -28,11 +36,10 @@ from torch import Tensor
 
 from scaling.corpora.processes import in_order, one_thread
 from scaling.corpora.virtual import generate, recorder
-from scaling.corpora.virtual.bayes.posterior import Surroundings, refit
-from scaling.corpora.virtual.device import Device
+from scaling.corpora.virtual.cohorts.base import Cohort
 from scaling.corpora.virtual.latents import chances, develop
 from scaling.corpora.virtual.lead_field import heart, leads
-from scaling.corpora.virtual.population import Population
+from scaling.corpora.virtual.population import Device, Population
 from scaling.corpora.virtual.reproducible import Draws, Stream
 from scaling.corpora.virtual.rhythm import Events, events
 
@@ -41,6 +48,8 @@ Array = NDArray[np.float64]
 # Standard deviations by which a latent is shifted: in double precision rounding is far below
 # the noise, and no bend of a wave is left.
 STEP = 1e-5
+REFITS = 12  # attempts to explain a disorder by other latents
+SHORTEST = 0.01  # length of a step, as a share of the one proposed, below which one gives up
 SPECTRUM_RECORDS = 64  # whose median spectrum is taken
 # Disorders that may leave hardly a trace, and the finding each is read from: what the signal
 # says of them is a likelihood ratio.
@@ -51,6 +60,70 @@ HARDLY_VISIBLE = {
     "digitalis": "digitalis", "hyperkalaemia": "potassium", "hypokalaemia": "potassium",
     "hypercalcaemia": "calcium", "hypocalcaemia": "calcium",
 }  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """A record, how its signal and findings change with its latents, in units of the noise.
+
+    Attributes:
+        findings: finding -> its true value.
+        normals: (K,) the latents' true values.
+        gram: (K, K) products of the signal's derivatives, J J'.
+        slopes: finding -> (K,) its derivatives.
+        toggled: finding -> (S,) its change when a disorder is toggled and the other latents
+            are fitted again to the same signal.
+        distance2: (S,) what the signal then still says against it, D^2.
+        log_odds: (S,) prior log odds of the toggled state against the true one.
+    """
+
+    findings: dict[str, float]
+    normals: Array
+    gram: Array
+    slopes: dict[str, Array]
+    toggled: dict[str, Array]
+    distance2: Array
+    log_odds: Array
+
+
+def refit(
+    change: Callable[[Array, NDArray[np.int64]], Array], jacobian: Array, count: int
+) -> tuple[Array, Array]:
+    """Latents that explain each toggled disorder best: Gauss and Newton with a fixed J.
+
+    A step that does not help is taken back and tried again, a quarter as long. A disorder is
+    left alone when it is explained, hopeless, or no longer gains.
+
+    Args:
+        change: shifts of the latents (rows, K) and the disorder toggled in each row (rows,) ->
+            change of the signal (rows, M) in units of the noise.
+        jacobian: (K, M) derivatives of the signal at the truth.
+        count: number of disorders S.
+
+    Returns:
+        The best shifts found (S, K), and their D^2 (S,).
+    """
+    precision = jacobian @ jacobian.T + np.eye(len(jacobian))
+    best = np.zeros((count, len(jacobian)))
+    least = np.full(count, np.inf)
+    direction, length = np.zeros_like(best), np.ones(count)
+    open_ = np.arange(count)
+    for _ in range(REFITS):
+        if not len(open_):
+            break
+        moved = best[open_] + length[open_, None] * direction[open_]
+        rest = change(moved, open_)
+        distance2 = (rest**2).sum(axis=1) + (moved**2).sum(axis=1)
+        better = distance2 < least[open_]
+        gained = least[open_] - distance2 > 0.02 * distance2 + 0.02
+        chosen = open_[better]
+        best[chosen], least[chosen] = moved[better], distance2[better]
+        slope = rest[better] @ jacobian.T + moved[better]
+        direction[chosen] = -np.linalg.solve(precision, slope.T).T
+        length[chosen] = 1.0
+        length[open_[~better]] /= 4.0
+        open_ = open_[(gained | ~better) & (length[open_] > SHORTEST)]
+    return best, least
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -107,7 +180,7 @@ class Same(Stream):
 
 
 def surroundings(
-    cohort: generate.Recorded,
+    cohort: Cohort,
     seed: int,
     indices: Iterable[int],
     fs_hz: float,
@@ -131,7 +204,7 @@ def surroundings(
 
 
 def _around(
-    cohort: generate.Recorded,
+    cohort: Cohort,
     seed: int,
     fs_hz: float,
     samples: int,
@@ -171,7 +244,7 @@ class Neighbours:
 
     def __init__(
         self,
-        cohort: generate.Recorded,
+        cohort: Cohort,
         seed: int,
         index: int,
         fs_hz: float,
