@@ -7,16 +7,14 @@ What a chunk leaves depends on the source and the spec alone, not on process or 
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import io
 import itertools
 import json
-import os
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +27,7 @@ from scaling.corpora.quality.overlap import signature_words
 from scaling.corpora.signals.presets import Preprocessing
 from scaling.corpora.sources.read.base import Chunk, Recording, Rows
 from scaling.identity import CorpusSpec
+from scaling.records.files import write_whole
 
 READ_AT_ONCE = 16
 
@@ -184,9 +183,8 @@ def _number(value: float) -> float | None:
 
 def _write(index: int, work: Work, tables: Tables, converted: list[Converted]) -> None:
     # Plain writes, not a memory map: a full disk is then an error, not a killed process.
-    with _written(work.signals(index)) as file:
-        for record in converted:
-            file.write(record.steps.astype("<i2", copy=False).tobytes())
+    steps = b"".join(record.steps.astype("<i2", copy=False).tobytes() for record in converted)
+    write_whole(work.signals(index), steps)
     text = {
         "columns": tables.columns,
         "drops": [dataclasses.astuple(drop) for drop in tables.drops],
@@ -202,22 +200,7 @@ def _write(index: int, work: Work, tables: Tables, converted: list[Converted]) -
     }
     packed = io.BytesIO()
     np.savez(packed, **arrays)  # type: ignore[arg-type]
-    with _written(work.tables(index)) as file:
-        file.write(packed.getbuffer())
-
-
-@contextlib.contextmanager
-def _written(path: Path) -> Iterator[IO[bytes]]:
-    """A file that gets its name when it is whole and on the disk."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(work.tables(index), packed.getvalue())
 
 
 def load(index: int, work: Work) -> Tables | None:

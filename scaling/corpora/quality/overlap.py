@@ -138,15 +138,13 @@ def _band_passed(x_LT: NDArray[np.float32], fs_hz: int) -> NDArray[np.float32]:
     gains = _gains()[: spectrum.shape[-1]]
     band_LT = irfft(spectrum * gains, n=2 * HALF_S * RATE_HZ, axis=-1)
     rms = np.sqrt((band_LT**2).mean(axis=-1, keepdims=True))
-    squashed: NDArray[np.float32] = np.tanh(band_LT / np.where(rms > floor, rms, np.inf))
-    return squashed
+    return np.tanh(band_LT / np.where(rms > floor, rms, np.inf))
 
 
 @functools.cache
 def _ramp(samples: int) -> NDArray[np.float32]:
     """Raised cosine from 0 to 1."""
-    ramp: NDArray[np.float32] = np.sin(np.linspace(0, np.pi / 2, samples, dtype=np.float32)) ** 2
-    return ramp
+    return np.sin(np.linspace(0, np.pi / 2, samples, dtype=np.float32)) ** 2
 
 
 @functools.cache

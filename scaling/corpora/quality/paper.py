@@ -64,13 +64,11 @@ class Paper:
         width_mm: of the grid.
         height_mm: of the grid.
         traces: what is drawn on it.
-        seconds: time shown.
     """
 
     width_mm: float
     height_mm: float
     traces: tuple[Trace, ...]
-    seconds: float
 
 
 def lay_out(leads: Sequence[str], fs_hz: int, samples: int) -> Paper:
@@ -80,7 +78,6 @@ def lay_out(leads: Sequence[str], fs_hz: int, samples: int) -> Paper:
     strip of lead II. Fewer have a row each. At most the first ten seconds are shown.
     """
     shown = min(samples, round(LONGEST_S * fs_hz))
-    seconds = shown / fs_hz
     traces: list[Trace] = []
     if all(lead in leads for column in _COLUMNS for lead in column):
         edges = [round(shown * k / len(_COLUMNS)) for k in range(len(_COLUMNS) + 1)]
@@ -90,12 +87,11 @@ def lay_out(leads: Sequence[str], fs_hz: int, samples: int) -> Paper:
         traces.append(_trace(_RHYTHM, 3, 0, shown, fs_hz))
     else:
         traces = [_trace(lead, row, 0, shown, fs_hz) for row, lead in enumerate(leads)]
-    width_mm = LEFT_MM + seconds * MM_PER_S + 2.0
+    width_mm = LEFT_MM + shown / fs_hz * MM_PER_S + 2.0
     return Paper(
         width_mm=-(-width_mm // 5) * 5.0,  # to the next whole large square
         height_mm=max(trace.y_mm for trace in traces) + ROW_MM / 2 + BOTTOM_MM,
         traces=tuple(traces),
-        seconds=seconds,
     )
 
 

@@ -196,8 +196,7 @@ def draw_findings(
 def entropy(p: Array) -> Array:
     """Entropy of a Bernoulli in nats; ``p`` in [0, 1], rounding aside."""
     inside = np.clip(p, 0.0, 1.0)
-    nats: Array = entr(inside) + entr(1.0 - inside)
-    return nats
+    return entr(inside) + entr(1.0 - inside)
 
 
 def hidden_entropy(p: Array, weight: Array, known: Array | None = None) -> tuple[Array, Array]:
@@ -261,8 +260,7 @@ def harmonic(m: Array) -> Array:
     """1 + 1/2 + ... + 1/m of whole numbers; 0 where m is less than one."""
     terms = np.arange(1, int(m.max(initial=0.0)) + 1)
     table = np.concatenate([[0.0], np.cumsum(1.0 / terms)])
-    sums: Array = table[np.maximum(m, 0.0).astype(np.int64)]
-    return sums
+    return table[np.maximum(m, 0.0).astype(np.int64)]
 
 
 def _precise(hidden: dict[str, Sums], known: dict[str, Sums]) -> bool:

@@ -66,7 +66,6 @@ def draws(
     start: int,
     stop: int,
     device: str | torch.device = "cpu",
-    shifts: Mapping[str, Tensor] | None = None,
 ) -> tuple[Draws, Tensor]:
     """Random numbers and patient ids of records ``start`` to ``stop``.
 
@@ -82,7 +81,7 @@ def draws(
     patient = stream(cohort.name, seed, split, "patient", number)
     visit = stream(cohort.name, seed, split, "record", index)
     offset = (*SPLITS, "bayes").index(split) * PATIENTS_PER_SPLIT
-    return Draws(patient, visit, shifts or {}), number + offset
+    return Draws(patient, visit), number + offset
 
 
 def visits(

@@ -26,8 +26,7 @@ from scaling.corpora.virtual.ventricles import (
 )
 from scaling.corpora.virtual.waves import Canvas, Waves, dot, kinds
 
-EIGHT = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
-# Rows as EIGHT, columns x (left), y (feet), z (back).
+# Rows I, II, V1 to V6; columns x (left), y (feet), z (back).
 DOWER = (
     (0.632, -0.235, 0.059), (0.235, 1.066, -0.132), (-0.515, 0.157, -0.917),
     (0.044, 0.164, -1.387), (0.882, 0.098, -1.277), (1.213, 0.127, -0.601),

@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from scaling.corpora.virtual.population import FINDINGS, RHYTHMS
 
@@ -58,35 +59,37 @@ def slip_of(key: str, slip: float) -> float:
     return slip / len(RHYTHMS) if key in RHYTHMS else slip
 
 
-class Condition(Protocol):
+class Condition(abc.ABC):
     """Anything that is seen in findings."""
 
+    __slots__ = ()
+
+    @abc.abstractmethod
     def degree(self, findings: Mapping[str, Array], slip: float = 0.0) -> Array:
         """Chance that a reader sees it, in [0, 1], of the findings' shape.
 
         Exact where no finding is judged twice (``read_once``); otherwise as if each judgement
         were another reader's.
         """
-        ...
 
+    @abc.abstractmethod
     def holds(self, findings: Mapping[str, Array], errors: Errors) -> Bools:
         """Whether this reader sees it, of the findings' shape."""
-        ...
+
+    @property
+    @abc.abstractmethod
+    def keys(self) -> tuple[str, ...]:
+        """What is judged, once for each time it is."""
 
     @property
     def names(self) -> frozenset[str]:
-        """The findings it looks at."""
-        ...
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """What is judged, once for each time it is."""
-        ...
+        """The findings it looks at: what is judged, unless it says otherwise."""
+        return frozenset(self.keys)
 
     @property
     def must(self) -> tuple[Condition, ...]:
-        """Conditions that all hold where it does."""
-        ...
+        """Conditions that all hold where it does: itself, unless it is made of others."""
+        return (self,)
 
 
 def read_once(condition: Condition) -> bool:
@@ -95,7 +98,7 @@ def read_once(condition: Condition) -> bool:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Score:
+class Score(Condition):
     """A logistic: ``1 / (1 + exp(-(bias + sum of weight * finding)))``.
 
     Attributes:
@@ -111,8 +114,6 @@ class Score:
     weights: tuple[tuple[str, float], ...]
 
     def __post_init__(self) -> None:
-        import math
-
         if not self.weights:
             raise ValueError("a score needs a finding to look at")
         if len(self.names) < len(self.weights):
@@ -132,11 +133,6 @@ class Score:
         """One judgement of all its findings together."""
         return ("+".join(sorted(self.names)),)
 
-    @property
-    def must(self) -> tuple[Condition, ...]:
-        """Itself."""
-        return (self,)
-
     def degree(self, findings: Mapping[str, Array], slip: float = 0.0) -> Array:
         """See ``Condition``."""
         import numpy as np
@@ -153,8 +149,7 @@ class Score:
         """
         chance, u = self.degree(findings, errors.slip), errors.uniform(self.keys[0])
         larger = dict(self.weights)[min(self.names)] > 0.0
-        seen: Bools = u > 1.0 - chance if larger else u < chance
-        return seen
+        return u > 1.0 - chance if larger else u < chance
 
     def _total(self, findings: Mapping[str, Array]) -> Array:
         import numpy as np
@@ -166,7 +161,7 @@ class Score:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Between:
+class Between(Condition):
     """A finding as judged lies between two thresholds.
 
     Attributes:
@@ -194,11 +189,6 @@ class Between:
             )
 
     @property
-    def names(self) -> frozenset[str]:
-        """The finding it looks at."""
-        return frozenset({self.finding})
-
-    @property
     def keys(self) -> tuple[str, ...]:
         """One judgement."""
         return (self.finding,)
@@ -223,7 +213,7 @@ class Between:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class AllOf:
+class AllOf(Condition):
     """All of the conditions.
 
     Raises:
@@ -269,7 +259,7 @@ class AllOf:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Not:
+class Not(Condition):
     """The condition is not seen."""
 
     part: Condition
@@ -299,7 +289,7 @@ class Not:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Opinion:
+class Opinion(Condition):
     """What only some readers hold, whatever the record shows.
 
     Attributes:
@@ -327,11 +317,6 @@ class Opinion:
         """The opinion."""
         return ("opinion/" + self.name,)
 
-    @property
-    def must(self) -> tuple[Condition, ...]:
-        """Itself."""
-        return (self,)
-
     def degree(self, findings: Mapping[str, Array], slip: float = 0.0) -> Array:
         """See ``Condition``."""
         import numpy as np
@@ -340,8 +325,7 @@ class Opinion:
 
     def holds(self, findings: Mapping[str, Array], errors: Errors) -> Bools:
         """See ``Condition``."""
-        held: Bools = errors.uniform(self.keys[0]) < self.share
-        return held
+        return errors.uniform(self.keys[0]) < self.share
 
 
 def _contradiction(needed: tuple[Condition, ...]) -> str:
@@ -423,9 +407,8 @@ def above(finding: str, threshold: float, softness: float) -> Score:
 
 def below(finding: str, threshold: float, softness: float) -> Score:
     """Low values count: half at ``threshold``."""
-    if not softness > 0:
-        raise ValueError(f"softness {softness} of {finding} must be positive")
-    return Score(threshold / softness, ((finding, -1.0 / softness),))
+    high = above(finding, threshold, softness)
+    return Score(-high.bias, tuple((name, -weight) for name, weight in high.weights))
 
 
 def between(finding: str, low: float, high: float, softness: float) -> Between:

@@ -197,10 +197,11 @@ def surroundings(
         fs_hz: sampling rate.
         samples: samples per lead.
         names: findings wanted.
-        workers: processes, see ``pool.in_order``.
+        workers: processes, see ``processes.in_order``.
     """
-    around = functools.partial(_around, cohort, seed, fs_hz, samples, names)
-    yield from in_order(around, indices, workers)
+    return in_order(
+        functools.partial(_around, cohort, seed, fs_hz, samples, names), indices, workers
+    )
 
 
 def _around(
@@ -362,8 +363,7 @@ def spectrum(device: Device, draws: Draws, fs_hz: float, samples: int) -> Array:
     cross = 0.5 * (of_both - of_white - of_muscle)
     apart = white**2 * of_white + muscle**2 * of_muscle
     fast = np.maximum(apart + 2.0 * white * muscle * cross, 0.01 * apart)
-    total: Array = slow + fast + device.step_mv**2 / 12.0
-    return total
+    return slow + fast + device.step_mv**2 / 12.0
 
 
 @functools.lru_cache(maxsize=8)
@@ -374,16 +374,8 @@ def _templates(device: Device, fs_hz: float, samples: int) -> tuple[Array, Array
         device, gain_error=0.0, step_mv=0.0, range_mv=0.0, loss=0.0, high_pass_hz=0.0
     )
     slow = dataclasses.replace(linear, white_mv=0.0, muscle_mv=0.0)
-    none = dataclasses.replace(
-        linear,
-        spread=0.0,
-        muscle_spread=0.0,
-        wander_mv=0.0,
-        respiration_mv=0.0,
-        mains_mv=0.0,
-        pops_per_min=0.0,
-        motion_mv=0.0,
-    )
+    silent = ("wander_mv", "respiration_mv", "mains_mv", "pops_per_min", "motion_mv")
+    none = dataclasses.replace(linear, **dict.fromkeys((*silent, "spread", "muscle_spread"), 0.0))
     kinds = [
         dataclasses.replace(none, white_mv=white, muscle_mv=muscle)
         for white, muscle in ((1.0, 0.0), (0.0, 1.0), (1.0, 1.0))

@@ -6,19 +6,16 @@ Labels are drawn once, from random numbers that depend on the record and the nam
 from __future__ import annotations
 
 import dataclasses
-import functools
-import hashlib
 from collections.abc import Mapping
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from scaling.corpora.virtual.cohorts.base import Cohort
 from scaling.corpora.virtual.generate import Visits, make, visits
 from scaling.corpora.virtual.reading import Errors
-from scaling.corpora.virtual.reproducible import Stream, mix
+from scaling.corpora.virtual.reproducible import Stream, mix, word
 
 Array = NDArray[np.float64]
 
@@ -122,7 +119,7 @@ class Reader(Errors):
 
     def drawn(self, key: str) -> Array:
         """Uniform on (0, 1) for each record."""
-        return uniforms(self._stream, (key,))[:, 0]
+        return label_uniform(self._stream, key)
 
 
 def draw_labels(
@@ -148,16 +145,8 @@ def draw_labels(
     return labels, valid
 
 
-def uniforms(stream: Stream, names: tuple[str, ...]) -> Array:
-    """Uniform on (0, 1) for each record and name, (n, len(names)): one hash each."""
-    words = torch.tensor([_word(name) for name in names], device=stream.keys.device)
-    bits = mix(mix(stream.keys[:, None] ^ words))
+def label_uniform(stream: Stream, name: str) -> Array:
+    """Uniform on (0, 1) for each record, (n,), the same whenever the name is: one hash each."""
+    bits = mix(mix(stream.keys ^ word(f"label/{name}")))
     top = (bits >> 12) & 0xFFFFFFFFFFFFF
-    numbers: Array = ((top.double() + 0.5) * 2.0**-52).cpu().numpy()
-    return numbers
-
-
-@functools.lru_cache(maxsize=8192)
-def _word(name: str) -> int:
-    digest = hashlib.sha256(f"label/{name}".encode()).digest()
-    return int.from_bytes(digest[:8], "little", signed=True)
+    return ((top.double() + 0.5) * 2.0**-52).cpu().numpy()

@@ -1,10 +1,16 @@
-"""Cohorts of one disorder, for tests: everyone is drawn alike, with or without it."""
+"""Cohorts of one disorder, for tests: everyone is drawn alike, with or without it; chances."""
 
 from __future__ import annotations
 
-import torch
+import dataclasses
+from collections.abc import Mapping
 
-from scaling.corpora.virtual.cohorts.base import Cohort, task_of
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from scaling.corpora.virtual.cohorts.base import Cohort, CohortTask, task_of
+from scaling.corpora.virtual.cohorts.chances import Chances, class_chances
 from scaling.corpora.virtual.generate import Visits, rows, visits
 from scaling.corpora.virtual.population import Device, Population
 from scaling.corpora.virtual.reading import Reading, above
@@ -32,3 +38,23 @@ def having(name: str, count: int = 48, duration_s: float = 10.0, **others: float
     found = visits(lone(QUIET, **{name: 1.0}, **others), 0, "train", 0, count, duration_s)
     chosen: Visits = rows(found, torch.nonzero(found.latents.states[name])[:, 0])
     return chosen
+
+
+def task_chances(
+    cohort: Cohort,
+    task: CohortTask,
+    findings: Mapping[str, NDArray[np.float64]],
+    rng: np.random.Generator | None = None,
+    readers: int = 256,
+) -> Chances:
+    """Chances of a task of the cohort's readings, by fixed readers unless an rng is given."""
+    of_task = dataclasses.replace(cohort, tasks={"": task})
+    return class_chances(of_task, findings, rng or np.random.default_rng(0), readers)[""]
+
+
+def reading_chances(
+    cohort: Cohort, findings: Mapping[str, NDArray[np.float64]]
+) -> dict[str, NDArray[np.float64]]:
+    """P(label | findings) of each reading of a cohort, each of the findings' shape."""
+    each = task_of(tuple(cohort.readings))
+    return dict(zip(each.classes, task_chances(cohort, each, findings).classes, strict=True))

@@ -21,18 +21,16 @@ from scaling.corpora.virtual.cohorts.chances import (
     Chances,
     Imagined,
     class_chances,
-    exact,
-    reading_chances,
-    task_chances,
+    without_formula,
 )
 from scaling.corpora.virtual.cohorts.mimic import ancestors, core, odds, tail
 from scaling.corpora.virtual.cohorts.records import (
     as_arrays,
     draw_labels,
+    label_uniform,
     labels_of,
     members,
     records_of,
-    uniforms,
 )
 from scaling.corpora.virtual.generate import Visits, visits
 from scaling.corpora.virtual.population import FINDINGS, Device, Population
@@ -50,6 +48,7 @@ from scaling.corpora.virtual.reading import (
 )
 from scaling.corpora.virtual.reproducible import stream
 from scaling.identity import CorpusSpec
+from tests.scaling.corpora.virtual.lone import reading_chances, task_chances
 
 Array = NDArray[np.float64]
 RECORDS = 8192  # the size of the default training pool
@@ -71,7 +70,9 @@ def population(name: str) -> Visits:
 
 @functools.cache
 def chances(name: str) -> dict[str, Chances]:
-    return class_chances(COHORTS[name], as_arrays(population(name).findings))
+    return class_chances(
+        COHORTS[name], as_arrays(population(name).findings), np.random.default_rng(0), 256
+    )
 
 
 def test_every_virtual_source_has_its_cohort_and_tasks() -> None:
@@ -127,7 +128,7 @@ def test_chances_are_probabilities_and_every_class_occurs(name: str) -> None:
         outcomes = [r.flip for r in map(cohort.readings.get, task.readings)
                     if isinstance(r, Outcome)]  # fmt: skip
         assert found.classes.min() >= min(outcomes, default=0.0) - 1e-12
-        assert np.isinf(found.readers).all() == exact(cohort, task)
+        assert np.isinf(found.readers).all() == (not without_formula(cohort, task))
         prevalence = (found.classes * found.belongs).sum(axis=1) / found.belongs.sum()
         # The long tails of diagnoses and statements are declared; all else is common enough.
         rarest = {"virtual/mimic": 0.002, "virtual/ptbxl": 0.0015}.get(name, 0.008)
@@ -321,13 +322,14 @@ def test_a_record_and_its_labels_depend_only_on_their_index() -> None:
 
 
 def test_label_numbers_are_uniform_and_have_a_stream_each() -> None:
-    numbers = uniforms(stream("x", 0, "train", "record", torch.arange(4000)), ("a", "b", "a"))
+    records = stream("x", 0, "train", "record", torch.arange(4000))
+    numbers = np.stack([label_uniform(records, name) for name in "aba"], axis=1)
     assert np.array_equal(numbers[:, 0], numbers[:, 2])
     assert abs(np.corrcoef(numbers[:, 0], numbers[:, 1])[0, 1]) < 0.06
     counts, _ = np.histogram(numbers[:, :2], bins=20, range=(0, 1))
     assert ((counts - 400) ** 2 / 400).sum() < 45  # chi-squared, 19 degrees of freedom
-    again = uniforms(stream("x", 0, "train", "record", torch.tensor([17])), ("b",))
-    assert again[0, 0] == numbers[17, 1]
+    again = label_uniform(stream("x", 0, "train", "record", torch.tensor([17])), "b")
+    assert again[0] == numbers[17, 1]
 
 
 def test_members_are_the_records_that_belong() -> None:
