@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.format import folder
+from scaling.corpora.format.folder import DroppedRecord, read_columns, read_dropped, read_splits
 from scaling.corpora.format.splits import check_disjoint, check_size, nested_subset
-from scaling.corpora.format.table import DroppedRecord, read_columns, read_dropped, read_splits
 from scaling.corpora.signals.leads import lead_order
 from scaling.identity import CorpusSpec
 from scaling.records.names import SPLITS, nearest

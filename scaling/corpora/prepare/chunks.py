@@ -20,8 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.corpora.errors import CorpusError, UnusableError
-from scaling.corpora.format.folder import signal_bytes
-from scaling.corpora.format.table import DroppedRecord
+from scaling.corpora.format.folder import DroppedRecord
 from scaling.corpora.prepare.convert import Converted, convert
 from scaling.corpora.quality.overlap import signature_words
 from scaling.corpora.signals.presets import Preprocessing
@@ -58,7 +57,7 @@ class Work:
 
     def bytes_of(self, records: int) -> int:
         """Bytes of the signals of so many records."""
-        return signal_bytes(records, len(self.preprocessing.leads), self.spec.samples)
+        return 2 * records * len(self.preprocessing.leads) * self.spec.samples
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,8 +28,7 @@ from numpy.typing import NDArray
 from scaling.corpora.errors import CorpusError, shown
 from scaling.corpora.format import folder as files
 from scaling.corpora.format.corpus import Corpus
-from scaling.corpora.format.splits import check_disjoint
-from scaling.corpora.format.table import (
+from scaling.corpora.format.folder import (
     ROW_GROUP,
     DroppedRecord,
     RecordsWriter,
@@ -38,6 +37,7 @@ from scaling.corpora.format.table import (
     read_columns,
     write_dropped,
 )
+from scaling.corpora.format.splits import check_disjoint
 from scaling.corpora.prepare.chunks import Tables, Work, load
 from scaling.corpora.quality.report import write_report
 from scaling.corpora.sources.read.base import Source

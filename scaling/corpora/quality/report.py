@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from scaling.corpora.format import folder
 from scaling.corpora.format.corpus import Corpus
-from scaling.corpora.format.table import group_by_reason
+from scaling.corpora.format.folder import group_by_reason
 from scaling.corpora.quality import paper
 from scaling.corpora.signals.leads import TOLERANCE_MV
 from scaling.records.names import SPLITS

@@ -9,11 +9,9 @@ share with its like, and a column in ``cohorts.csv`` (people and recorder) and i
 from __future__ import annotations
 
 from scaling.corpora.virtual.cohorts.base import Cohort
-from scaling.corpora.virtual.cohorts.challenge import CPSC2018, CSN
-from scaling.corpora.virtual.cohorts.code import BASIC, CODE, SHIFTED, WEARABLE
-from scaling.corpora.virtual.cohorts.echonext import ECHONEXT
-from scaling.corpora.virtual.cohorts.mimic import MIMIC
+from scaling.corpora.virtual.cohorts.outcomes import ECHONEXT, MIMIC
 from scaling.corpora.virtual.cohorts.ptbxl import PTBXL
+from scaling.corpora.virtual.cohorts.statements import BASIC, CODE, CPSC2018, CSN, SHIFTED, WEARABLE
 
 
 def by_name(*cohorts: Cohort) -> dict[str, Cohort]:

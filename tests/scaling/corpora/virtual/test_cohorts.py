@@ -23,7 +23,7 @@ from scaling.corpora.virtual.cohorts.chances import (
     class_chances,
     without_formula,
 )
-from scaling.corpora.virtual.cohorts.mimic import ancestors, core, odds, tail
+from scaling.corpora.virtual.cohorts.outcomes import ancestors, core, odds, tail
 from scaling.corpora.virtual.cohorts.records import (
     as_arrays,
     draw_labels,
