@@ -183,14 +183,9 @@ class Corpus:
     def steps(
         self, rows: NDArray[np.int64], out: NDArray[np.int16] | None = None
     ) -> NDArray[np.int16]:
-        """Gather the stored signals of ``rows``, in any order.
+        """Gather the stored signals of ``rows``, in any order: (batch, leads, samples) int16.
 
-        Args:
-            rows: (batch,) rows.
-            out: (batch, leads, samples), C-contiguous, to write to; None makes one.
-
-        Returns:
-            (batch, leads, samples) int16, in steps of ``lsb``.
+        They are in steps of ``lsb``, and written to a C-contiguous ``out`` where it is given.
 
         Raises:
             IndexError: a row that is not there.
@@ -206,15 +201,9 @@ class Corpus:
         leads: Sequence[str] | None = None,
         out: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
-        """Signals in ``units``.
+        """Signals of ``rows``, in any order, in ``units``: (batch, leads, samples) float32.
 
-        Args:
-            rows: (batch,) rows in any order.
-            leads: names of the leads wanted, in order; None for all.
-            out: (batch, leads, samples) to write to; None makes one.
-
-        Returns:
-            (batch, leads, samples) float32.
+        All leads, or those named, in that order; written to ``out`` where it is given.
 
         Raises:
             CorpusError: a lead the corpus does not hold.

@@ -262,12 +262,9 @@ def read_splits(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DroppedRecord:
-    """A record left out.
+    """A record left out, and where it would have been.
 
     Attributes:
-        record: its id.
-        patient: its patient.
-        split: where it would have been.
         damaged: whether its file is damaged, rather than unusable by the preset or source.
         reason: why, in words.
     """

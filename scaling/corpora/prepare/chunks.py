@@ -35,11 +35,8 @@ READ_AT_ONCE = 16
 class Work:
     """What a worker needs beside the chunk; travels by pickle.
 
-    Attributes:
-        folder: where the files of chunks go.
-        spec: the corpus.
-        preprocessing: its preset.
-        drop_damaged: leave damaged records out rather than call them problems.
+    The files of chunks go to ``folder``; with ``drop_damaged`` damaged records are left out, and
+    are no problems.
     """
 
     folder: Path

@@ -65,16 +65,10 @@ class Converted:
 def convert(
     recording: Recording, preprocessing: Preprocessing, fs_hz: int, samples: int
 ) -> Converted:
-    """Convert one recording.
+    """Convert one recording to ``samples`` per lead at ``fs_hz``.
 
     Limb leads that are wanted and absent are computed from any two that are there. In a
     recording without a unit the leads are scaled apart, so none is computed or checked.
-
-    Args:
-        recording: as its source read it.
-        preprocessing: the preset.
-        fs_hz: sampling rate to store, in hertz.
-        samples: samples per lead to store.
 
     Raises:
         CorpusError: the recording is damaged (an infinite sample, an unknown or repeated

@@ -221,14 +221,8 @@ def _fill_all(
 ) -> list[str]:
     """Prepare chunks, in this process and in more beside it where that pays.
 
-    Args:
-        todo: index -> chunk.
-        work: what each needs.
-        workers: processes, at least 1.
-        done: called with the number of records of each chunk that was read.
-
-    Returns:
-        The damaged records, in order of the chunks.
+    Calls ``done`` with the number of records of each chunk that was read, and returns the damaged
+    records in the order of the chunks.
 
     Raises:
         CorpusError: a worker process died.

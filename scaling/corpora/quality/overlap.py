@@ -178,15 +178,7 @@ def distance(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.int64]:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
-    """A recording that two corpora hold.
-
-    Attributes:
-        record_a: its id in the first corpus.
-        record_b: its id in the second.
-        split_a: its split in the first.
-        split_b: its split in the second.
-        distance: bits of 256 that differ.
-    """
+    """A recording that two corpora hold, its id and split in each; ``distance`` in bits of 256."""
 
     record_a: str
     record_b: str
@@ -214,14 +206,10 @@ def overlap(a: Corpus, b: Corpus, most: int = MOST) -> list[Shared]:
 
 
 def check_no_leak(train: Corpus, test: Corpus) -> None:
-    """Check that no recording is trained on in one corpus and tested on in the other.
-
-    Args:
-        train: corpus whose training split is used.
-        test: corpus whose test split is used.
+    """Check that nothing in the training split of one corpus is in the test split of the other.
 
     Raises:
-        CorpusError: names the first of them.
+        CorpusError: names the first of the recordings.
     """
     rows_a = np.flatnonzero(train.splits == SPLITS.index("train"))
     rows_b = np.flatnonzero(test.splits == SPLITS.index("test"))

@@ -295,12 +295,9 @@ def _record(corpus: Corpus, row: int, why: str) -> dict[str, str]:
 def histogram(
     unit: str, edges: NDArray[np.float64], series: Mapping[str, NDArray[np.int64]]
 ) -> str:
-    """Outlines of one or more histograms, each scaled to a sum of one.
+    """Outlines of histograms, name -> (bins,) counts, each scaled to a sum of one.
 
-    Args:
-        unit: below the axis.
-        edges: (bins + 1,) ascending.
-        series: name -> (bins,) counts; empty ones are left out.
+    ``edges`` are (bins + 1,) ascending; series without a count are left out.
     """
     axes = _axes(4.8, 2.4)
     for k, (name, counts) in enumerate(series.items()):
@@ -316,9 +313,7 @@ def histogram(
 def dots(names: Sequence[str], series: Mapping[str, Sequence[float]]) -> str:
     """One row a name with a dot for each series, on a common logarithmic axis of shares.
 
-    Args:
-        names: (rows,) names.
-        series: name -> (rows,) shares from 0 to 1; 0 stands as a ring at the left end.
+    ``series`` has (rows,) shares from 0 to 1; 0 stands as a ring at the left end.
     """
     axes = _rows(names)
     for k, (name, shares) in enumerate(series.items()):
@@ -336,13 +331,7 @@ def dots(names: Sequence[str], series: Mapping[str, Sequence[float]]) -> str:
 
 
 def boxes(unit: str, names: Sequence[str], percentiles: NDArray[np.float64]) -> str:
-    """One row a name: whiskers, box and stroke.
-
-    Args:
-        unit: below the axis.
-        names: (rows,) names.
-        percentiles: (5, rows): 1, 25, 50, 75 and 99.
-    """
+    """One row a name: whiskers, box and stroke at ``percentiles`` (5, rows): 1, 25, 50, 75, 99."""
     axes = _rows(names)
     y = np.arange(len(names))
     low, quarter, middle, three, high = percentiles

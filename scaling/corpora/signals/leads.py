@@ -102,10 +102,8 @@ class LimbCheck:
 def check_limb_leads(signals: Signals) -> LimbCheck:
     """Check the Einthoven and Goldberger identities, and say what breaks them.
 
-    An identity is broken where more than 2 % of the samples miss it by more than 0.05 mV.
-
-    Args:
-        signals: lead -> (samples,) in millivolts, without NaN.
+    An identity is broken where more than 2 % of the samples miss it by more than 0.05 mV. The
+    signals, (samples,) each, are in millivolts and without NaN.
     """
     present = [lead for lead in LIMB if lead in signals]
     if len(present) < 3:
@@ -138,12 +136,8 @@ def repair_limb_leads(signals: Signals, check: LimbCheck) -> dict[str, NDArray[A
 def complete(signals: Signals, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
     """Add the wanted limb leads that are absent, from the first two that are there.
 
-    Args:
-        signals: lead -> (samples,), all in the same unit.
-        wanted: leads wanted.
-
-    Returns:
-        ``signals`` and what could be derived; with fewer than two limb leads, nothing more.
+    All signals, (samples,) each, are in the same unit. With fewer than two limb leads nothing is
+    added.
     """
     present = [lead for lead in LIMB if lead in signals]
     absent = [lead for lead in wanted if lead in LIMB and lead not in signals]

@@ -95,14 +95,8 @@ class Preprocessing:
     ) -> NDArray[np.float64]:
         """Run the steps over one recording whose leads are already in order.
 
-        Args:
-            signal_LT: (leads, samples at ``fs_hz``), without NaN.
-            fs_hz: its sampling rate in hertz.
-            target_hz: sampling rate wanted.
-            samples: samples per lead wanted; the first ones are kept.
-
-        Returns:
-            (leads, ``samples``) in ``units``.
+        From (leads, samples at ``fs_hz``) without NaN to the first ``samples`` of each lead at
+        ``target_hz``, (leads, ``samples``) in ``units``.
 
         Raises:
             UnusableError: the recording is shorter than what is wanted, and not to be padded.
@@ -212,19 +206,11 @@ def preset(name: str) -> Preprocessing:
 def run_step(
     step: Step, signal_LT: NDArray[np.float64], fs_hz: int, target_hz: int
 ) -> tuple[NDArray[np.float64], int]:
-    """Run one step.
+    """Run one step on (leads, samples) without NaN; the signal and its rate.
 
     A filter that cannot exist at this rate (a notch at or above the Nyquist frequency) is left
-    out: there is nothing there to remove. A band-pass then becomes its high-pass.
-
-    Args:
-        step: the step.
-        signal_LT: (leads, samples), without NaN.
-        fs_hz: its sampling rate in hertz.
-        target_hz: the rate that a resampling step goes to.
-
-    Returns:
-        The signal and its rate.
+    out: there is nothing there to remove. A band-pass then becomes its high-pass. A resampling
+    step goes to ``target_hz``.
     """
     if step.kind == "resample":
         return resample(signal_LT, fs_hz, target_hz), target_hz
@@ -252,11 +238,8 @@ def both_ways(
 ) -> NDArray[np.float64]:
     """``scipy.signal.sosfiltfilt``, which solves for the steady state anew in every call.
 
-    Args:
-        step: a filter that exists at this rate.
-        signal_LT: (leads, samples).
-        fs_hz: its sampling rate in hertz.
-        pad: samples by which each end is continued, point-symmetrically; less than there are.
+    The filter must exist at the rate of the signal (leads, samples). Each end is continued
+    point-symmetrically by ``pad`` samples, less than there are.
     """
     import numpy as np
 
@@ -329,13 +312,7 @@ def _zscore(signal_LT: NDArray[np.float64]) -> NDArray[np.float64]:
 def resample(signal_LT: NDArray[np.float64], fs_hz: int, target_hz: int) -> NDArray[np.float64]:
     """Polyphase resampling with SciPy's anti-aliasing filter.
 
-    Args:
-        signal_LT: (leads, samples).
-        fs_hz: its rate in hertz.
-        target_hz: the rate wanted in hertz.
-
-    Returns:
-        (leads, ceil(samples x target_hz / fs_hz)).
+    From (leads, samples) to (leads, ceil(samples x target_hz / fs_hz)).
     """
     if fs_hz == target_hz:
         return signal_LT

@@ -88,13 +88,8 @@ def bayes_loss(
 ) -> dict[str, dict[str, Any]]:
     """Bayes loss of each task of a cohort, mean over labels, in nats.
 
-    Args:
-        cohort: the cohort.
-        fs_hz: sampling rate in hertz.
-        samples: samples per record.
-        seed: seed of the cohort; the Monte Carlo patients are in none of its splits.
-        test: records of the test split to measure the same on; 0 for none.
-        workers: processes; the numbers do not depend on it.
+    The Monte Carlo patients are in none of the cohort's splits; so many ``test`` records of the
+    test split are measured too. The numbers do not depend on the processes (``workers``).
 
     Returns:
         For each task ``value`` with standard error ``se``, the rigorous ``lower_bound``
@@ -165,16 +160,9 @@ def _hidden(
 def draw_findings(
     around: Surroundings, rng: np.random.Generator, outer: int, inner: int
 ) -> dict[str, Array]:
-    """Findings as a perfect model would have to imagine them.
+    """Findings as a perfect model would have to imagine them, (outer, inner) each.
 
-    Args:
-        around: the record.
-        rng: source of randomness.
-        outer: noisy signals of this record.
-        inner: posterior draws for each.
-
-    Returns:
-        Finding -> (outer, inner).
+    That is for ``outer`` noisy signals of the record, and ``inner`` posterior draws for each.
     """
     values, vectors = np.linalg.eigh(around.gram)
     spread = 1.0 / (1.0 + np.maximum(values, 0.0))  # eigenvalues of S

@@ -29,9 +29,6 @@ class Visits:
     """A batch of records before sampling.
 
     Attributes:
-        latents: the patients.
-        heart: their waves.
-        events: their beats.
         findings: every name of ``population.FINDINGS``, (B,) float64 each.
         patients: (B,) patient ids, unique over the splits of a cohort.
         r_peaks_s: (B, K) R peaks in seconds, ascending, those outside the window included;
@@ -48,12 +45,7 @@ class Visits:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Batch:
-    """Virtual records.
-
-    Attributes:
-        signals: (B, 12, T) float32 in millivolts, leads in the order of ``identity.LEADS``.
-        visits: what they were made from.
-    """
+    """Virtual records (B, 12, T) float32 in mV, leads as in ``identity.LEADS``; their visits."""
 
     signals: Tensor
     visits: Visits
@@ -139,22 +131,12 @@ def make(
     *,
     noise: bool = True,
 ) -> Batch:
-    """Make records ``start`` to ``stop`` of one split.
+    """Make records ``start`` to ``stop`` of one split, whose patients are in no other.
 
     Every record depends only on (cohort, seed, split, index): bit for bit on one device,
     whatever else is in the batch. A longer window at the same rate begins with the shorter
     one, but for the last beats of it; findings that are measured in the window may differ.
-
-    Args:
-        cohort: name, population and recorder.
-        seed: seed of the cohort.
-        split: one of ``SPLITS``; the splits share no patient.
-        start: first record.
-        stop: one past the last record.
-        fs_hz: sampling rate.
-        samples: samples per lead.
-        device: where to compute.
-        noise: whether the recorder adds its noise, gain errors, resolution and clipping.
+    Without ``noise`` the recorder has neither noise nor gain errors, resolution or clipping.
 
     Raises:
         ValueError: unknown split, or no records.

@@ -50,9 +50,7 @@ NEVER_PREMATURE = ("svt", "vt", "flutter", "av_block2", "av_block3", "paced")
 def chances(population: Population, older: Tensor) -> dict[str, Tensor]:
     """Prior probability of each disorder, before others bring it along: (B,) each.
 
-    Args:
-        population: who the patients are.
-        older: (B,) age in standard deviations above the population's mean.
+    ``older`` (B,) is the age in standard deviations above the population's mean.
     """
     chance: dict[str, Tensor] = {}
     for name in DISORDERS:
@@ -66,14 +64,9 @@ def chances(population: Population, older: Tensor) -> dict[str, Tensor]:
 def disorders(
     population: Population, draws: Draws, older: Tensor
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """Which disorders each patient has.
+    """Which disorders each patient has; of those that exclude each other the graver one stays.
 
-    Of those that exclude each other the graver one stays.
-
-    Args:
-        population: who the patients are.
-        draws: random numbers.
-        older: (B,) age in standard deviations above the population's mean.
+    ``older`` (B,) is the age in standard deviations above the population's mean.
 
     Returns:
         Name -> (B,) bool, and (B,) bool: every beat begins in the ventricles.
@@ -158,12 +151,7 @@ class Latents:
 
 
 def develop(population: Population, draws: Draws) -> Latents:
-    """Draw the latents of each record: (B,) float64 each.
-
-    Args:
-        population: who the patients are.
-        draws: random numbers, with shifts where another point of the prior is wanted.
-    """
+    """Draw the latents of each record: (B,) float64 each."""
     f: dict[str, Tensor] = {}
     f["age_years"] = (population.age_mean + population.age_sd * draws.one("age")).clamp(18.0, 96.0)
     f["variety"] = torch.full_like(f["age_years"], population.variety)

@@ -110,17 +110,10 @@ def leads(
     low_pass_hz: float = 0.0,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Noise-free leads I, II, V1 to V6: (B, 8, samples) in millivolts.
+    """Noise-free leads I, II, V1 to V6: (B, 8, samples) in millivolts, computed in ``dtype``.
 
-    Args:
-        x: the visits.
-        h: their waves, from ``heart(x)``.
-        e: their beats.
-        fs_hz: sampling rate.
-        samples: number of samples.
-        low_pass_hz: -3 dB frequency of the recorder's Gaussian low-pass; 0 for none. What
-            the rate could not carry (above 0.4 fs) is always removed.
-        dtype: of the result and the arithmetic on samples.
+    ``low_pass_hz`` is the -3 dB frequency of the recorder's Gaussian low-pass; 0 for none. What
+    the rate could not carry (above 0.4 fs) is always removed.
     """
     canvas = Canvas(h.field, fs_hz, samples, smoothing_s(fs_hz, low_pass_hz), dtype)
     breathing = _breathing(x, e)

@@ -35,8 +35,7 @@ if TYPE_CHECKING:
 class Errors(abc.ABC):
     """The errors of one reader a record: numbers that depend on what they are for.
 
-    Args:
-        slip: chance that the reader is altogether wrong about a finding.
+    ``slip`` is the chance that the reader is altogether wrong about a finding.
     """
 
     def __init__(self, slip: float) -> None:
@@ -162,13 +161,7 @@ class Score(Condition):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Between(Condition):
-    """A finding as judged lies between two thresholds.
-
-    Attributes:
-        finding: its name.
-        low: lower threshold.
-        high: upper threshold.
-        softness: scale of the logistic error, in the finding's unit.
+    """A finding as judged lies between two thresholds; ``softness`` as in ``above``.
 
     Raises:
         ValueError: an unknown finding, a softness that is not positive, or thresholds that leave
@@ -443,11 +436,7 @@ def written(name: str, condition: Condition, share: float) -> Condition:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reading:
-    """A statement of the trace.
-
-    Attributes:
-        condition: what the reader writes down when it is seen.
-    """
+    """A statement of the trace, written down where its condition is seen."""
 
     condition: Condition
 

@@ -55,11 +55,7 @@ def _quantiles(device: torch.device) -> Tensor:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Stream:
-    """The random numbers of a batch: one key a record (or patient).
-
-    Attributes:
-        keys: (B,) int64.
-    """
+    """The random numbers of a batch: one key a record (or patient), (B,) int64."""
 
     keys: Tensor
 
@@ -103,15 +99,7 @@ class Stream:
 
 
 def stream(cohort: str, seed: int, split: str, kind: str, index: Tensor) -> Stream:
-    """The stream of each patient or record.
-
-    Args:
-        cohort: name of the cohort.
-        seed: seed of the cohort.
-        split: name of the split.
-        kind: ``patient`` or ``record``.
-        index: (B,) int64 numbers of the patients or records.
-    """
+    """The stream of each ``patient`` or ``record`` (the kind) with these (B,) int64 numbers."""
     root = word(f"{cohort}/{seed}/{split}/{kind}")
     return Stream(mix(index.long() * _GOLDEN ^ root))
 

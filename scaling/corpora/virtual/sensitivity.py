@@ -152,11 +152,7 @@ class Probe(Draws):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Same(Stream):
-    """The numbers of one record in every row, hashed once.
-
-    Attributes:
-        known: what has been drawn, shared by streams of the same record.
-    """
+    """The numbers of one record in every row, hashed once: ``known`` is shared by such streams."""
 
     known: dict[tuple[str, str, int, int], Tensor] = dataclasses.field(default_factory=dict)
 
@@ -188,17 +184,7 @@ def surroundings(
     names: tuple[str, ...],
     workers: int = 1,
 ) -> Iterator[Surroundings]:
-    """Linearise records of the split ``bayes``, which no study uses.
-
-    Args:
-        cohort: name, population and recorder.
-        seed: seed of the cohort.
-        indices: records.
-        fs_hz: sampling rate.
-        samples: samples per lead.
-        names: findings wanted.
-        workers: processes, see ``processes.in_order``.
-    """
+    """Linearise records of the split ``bayes``, which no study uses, for the findings ``names``."""
     return in_order(
         functools.partial(_around, cohort, seed, fs_hz, samples, names), indices, workers
     )
@@ -343,17 +329,9 @@ def _switches(
 
 
 def spectrum(device: Device, draws: Draws, fs_hz: float, samples: int) -> Array:
-    """Spectrum of the noise of one record at an electrode.
+    """Spectrum of the noise of one record at an electrode, (samples // 2 + 1,).
 
-    Args:
-        device: the recorder.
-        draws: random numbers of the record.
-        fs_hz: sampling rate.
-        samples: samples per lead.
-
-    Returns:
-        (samples // 2 + 1,) in mV^2 per sample, as white noise of that variance would have at
-        every frequency.
+    In mV^2 per sample, as white noise of that variance would have at every frequency.
     """
     white = float(recorder.white_mv(device, draws))
     size = math.exp(device.muscle_spread * float(draws.visit.normal("muscle", 1)))
@@ -399,11 +377,9 @@ def _median_spectrum(device: Device, fs_hz: float, samples: int) -> Array:
 
 
 def whitened(signals: Array, power: Array) -> Array:
-    """Leads I, II, V1-V6 (rows, 8, samples) in mV to (rows, numbers) in units of the noise.
+    """Leads I, II, V1-V6 in mV (rows, 8, samples) to (rows, numbers) in units of the noise.
 
-    Args:
-        signals: noise-free leads, or differences of such.
-        power: of the noise at an electrode, from ``spectrum``.
+    The leads are noise-free, or differences of such; ``power`` is a ``spectrum``.
     """
     samples = signals.shape[-1]
     mixing = lead_mixing()

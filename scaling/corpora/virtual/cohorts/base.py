@@ -75,10 +75,7 @@ class Cohort:
     Outcomes are drawn by themselves. Tasks combine what was drawn, so they never disagree.
 
     Attributes:
-        name: name of the source, ``virtual/...``.
         about: one line: who they are.
-        population: demographics and prevalences.
-        device: recorder and noise.
         readings: label -> how it comes about.
         tasks: name -> label set; ``{"": ...}`` where there is only one.
         slip: chance that the reader is altogether wrong about a finding, in [0, 0.5).
@@ -113,13 +110,7 @@ class Cohort:
     def draw(
         self, findings: Mapping[str, Array], errors: Errors, names: Iterable[str] = ()
     ) -> dict[str, Bools]:
-        """Labels of some records, of the errors' shape each.
-
-        Args:
-            findings: finding -> (...).
-            errors: the errors of the reader of each record.
-            names: of the readings that are wanted; empty for all.
-        """
+        """Labels of some records, of the errors' shape each; of the readings named, or all."""
         chosen = {name: self.readings[name] for name in names or self.readings}
         return {
             name: errors.uniform("outcome/" + (reading.draw or name))
@@ -137,14 +128,9 @@ def cohort_of(
     tasks: dict[str, CohortTask] | None = None,
     slip: float = 0.0,
 ) -> Cohort:
-    """The cohort of that name in the tables; see ``Cohort``.
+    """The ``Cohort`` ``virtual/x`` of the columns x of ``cohorts.csv`` and ``disorders.csv``.
 
-    Args:
-        name: ``virtual/`` and a column of ``cohorts.csv`` and ``disorders.csv``.
-        about: one line: who they are.
-        readings: label -> how it comes about.
-        tasks: name -> label set; None for one of all readings.
-        slip: chance that the reader is altogether wrong about a finding.
+    Without ``tasks`` it has one of all readings.
     """
     column = name.removeprefix("virtual/")
     given: dict[str, dict[str, float]] = {"population": {}, "device": {}}

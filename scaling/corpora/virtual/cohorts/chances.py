@@ -61,13 +61,8 @@ def class_chances(
 
     A class has a formula where no finding is judged twice in it and it needs nothing of
     other classes; elsewhere its chance is the share of imagined readers, the same ones for all
-    tasks, which saves time.
-
-    Args:
-        cohort: the cohort.
-        findings: finding -> (...), one-dimensional or more.
-        rng: source of the imagined readers' errors.
-        readers: how many are imagined for each record where a chance has no formula.
+    tasks, which saves time: so many ``readers`` of each record, with errors from ``rng``.
+    ``findings`` have one dimension or more.
     """
     counted = {name: without_formula(cohort, task) for name, task in cohort.tasks.items()}
     groups = tuple(dict.fromkeys(group for part in counted.values() for group in part))

@@ -51,18 +51,9 @@ class Records:
 def records_of(
     cohort: Cohort, seed: int, split: str, start: int, stop: int, fs_hz: float, samples: int
 ) -> Records:
-    """Make records ``start`` to ``stop`` of one split.
+    """Make records ``start`` to ``stop`` of one split, whose patients are in no other.
 
     Every record depends only on (cohort, seed, split, index), whatever else is made.
-
-    Args:
-        cohort: one of ``COHORTS``.
-        seed: seed of the cohort.
-        split: one of ``SPLITS``; the splits share no patient.
-        start: first record.
-        stop: one past the last record.
-        fs_hz: sampling rate in hertz.
-        samples: samples per lead.
 
     Raises:
         ValueError: unknown split, or no records.
@@ -125,12 +116,7 @@ class Reader(Errors):
 def draw_labels(
     cohort: Cohort, findings: Mapping[str, Array], stream: Stream
 ) -> tuple[dict[str, NDArray[np.uint8]], dict[str, NDArray[np.bool_]]]:
-    """Draw the labels of some records.
-
-    Args:
-        cohort: the cohort.
-        findings: finding -> (n,).
-        stream: the random numbers of the same n records.
+    """Draw the labels of n records, whose random numbers are ``stream``.
 
     Returns:
         Task -> labels (n, classes), 0 or 1, and task -> whether the record belongs to it (n,).
