@@ -107,9 +107,7 @@ def convert(
     )
 
 
-def _read(
-    recording: Recording,
-) -> tuple[NDArray[np.float64], Leads, dict[str, NDArray[np.bool_]]]:
+def _read(recording: Recording) -> tuple[NDArray[np.float64], Leads, dict[str, NDArray[np.bool_]]]:
     """All samples; lead -> its samples; lead -> which are missing, for leads with such."""
     positions = lead_positions(recording.leads)
     if recording.signal.shape[:1] != (len(positions),) or recording.signal.ndim != 2:

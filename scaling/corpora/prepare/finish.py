@@ -222,11 +222,7 @@ def _let_go(file: IO[bytes], moved: list[Path]) -> None:
 
 
 def _info(
-    work: Work,
-    source: Source,
-    survey: _Survey,
-    unlabelled: dict[str, dict[str, int]],
-    workers: int,
+    work: Work, source: Source, survey: _Survey, unlabelled: dict[str, dict[str, int]], workers: int
 ) -> dict[str, Any]:
     spec, drops = work.spec, survey.drops
     reasons = group_by_reason(drops)[:20]

@@ -186,28 +186,19 @@ def page(corpus: Corpus, report: Sequence[Finding]) -> str:
     import jinja2
     import matplotlib as mpl
 
-    spec, info = corpus.spec, corpus.info
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+    template: jinja2.Template = jinja2.Template(
+        Path(__file__).with_name("page.html.j2").read_text(encoding="utf-8"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    about = (
-        f"{len(corpus):,} records, {len(corpus.leads)} leads, {info['samples']} samples at "
-        f"{info['fs_hz']} Hz, preset {spec.preprocessing}; corpus {spec.key}, "
-        f"fingerprint {info['fingerprint'] or 'none (no files)'}"
-    )
     with mpl.rc_context():
         mpl.rcdefaults()  # whatever the user has set: the same corpus gives the same page
         mpl.rcParams.update(STYLE)
-        return environment.get_template("page.html.j2").render(
-            source=spec.source,
-            about=about,
-            columns=("finding", "records", "share", *SPLITS, "such as"),
+        return template.render(
+            corpus=corpus,
             findings=report,
-            records=len(corpus),
             splits=SPLITS,
             sections=[
                 ("Rates and amplitudes", [*_rates(corpus), _amplitudes(corpus)]),

@@ -156,11 +156,7 @@ PRESETS: dict[str, Preprocessing] = {
         ),
         Preprocessing(
             name="liteheart",
-            steps=(
-                Step(kind="bandpass", hz=(1.0, 47.0), order=3),
-                _RESAMPLE,
-                Step(kind="zscore"),
-            ),
+            steps=(Step(kind="bandpass", hz=(1.0, 47.0), order=3), _RESAMPLE, Step(kind="zscore")),
             fs_hz=500,
             samples=6144,
             padding="zeros",
@@ -169,10 +165,7 @@ PRESETS: dict[str, Preprocessing] = {
         ),
         Preprocessing(
             name="heartlang",
-            steps=(
-                Step(kind="resample_fft"),
-                Step(kind="bandpass", hz=(0.67, 40.0), order=5),
-            ),
+            steps=(Step(kind="resample_fft"), Step(kind="bandpass", hz=(0.67, 40.0), order=5)),
             fs_hz=100,
             samples=1000,
             padding="zeros",
@@ -181,12 +174,7 @@ PRESETS: dict[str, Preprocessing] = {
             lead_errors="repair",
         ),
         Preprocessing(
-            name="laq",
-            leads=("I",),
-            fs_hz=500,
-            samples=5120,
-            padding="zeros",
-            lead_errors="refuse",
+            name="laq", leads=("I",), fs_hz=500, samples=5120, padding="zeros", lead_errors="refuse"
         ),
     )
 }

@@ -134,12 +134,7 @@ def _entropies(cohort: Cohort, seed: int, duration_s: float) -> dict[str, Sums]:
 
 
 def _hidden(
-    cohort: Cohort,
-    seed: int,
-    fs_hz: float,
-    samples: int,
-    known: dict[str, Sums],
-    workers: int,
+    cohort: Cohort, seed: int, fs_hz: float, samples: int, known: dict[str, Sums], workers: int
 ) -> dict[str, Sums]:
     """Entropy that the uncertainty of the findings adds, one record a patient."""
     sums = {name: Sums() for name in cohort.tasks}

@@ -52,12 +52,7 @@ class Batch:
 
 
 def draws(
-    cohort: Cohort,
-    seed: int,
-    split: str,
-    start: int,
-    stop: int,
-    device: str | torch.device = "cpu",
+    cohort: Cohort, seed: int, split: str, start: int, stop: int, device: str | torch.device = "cpu"
 ) -> tuple[Draws, Tensor]:
     """Random numbers and patient ids of records ``start`` to ``stop``.
 

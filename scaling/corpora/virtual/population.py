@@ -29,6 +29,8 @@ FINDINGS: dict[str, tuple[str, str]] = {
 # What they are, and how common in each cohort; empty where it is absent.
 _DISORDERS = read_table(Path(__file__).with_name("disorders.csv"))
 DISORDERS: dict[str, str] = {row["disorder"]: row["meaning"] for row in _DISORDERS}
+# log of the prevalence ratio for 16 years of age; the share over all ages stays as stated
+AGE_EFFECT = {row["disorder"]: float(row["age_effect"]) for row in _DISORDERS}
 # Disorders of which a record has at most one; where none is drawn the rhythm is sinus.
 RHYTHMS = tuple(row["disorder"] for row in _DISORDERS if row["kind"] == "rhythm")
 # All others are drawn one by one; several may meet in a patient.
@@ -64,7 +66,7 @@ class Population:
     """The people of a cohort: means, and standard deviations between patients in the same units.
 
     ``prevalence`` gives the share of the population with each disorder; one that is not named
-    is absent. Age shifts who has it, not how many: see ``latents.AGE_EFFECT``. Shares are of
+    is absent. Age shifts who has it, not how many: see ``AGE_EFFECT``. Shares are of
     what is drawn; related disorders bring a little more of each other (see ``latents``).
 
     Attributes:

@@ -191,12 +191,7 @@ def surroundings(
 
 
 def _around(
-    cohort: Cohort,
-    seed: int,
-    fs_hz: float,
-    samples: int,
-    names: tuple[str, ...],
-    index: int,
+    cohort: Cohort, seed: int, fs_hz: float, samples: int, names: tuple[str, ...], index: int
 ) -> Surroundings:
     with one_thread():
         return _linearised(Neighbours(cohort, seed, index, fs_hz, samples, names), names)

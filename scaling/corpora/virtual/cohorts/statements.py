@@ -74,8 +74,7 @@ CPSC2018 = cohort_of("virtual/cpsc2018", "patients of eleven hospitals", _NINE, 
 
 _REGULAR_SINUS = all_of(c.STEADY_SINUS, none_of(c.VARIES, c.WANDERS))
 _TILTED_ST = all_of(
-    any_of(*(between(f"st_{wall}_mv", 0.06, 0.16, 0.015) for wall in c.WALLS)),
-    none_of(c.SECONDARY),
+    any_of(*(between(f"st_{wall}_mv", 0.06, 0.16, 0.015) for wall in c.WALLS)), none_of(c.SECONDARY)
 )
 # Label -> (what is seen, share of the readers who write it down).
 _CONDITIONS: dict[str, tuple[Condition, float]] = {
