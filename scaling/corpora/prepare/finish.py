@@ -275,7 +275,9 @@ def write_fold(build: Path, official: Corpus, spec: CorpusSpec, source: ListedSo
     splits = _write_fold_records(build / files.RECORDS, official, home)
     patients = official.patients
     check_disjoint({split: patients[splits == i] for i, split in enumerate(SPLITS)})
-    write_dropped(build / files.DROPPED, [_moved(drop, home) for drop in official.dropped()])
+    drops = official.dropped()
+    moved = [dataclasses.replace(drop, split=home.get(drop.record, drop.split)) for drop in drops]
+    write_dropped(build / files.DROPPED, moved)
     counts = {split: int((splits == i).sum()) for i, split in enumerate(SPLITS)}
     info = official.info | {"spec": spec.to_dict(), "splits": counts}
     shared = {name: entry for name, entry in info["files"].items() if name not in SPLIT_FILES}
@@ -298,7 +300,3 @@ def _write_fold_records(path: Path, official: Corpus, home: Mapping[str, str]) -
             columns = table.slice(start, ROW_GROUP).to_pydict()
             writer.add(columns | {"split": splits[start : start + ROW_GROUP]})
     return np.array([SPLITS.index(split) for split in splits], np.int8)
-
-
-def _moved(drop: DroppedRecord, home: Mapping[str, str]) -> DroppedRecord:
-    return dataclasses.replace(drop, split=home.get(drop.record, drop.split))

@@ -86,13 +86,10 @@ def write_table(corpus: Corpus, report: Iterable[Finding]) -> None:
     with (corpus.path / folder.QUALITY).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["check", "records", "share", *SPLITS, "first"])
-        writer.writerows(_cells(finding, len(corpus)) for finding in report)
-
-
-def _cells(finding: Finding, total: int) -> list[str | int]:
-    share = f"{finding.records / total:.6f}" if total else ""
-    splits = finding.by_split or ("",) * len(SPLITS)
-    return [finding.check, finding.records, share, *splits, " ".join(finding.first)]
+        for found in report:
+            share = f"{found.records / len(corpus):.6f}" if len(corpus) else ""
+            splits = found.by_split or ("",) * len(SPLITS)
+            writer.writerow([found.check, found.records, share, *splits, " ".join(found.first)])
 
 
 def read_table(path: Path) -> list[list[str]]:
@@ -112,7 +109,8 @@ def findings(corpus: Corpus) -> list[Finding]:
         valid = corpus.valid(task)
         name = f" {task}" if task else ""
         report.append(_finding(corpus, f"not in the task{name}", ~valid))
-        without = valid & ~_any_positive(corpus, task)
+        positive = [labels.any(axis=1) for labels in corpus.label_blocks(task)]
+        without = valid & ~np.concatenate(positive)
         report.append(_finding(corpus, f"no positive label{name and ' of' + name}", without))
     return report
 
@@ -175,10 +173,6 @@ def _duplicates(corpus: Corpus) -> Iterator[Finding]:
         (same if corpus.splits[a] == corpus.splits[b] else other)[[a, b]] = 1
     yield _finding(corpus, "near-duplicate in the same split", same)
     yield _finding(corpus, "near-duplicate in another split", other)
-
-
-def _any_positive(corpus: Corpus, task: str) -> NDArray[np.bool_]:
-    return np.concatenate([labels.any(axis=1) for labels in corpus.label_blocks(task)])
 
 
 def page(corpus: Corpus, report: Sequence[Finding]) -> str:

@@ -263,22 +263,15 @@ def _sections(
     kind: Kind, hz: tuple[float, ...], order: int, fs_hz: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Second-order sections of one filter, and their steady state (sections, 1, 2) for input 1."""
-    from scipy.signal import sosfilt_zi
+    from scipy.signal import butter, iirnotch, sosfilt_zi, tf2sos
 
-    sections = _design(kind, hz, order, fs_hz)
-    return sections, _floats(sosfilt_zi(sections))[:, None, :]
-
-
-def _design(kind: Kind, hz: tuple[float, ...], order: int, fs_hz: int) -> NDArray[np.float64]:
-    from scipy.signal import butter, iirnotch, tf2sos
-
+    passed: Any = kind
+    cut_offs = hz if kind == "bandpass" else hz[0]
     if kind == "notch":
-        b, a = iirnotch(hz[0], NOTCH_QUALITY, fs=fs_hz)
-        return _floats(tf2sos(b, a))
-    if kind == "bandpass":
-        return _floats(butter(order, hz, "bandpass", output="sos", fs=fs_hz))
-    passed: Literal["highpass", "lowpass"] = "highpass" if kind == "highpass" else "lowpass"
-    return _floats(butter(order, hz[0], passed, output="sos", fs=fs_hz))
+        sections = _floats(tf2sos(*iirnotch(hz[0], NOTCH_QUALITY, fs=fs_hz)))
+    else:
+        sections = _floats(butter(order, cut_offs, passed, output="sos", fs=fs_hz))
+    return sections, _floats(sosfilt_zi(sections))[:, None, :]
 
 
 def _floats(value: Any) -> NDArray[np.float64]:

@@ -334,7 +334,10 @@ def _contradiction(needed: tuple[Condition, ...]) -> str:
         _limit(part, limits)
     for part in needed:
         if isinstance(part, Not) and (rest := part.part.must) != (part.part,):
-            reasons = [_first_clash(_denied(one), held, limits) for one in rest]
+            reasons = [
+                next(filter(None, (_clash(other, held, limits) for other in _denied(one))), "")
+                for one in rest
+            ]
             if all(reasons):
                 return "; ".join(dict.fromkeys(reasons))
     return ""
@@ -343,12 +346,6 @@ def _contradiction(needed: tuple[Condition, ...]) -> str:
 def _denied(condition: Condition) -> tuple[Condition, ...]:
     """What has to hold where ``condition`` does not."""
     return condition.part.must if isinstance(condition, Not) else (Not(condition),)
-
-
-def _first_clash(
-    parts: tuple[Condition, ...], held: frozenset[Condition], limits: dict[tuple[str, bool], float]
-) -> str:
-    return next(filter(None, (_clash(part, held, limits) for part in parts)), "")
 
 
 def _clash(
