@@ -122,10 +122,11 @@ def recorded(root: Path) -> tuple[Recordings, NDArray[np.bool_]]:
 
 def made(count: int) -> Recordings:
     """The first records of the cohort, in steps of 1 uV as PTB-XL is."""
-    from scaling.corpora.virtual.cohorts import COHORTS, make_records
+    from scaling.corpora.virtual.cohorts import COHORTS
+    from scaling.corpora.virtual.cohorts.records import records_of
 
     parts = [
-        make_records(COHORT, 0, "train", start, start + PART, FS_HZ, 10 * FS_HZ)
+        records_of(COHORTS[COHORT], 0, "train", start, start + PART, FS_HZ, 10 * FS_HZ)
         for start in range(0, count, PART)
     ]
     frames = [

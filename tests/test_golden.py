@@ -18,10 +18,12 @@ import torch
 
 from scaling.corpora.format.splits import nested_subset
 from scaling.corpora.prepare.convert import convert
+from scaling.corpora.quality.overlap import signature_words
 from scaling.corpora.signals.presets import preset, quantise
 from scaling.corpora.sources.ptbxl import open_source
 from scaling.corpora.sources.read.base import Recording
-from scaling.corpora.virtual.cohorts import COHORTS, make_records
+from scaling.corpora.virtual.cohorts import COHORTS
+from scaling.corpora.virtual.cohorts.records import records_of
 from scaling.data.label_sets import choose
 from scaling.evaluation.measure import f1_thresholds, label_metrics
 from scaling.evaluation.probe import Features, fit_probe
@@ -48,8 +50,8 @@ Numbers = list[float]
 
 def virtual() -> Numbers:
     numbers: Numbers = []
-    for cohort in COHORTS:
-        made = make_records(cohort, 0, "train", 0, 8, 100, 500)
+    for cohort in COHORTS.values():
+        made = records_of(cohort, 0, "train", 0, 8, 100, 500)
         x, labels = made.signals, sum(int(y.sum()) for y in made.labels.values())
         numbers += [float(np.abs(x).mean()), float(x[3, 5, 100]), float(labels)]
     return numbers
@@ -58,7 +60,7 @@ def virtual() -> Numbers:
 def converted() -> Numbers:
     recording = Recording(ecg(), 500, LEADS)
     made = convert(recording, preset("s1"), 100, 1000)
-    words = [float(word >> np.uint64(40)) for word in made.signature]
+    words = [float(word >> np.uint64(40)) for word in signature_words(made.features)]
     return [float(len(made.r_peaks)), float(made.r_peaks.sum()), *words]
 
 

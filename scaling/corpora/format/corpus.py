@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.format import folder
+from scaling.corpora.format.folder import DroppedRecord, read_columns, read_dropped, read_splits
 from scaling.corpora.format.splits import check_disjoint, check_size, nested_subset
-from scaling.corpora.format.table import DroppedRecord, read_columns, read_dropped, read_splits
 from scaling.corpora.signals.leads import lead_order
 from scaling.identity import CorpusSpec
 from scaling.records.names import SPLITS, nearest
@@ -110,36 +110,29 @@ class Corpus:
 
     def labels(self, task: str) -> NDArray[np.uint8]:
         """(records, classes), 0 or 1, for all records; see ``valid``."""
-        labels: NDArray[np.uint8] = self._array(
+        return self._array(
             folder.task_file("labels", task), "uint8", (len(self), len(self.classes(task)))
         )
-        return labels
 
     def valid(self, task: str) -> NDArray[np.bool_]:
         """(records,), whether each record belongs to the task."""
         self.classes(task)
-        valid: NDArray[np.bool_] = self._array(
-            folder.task_file("valid", task), "bool", (len(self),)
-        )
-        return valid
+        return self._array(folder.task_file("valid", task), "bool", (len(self),))
 
     @property
     def signatures(self) -> NDArray[np.uint64]:
         """(records, 4), near-duplicate signatures; see ``overlap``."""
-        signatures: NDArray[np.uint64] = self._array(folder.SIGNATURES, "uint64", (len(self), 4))
-        return signatures
+        return self._array(folder.SIGNATURES, "uint64", (len(self), 4))
 
     @property
     def r_peak_offsets(self) -> NDArray[np.int64]:
         """(records + 1,): where each record's R peaks begin in ``all_r_peaks``."""
-        offsets: NDArray[np.int64] = self._array(folder.R_PEAK_OFFSETS, "int64", (len(self) + 1,))
-        return offsets
+        return self._array(folder.R_PEAK_OFFSETS, "int64", (len(self) + 1,))
 
     @property
     def all_r_peaks(self) -> NDArray[np.int32]:
         """Sample indices of the R peaks of all records, end to end."""
-        peaks: NDArray[np.int32] = self._array(folder.R_PEAKS, "int32", (None,))
-        return peaks
+        return self._array(folder.R_PEAKS, "int32", (None,))
 
     def r_peaks(self, row: int) -> NDArray[np.int32]:
         """(n,) sample indices of one record's R peaks, ascending; empty where none was found.
@@ -190,14 +183,9 @@ class Corpus:
     def steps(
         self, rows: NDArray[np.int64], out: NDArray[np.int16] | None = None
     ) -> NDArray[np.int16]:
-        """Gather the stored signals of ``rows``, in any order.
+        """Gather the stored signals of ``rows``, in any order: (batch, leads, samples) int16.
 
-        Args:
-            rows: (batch,) rows.
-            out: (batch, leads, samples), C-contiguous, to write to; None makes one.
-
-        Returns:
-            (batch, leads, samples) int16, in steps of ``lsb``.
+        They are in steps of ``lsb``, and written to a C-contiguous ``out`` where it is given.
 
         Raises:
             IndexError: a row that is not there.
@@ -205,8 +193,7 @@ class Corpus:
         if len(rows) and (rows.min() < 0 or rows.max() >= len(self)):
             raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(self)} records")
         # The rows are checked above; mode "raise" would gather to a buffer first and then copy.
-        gathered: NDArray[np.int16] = np.take(self.signals, rows, axis=0, out=out, mode="clip")
-        return gathered
+        return np.take(self.signals, rows, axis=0, out=out, mode="clip")
 
     def batch(
         self,
@@ -214,15 +201,9 @@ class Corpus:
         leads: Sequence[str] | None = None,
         out: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
-        """Signals in ``units``.
+        """Signals of ``rows``, in any order, in ``units``: (batch, leads, samples) float32.
 
-        Args:
-            rows: (batch,) rows in any order.
-            leads: names of the leads wanted, in order; None for all.
-            out: (batch, leads, samples) to write to; None makes one.
-
-        Returns:
-            (batch, leads, samples) float32.
+        All leads, or those named, in that order; written to ``out`` where it is given.
 
         Raises:
             CorpusError: a lead the corpus does not hold.
@@ -232,8 +213,7 @@ class Corpus:
             steps_BLT = self.steps(rows)
         else:
             steps_BLT = self.signals[rows[:, None], lead_order(self.leads, leads)]
-        scaled: NDArray[np.float32] = np.multiply(steps_BLT, np.float32(self.lsb), out=out)
-        return scaled
+        return np.multiply(steps_BLT, np.float32(self.lsb), out=out)
 
     @functools.cached_property
     def _table(self) -> Any:

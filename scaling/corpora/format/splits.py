@@ -19,10 +19,7 @@ _SPLIT_STREAM = 0x73706C6974
 
 
 def check_disjoint(patients: Mapping[str, NDArray[np.int64]]) -> None:
-    """Check that no patient is in two splits.
-
-    Args:
-        patients: split -> patient id of each of its records.
+    """Check that no patient is in two splits, from the patient ids of the records of each.
 
     Raises:
         CorpusError: names some of the patients and the two splits.
@@ -66,13 +63,10 @@ def nested_subset(
 
 
 def hashed_split(patient: int) -> str:
-    """Train, validation or test, 8:1:1, from the patient number alone.
+    """Train, validation or test, 8:1:1, from the patient number alone, any integer.
 
     A patient keeps the split when others are added, and in another dataset that numbers
     patients alike. About 0.5 us a call, with no array.
-
-    Args:
-        patient: any integer.
     """
     tenth = _mix_int((patient ^ _SPLIT_STREAM) & _WORD) % 10
     return SPLITS[max(tenth - 7, 0)]

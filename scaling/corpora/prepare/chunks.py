@@ -7,28 +7,26 @@ What a chunk leaves depends on the source and the spec alone, not on process or 
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import io
 import itertools
 import json
-import os
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scaling.corpora.errors import CorpusError, UnusableError
-from scaling.corpora.format.folder import signal_bytes
-from scaling.corpora.format.table import DroppedRecord
+from scaling.corpora.format.folder import DroppedRecord
 from scaling.corpora.prepare.convert import Converted, convert
-from scaling.corpora.quality.signature import words
+from scaling.corpora.quality.overlap import signature_words
 from scaling.corpora.signals.presets import Preprocessing
 from scaling.corpora.sources.read.base import Chunk, Recording, Rows
 from scaling.identity import CorpusSpec
+from scaling.records.files import write_whole
 
 READ_AT_ONCE = 16
 
@@ -37,11 +35,8 @@ READ_AT_ONCE = 16
 class Work:
     """What a worker needs beside the chunk; travels by pickle.
 
-    Attributes:
-        folder: where the files of chunks go.
-        spec: the corpus.
-        preprocessing: its preset.
-        drop_damaged: leave damaged records out rather than call them problems.
+    The files of chunks go to ``folder``; with ``drop_damaged`` damaged records are left out, and
+    are no problems.
     """
 
     folder: Path
@@ -59,7 +54,7 @@ class Work:
 
     def bytes_of(self, records: int) -> int:
         """Bytes of the signals of so many records."""
-        return signal_bytes(records, len(self.preprocessing.leads), self.spec.samples)
+        return 2 * records * len(self.preprocessing.leads) * self.spec.samples
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +167,7 @@ def _tables(
         valid={task: mask[kept] for task, mask in rows.valid.items()},
         r_peaks=np.concatenate([np.empty(0, np.int32), *peaks]).astype(np.int32),
         r_counts=counts,
-        signatures=words(np.stack(features)) if features else np.empty((0, 4), np.uint64),
+        signatures=signature_words(np.stack(features)) if features else np.empty((0, 4), np.uint64),
         drops=tuple(drops),
         units=frozenset(units),
     )
@@ -184,9 +179,8 @@ def _number(value: float) -> float | None:
 
 def _write(index: int, work: Work, tables: Tables, converted: list[Converted]) -> None:
     # Plain writes, not a memory map: a full disk is then an error, not a killed process.
-    with _written(work.signals(index)) as file:
-        for record in converted:
-            file.write(record.steps.astype("<i2", copy=False).tobytes())
+    steps = b"".join(record.steps.astype("<i2", copy=False).tobytes() for record in converted)
+    write_whole(work.signals(index), steps)
     text = {
         "columns": tables.columns,
         "drops": [dataclasses.astuple(drop) for drop in tables.drops],
@@ -202,22 +196,7 @@ def _write(index: int, work: Work, tables: Tables, converted: list[Converted]) -
     }
     packed = io.BytesIO()
     np.savez(packed, **arrays)  # type: ignore[arg-type]
-    with _written(work.tables(index)) as file:
-        file.write(packed.getbuffer())
-
-
-@contextlib.contextmanager
-def _written(path: Path) -> Iterator[IO[bytes]]:
-    """A file that gets its name when it is whole and on the disk."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(work.tables(index), packed.getvalue())
 
 
 def load(index: int, work: Work) -> Tables | None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.corpora.errors import CorpusError, UnusableError
-from scaling.corpora.quality.signature import features, words
+from scaling.corpora.quality.overlap import signature_features
 from scaling.corpora.signals.leads import (
     LIMB,
     LimbCheck,
@@ -40,7 +40,7 @@ class Converted:
     Attributes:
         steps: (leads, samples); the physical value is ``steps * preprocessing.lsb``.
         r_peaks: (n,) sample indices in the stored window, ascending; empty where none is found.
-        features: what the near-duplicate signature of the raw recording is made of.
+        features: of the raw recording, see ``quality.overlap.signature_features``.
         repaired_samples: missing samples (NaN) that were filled in.
         repaired_leads: leads stored that were recomputed from two limb leads.
         flat_leads: leads stored that never change.
@@ -61,25 +61,14 @@ class Converted:
     saturated_leads: tuple[str, ...] = ()
     lead_error_mv: float = math.nan
 
-    @property
-    def signature(self) -> NDArray[np.uint64]:
-        """(4,) near-duplicate signature; of many recordings ``signature.words`` is quicker."""
-        return words(self.features)
-
 
 def convert(
     recording: Recording, preprocessing: Preprocessing, fs_hz: int, samples: int
 ) -> Converted:
-    """Convert one recording.
+    """Convert one recording to ``samples`` per lead at ``fs_hz``.
 
     Limb leads that are wanted and absent are computed from any two that are there. In a
     recording without a unit the leads are scaled apart, so none is computed or checked.
-
-    Args:
-        recording: as its source read it.
-        preprocessing: the preset.
-        fs_hz: sampling rate to store, in hertz.
-        samples: samples per lead to store.
 
     Raises:
         CorpusError: the recording is damaged (an infinite sample, an unknown or repeated
@@ -89,7 +78,7 @@ def convert(
     """
     signal_LT, signals, missing = _read(recording)
     # Before gaps are filled: what is missing says nothing of a copy.
-    values = features(signal_LT, recording.fs_hz, recording.leads)
+    values = signature_features(signal_LT, recording.fs_hz, recording.leads)
     repaired_samples = _fill(signals, missing, preprocessing)
     check = LimbCheck(error_mv=math.nan)
     recomputed: set[str] = set()
@@ -118,9 +107,7 @@ def convert(
     )
 
 
-def _read(
-    recording: Recording,
-) -> tuple[NDArray[np.float64], Leads, dict[str, NDArray[np.bool_]]]:
+def _read(recording: Recording) -> tuple[NDArray[np.float64], Leads, dict[str, NDArray[np.bool_]]]:
     """All samples; lead -> its samples; lead -> which are missing, for leads with such."""
     positions = lead_positions(recording.leads)
     if recording.signal.shape[:1] != (len(positions),) or recording.signal.ndim != 2:

@@ -28,8 +28,7 @@ from numpy.typing import NDArray
 from scaling.corpora.errors import CorpusError, shown
 from scaling.corpora.format import folder as files
 from scaling.corpora.format.corpus import Corpus
-from scaling.corpora.format.splits import check_disjoint
-from scaling.corpora.format.table import (
+from scaling.corpora.format.folder import (
     ROW_GROUP,
     DroppedRecord,
     RecordsWriter,
@@ -38,8 +37,9 @@ from scaling.corpora.format.table import (
     read_columns,
     write_dropped,
 )
+from scaling.corpora.format.splits import check_disjoint
 from scaling.corpora.prepare.chunks import Tables, Work, load
-from scaling.corpora.quality.page import write_report
+from scaling.corpora.quality.report import write_report
 from scaling.corpora.sources.read.base import Source
 from scaling.corpora.sources.read.listed import ListedSource
 from scaling.identity import CorpusSpec
@@ -222,11 +222,7 @@ def _let_go(file: IO[bytes], moved: list[Path]) -> None:
 
 
 def _info(
-    work: Work,
-    source: Source,
-    survey: _Survey,
-    unlabelled: dict[str, dict[str, int]],
-    workers: int,
+    work: Work, source: Source, survey: _Survey, unlabelled: dict[str, dict[str, int]], workers: int
 ) -> dict[str, Any]:
     spec, drops = work.spec, survey.drops
     reasons = group_by_reason(drops)[:20]
@@ -279,7 +275,9 @@ def write_fold(build: Path, official: Corpus, spec: CorpusSpec, source: ListedSo
     splits = _write_fold_records(build / files.RECORDS, official, home)
     patients = official.patients
     check_disjoint({split: patients[splits == i] for i, split in enumerate(SPLITS)})
-    write_dropped(build / files.DROPPED, [_moved(drop, home) for drop in official.dropped()])
+    drops = official.dropped()
+    moved = [dataclasses.replace(drop, split=home.get(drop.record, drop.split)) for drop in drops]
+    write_dropped(build / files.DROPPED, moved)
     counts = {split: int((splits == i).sum()) for i, split in enumerate(SPLITS)}
     info = official.info | {"spec": spec.to_dict(), "splits": counts}
     shared = {name: entry for name, entry in info["files"].items() if name not in SPLIT_FILES}
@@ -302,7 +300,3 @@ def _write_fold_records(path: Path, official: Corpus, home: Mapping[str, str]) -
             columns = table.slice(start, ROW_GROUP).to_pydict()
             writer.add(columns | {"split": splits[start : start + ROW_GROUP]})
     return np.array([SPLITS.index(split) for split in splits], np.int8)
-
-
-def _moved(drop: DroppedRecord, home: Mapping[str, str]) -> DroppedRecord:
-    return dataclasses.replace(drop, split=home.get(drop.record, drop.split))

@@ -11,19 +11,26 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from scaling.corpora.errors import CorpusError, WorkerDiedError, shown
 from scaling.corpora.format import folder as files
 from scaling.corpora.format.corpus import Corpus
-from scaling.corpora.prepare.chunks import Work, load
+from scaling.corpora.prepare.chunks import Work, fill, load
 from scaling.corpora.prepare.finish import finish, write_fold
-from scaling.corpora.prepare.pool import fill_all
-from scaling.corpora.processes import available_cores, refuse_while_importing
+from scaling.corpora.processes import (
+    DIED,
+    available_cores,
+    in_order,
+    one_thread,
+    refuse_while_importing,
+)
 from scaling.corpora.registry import corpus_folder, open_resolved
 from scaling.corpora.signals.presets import preset
 from scaling.corpora.sources.read.base import Chunk, Source
@@ -32,6 +39,7 @@ from scaling.identity import CorpusSpec
 
 PLAN = "plan.json"
 PLAN_FORMAT = 1  # raised when the files that chunks leave change
+POOL_AFTER_S = 3.0  # less work than this is done before another process has started
 
 Progress = Callable[[int, int], None]
 
@@ -145,7 +153,7 @@ def _make(part: Path, work: Work, source: Source, progress: Progress, workers: i
         done += records
         progress(done, total)
 
-    if problems := fill_all(todo, work, workers, count):
+    if problems := _fill_all(todo, work, workers, count):
         raise CorpusError(
             f"{len(problems)} of {total} records of {work.spec.source} cannot be used:\n"
             f"{shown(problems)}\nMend them and prepare again (what is done is kept), or leave "
@@ -206,3 +214,45 @@ def _check_room(part: Path, work: Work, source: Source, total: int) -> None:
             f"{part.parent}: preparing {work.spec.source} takes {needed / 1e6:.1f} MB, but only "
             f"{free / 1e6:.1f} MB are free: make room or choose another cache"
         )
+
+
+def _fill_all(
+    todo: Mapping[int, Chunk], work: Work, workers: int, done: Callable[[int], None]
+) -> list[str]:
+    """Prepare chunks, in this process and in more beside it where that pays.
+
+    Calls ``done`` with the number of records of each chunk that was read, and returns the damaged
+    records in the order of the chunks.
+
+    Raises:
+        CorpusError: a worker process died.
+    """
+    problems: list[str] = []
+    rest = iter(todo.items())
+    records = sum(chunk.size for chunk in todo.values())
+    began, timed = 0.0, 0
+    for position, (i, chunk) in enumerate(rest):
+        problems += fill(i, chunk, work)
+        records -= chunk.size
+        done(chunk.size)
+        if position == 0:
+            began = time.monotonic()  # the first chunk also paid for the imports
+            continue
+        timed += chunk.size
+        if workers > 1 and (time.monotonic() - began) / timed * records > POOL_AFTER_S:
+            break
+    left = list(rest)
+    fill_one = functools.partial(_fill_one, work)
+    try:
+        with contextlib.closing(in_order(fill_one, left, min(workers, len(left) + 1))) as filled:
+            for (_, chunk), found in zip(left, filled, strict=True):
+                problems += found
+                done(chunk.size)
+    except WorkerDiedError:
+        raise WorkerDiedError(f"preparing {work.spec.source}: {DIED}") from None
+    return problems
+
+
+def _fill_one(work: Work, item: tuple[int, Chunk]) -> list[str]:
+    with one_thread():
+        return fill(*item, work)

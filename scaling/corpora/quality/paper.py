@@ -39,14 +39,9 @@ _MOST_CLASSES = 12  # named in the header
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """A stretch of one lead on the paper.
+    """Samples ``start`` to ``stop`` of one lead on the paper, from ``x_mm`` on.
 
-    Attributes:
-        lead: its name.
-        x_mm: left end.
-        y_mm: zero line, counted downwards from the top.
-        start: first sample.
-        stop: one past the last sample.
+    The zero line ``y_mm`` is counted downwards from the top.
     """
 
     lead: str
@@ -58,19 +53,11 @@ class Trace:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Paper:
-    """A sheet.
-
-    Attributes:
-        width_mm: of the grid.
-        height_mm: of the grid.
-        traces: what is drawn on it.
-        seconds: time shown.
-    """
+    """A sheet: the size of its grid, and what is drawn on it."""
 
     width_mm: float
     height_mm: float
     traces: tuple[Trace, ...]
-    seconds: float
 
 
 def lay_out(leads: Sequence[str], fs_hz: int, samples: int) -> Paper:
@@ -80,7 +67,6 @@ def lay_out(leads: Sequence[str], fs_hz: int, samples: int) -> Paper:
     strip of lead II. Fewer have a row each. At most the first ten seconds are shown.
     """
     shown = min(samples, round(LONGEST_S * fs_hz))
-    seconds = shown / fs_hz
     traces: list[Trace] = []
     if all(lead in leads for column in _COLUMNS for lead in column):
         edges = [round(shown * k / len(_COLUMNS)) for k in range(len(_COLUMNS) + 1)]
@@ -90,12 +76,11 @@ def lay_out(leads: Sequence[str], fs_hz: int, samples: int) -> Paper:
         traces.append(_trace(_RHYTHM, 3, 0, shown, fs_hz))
     else:
         traces = [_trace(lead, row, 0, shown, fs_hz) for row, lead in enumerate(leads)]
-    width_mm = LEFT_MM + seconds * MM_PER_S + 2.0
+    width_mm = LEFT_MM + shown / fs_hz * MM_PER_S + 2.0
     return Paper(
         width_mm=-(-width_mm // 5) * 5.0,  # to the next whole large square
         height_mm=max(trace.y_mm for trace in traces) + ROW_MM / 2 + BOTTOM_MM,
         traces=tuple(traces),
-        seconds=seconds,
     )
 
 
@@ -112,14 +97,10 @@ def _trace(lead: str, row: int, start: int, stop: int, fs_hz: int) -> Trace:
 def draw(
     axes: Axes, sheet: Paper, corpus: Corpus, row: int, points_per_s: int | None = None
 ) -> None:
-    """Draw grid, calibration pulses, leads and R peaks of one record.
+    """Draw grid, calibration pulses, leads and R peaks of one record on axes of the sheet's size.
 
-    Args:
-        axes: of the size of the sheet; a unit becomes a millimetre.
-        sheet: the layout of the corpus.
-        corpus: an open corpus.
-        row: of the record.
-        points_per_s: of a finer signal the extremes are drawn, about so many; None draws all.
+    A unit of the axes becomes a millimetre. Of a finer signal the extremes are drawn, about
+    ``points_per_s``; None draws all.
     """
     axes.set(xlim=(0, sheet.width_mm), ylim=(sheet.height_mm, 0), xticks=[], yticks=[])
     _draw_grid(axes, sheet)
@@ -174,11 +155,6 @@ def pulse(y_mm: float) -> tuple[list[float], list[float]]:
 
 def save_png(corpus: Corpus, record: str, out: Path) -> None:
     """Write a PNG of one record in true proportions, with a header.
-
-    Args:
-        corpus: an open corpus.
-        record: record id.
-        out: file to write.
 
     Raises:
         CorpusError: no such record.

@@ -102,10 +102,8 @@ class LimbCheck:
 def check_limb_leads(signals: Signals) -> LimbCheck:
     """Check the Einthoven and Goldberger identities, and say what breaks them.
 
-    An identity is broken where more than 2 % of the samples miss it by more than 0.05 mV.
-
-    Args:
-        signals: lead -> (samples,) in millivolts, without NaN.
+    An identity is broken where more than 2 % of the samples miss it by more than 0.05 mV. The
+    signals, (samples,) each, are in millivolts and without NaN.
     """
     present = [lead for lead in LIMB if lead in signals]
     if len(present) < 3:
@@ -119,7 +117,7 @@ def check_limb_leads(signals: Signals) -> LimbCheck:
     if pair is None:
         fault = f"the limb leads contradict each other by up to {error_mv:.3g} mV"
         return LimbCheck(error_mv=error_mv, fault=fault)
-    wrong = tuple(lead for lead in present if _broken(_residual(signals, pair, lead)))
+    wrong = tuple(lead for lead in present if _broken(_residuals(signals, pair, [lead])[0]))
     fault = _describe(signals, pair, wrong)
     return LimbCheck(error_mv=error_mv, fault=fault, wrong=wrong, pair=pair)
 
@@ -138,12 +136,8 @@ def repair_limb_leads(signals: Signals, check: LimbCheck) -> dict[str, NDArray[A
 def complete(signals: Signals, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
     """Add the wanted limb leads that are absent, from the first two that are there.
 
-    Args:
-        signals: lead -> (samples,), all in the same unit.
-        wanted: leads wanted.
-
-    Returns:
-        ``signals`` and what could be derived; with fewer than two limb leads, nothing more.
+    All signals, (samples,) each, are in the same unit. With fewer than two limb leads nothing is
+    added.
     """
     present = [lead for lead in LIMB if lead in signals]
     absent = [lead for lead in wanted if lead in LIMB and lead not in signals]
@@ -156,8 +150,7 @@ def complete(signals: Signals, wanted: Sequence[str]) -> dict[str, NDArray[Any]]
 def derive(signals: Signals, pair: tuple[str, str], lead: str) -> NDArray[Any]:
     """A limb lead from two others, (samples,)."""
     p, q = _weights(pair, lead)
-    derived: NDArray[Any] = p * signals[pair[0]] + q * signals[pair[1]]
-    return derived
+    return p * signals[pair[0]] + q * signals[pair[1]]
 
 
 @functools.cache
@@ -167,11 +160,6 @@ def _weights(pair: tuple[str, str], lead: str) -> tuple[float, float]:
     x, y = _OF_I_AND_II[lead]
     determinant = a * d - b * c
     return (x * d - y * c) / determinant, (a * y - b * x) / determinant
-
-
-def _residual(signals: Signals, pair: tuple[str, str], lead: str) -> NDArray[Any]:
-    residual: NDArray[Any] = _residuals(signals, pair, [lead])[0]
-    return residual
 
 
 def _residuals(signals: Signals, pair: tuple[str, str], leads: Sequence[str]) -> NDArray[Any]:
@@ -201,7 +189,7 @@ def _supported_pair(signals: Signals, present: list[str]) -> tuple[str, str] | N
     live = [lead for lead in present if signals[lead].max() != signals[lead].min()]
     supported: list[tuple[int, float, tuple[str, str]]] = []
     for pair in itertools.combinations(live, 2):
-        residuals = [_residual(signals, pair, lead) for lead in live]
+        residuals = _residuals(signals, pair, live)
         good = [r for r in residuals if not _broken(r)]
         if len(good) >= max(3, len(live) / 2 + 1):
             # In a record of low voltage more than one set may pass: the closest is taken.
@@ -209,7 +197,7 @@ def _supported_pair(signals: Signals, present: list[str]) -> tuple[str, str] | N
     if supported:
         return min(supported)[2]
     # Three against three: the augmented leads in another order sum to zero all the same.
-    if live == list(LIMB) and not _broken(_residual(signals, ("I", "II"), "III")):
+    if live == list(LIMB) and not _broken(_residuals(signals, ("I", "II"), ["III"])[0]):
         for order in (("aVL", "aVF", "aVR"), ("aVF", "aVR", "aVL")):
             if _hold(signals, ("I", "II"), LIMB[3:], order):
                 return ("I", "II")

@@ -95,14 +95,8 @@ class Preprocessing:
     ) -> NDArray[np.float64]:
         """Run the steps over one recording whose leads are already in order.
 
-        Args:
-            signal_LT: (leads, samples at ``fs_hz``), without NaN.
-            fs_hz: its sampling rate in hertz.
-            target_hz: sampling rate wanted.
-            samples: samples per lead wanted; the first ones are kept.
-
-        Returns:
-            (leads, ``samples``) in ``units``.
+        From (leads, samples at ``fs_hz``) without NaN to the first ``samples`` of each lead at
+        ``target_hz``, (leads, ``samples``) in ``units``.
 
         Raises:
             UnusableError: the recording is shorter than what is wanted, and not to be padded.
@@ -162,11 +156,7 @@ PRESETS: dict[str, Preprocessing] = {
         ),
         Preprocessing(
             name="liteheart",
-            steps=(
-                Step(kind="bandpass", hz=(1.0, 47.0), order=3),
-                _RESAMPLE,
-                Step(kind="zscore"),
-            ),
+            steps=(Step(kind="bandpass", hz=(1.0, 47.0), order=3), _RESAMPLE, Step(kind="zscore")),
             fs_hz=500,
             samples=6144,
             padding="zeros",
@@ -175,10 +165,7 @@ PRESETS: dict[str, Preprocessing] = {
         ),
         Preprocessing(
             name="heartlang",
-            steps=(
-                Step(kind="resample_fft"),
-                Step(kind="bandpass", hz=(0.67, 40.0), order=5),
-            ),
+            steps=(Step(kind="resample_fft"), Step(kind="bandpass", hz=(0.67, 40.0), order=5)),
             fs_hz=100,
             samples=1000,
             padding="zeros",
@@ -187,12 +174,7 @@ PRESETS: dict[str, Preprocessing] = {
             lead_errors="repair",
         ),
         Preprocessing(
-            name="laq",
-            leads=("I",),
-            fs_hz=500,
-            samples=5120,
-            padding="zeros",
-            lead_errors="refuse",
+            name="laq", leads=("I",), fs_hz=500, samples=5120, padding="zeros", lead_errors="refuse"
         ),
     )
 }
@@ -212,19 +194,11 @@ def preset(name: str) -> Preprocessing:
 def run_step(
     step: Step, signal_LT: NDArray[np.float64], fs_hz: int, target_hz: int
 ) -> tuple[NDArray[np.float64], int]:
-    """Run one step.
+    """Run one step on (leads, samples) without NaN; the signal and its rate.
 
     A filter that cannot exist at this rate (a notch at or above the Nyquist frequency) is left
-    out: there is nothing there to remove. A band-pass then becomes its high-pass.
-
-    Args:
-        step: the step.
-        signal_LT: (leads, samples), without NaN.
-        fs_hz: its sampling rate in hertz.
-        target_hz: the rate that a resampling step goes to.
-
-    Returns:
-        The signal and its rate.
+    out: there is nothing there to remove. A band-pass then becomes its high-pass. A resampling
+    step goes to ``target_hz``.
     """
     if step.kind == "resample":
         return resample(signal_LT, fs_hz, target_hz), target_hz
@@ -252,11 +226,8 @@ def both_ways(
 ) -> NDArray[np.float64]:
     """``scipy.signal.sosfiltfilt``, which solves for the steady state anew in every call.
 
-    Args:
-        step: a filter that exists at this rate.
-        signal_LT: (leads, samples).
-        fs_hz: its sampling rate in hertz.
-        pad: samples by which each end is continued, point-symmetrically; less than there are.
+    The filter must exist at the rate of the signal (leads, samples). Each end is continued
+    point-symmetrically by ``pad`` samples, less than there are.
     """
     import numpy as np
 
@@ -292,22 +263,15 @@ def _sections(
     kind: Kind, hz: tuple[float, ...], order: int, fs_hz: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Second-order sections of one filter, and their steady state (sections, 1, 2) for input 1."""
-    from scipy.signal import sosfilt_zi
+    from scipy.signal import butter, iirnotch, sosfilt_zi, tf2sos
 
-    sections = _design(kind, hz, order, fs_hz)
-    return sections, _floats(sosfilt_zi(sections))[:, None, :]
-
-
-def _design(kind: Kind, hz: tuple[float, ...], order: int, fs_hz: int) -> NDArray[np.float64]:
-    from scipy.signal import butter, iirnotch, tf2sos
-
+    passed: Any = kind
+    cut_offs = hz if kind == "bandpass" else hz[0]
     if kind == "notch":
-        b, a = iirnotch(hz[0], NOTCH_QUALITY, fs=fs_hz)
-        return _floats(tf2sos(b, a))
-    if kind == "bandpass":
-        return _floats(butter(order, hz, "bandpass", output="sos", fs=fs_hz))
-    passed: Literal["highpass", "lowpass"] = "highpass" if kind == "highpass" else "lowpass"
-    return _floats(butter(order, hz[0], passed, output="sos", fs=fs_hz))
+        sections = _floats(tf2sos(*iirnotch(hz[0], NOTCH_QUALITY, fs=fs_hz)))
+    else:
+        sections = _floats(butter(order, cut_offs, passed, output="sos", fs=fs_hz))
+    return sections, _floats(sosfilt_zi(sections))[:, None, :]
 
 
 def _floats(value: Any) -> NDArray[np.float64]:
@@ -329,13 +293,7 @@ def _zscore(signal_LT: NDArray[np.float64]) -> NDArray[np.float64]:
 def resample(signal_LT: NDArray[np.float64], fs_hz: int, target_hz: int) -> NDArray[np.float64]:
     """Polyphase resampling with SciPy's anti-aliasing filter.
 
-    Args:
-        signal_LT: (leads, samples).
-        fs_hz: its rate in hertz.
-        target_hz: the rate wanted in hertz.
-
-    Returns:
-        (leads, ceil(samples x target_hz / fs_hz)).
+    From (leads, samples) to (leads, ceil(samples x target_hz / fs_hz)).
     """
     if fs_hz == target_hz:
         return signal_LT

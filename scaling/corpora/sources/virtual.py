@@ -92,7 +92,7 @@ class VirtualSource:
 
     def bayes_loss(self, workers: int = 1) -> dict[str, Any] | None:
         """Task -> loss, by the cohort's own generative posterior."""
-        from scaling.corpora.virtual.bayes.loss import bayes_loss
+        from scaling.corpora.virtual.bayes_loss import bayes_loss
 
         spec, test = self.spec, self.sizes["test"]
         return bayes_loss(self.cohort, spec.fs_hz, spec.samples, spec.seed, test, workers)
@@ -114,11 +114,12 @@ class VirtualChunk:
 
     def read(self) -> tuple[Rows, Iterable[Recording | CorpusError]]:
         """Make the records, all in one batch."""
-        from scaling.corpora.virtual import cohorts
+        from scaling.corpora.virtual.cohorts import COHORTS
+        from scaling.corpora.virtual.cohorts.records import records_of
 
-        spec = self.spec
-        made = cohorts.make_records(
-            spec.source, spec.seed, self.split, self.start, self.stop, spec.fs_hz, spec.samples
+        spec, cohort = self.spec, COHORTS[self.spec.source]
+        made = records_of(
+            cohort, spec.seed, self.split, self.start, self.stop, spec.fs_hz, spec.samples
         )
         rows = Rows(
             records=[f"{self.split}/{index}" for index in range(self.start, self.stop)],

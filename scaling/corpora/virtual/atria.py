@@ -77,14 +77,9 @@ def p_duration_ms(x: Latents) -> Tensor:
 def atrial_activity(
     x: Latents, field: Tensor, signal: Tensor, fs_hz: float, smooth_s: float
 ) -> Tensor:
-    """Add f and F waves to ``signal`` (B, 8, T) where a record has them, and return it.
+    """Add f and F waves to noise-free leads ``signal`` (B, 8, T) in mV where a record has them.
 
-    Args:
-        x: the visits.
-        field: (B, 8, 3) lead field.
-        signal: noise-free leads in millivolts.
-        fs_hz: sampling rate.
-        smooth_s: standard deviation of the low-pass in seconds.
+    ``field`` is the (B, 8, 3) lead field, ``smooth_s`` the low-pass's standard deviation.
     """
     t = torch.arange(signal.shape[2], device=signal.device, dtype=torch.float64) / fs_hz
     signal = signal.clone()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from scaling.corpora.virtual.device import Device
+from scaling.corpora.virtual.cohorts.base import Cohort
 from scaling.corpora.virtual.latents import Latents, develop
 from scaling.corpora.virtual.lead_field import VENTRICULAR_QT_MS, Heart, heart, leads
-from scaling.corpora.virtual.population import FINDINGS, Population, patient_of
+from scaling.corpora.virtual.population import FINDINGS, Device, patient_of
 from scaling.corpora.virtual.recorder import record
 from scaling.corpora.virtual.reproducible import Draws, power, stream
 from scaling.corpora.virtual.rhythm import Events, events, r_peaks_s
@@ -24,33 +24,11 @@ PATIENTS_PER_SPLIT = 1_000_000_000
 CPU_SAMPLES = 100_000
 
 
-class Recorded(Protocol):
-    """What the generator needs to know of a cohort."""
-
-    @property
-    def name(self) -> str:
-        """Name of the source; part of every random number."""
-        ...
-
-    @property
-    def population(self) -> Population:
-        """Who is recorded."""
-        ...
-
-    @property
-    def device(self) -> Device:
-        """What records them."""
-        ...
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class Visits:
     """A batch of records before sampling.
 
     Attributes:
-        latents: the patients.
-        heart: their waves.
-        events: their beats.
         findings: every name of ``population.FINDINGS``, (B,) float64 each.
         patients: (B,) patient ids, unique over the splits of a cohort.
         r_peaks_s: (B, K) R peaks in seconds, ascending, those outside the window included;
@@ -67,25 +45,14 @@ class Visits:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Batch:
-    """Virtual records.
-
-    Attributes:
-        signals: (B, 12, T) float32 in millivolts, leads in the order of ``identity.LEADS``.
-        visits: what they were made from.
-    """
+    """Virtual records (B, 12, T) float32 in mV, leads as in ``identity.LEADS``; their visits."""
 
     signals: Tensor
     visits: Visits
 
 
 def draws(
-    cohort: Recorded,
-    seed: int,
-    split: str,
-    start: int,
-    stop: int,
-    device: str | torch.device = "cpu",
-    shifts: Mapping[str, Tensor] | None = None,
+    cohort: Cohort, seed: int, split: str, start: int, stop: int, device: str | torch.device = "cpu"
 ) -> tuple[Draws, Tensor]:
     """Random numbers and patient ids of records ``start`` to ``stop``.
 
@@ -101,11 +68,11 @@ def draws(
     patient = stream(cohort.name, seed, split, "patient", number)
     visit = stream(cohort.name, seed, split, "record", index)
     offset = (*SPLITS, "bayes").index(split) * PATIENTS_PER_SPLIT
-    return Draws(patient, visit, shifts or {}), number + offset
+    return Draws(patient, visit), number + offset
 
 
 def visits(
-    cohort: Recorded,
+    cohort: Cohort,
     seed: int,
     split: str,
     start: int,
@@ -148,7 +115,7 @@ def findings(x: Latents, h: Heart, e: Events, duration_s: float) -> dict[str, Te
 
 
 def make(
-    cohort: Recorded,
+    cohort: Cohort,
     seed: int,
     split: str,
     start: int,
@@ -159,22 +126,12 @@ def make(
     *,
     noise: bool = True,
 ) -> Batch:
-    """Make records ``start`` to ``stop`` of one split.
+    """Make records ``start`` to ``stop`` of one split, whose patients are in no other.
 
     Every record depends only on (cohort, seed, split, index): bit for bit on one device,
     whatever else is in the batch. A longer window at the same rate begins with the shorter
     one, but for the last beats of it; findings that are measured in the window may differ.
-
-    Args:
-        cohort: name, population and recorder.
-        seed: seed of the cohort.
-        split: one of ``SPLITS``; the splits share no patient.
-        start: first record.
-        stop: one past the last record.
-        fs_hz: sampling rate.
-        samples: samples per lead.
-        device: where to compute.
-        noise: whether the recorder adds its noise, gain errors, resolution and clipping.
+    Without ``noise`` the recorder has neither noise nor gain errors, resolution or clipping.
 
     Raises:
         ValueError: unknown split, or no records.

@@ -15,18 +15,16 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from scaling.corpora.virtual.population import DISORDERS, OWN_DEGREE, RHYTHMS, STATES, Population
+from scaling.corpora.virtual.population import (
+    AGE_EFFECT,
+    DISORDERS,
+    OWN_DEGREE,
+    RHYTHMS,
+    STATES,
+    Population,
+)
 from scaling.corpora.virtual.reproducible import Draws, softplus
 
-# log of the prevalence ratio for 16 years of age; the share over all ages stays as stated.
-AGE_EFFECT: dict[str, float] = {
-    "af": 0.6, "flutter": 0.5, "av_block1": 0.4, "av_block2": 0.4, "av_block3": 0.5, "paced": 0.6,
-    "lbbb": 0.4, "rbbb": 0.3, "lafb": 0.4, "ivcd": 0.3, "lvh": 0.3, "left_atrium": 0.3,
-    "pvcs": 0.3, "pacs": 0.4, "cardiomyopathy": 0.2, "aortic_stenosis": 0.7,
-    "mitral_regurgitation": 0.4, "infarct_anterior": 0.4, "infarct_inferior": 0.4,
-    "infarct_lateral": 0.4, "infarct_posterior": 0.4, "digitalis": 0.4, "sinus_arrhythmia": -0.6,
-    "early_repolarisation": -0.7, "irbbb": -0.2, "preexcitation": -0.4, "tachycardia": -0.2,
-}  # fmt: skip
 # Another state that a state may bring with it: (state, brings, chance).
 BRINGS = (
     ("aortic_stenosis", "lvh", 0.4), ("infarct_anterior", "cardiomyopathy", 0.2),
@@ -50,14 +48,12 @@ NEVER_PREMATURE = ("svt", "vt", "flutter", "av_block2", "av_block3", "paced")
 def chances(population: Population, older: Tensor) -> dict[str, Tensor]:
     """Prior probability of each disorder, before others bring it along: (B,) each.
 
-    Args:
-        population: who the patients are.
-        older: (B,) age in standard deviations above the population's mean.
+    ``older`` (B,) is the age in standard deviations above the population's mean.
     """
     chance: dict[str, Tensor] = {}
     for name in DISORDERS:
         # E[exp(k z)] = exp(k^2 / 2) for a standard normal z.
-        k = AGE_EFFECT.get(name, 0.0) * population.age_sd / 16.0
+        k = AGE_EFFECT[name] * population.age_sd / 16.0
         share = population.prevalence.get(name, 0.0)
         chance[name] = (share * torch.exp(k * older - k * k / 2)).clamp(max=0.98)
     return chance
@@ -66,14 +62,9 @@ def chances(population: Population, older: Tensor) -> dict[str, Tensor]:
 def disorders(
     population: Population, draws: Draws, older: Tensor
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """Which disorders each patient has.
+    """Which disorders each patient has; of those that exclude each other the graver one stays.
 
-    Of those that exclude each other the graver one stays.
-
-    Args:
-        population: who the patients are.
-        draws: random numbers.
-        older: (B,) age in standard deviations above the population's mean.
+    ``older`` (B,) is the age in standard deviations above the population's mean.
 
     Returns:
         Name -> (B,) bool, and (B,) bool: every beat begins in the ventricles.
@@ -158,12 +149,7 @@ class Latents:
 
 
 def develop(population: Population, draws: Draws) -> Latents:
-    """Draw the latents of each record: (B,) float64 each.
-
-    Args:
-        population: who the patients are.
-        draws: random numbers, with shifts where another point of the prior is wanted.
-    """
+    """Draw the latents of each record: (B,) float64 each."""
     f: dict[str, Tensor] = {}
     f["age_years"] = (population.age_mean + population.age_sd * draws.one("age")).clamp(18.0, 96.0)
     f["variety"] = torch.full_like(f["age_years"], population.variety)

@@ -26,8 +26,7 @@ from scaling.corpora.virtual.ventricles import (
 )
 from scaling.corpora.virtual.waves import Canvas, Waves, dot, kinds
 
-EIGHT = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
-# Rows as EIGHT, columns x (left), y (feet), z (back).
+# Rows I, II, V1 to V6; columns x (left), y (feet), z (back).
 DOWER = (
     (0.632, -0.235, 0.059), (0.235, 1.066, -0.132), (-0.515, 0.157, -0.917),
     (0.044, 0.164, -1.387), (0.882, 0.098, -1.277), (1.213, 0.127, -0.601),
@@ -111,17 +110,10 @@ def leads(
     low_pass_hz: float = 0.0,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Noise-free leads I, II, V1 to V6: (B, 8, samples) in millivolts.
+    """Noise-free leads I, II, V1 to V6: (B, 8, samples) in millivolts, computed in ``dtype``.
 
-    Args:
-        x: the visits.
-        h: their waves, from ``heart(x)``.
-        e: their beats.
-        fs_hz: sampling rate.
-        samples: number of samples.
-        low_pass_hz: -3 dB frequency of the recorder's Gaussian low-pass; 0 for none. What
-            the rate could not carry (above 0.4 fs) is always removed.
-        dtype: of the result and the arithmetic on samples.
+    ``low_pass_hz`` is the -3 dB frequency of the recorder's Gaussian low-pass; 0 for none. What
+    the rate could not carry (above 0.4 fs) is always removed.
     """
     canvas = Canvas(h.field, fs_hz, samples, smoothing_s(fs_hz, low_pass_hz), dtype)
     breathing = _breathing(x, e)

@@ -1,4 +1,4 @@
-"""Who the patients of a cohort are, and the findings: what of a patient a reader may label.
+"""Who the patients of a cohort are, what records them, and the findings: what a reader may label.
 
 Demographics, means and the prevalence of disorders say who they are. The generator fills one
 number for each finding of each record; a cohort's readings are logistics in them. A degree is 0
@@ -8,147 +8,37 @@ library, so that a grid can be checked in no time.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import math
 from collections.abc import Mapping
+from pathlib import Path
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Rows of a CSV file."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
 
 # name -> (unit, what it is)
 FINDINGS: dict[str, tuple[str, str]] = {
-    # the patient
-    "age_years": ("years", "age"),
-    "male": ("0 or 1", "sex"),
-    "ef_percent": ("%", "left-ventricular ejection fraction"),
-    "lv_mass": ("g/m2", "left-ventricular mass index"),
-    "rv_load": ("degree", "right-ventricular pressure load and hypertrophy"),
-    "aortic_stenosis": ("degree", "outflow obstruction"),
-    "mitral_regurgitation": ("degree", "volume load of the left atrium"),
-    "effusion": ("degree", "pericardial effusion: low voltage"),
-    "frailty": ("z-score", "what makes a patient ill beyond the heart; hardly visible"),
-    "potassium": ("mmol/l", "serum potassium: peaked or flat T, U wave, QRS"),
-    "calcium": ("mmol/l", "serum calcium: QT"),
-    "digitalis": ("degree", "digitalis effect on ST"),
-    # rate, rhythm
-    "rate_bpm": ("1/min", "mean ventricular rate in the window"),
-    "sinus_arrhythmia": ("degree", "respiratory variation of sinus RR"),
-    "wandering": ("degree", "wandering or ectopic atrial pacemaker"),
-    "af": ("degree", "atrial fibrillation"),
-    "flutter": ("degree", "atrial flutter"),
-    "atrial_tachycardia": ("degree", "atrial tachycardia"),
-    "svt": ("degree", "re-entrant supraventricular tachycardia"),
-    "junctional": ("degree", "junctional rhythm or escape"),
-    "vt": ("degree", "idioventricular rhythm or ventricular escape"),
-    "paced": ("degree", "ventricular pacing"),
-    "pacs": ("beats", "premature atrial beats in the window"),
-    "pvcs": ("beats", "premature ventricular beats in the window"),
-    "bigeminy": ("degree", "every second beat premature"),
-    "trigeminy": ("degree", "every third beat premature"),
-    # conduction
-    "pr_ms": ("ms", "PR interval"),
-    "av_block2": ("degree", "second-degree block: dropped beats"),
-    "av_block2_type2": ("degree", "of these, without Wenckebach"),
-    "av_block3": ("degree", "complete block, atria and ventricles apart"),
-    "qrs_ms": ("ms", "QRS duration"),
-    "rbbb": ("degree", "right bundle-branch delay; about 0.4 is incomplete, from 0.6 complete"),
-    "lbbb": ("degree", "left bundle-branch delay; about 0.4 is incomplete, from 0.6 complete"),
-    "lafb": ("degree", "left anterior fascicular block"),
-    "lpfb": ("degree", "left posterior fascicular block"),
-    "ivcd": ("degree", "unspecific intraventricular delay"),
-    "preexcitation": ("degree", "delta wave"),
-    # axis, voltage, chambers
-    "axis_deg": ("degrees", "frontal axis of QRS"),
-    "turn_deg": ("degrees", "rotation about the long axis; positive is clockwise"),
-    "log_voltage": ("log", "log of the QRS amplitude over its mean"),
-    "limb_voltage": ("log", "log of the limb-lead amplitude over its mean"),
-    "left_atrium": ("degree", "left-atrial enlargement: broad P, late negative P in V1"),
-    "right_atrium": ("degree", "right-atrial enlargement: tall P"),
-    "poor_progression": ("degree", "small R in V1 to V4"),
-    # repolarisation
-    "qtc_ms": ("ms", "QT corrected by Bazett"),
-    "st_anterior_mv": ("mV", "ST level towards V1 to V4"),
-    "st_inferior_mv": ("mV", "ST level towards II, III, aVF"),
-    "st_lateral_mv": ("mV", "ST level towards I, aVL, V5, V6"),
-    "early_repolarisation": ("degree", "J-point elevation with a notch"),
-    "t_anterior": ("degree", "T towards V1 to V4: 0 upright, 0.5 flat, 1 inverted"),
-    "t_inferior": ("degree", "T towards II, III, aVF"),
-    "t_lateral": ("degree", "T towards I, aVL, V5, V6"),
-    "u_wave": ("degree", "U wave"),
-    # scar
-    "scar_anterior": ("degree", "old anterior or septal infarct: Q in V1 to V4"),
-    "scar_inferior": ("degree", "old inferior infarct: Q in II, III, aVF"),
-    "scar_lateral": ("degree", "old lateral infarct: Q in I, aVL, V5, V6"),
-    "scar_posterior": ("degree", "old posterior infarct: tall R in V1, V2"),
+    row["finding"]: (row["unit"], row["meaning"])
+    for row in read_table(Path(__file__).with_name("findings.csv"))
 }
-
+# What they are, and how common in each cohort; empty where it is absent.
+_DISORDERS = read_table(Path(__file__).with_name("disorders.csv"))
+DISORDERS: dict[str, str] = {row["disorder"]: row["meaning"] for row in _DISORDERS}
+# log of the prevalence ratio for 16 years of age; the share over all ages stays as stated
+AGE_EFFECT = {row["disorder"]: float(row["age_effect"]) for row in _DISORDERS}
+# Disorders of which a record has at most one; where none is drawn the rhythm is sinus.
+RHYTHMS = tuple(row["disorder"] for row in _DISORDERS if row["kind"] == "rhythm")
+# All others are drawn one by one; several may meet in a patient.
+STATES = tuple(name for name in DISORDERS if name not in RHYTHMS)
 
 # Records per patient, repeated over the patients: fixed, so that record -> patient needs no
 # state and any subset can be made anywhere. Mean 2 records a patient.
 VISITS = (1, 2, 1, 3, 2, 4, 1, 2)
-
-# Rhythms of which a record has at most one; where none is drawn the rhythm is sinus.
-RHYTHMS: dict[str, str] = {
-    "af": "atrial fibrillation",
-    "flutter": "atrial flutter with fixed or changing conduction",
-    "svt": "re-entrant supraventricular tachycardia, P hidden or retrograde",
-    "atrial_tachycardia": "atrial tachycardia, abnormal P before each QRS",
-    "wandering": "wandering atrial pacemaker: P changes from beat to beat",
-    "junctional": "junctional rhythm, P absent or retrograde",
-    "vt": "idioventricular rhythm, accelerated or fast",
-    "av_block2": "second-degree atrioventricular block, Wenckebach or Mobitz II",
-    "av_block3": "complete atrioventricular block with an escape rhythm",
-    "paced": "ventricular pacing with spikes, or atrial and ventricular",
-}
-# All others are drawn one by one; several may meet in a patient.
-STATES: dict[str, str] = {
-    "bradycardia": "slow sinus node",
-    "tachycardia": "fast sinus node",
-    "sinus_arrhythmia": "marked respiratory variation of RR",
-    "pacs": "premature atrial beats",
-    "pvcs": "premature ventricular beats",
-    "bigeminy": "every second beat premature (ventricular)",
-    "trigeminy": "every third beat premature (ventricular)",
-    "av_block1": "PR above 200 ms",
-    "rbbb": "complete right bundle-branch block",
-    "irbbb": "incomplete right bundle-branch block",
-    "lbbb": "complete left bundle-branch block",
-    "ilbbb": "incomplete left bundle-branch block",
-    "lafb": "left anterior fascicular block",
-    "lpfb": "left posterior fascicular block",
-    "ivcd": "unspecific intraventricular conduction delay",
-    "preexcitation": "accessory pathway: short PR and delta wave",
-    "lvh": "left-ventricular hypertrophy, pressure load",
-    "rvh": "right-ventricular hypertrophy or load",
-    "left_atrium": "left-atrial enlargement",
-    "right_atrium": "right-atrial enlargement",
-    "cardiomyopathy": "low ejection fraction without infarct",
-    "aortic_stenosis": "aortic stenosis",
-    "mitral_regurgitation": "mitral regurgitation",
-    "effusion": "pericardial effusion",
-    "infarct_anterior": "old anterior or septal infarct",
-    "infarct_inferior": "old inferior infarct",
-    "infarct_lateral": "old lateral infarct",
-    "infarct_posterior": "old posterior infarct",
-    "ischaemia_anterior": "ST depression and T change towards V1 to V4",
-    "ischaemia_inferior": "ST depression and T change towards II, III, aVF",
-    "ischaemia_lateral": "ST depression and T change towards I, aVL, V5, V6",
-    "st_elevation_anterior": "ST elevation, injury, towards V1 to V4",
-    "st_elevation_inferior": "ST elevation, injury, towards II, III, aVF",
-    "st_elevation_lateral": "ST elevation, injury, towards I, aVL, V5, V6",
-    "t_anterior": "flat or inverted T towards V1 to V4, nothing else",
-    "t_inferior": "flat or inverted T towards II, III, aVF, nothing else",
-    "t_lateral": "flat or inverted T towards I, aVL, V5, V6, nothing else",
-    "t_low": "flat T everywhere",
-    "early_repolarisation": "J-point elevation with a notch",
-    "poor_progression": "small R in V1 to V4 without infarct",
-    "low_voltage": "low QRS voltage",
-    "limb_low_voltage": "low QRS voltage in the limb leads only",
-    "long_qt": "long QTc",
-    "hyperkalaemia": "high potassium",
-    "hypokalaemia": "low potassium",
-    "hypercalcaemia": "high calcium: short QT",
-    "hypocalcaemia": "low calcium: long QT",
-    "digitalis": "digitalis effect",
-}
-DISORDERS: dict[str, str] = RHYTHMS | STATES
 
 # Disorders whose degree is a finding of the same name.
 OWN_DEGREE = (
@@ -173,34 +63,25 @@ REACH: dict[str, tuple[float, float]] = {
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Population:
-    """The people of a cohort. Spreads are standard deviations between patients.
+    """The people of a cohort: means, and standard deviations between patients in the same units.
 
     ``prevalence`` gives the share of the population with each disorder; one that is not named
-    is absent. Age shifts who has it, not how many: see ``latents.AGE_EFFECT``. Shares are of
+    is absent. Age shifts who has it, not how many: see ``AGE_EFFECT``. Shares are of
     what is drawn; related disorders bring a little more of each other (see ``latents``).
 
     Attributes:
         age_mean: years.
-        age_sd: years.
         male: share of men.
         prevalence: disorder (``DISORDERS``) -> share in [0, 1].
         rate_mean: sinus rate of those with neither bradycardia nor tachycardia, 1/min.
-        rate_sd: 1/min.
         pr_mean: PR interval without block at 54 years, ms.
-        pr_sd: ms.
         qrs_mean: QRS duration without conduction disorder, ms.
-        qrs_sd: ms.
         qtc_mean: QTc (Fridericia) of men in ms; women have 8 ms more.
-        qtc_sd: ms.
         axis_mean: frontal QRS axis at 54 years, degrees.
-        axis_sd: degrees.
         voltage_mean: mean log of the QRS amplitude; 0 is the average adult.
-        voltage_sd: of the same.
         p_voltage: mean log of the P amplitude; 0 is the average adult.
         ef_mean: ejection fraction without disorder, %.
-        ef_sd: %.
         mass_mean: left-ventricular mass index without disorder, g/m2.
-        mass_sd: g/m2.
         frailty_mean: mean z-score of frailty.
         variety: how much the shapes of P, QRS and T and the torsos differ between patients; 1 is
             as in real ECG.
@@ -255,6 +136,85 @@ class Population:
         low, high = REACH.get(name, (value, value))
         if not low <= value <= high:
             raise ValueError(f"{name} {value:g} must be in [{low:g}, {high:g}]")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """The recorder and what it picks up; amplitudes in millivolts rms at an electrode.
+
+    Amplitudes are medians over records; a spread is the standard deviation of their
+    logarithm. Noise is that of electrodes, so every lead identity holds in the noisy record.
+
+    Attributes:
+        white_mv: white electronic and contact noise in the band of the recording.
+        muscle_mv: muscle noise, coloured, with bursts.
+        limbs: muscle noise of the limb electrodes as a multiple of that of the chest's.
+        tremor_mv: muscle noise between the two arms, which the terminal of V1 to V6 cancels.
+        wander_mv: baseline wander: drift of the electrodes, 1/f-like, below about 1 Hz.
+        respiration_mv: baseline wander at the respiratory rate.
+        mains_mv: power-line residue and its third harmonic.
+        mains_hz: power-line frequency, 50 or 60.
+        spread: of the log amplitudes between records, but for muscle noise and tremor.
+        muscle_spread: of these two.
+        pops_per_min: steps of a contact that decay within a second.
+        loss: share of records in which one electrode loses contact for part of the time.
+        motion_mv: motion artefact of a wearable, 0.5 to 8 Hz, in episodes.
+        gain_error: standard deviation of the gain of leads I, II, V1 to V6 around one.
+        low_pass_hz: -3 dB frequency of the recorder's Gaussian low-pass; 0 for none.
+        high_pass_hz: corner of its first-order high-pass; 0 for none.
+        step_mv: resolution of the converter; 0 for none.
+        range_mv: leads are clipped at plus and minus this; 0 for no limit.
+
+    Raises:
+        ValueError: a number that is negative or not finite, a share above one, mains hum without
+            a frequency, or a band or a range that leaves nothing.
+    """
+
+    white_mv: float = 0.005
+    muscle_mv: float = 0.008
+    limbs: float = 1.0
+    tremor_mv: float = 0.0
+    wander_mv: float = 0.05
+    respiration_mv: float = 0.03
+    mains_mv: float = 0.004
+    mains_hz: float = 60.0
+    spread: float = 0.6
+    muscle_spread: float = 0.6
+    pops_per_min: float = 0.2
+    loss: float = 0.0
+    motion_mv: float = 0.0
+    gain_error: float = 0.02
+    low_pass_hz: float = 150.0
+    high_pass_hz: float = 0.05
+    step_mv: float = 0.005
+    range_mv: float = 10.0
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if not math.isfinite(value):
+                raise ValueError(f"{field.name} {value} is not finite; 0 stands for none")
+            if value < 0.0:
+                raise ValueError(f"{field.name} {value:g} is negative")
+        if self.loss > 1.0:
+            raise ValueError(f"loss {self.loss:g} is a share of the records, at most 1")
+        if self.mains_mv > 0.0 and not self.mains_hz > 0.0:
+            raise ValueError(f"mains_mv {self.mains_mv:g} needs the frequency mains_hz")
+        if 0.0 < self.low_pass_hz <= self.high_pass_hz:
+            raise ValueError(
+                f"low_pass_hz {self.low_pass_hz:g} leaves nothing of what high_pass_hz "
+                f"{self.high_pass_hz:g} lets through"
+            )
+        if 0.0 < self.range_mv <= self.step_mv:
+            raise ValueError(
+                f"step_mv {self.step_mv:g} is as large as range_mv {self.range_mv:g}: nothing "
+                "but zero and the limits could be told"
+            )
+
+
+def prevalences(cohort: str) -> dict[str, float]:
+    """Disorder -> share of a cohort's people, of those of the table that it has."""
+    return {row["disorder"]: float(row[cohort]) for row in _DISORDERS if row[cohort]}
 
 
 def patient_of(index: int) -> tuple[int, int]:

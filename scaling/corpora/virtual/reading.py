@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from scaling.corpora.virtual.population import FINDINGS, RHYTHMS
 
@@ -34,8 +35,7 @@ if TYPE_CHECKING:
 class Errors(abc.ABC):
     """The errors of one reader a record: numbers that depend on what they are for.
 
-    Args:
-        slip: chance that the reader is altogether wrong about a finding.
+    ``slip`` is the chance that the reader is altogether wrong about a finding.
     """
 
     def __init__(self, slip: float) -> None:
@@ -58,35 +58,37 @@ def slip_of(key: str, slip: float) -> float:
     return slip / len(RHYTHMS) if key in RHYTHMS else slip
 
 
-class Condition(Protocol):
+class Condition(abc.ABC):
     """Anything that is seen in findings."""
 
+    __slots__ = ()
+
+    @abc.abstractmethod
     def degree(self, findings: Mapping[str, Array], slip: float = 0.0) -> Array:
         """Chance that a reader sees it, in [0, 1], of the findings' shape.
 
         Exact where no finding is judged twice (``read_once``); otherwise as if each judgement
         were another reader's.
         """
-        ...
 
+    @abc.abstractmethod
     def holds(self, findings: Mapping[str, Array], errors: Errors) -> Bools:
         """Whether this reader sees it, of the findings' shape."""
-        ...
+
+    @property
+    @abc.abstractmethod
+    def keys(self) -> tuple[str, ...]:
+        """What is judged, once for each time it is."""
 
     @property
     def names(self) -> frozenset[str]:
-        """The findings it looks at."""
-        ...
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """What is judged, once for each time it is."""
-        ...
+        """The findings it looks at: what is judged, unless it says otherwise."""
+        return frozenset(self.keys)
 
     @property
     def must(self) -> tuple[Condition, ...]:
-        """Conditions that all hold where it does."""
-        ...
+        """Conditions that all hold where it does: itself, unless it is made of others."""
+        return (self,)
 
 
 def read_once(condition: Condition) -> bool:
@@ -95,7 +97,7 @@ def read_once(condition: Condition) -> bool:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Score:
+class Score(Condition):
     """A logistic: ``1 / (1 + exp(-(bias + sum of weight * finding)))``.
 
     Attributes:
@@ -111,8 +113,6 @@ class Score:
     weights: tuple[tuple[str, float], ...]
 
     def __post_init__(self) -> None:
-        import math
-
         if not self.weights:
             raise ValueError("a score needs a finding to look at")
         if len(self.names) < len(self.weights):
@@ -132,11 +132,6 @@ class Score:
         """One judgement of all its findings together."""
         return ("+".join(sorted(self.names)),)
 
-    @property
-    def must(self) -> tuple[Condition, ...]:
-        """Itself."""
-        return (self,)
-
     def degree(self, findings: Mapping[str, Array], slip: float = 0.0) -> Array:
         """See ``Condition``."""
         import numpy as np
@@ -153,8 +148,7 @@ class Score:
         """
         chance, u = self.degree(findings, errors.slip), errors.uniform(self.keys[0])
         larger = dict(self.weights)[min(self.names)] > 0.0
-        seen: Bools = u > 1.0 - chance if larger else u < chance
-        return seen
+        return u > 1.0 - chance if larger else u < chance
 
     def _total(self, findings: Mapping[str, Array]) -> Array:
         import numpy as np
@@ -166,14 +160,8 @@ class Score:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Between:
-    """A finding as judged lies between two thresholds.
-
-    Attributes:
-        finding: its name.
-        low: lower threshold.
-        high: upper threshold.
-        softness: scale of the logistic error, in the finding's unit.
+class Between(Condition):
+    """A finding as judged lies between two thresholds; ``softness`` as in ``above``.
 
     Raises:
         ValueError: an unknown finding, a softness that is not positive, or thresholds that leave
@@ -192,11 +180,6 @@ class Between:
                 f"nothing lies between {self.low:g} and {self.high:g} of {self.finding}: "
                 "the lower threshold comes first"
             )
-
-    @property
-    def names(self) -> frozenset[str]:
-        """The finding it looks at."""
-        return frozenset({self.finding})
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -223,7 +206,7 @@ class Between:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class AllOf:
+class AllOf(Condition):
     """All of the conditions.
 
     Raises:
@@ -269,7 +252,7 @@ class AllOf:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Not:
+class Not(Condition):
     """The condition is not seen."""
 
     part: Condition
@@ -299,7 +282,7 @@ class Not:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Opinion:
+class Opinion(Condition):
     """What only some readers hold, whatever the record shows.
 
     Attributes:
@@ -327,11 +310,6 @@ class Opinion:
         """The opinion."""
         return ("opinion/" + self.name,)
 
-    @property
-    def must(self) -> tuple[Condition, ...]:
-        """Itself."""
-        return (self,)
-
     def degree(self, findings: Mapping[str, Array], slip: float = 0.0) -> Array:
         """See ``Condition``."""
         import numpy as np
@@ -340,8 +318,7 @@ class Opinion:
 
     def holds(self, findings: Mapping[str, Array], errors: Errors) -> Bools:
         """See ``Condition``."""
-        held: Bools = errors.uniform(self.keys[0]) < self.share
-        return held
+        return errors.uniform(self.keys[0]) < self.share
 
 
 def _contradiction(needed: tuple[Condition, ...]) -> str:
@@ -357,7 +334,10 @@ def _contradiction(needed: tuple[Condition, ...]) -> str:
         _limit(part, limits)
     for part in needed:
         if isinstance(part, Not) and (rest := part.part.must) != (part.part,):
-            reasons = [_first_clash(_denied(one), held, limits) for one in rest]
+            reasons = [
+                next(filter(None, (_clash(other, held, limits) for other in _denied(one))), "")
+                for one in rest
+            ]
             if all(reasons):
                 return "; ".join(dict.fromkeys(reasons))
     return ""
@@ -366,12 +346,6 @@ def _contradiction(needed: tuple[Condition, ...]) -> str:
 def _denied(condition: Condition) -> tuple[Condition, ...]:
     """What has to hold where ``condition`` does not."""
     return condition.part.must if isinstance(condition, Not) else (Not(condition),)
-
-
-def _first_clash(
-    parts: tuple[Condition, ...], held: frozenset[Condition], limits: dict[tuple[str, bool], float]
-) -> str:
-    return next(filter(None, (_clash(part, held, limits) for part in parts)), "")
 
 
 def _clash(
@@ -423,9 +397,8 @@ def above(finding: str, threshold: float, softness: float) -> Score:
 
 def below(finding: str, threshold: float, softness: float) -> Score:
     """Low values count: half at ``threshold``."""
-    if not softness > 0:
-        raise ValueError(f"softness {softness} of {finding} must be positive")
-    return Score(threshold / softness, ((finding, -1.0 / softness),))
+    high = above(finding, threshold, softness)
+    return Score(-high.bias, tuple((name, -weight) for name, weight in high.weights))
 
 
 def between(finding: str, low: float, high: float, softness: float) -> Between:
@@ -460,11 +433,7 @@ def written(name: str, condition: Condition, share: float) -> Condition:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reading:
-    """A statement of the trace.
-
-    Attributes:
-        condition: what the reader writes down when it is seen.
-    """
+    """A statement of the trace, written down where its condition is seen."""
 
     condition: Condition
 

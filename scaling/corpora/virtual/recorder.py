@@ -12,8 +12,8 @@ import math
 import torch
 from torch import Tensor
 
-from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.lead_field import smoothing_s
+from scaling.corpora.virtual.population import Device
 from scaling.corpora.virtual.reproducible import Draws
 
 ELECTRODES = 9
@@ -23,14 +23,9 @@ MOTION_OCTAVES = 4  # of these, 0.0625 to 0.5 s are motion, the rest is wander
 
 
 def record(eight: Tensor, device: Device, draws: Draws, breath_hz: Tensor, fs_hz: float) -> Tensor:
-    """What the recorder makes of the leads I, II, V1 to V6: (B, 8, T) float32 in millivolts.
+    """What the recorder makes of noise-free leads I, II, V1 to V6: (B, 8, T) float32 in mV.
 
-    Args:
-        eight: noise-free leads.
-        device: the recorder.
-        draws: random numbers of the records.
-        breath_hz: (B,) respiratory rate.
-        fs_hz: sampling rate.
+    ``breath_hz`` (B,) is the respiratory rate.
     """
     samples = eight.shape[2]
     noise = _fast(device, draws, fs_hz, samples)

@@ -40,8 +40,8 @@ def mix(x: Tensor) -> Tensor:
     return x ^ ((x >> 31) & 0x1FFFFFFFF)
 
 
-@functools.lru_cache(maxsize=4096)
-def _word(text: str) -> int:
+@functools.lru_cache(maxsize=8192)
+def word(text: str) -> int:
     """64 bits of a text's SHA-256, signed."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little", signed=True)
 
@@ -55,18 +55,14 @@ def _quantiles(device: torch.device) -> Tensor:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Stream:
-    """The random numbers of a batch: one key a record (or patient).
-
-    Attributes:
-        keys: (B,) int64.
-    """
+    """The random numbers of a batch: one key a record (or patient), (B,) int64."""
 
     keys: Tensor
 
     def bits(self, name: str, count: int, start: int = 0) -> Tensor:
         """Hashes ``start`` to ``start + count`` of stream ``name``: (B, count) int64."""
         counter = torch.arange(start, start + count, device=self.keys.device)
-        stream = mix(self.keys ^ _word(name))
+        stream = mix(self.keys ^ word(name))
         return mix(stream[:, None] + (counter + 1) * _GOLDEN)
 
     def uniform(self, name: str, count: int, start: int = 0) -> Tensor:
@@ -91,7 +87,7 @@ class Stream:
 
     def fast_normals(self, name: str, streams: int, count: int) -> Tensor:
         """``fast_normal`` of ``streams`` independent streams, (B, streams, count) float32."""
-        words = torch.tensor([_word(f"{name}/{k}") for k in range(streams)])
+        words = torch.tensor([word(f"{name}/{k}") for k in range(streams)])
         keys = mix(self.keys[:, None] ^ words.to(self.keys.device))
         return Stream(keys.flatten()).fast_normal(name, count).view(-1, streams, count)
 
@@ -103,16 +99,8 @@ class Stream:
 
 
 def stream(cohort: str, seed: int, split: str, kind: str, index: Tensor) -> Stream:
-    """The stream of each patient or record.
-
-    Args:
-        cohort: name of the cohort.
-        seed: seed of the cohort.
-        split: name of the split.
-        kind: ``patient`` or ``record``.
-        index: (B,) int64 numbers of the patients or records.
-    """
-    root = _word(f"{cohort}/{seed}/{split}/{kind}")
+    """The stream of each ``patient`` or ``record`` (the kind) with these (B,) int64 numbers."""
+    root = word(f"{cohort}/{seed}/{split}/{kind}")
     return Stream(mix(index.long() * _GOLDEN ^ root))
 
 

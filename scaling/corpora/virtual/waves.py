@@ -60,10 +60,9 @@ REACH = 0.9
 
 
 def near_field(normals: Tensor) -> Tensor:
-    """Potentials near the heart, alike in neighbouring electrodes: (B, ..., 6) to (B, ..., 8).
+    """Potentials near the heart, alike in neighbouring electrodes, (B, ..., 8).
 
-    Args:
-        normals: independent standard normals.
+    Made of independent standard normals (B, ..., 6).
     """
     total = torch.zeros_like(normals)
     for source in range(6):

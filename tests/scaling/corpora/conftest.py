@@ -46,4 +46,4 @@ def real(real_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 @pytest.fixture
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """The page of the quality report stays empty, where many corpora are prepared."""
-    monkeypatch.setattr("scaling.corpora.quality.page.page", lambda corpus, report: "")
+    monkeypatch.setattr("scaling.corpora.quality.report.page", lambda corpus, report: "")

@@ -59,7 +59,7 @@ def of_objective(name: str) -> Training:
 @contextlib.contextmanager
 def coarse_bayes() -> Iterator[None]:
     """Virtual corpora prepared within get a coarse Bayes loss, 10 s sooner; not what is tested."""
-    from scaling.corpora.virtual.bayes import loss as bayes
+    from scaling.corpora.virtual import bayes_loss as bayes
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bayes, "ENTROPY_RECORDS", 160)

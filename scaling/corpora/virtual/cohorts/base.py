@@ -1,16 +1,24 @@
 """What a cohort is: its people, its recorder, its readings, its tasks, and what it must not say.
 
-Needs only the standard library.
+Needs only the standard library. ``cohorts.csv`` has a column for each cohort: what its people and
+its recorder have other than the defaults of ``Population`` and ``Device``.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling.corpora.virtual.device import Device
-from scaling.corpora.virtual.population import RAISED_BY, UNRAISED, Population
+from scaling.corpora.virtual.population import (
+    RAISED_BY,
+    UNRAISED,
+    Device,
+    Population,
+    prevalences,
+    read_table,
+)
 from scaling.corpora.virtual.reading import Condition, Errors, Not, Outcome, Reading, Score
 
 if TYPE_CHECKING:
@@ -67,10 +75,7 @@ class Cohort:
     Outcomes are drawn by themselves. Tasks combine what was drawn, so they never disagree.
 
     Attributes:
-        name: name of the source, ``virtual/...``.
         about: one line: who they are.
-        population: demographics and prevalences.
-        device: recorder and noise.
         readings: label -> how it comes about.
         tasks: name -> label set; ``{"": ...}`` where there is only one.
         slip: chance that the reader is altogether wrong about a finding, in [0, 0.5).
@@ -105,13 +110,7 @@ class Cohort:
     def draw(
         self, findings: Mapping[str, Array], errors: Errors, names: Iterable[str] = ()
     ) -> dict[str, Bools]:
-        """Labels of some records, of the errors' shape each.
-
-        Args:
-            findings: finding -> (...).
-            errors: the errors of the reader of each record.
-            names: of the readings that are wanted; empty for all.
-        """
+        """Labels of some records, of the errors' shape each; of the readings named, or all."""
         chosen = {name: self.readings[name] for name in names or self.readings}
         return {
             name: errors.uniform("outcome/" + (reading.draw or name))
@@ -120,6 +119,33 @@ class Cohort:
             else reading.condition.holds(findings, errors)
             for name, reading in chosen.items()
         }
+
+
+def cohort_of(
+    name: str,
+    about: str,
+    readings: Mapping[str, Reading | Outcome],
+    tasks: dict[str, CohortTask] | None = None,
+    slip: float = 0.0,
+) -> Cohort:
+    """The ``Cohort`` ``virtual/x`` of the columns x of ``cohorts.csv`` and ``disorders.csv``.
+
+    Without ``tasks`` it has one of all readings.
+    """
+    column = name.removeprefix("virtual/")
+    given: dict[str, dict[str, float]] = {"population": {}, "device": {}}
+    for row in read_table(Path(__file__).with_name("cohorts.csv")):
+        if row[column]:
+            given[row["of"]][row["name"]] = float(row[column])
+    return Cohort(
+        name=name,
+        about=about,
+        population=Population(**given["population"], prevalence=prevalences(column)),
+        device=Device(**given["device"]),
+        readings=readings,
+        tasks=tasks or {"": task_of(tuple(readings))},
+        slip=slip,
+    )
 
 
 def _problems(cohort: Cohort) -> Iterator[str]:

@@ -12,20 +12,18 @@ import dataclasses
 import functools
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.corpora.virtual.cohorts.base import Cohort, CohortTask, task_of
+from scaling.corpora.virtual.cohorts.base import Cohort, CohortTask
 from scaling.corpora.virtual.reading import Errors, Outcome, read_once
 
 Array = NDArray[np.float64]
 Names = tuple[str, ...]
 
 NUMBERS = 1 << 18  # of a finding that are judged at a time: they stay in a core's cache
-FIXED_SEED = 0  # of the readers where no rng is given
-READERS = 256  # imagined for each record where a chance has no formula
 
 
 class Imagined(Errors):
@@ -56,74 +54,35 @@ class Chances:
     readers: Array
 
 
-def reading_chances(cohort: Cohort, findings: Mapping[str, Array]) -> dict[str, Array]:
-    """P(label | findings) of each reading of a cohort, each of the findings' shape."""
-    each = task_of(tuple(cohort.readings))
-    return dict(zip(each.classes, task_chances(cohort, each, findings).classes, strict=True))
-
-
-def task_chances(
-    cohort: Cohort,
-    task: CohortTask,
-    findings: Mapping[str, Array],
-    rng: np.random.Generator | None = None,
-    readers: int = READERS,
-) -> Chances:
-    """``class_chances`` of one task: of the cohort, or another of the same readings."""
-    return class_chances(cohort, findings, rng, readers, {"": task})[""]
-
-
 def class_chances(
-    cohort: Cohort,
-    findings: Mapping[str, Array],
-    rng: np.random.Generator | None = None,
-    readers: int = READERS,
-    tasks: Mapping[str, CohortTask] | None = None,
+    cohort: Cohort, findings: Mapping[str, Array], rng: np.random.Generator, readers: int
 ) -> dict[str, Chances]:
     """Task -> chances of its classes among the records that belong to it.
 
     A class has a formula where no finding is judged twice in it and it needs nothing of
     other classes; elsewhere its chance is the share of imagined readers, the same ones for all
-    tasks, which saves time.
-
-    Args:
-        cohort: the cohort.
-        findings: finding -> (...), one-dimensional or more.
-        rng: source of the imagined readers' errors; None for fixed ones.
-        readers: how many are imagined for each record.
-        tasks: label sets of the cohort's readings; None for its own.
+    tasks, which saves time: so many ``readers`` of each record, with errors from ``rng``.
+    ``findings`` have one dimension or more.
     """
-    tasks = cohort.tasks if tasks is None else tasks
-    counted = {name: _without_formula(cohort, task) for name, task in tasks.items()}
+    counted = {name: without_formula(cohort, task) for name, task in cohort.tasks.items()}
     groups = tuple(dict.fromkeys(group for part in counted.values() for group in part))
     counts = _counted(cohort, groups, findings, rng, readers) if groups else {}
-    read = {
-        name: reading.probability(findings)
-        if isinstance(reading := cohort.readings[name], Outcome)
-        else reading.condition.degree(findings, cohort.slip)
-        for name in dict.fromkeys(
-            name
-            for of, task in tasks.items()
-            for group in task.members.values()
-            if group not in counted[of]
-            for name in group
-        )
-    }
     shape = np.shape(next(iter(findings.values())))
+
+    @functools.cache
+    def by_formula(name: str) -> Array:
+        reading = cohort.readings[name]
+        if isinstance(reading, Outcome):
+            return reading.probability(findings)
+        return reading.condition.degree(findings, cohort.slip)
+
     return {
-        name: _chances(
-            task, {group: counts[group] for group in counted[name]}, read, readers, shape
-        )
-        for name, task in tasks.items()
+        name: _chances(task, {g: counts[g] for g in counted[name]}, by_formula, readers, shape)
+        for name, task in cohort.tasks.items()
     }
 
 
-def exact(cohort: Cohort, task: CohortTask) -> bool:
-    """Whether every chance of the task has a formula."""
-    return not _without_formula(cohort, task)
-
-
-def _without_formula(cohort: Cohort, task: CohortTask) -> list[Names]:
+def without_formula(cohort: Cohort, task: CohortTask) -> list[Names]:
     """Groups of readings of which the chance of any has to be counted."""
 
     def formula(group: Names) -> bool:
@@ -142,7 +101,7 @@ def _without_formula(cohort: Cohort, task: CohortTask) -> list[Names]:
 def _chances(
     task: CohortTask,
     counts: Mapping[Names, Array],
-    read: Mapping[str, Array],
+    by_formula: Callable[[str], Array],
     readers: int,
     shape: tuple[int, ...],
 ) -> Chances:
@@ -150,8 +109,8 @@ def _chances(
 
     def any_of(group: Names) -> Array:
         if len(group) == 1:
-            return read[group[0]]
-        none: Array = np.prod([1.0 - read[name] for name in group], axis=0)
+            return by_formula(group[0])
+        none: Array = np.prod([1.0 - by_formula(name) for name in group], axis=0)
         return 1.0 - none
 
     among: Array = np.full(shape, float(readers))
@@ -176,11 +135,10 @@ def _counted(
     cohort: Cohort,
     groups: tuple[Names, ...],
     findings: Mapping[str, Array],
-    rng: np.random.Generator | None,
+    rng: np.random.Generator,
     readers: int,
 ) -> dict[Names, Array]:
     """Group of readings -> how many of the imagined readers give any of them, (...)."""
-    rng = rng or np.random.default_rng(FIXED_SEED)
     shape = np.shape(next(iter(findings.values())))
     flat = {name: np.reshape(value, -1) for name, value in findings.items()}
     names = tuple(dict.fromkeys(name for group in groups for name in group))

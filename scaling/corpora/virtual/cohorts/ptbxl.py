@@ -12,9 +12,7 @@ them.
 from __future__ import annotations
 
 from scaling.corpora.virtual.cohorts import conditions as c
-from scaling.corpora.virtual.cohorts.base import Cohort, CohortTask, task_of
-from scaling.corpora.virtual.device import Device
-from scaling.corpora.virtual.population import Population
+from scaling.corpora.virtual.cohorts.base import CohortTask, cohort_of, task_of
 from scaling.corpora.virtual.reading import (
     Condition,
     Not,
@@ -56,7 +54,6 @@ FORM = (*ALSO_FORM, *_OTHER_FORM.split())
 RHYTHM = tuple(_RHYTHMS.split())
 STATEMENTS = (*DIAGNOSTIC, *_OTHER_FORM.split(), *RHYTHM)
 
-SLIP = 0.002
 SLOW_BPM = 52.0  # where its readers begin to call bradycardia
 _PRIMARY = none_of(c.SECONDARY)  # no block, pacing or pathway that explains the ST and T
 _MILD_ST = any_of(
@@ -190,27 +187,6 @@ _NOT_NORMAL = [
 _NOT_NORMAL += [c.CLEARLY_ABNORMAL, c.BIGEMINY, c.TRIGEMINY]
 _NOT_NORMAL += [all_of(any_of(c.LEFT_AXIS, c.RIGHT_AXIS), Opinion("axis is not normal", 0.5))]
 _STATEMENTS["NORM"] = all_of(c.SINUS, none_of(*_NOT_NORMAL))
-READINGS = {code: Reading(_STATEMENTS[code]) for code in STATEMENTS}
-
-PREVALENCE = {
-    "af": 0.07, "flutter": 0.015, "svt": 0.03, "atrial_tachycardia": 0.01,
-    "wandering": 0.01, "junctional": 0.01, "vt": 0.003, "av_block2": 0.013,
-    "av_block3": 0.013, "paced": 0.016, "bradycardia": 0.03, "tachycardia": 0.05,
-    "sinus_arrhythmia": 0.05, "av_block1": 0.03, "pacs": 0.04, "pvcs": 0.06,
-    "bigeminy": 0.015, "trigeminy": 0.015, "rbbb": 0.04, "irbbb": 0.06, "lbbb": 0.035,
-    "ilbbb": 0.02, "lafb": 0.06, "lpfb": 0.015, "ivcd": 0.03, "preexcitation": 0.013,
-    "lvh": 0.07, "rvh": 0.018, "left_atrium": 0.03, "right_atrium": 0.016,
-    "cardiomyopathy": 0.03, "aortic_stenosis": 0.02, "mitral_regurgitation": 0.02,
-    "effusion": 0.01, "infarct_anterior": 0.07, "infarct_inferior": 0.08,
-    "infarct_lateral": 0.04, "infarct_posterior": 0.03, "ischaemia_anterior": 0.03,
-    "ischaemia_inferior": 0.03, "ischaemia_lateral": 0.04,
-    "st_elevation_anterior": 0.025, "st_elevation_inferior": 0.02,
-    "st_elevation_lateral": 0.016, "t_anterior": 0.03, "t_inferior": 0.03,
-    "t_lateral": 0.03, "t_low": 0.03, "early_repolarisation": 0.02,
-    "poor_progression": 0.03, "low_voltage": 0.02, "limb_low_voltage": 0.02,
-    "long_qt": 0.02, "hyperkalaemia": 0.012, "hypokalaemia": 0.015,
-    "hypercalcaemia": 0.004, "hypocalcaemia": 0.004, "digitalis": 0.02,
-}  # fmt: skip
 
 
 def _members(groups: dict[str, str], order: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
@@ -219,33 +195,11 @@ def _members(groups: dict[str, str], order: tuple[str, ...] = ()) -> dict[str, t
     return {name: tuple(code for code, of in groups.items() if of == name) for name in names}
 
 
-PTBXL = Cohort(
-    name="virtual/ptbxl",
-    about="in- and outpatients of one clinic",
-    population=Population(
-        age_mean=60.0,
-        age_sd=17.0,
-        male=0.52,
-        rate_mean=68.0,
-        rate_sd=9.5,
-        axis_mean=40.0,
-        axis_sd=11.0,
-        prevalence=PREVALENCE,
-    ),
-    device=Device(
-        white_mv=0.0008,
-        muscle_mv=0.0009,
-        limbs=1.6,
-        tremor_mv=0.0021,
-        muscle_spread=1.0,
-        wander_mv=0.06,
-        mains_mv=0.001,
-        mains_hz=50.0,
-        step_mv=0.001,
-    ),
-    readings=READINGS,
-    slip=SLIP,
-    tasks={
+PTBXL = cohort_of(
+    "virtual/ptbxl",
+    "in- and outpatients of one clinic",
+    {code: Reading(_STATEMENTS[code]) for code in STATEMENTS},
+    {
         "superclass": CohortTask(members=_members(SUPERCLASS, SUPERCLASSES), needs_label=True),
         "subclass": CohortTask(members=_members(SUBCLASS), needs_label=True),
         "diagnostic": task_of(DIAGNOSTIC, needs_label=True),
@@ -253,4 +207,5 @@ PTBXL = Cohort(
         "rhythm": task_of(RHYTHM, needs_label=True),
         "all": task_of(STATEMENTS),
     },
+    slip=0.002,
 )

@@ -6,19 +6,16 @@ Labels are drawn once, from random numbers that depend on the record and the nam
 from __future__ import annotations
 
 import dataclasses
-import functools
-import hashlib
 from collections.abc import Mapping
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from scaling.corpora.virtual.cohorts.base import Cohort
 from scaling.corpora.virtual.generate import Visits, make, visits
 from scaling.corpora.virtual.reading import Errors
-from scaling.corpora.virtual.reproducible import Stream, mix
+from scaling.corpora.virtual.reproducible import Stream, mix, word
 
 Array = NDArray[np.float64]
 
@@ -54,18 +51,9 @@ class Records:
 def records_of(
     cohort: Cohort, seed: int, split: str, start: int, stop: int, fs_hz: float, samples: int
 ) -> Records:
-    """Make records ``start`` to ``stop`` of one split.
+    """Make records ``start`` to ``stop`` of one split, whose patients are in no other.
 
     Every record depends only on (cohort, seed, split, index), whatever else is made.
-
-    Args:
-        cohort: one of ``COHORTS``.
-        seed: seed of the cohort.
-        split: one of ``SPLITS``; the splits share no patient.
-        start: first record.
-        stop: one past the last record.
-        fs_hz: sampling rate in hertz.
-        samples: samples per lead.
 
     Raises:
         ValueError: unknown split, or no records.
@@ -122,18 +110,13 @@ class Reader(Errors):
 
     def drawn(self, key: str) -> Array:
         """Uniform on (0, 1) for each record."""
-        return uniforms(self._stream, (key,))[:, 0]
+        return label_uniform(self._stream, key)
 
 
 def draw_labels(
     cohort: Cohort, findings: Mapping[str, Array], stream: Stream
 ) -> tuple[dict[str, NDArray[np.uint8]], dict[str, NDArray[np.bool_]]]:
-    """Draw the labels of some records.
-
-    Args:
-        cohort: the cohort.
-        findings: finding -> (n,).
-        stream: the random numbers of the same n records.
+    """Draw the labels of n records, whose random numbers are ``stream``.
 
     Returns:
         Task -> labels (n, classes), 0 or 1, and task -> whether the record belongs to it (n,).
@@ -148,16 +131,8 @@ def draw_labels(
     return labels, valid
 
 
-def uniforms(stream: Stream, names: tuple[str, ...]) -> Array:
-    """Uniform on (0, 1) for each record and name, (n, len(names)): one hash each."""
-    words = torch.tensor([_word(name) for name in names], device=stream.keys.device)
-    bits = mix(mix(stream.keys[:, None] ^ words))
+def label_uniform(stream: Stream, name: str) -> Array:
+    """Uniform on (0, 1) for each record, (n,), the same whenever the name is: one hash each."""
+    bits = mix(mix(stream.keys ^ word(f"label/{name}")))
     top = (bits >> 12) & 0xFFFFFFFFFFFFF
-    numbers: Array = ((top.double() + 0.5) * 2.0**-52).cpu().numpy()
-    return numbers
-
-
-@functools.lru_cache(maxsize=8192)
-def _word(name: str) -> int:
-    digest = hashlib.sha256(f"label/{name}".encode()).digest()
-    return int.from_bytes(digest[:8], "little", signed=True)
+    return ((top.double() + 0.5) * 2.0**-52).cpu().numpy()

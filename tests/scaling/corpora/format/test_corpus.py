@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.format import folder
 from scaling.corpora.format.corpus import Corpus
-from scaling.corpora.format.table import (
+from scaling.corpora.format.folder import (
     DroppedRecord,
     RecordsWriter,
     columns,
@@ -253,7 +253,7 @@ def test_reasons_are_grouped_over_numbers_and_paths() -> None:
 
 
 def test_groups_of_rows_join_to_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scaling.corpora.format.table.ROW_GROUP", 4)
+    monkeypatch.setattr("scaling.corpora.format.folder.ROW_GROUP", 4)
     with RecordsWriter(tmp_path / "t.parquet") as writer:
         for start in range(0, 11, 3):
             numbers = list(range(start, min(start + 3, 11)))

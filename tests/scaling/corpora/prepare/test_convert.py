@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scaling.corpora.errors import CorpusError, UnusableError
 from scaling.corpora.prepare.convert import Converted, convert
-from scaling.corpora.quality.signature import signature
+from scaling.corpora.quality.overlap import signature_features
 from scaling.corpora.signals.presets import PRESETS, Preprocessing, preset
 from scaling.corpora.sources.read.base import Recording
 from scaling.identity import LEADS
@@ -59,10 +59,10 @@ def test_every_preset_stores_its_own_window(name: str) -> None:
 
 def test_the_signature_is_that_of_the_raw_recording() -> None:
     raw = recording()
-    want = signature(raw.signal, 500, LEADS)
+    want = signature_features(raw.signal, 500, LEADS)
     for name in PRESETS:
         found = convert(raw, preset(name), 100, 1000)
-        np.testing.assert_array_equal(found.signature, want)
+        np.testing.assert_array_equal(found.features, want)
 
 
 def test_known_r_peaks_are_kept() -> None:
@@ -82,7 +82,7 @@ def test_a_flat_recording_is_stored_and_flagged() -> None:
     found = at_100(np.zeros((12, 1000), np.float32), "s1")
     assert found.flat_leads == LEADS
     assert found.r_peaks.tolist() == []
-    assert not found.signature.any()
+    assert not found.features.any()
     assert found.saturated_leads == ()
 
 

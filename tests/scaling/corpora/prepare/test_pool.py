@@ -56,7 +56,7 @@ def test_items_without_end_are_taken_as_they_are_needed() -> None:
 
     results = in_order(slow_square, items(), 2)
     assert [square for square, _ in itertools.islice(results, 5)] == [0, 1, 4, 9, 16]
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert len(taken) < 20
 
 

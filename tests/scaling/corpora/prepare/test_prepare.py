@@ -24,7 +24,7 @@ import pytest
 from scaling.corpora import catalogue, processes
 from scaling.corpora.errors import CorpusError, WorkerDiedError
 from scaling.corpora.format.corpus import Corpus
-from scaling.corpora.prepare import pool
+from scaling.corpora.prepare import prepare as preparing
 from scaling.corpora.prepare.convert import convert
 from scaling.corpora.prepare.prepare import prepare
 from scaling.corpora.registry import corpus_folder, describe, resolve
@@ -103,7 +103,7 @@ def test_a_pool_writes_the_same_bytes_as_one_process(
     fakes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = make(fakes, tmp_path / "alone")
-    monkeypatch.setattr(pool, "POOL_AFTER_S", -1.0)
+    monkeypatch.setattr(preparing, "POOL_AFTER_S", -1.0)
     pooled = make(fakes, tmp_path / "pooled", workers=2)
     assert contents(alone.path) == contents(pooled.path)
 
@@ -149,7 +149,7 @@ def test_a_crash_at_any_call_to_the_disk_is_resumed_to_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # only a power failure would tell
-    monkeypatch.setattr("scaling.corpora.quality.page.page", lambda corpus, report: "quick")
+    monkeypatch.setattr("scaling.corpora.quality.report.page", lambda corpus, report: "quick")
     fakes = fake_source.write(tmp_path / "fakes", fake_source.some(5, r1="unusable"))
     whole = contents(make(fakes, tmp_path / "whole").path)
     cache = tmp_path / "cache"
@@ -272,7 +272,7 @@ def test_too_little_room_is_said_before_the_work(
 
 
 def in_a_pool(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "POOL_AFTER_S", -1.0)
+    monkeypatch.setattr(preparing, "POOL_AFTER_S", -1.0)
 
 
 def test_a_worker_that_dies_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,10 +302,10 @@ def test_a_script_without_a_guard_is_told_so_and_does_not_wait_for_ever(tmp_path
     (tmp_path / "script.py").write_text(f"""
 from pathlib import Path
 from scaling.corpora import catalogue
-from scaling.corpora.prepare import pool
+from scaling.corpora.prepare import prepare as preparing
 from scaling.corpora.sources.read import listed
 from tests.scaling.corpora import fake_source
-catalogue.SOURCES["fake"], listed.CHUNK, pool.POOL_AFTER_S = fake_source.INFO, 3, -1
+catalogue.SOURCES["fake"], listed.CHUNK, preparing.POOL_AFTER_S = fake_source.INFO, 3, -1
 fake_source.make(Path({str(root)!r}), Path({str(tmp_path)!r}), workers=2)
 """)
     done = subprocess.run(
@@ -322,11 +322,11 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
     script = f"""
 from pathlib import Path
 from scaling.corpora import catalogue
-from scaling.corpora.prepare import pool, prepare
+from scaling.corpora.prepare import prepare as preparing
 from scaling.corpora.sources.read import listed
 from tests.scaling.corpora import fake_source
 if __name__ == "__main__":
-    catalogue.SOURCES["fake"], listed.CHUNK, pool.POOL_AFTER_S = fake_source.INFO, 3, -1
+    catalogue.SOURCES["fake"], listed.CHUNK, preparing.POOL_AFTER_S = fake_source.INFO, 3, -1
     fake_source.make(Path({str(root)!r}), Path({str(tmp_path)!r}), workers=2)
 """
     (tmp_path / "script.py").write_text(script)

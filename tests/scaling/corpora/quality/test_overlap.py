@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,8 +13,16 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from scaling.corpora.errors import CorpusError
-from scaling.corpora.quality.overlap import MOST, check_no_leak, near_duplicates, overlap
-from scaling.corpora.quality.signature import distance, features, signature, words
+from scaling.corpora.format.corpus import Corpus
+from scaling.corpora.quality.overlap import (
+    MOST,
+    check_no_leak,
+    distance,
+    near_duplicates,
+    overlap,
+    signature_features,
+    signature_words,
+)
 from scaling.corpora.signals.presets import PRESETS
 from scaling.identity import LEADS
 from tests.scaling.corpora.beats import ecg
@@ -22,7 +32,7 @@ Words = NDArray[np.uint64]
 
 
 def sign(x: NDArray[np.float32], fs_hz: int = 500, leads: tuple[str, ...] = LEADS) -> Words:
-    return signature(x, fs_hz, leads)
+    return signature_words(signature_features(x, fs_hz, leads))
 
 
 def bits_between(a: Words, b: Words) -> int:
@@ -165,11 +175,11 @@ def test_a_large_block_of_copies_is_compared_in_parts(monkeypatch: pytest.Monkey
 
 
 def test_signatures_made_together_are_those_made_alone() -> None:
-    made = np.stack([features(ecg(seed, seconds=s), 500, LEADS) for seed, s in
+    made = np.stack([signature_features(ecg(seed, seconds=s), 500, LEADS) for seed, s in
                      ((1, 10.0), (2, 5.0), (3, 1.0), (4, 12.0))])  # fmt: skip
-    alone = [words(one) for one in made]
-    np.testing.assert_array_equal(words(made), alone)
-    np.testing.assert_array_equal(words(made[::-1])[::-1], alone)
+    alone = [signature_words(one) for one in made]
+    np.testing.assert_array_equal(signature_words(made), alone)
+    np.testing.assert_array_equal(signature_words(made[::-1])[::-1], alone)
     assert [int(np.count_nonzero(w)) for w in alone] == [4, 2, 0, 4]
 
 
@@ -210,17 +220,11 @@ def test_a_crowd_of_like_recordings_is_paired_in_part(monkeypatch: pytest.Monkey
     assert len(pairs) < 1000 * 999 / 4
 
 
-@dataclasses.dataclass
-class Prepared:
-    path: Path
-    record_ids: list[str]
-    splits: NDArray[np.int8]
-    signatures: Words
-
-
-def prepared(name: str, words: Words, splits: list[int]) -> Prepared:
+def prepared(name: str, words: Words, splits: list[int]) -> Corpus:
+    """What is asked of a corpus."""
     ids = [f"{name}{i}" for i in range(len(words))]
-    return Prepared(Path(name), ids, np.array(splits, np.int8), words)
+    known = {"path": Path(name), "record_ids": ids, "signatures": words}
+    return cast(Corpus, SimpleNamespace(splits=np.array(splits, np.int8), **known))
 
 
 def test_overlap_names_records_and_splits() -> None:

@@ -16,7 +16,7 @@ from scaling.corpora import catalogue
 from scaling.corpora.format.corpus import Corpus
 from scaling.corpora.prepare.convert import Converted, convert
 from scaling.corpora.prepare.prepare import prepare
-from scaling.corpora.quality import page as quality_page
+from scaling.corpora.quality import report
 from scaling.corpora.quality.report import findings, read_table
 from scaling.corpora.sources.read import listed
 from scaling.corpora.sources.read.base import Recording
@@ -149,14 +149,14 @@ def test_the_page_shows_the_worst_records_and_one_without_findings(corpus: Corpu
         "odd: 3 train, 0 validation, 1 test",
     ):
         assert shown in text
-    assert text.count("aVR") == 1 + quality_page.STRIPS  # in a chart, and on every paper
+    assert text.count("aVR") == 1 + report.STRIPS  # in a chart, and on every paper
     assert text.count("nothing found") == 1
-    assert text.count("Record r") == quality_page.STRIPS
+    assert text.count("Record r") == report.STRIPS
 
 
 def test_the_report_is_the_same_every_time(corpus: Corpus) -> None:
     first = (corpus.path / "quality.html").read_text()
-    assert quality_page.page(Corpus.open(corpus.path), findings(corpus)) == first
+    assert report.page(Corpus.open(corpus.path), findings(corpus)) == first
 
 
 def test_text_of_a_dataset_cannot_become_markup(
@@ -175,23 +175,23 @@ def test_text_of_a_dataset_cannot_become_markup(
 
 
 def test_many_classes_become_a_curve(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quality_page, "MOST_CLASSES", 1)
-    assert "rank of the class" in quality_page.page(corpus, [])
+    monkeypatch.setattr(report, "MOST_CLASSES", 1)
+    assert "rank of the class" in report.page(corpus, [])
     assert "rank of the class" not in (corpus.path / "quality.html").read_text()
 
 
 def test_charts_of_nothing_are_drawn() -> None:
     none = np.zeros(1, np.int64)
     for svg in (
-        quality_page.histogram("s", np.array([0.0, 1.0]), {"all": none}),
-        quality_page.boxes("mV", ["I"], np.zeros((5, 1))),
-        quality_page.dots(["a"], {"train": [0.0]}),
+        report.histogram("s", np.array([0.0, 1.0]), {"all": none}),
+        report.boxes("mV", ["I"], np.zeros((5, 1))),
+        report.dots(["a"], {"train": [0.0]}),
     ):
         assert svg.startswith("<svg")
 
 
 def test_dollars_and_decimals_of_a_class_stay() -> None:
     name = "a$b^{c$ <0.12345"
-    with mpl.rc_context(quality_page.STYLE):
-        svg = quality_page.dots([name], {"train": [0.5]})
+    with mpl.rc_context(report.STYLE):
+        svg = report.dots([name], {"train": [0.5]})
     assert "a$b^{c$ &lt;0.12345" in svg

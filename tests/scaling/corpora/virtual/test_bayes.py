@@ -10,20 +10,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from scaling.corpora.virtual.bayes import loss as bayes
-from scaling.corpora.virtual.bayes import sensitivity
-from scaling.corpora.virtual.bayes.posterior import (
-    Surroundings,
-    draw_findings,
-    entropy,
-    hidden_entropy,
-)
+from scaling.corpora.virtual import bayes_loss as bayes
+from scaling.corpora.virtual import sensitivity
+from scaling.corpora.virtual.bayes_loss import draw_findings, entropy, hidden_entropy
 from scaling.corpora.virtual.cohorts import COHORTS
 from scaling.corpora.virtual.cohorts.base import task_of
-from scaling.corpora.virtual.cohorts.chances import Chances, reading_chances, task_chances
+from scaling.corpora.virtual.cohorts.chances import Chances
 from scaling.corpora.virtual.cohorts.records import as_arrays, labels_of
 from scaling.corpora.virtual.generate import visits
 from scaling.corpora.virtual.reading import Outcome, Reading, above, below
+from scaling.corpora.virtual.sensitivity import Surroundings
+from tests.scaling.corpora.virtual.lone import reading_chances, task_chances
 
 Array = NDArray[np.float64]
 

@@ -16,27 +16,25 @@ from scaling.corpora.catalogue import SOURCES
 from scaling.corpora.sources import code_hdf5, cpsc2018, csn, echonext, mimic_labels
 from scaling.corpora.sources.ptbxl import TASKS as PTBXL_TASKS
 from scaling.corpora.sources.ptbxl import open_source as open_ptbxl
-from scaling.corpora.virtual.cohorts import COHORTS, Cohort, by_name, make_records, ptbxl
+from scaling.corpora.virtual.cohorts import COHORTS, Cohort, by_name, ptbxl
 from scaling.corpora.virtual.cohorts.base import CohortTask, task_of
 from scaling.corpora.virtual.cohorts.chances import (
     Chances,
     Imagined,
     class_chances,
-    exact,
-    reading_chances,
-    task_chances,
+    without_formula,
 )
-from scaling.corpora.virtual.cohorts.mimic import ancestors, core, odds, tail
+from scaling.corpora.virtual.cohorts.outcomes import ancestors, core, odds, tail
 from scaling.corpora.virtual.cohorts.records import (
     as_arrays,
     draw_labels,
+    label_uniform,
     labels_of,
     members,
-    uniforms,
+    records_of,
 )
-from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.generate import Visits, visits
-from scaling.corpora.virtual.population import FINDINGS, Population
+from scaling.corpora.virtual.population import FINDINGS, Device, Population
 from scaling.corpora.virtual.reading import (
     Not,
     Outcome,
@@ -51,6 +49,7 @@ from scaling.corpora.virtual.reading import (
 )
 from scaling.corpora.virtual.reproducible import stream
 from scaling.identity import CorpusSpec
+from tests.scaling.corpora.virtual.lone import reading_chances, task_chances
 
 Array = NDArray[np.float64]
 RECORDS = 8192  # the size of the default training pool
@@ -72,7 +71,9 @@ def population(name: str) -> Visits:
 
 @functools.cache
 def chances(name: str) -> dict[str, Chances]:
-    return class_chances(COHORTS[name], as_arrays(population(name).findings))
+    return class_chances(
+        COHORTS[name], as_arrays(population(name).findings), np.random.default_rng(0), 256
+    )
 
 
 def test_every_virtual_source_has_its_cohort_and_tasks() -> None:
@@ -128,7 +129,7 @@ def test_chances_are_probabilities_and_every_class_occurs(name: str) -> None:
         outcomes = [r.flip for r in map(cohort.readings.get, task.readings)
                     if isinstance(r, Outcome)]  # fmt: skip
         assert found.classes.min() >= min(outcomes, default=0.0) - 1e-12
-        assert np.isinf(found.readers).all() == exact(cohort, task)
+        assert np.isinf(found.readers).all() == (not without_formula(cohort, task))
         prevalence = (found.classes * found.belongs).sum(axis=1) / found.belongs.sum()
         # The long tails of diagnoses and statements are declared; all else is common enough.
         rarest = {"virtual/mimic": 0.002, "virtual/ptbxl": 0.0015}.get(name, 0.008)
@@ -307,8 +308,8 @@ def test_odds_have_about_the_prevalence_asked_for() -> None:
 
 def test_a_record_and_its_labels_depend_only_on_their_index() -> None:
     for name in ("virtual/code", "virtual/mimic"):
-        whole = make_records(name, 3, "test", 0, 12, 100, 500)
-        part = make_records(name, 3, "test", 5, 9, 100, 500)
+        whole = records_of(COHORTS[name], 3, "test", 0, 12, 100, 500)
+        part = records_of(COHORTS[name], 3, "test", 5, 9, 100, 500)
         assert np.array_equal(whole.signals[5:9], part.signals)
         assert np.array_equal(whole.patients[5:9], part.patients)
         for task, labels in whole.labels.items():
@@ -317,18 +318,19 @@ def test_a_record_and_its_labels_depend_only_on_their_index() -> None:
         assert all(np.all((t >= 0) & (t < 5)) for t in whole.r_peaks_s)
         assert all(np.all(np.diff(t) > 0) for t in whole.r_peaks_s)
         assert set(whole.findings) == set(FINDINGS)
-        other = make_records(name, 4, "test", 0, 12, 100, 500)
+        other = records_of(COHORTS[name], 4, "test", 0, 12, 100, 500)
         assert not np.array_equal(whole.signals, other.signals)
 
 
 def test_label_numbers_are_uniform_and_have_a_stream_each() -> None:
-    numbers = uniforms(stream("x", 0, "train", "record", torch.arange(4000)), ("a", "b", "a"))
+    records = stream("x", 0, "train", "record", torch.arange(4000))
+    numbers = np.stack([label_uniform(records, name) for name in "aba"], axis=1)
     assert np.array_equal(numbers[:, 0], numbers[:, 2])
     assert abs(np.corrcoef(numbers[:, 0], numbers[:, 1])[0, 1]) < 0.06
     counts, _ = np.histogram(numbers[:, :2], bins=20, range=(0, 1))
     assert ((counts - 400) ** 2 / 400).sum() < 45  # chi-squared, 19 degrees of freedom
-    again = uniforms(stream("x", 0, "train", "record", torch.tensor([17])), ("b",))
-    assert again[0, 0] == numbers[17, 1]
+    again = label_uniform(stream("x", 0, "train", "record", torch.tensor([17])), "b")
+    assert again[0] == numbers[17, 1]
 
 
 def test_members_are_the_records_that_belong() -> None:
@@ -453,8 +455,6 @@ def test_impossible_cohorts_are_refused() -> None:
         dataclasses.replace(COHORTS["virtual/code"], name="real")
     with pytest.raises(ValueError, match="virtual/code: a cohort has a task"):
         dataclasses.replace(COHORTS["virtual/code"], tasks={})
-    with pytest.raises(KeyError):
-        make_records("virtual/none", 0, "train", 0, 1, 100, 500)
 
 
 def test_two_cohorts_of_one_name_are_refused() -> None:

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaling.corpora.virtual.cohorts import COHORTS, Cohort
-from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.generate import Batch, make, rows, twelve_leads, visits
-from scaling.corpora.virtual.population import FINDINGS, patient_of
+from scaling.corpora.virtual.population import FINDINGS, Device, patient_of
 from scaling.identity import LEADS
 from scaling.records.names import SPLITS
 from tests.scaling.corpora.virtual.lone import lone

@@ -13,7 +13,6 @@ from scaling.corpora.virtual.cohorts import COHORTS
 from scaling.corpora.virtual.generate import Visits, rows, visits
 from scaling.corpora.virtual.lead_field import (
     ATRIA_IN_CHEST,
-    EIGHT,
     P_WINDOW,
     QRS_WINDOW,
     leads,
@@ -23,7 +22,7 @@ from scaling.corpora.virtual.lead_field import (
 from scaling.corpora.virtual.waves import Waves, wave_by_wave, weighted
 from tests.scaling.corpora.virtual.lone import QUIET, having, lone
 
-LEAD = {name: k for k, name in enumerate(EIGHT)}
+LEAD = {name: k for k, name in enumerate(("I", "II", "V1", "V2", "V3", "V4", "V5", "V6"))}
 FS = 500
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.generate import visits
 from scaling.corpora.virtual.latents import chances
 from scaling.corpora.virtual.population import (
@@ -19,6 +18,7 @@ from scaling.corpora.virtual.population import (
     STATES,
     UNRAISED,
     VISITS,
+    Device,
     Population,
     patient_of,
 )

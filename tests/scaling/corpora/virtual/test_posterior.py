@@ -6,13 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from scaling.corpora.virtual.bayes.posterior import (
-    Surroundings,
-    draw_findings,
-    entropy,
-    hidden_entropy,
-    refit,
-)
+from scaling.corpora.virtual.bayes_loss import draw_findings, entropy, hidden_entropy
+from scaling.corpora.virtual.sensitivity import Surroundings, refit
 
 Array = NDArray[np.float64]
 

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from scaling.corpora.format.corpus import Corpus
 from scaling.corpora.prepare.prepare import prepare
 from scaling.corpora.virtual.cohorts import COHORTS
-from scaling.corpora.virtual.cohorts.chances import reading_chances
 from scaling.corpora.virtual.generate import make
 from scaling.cost import cpu_has_bf16
 from scaling.data.batches import predict, split_of
@@ -30,6 +29,7 @@ from scaling.weights import load_weights
 from scaling.workspace import Workspace
 from tests.scaling.areas import auroc
 from tests.scaling.corpora.delineate import delineate
+from tests.scaling.corpora.virtual.lone import reading_chances
 from tests.scaling.training.trials import coarse_bayes
 
 CODE = COHORTS["virtual/code"]

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from scaling.corpora.virtual import recorder
-from scaling.corpora.virtual.device import Device
 from scaling.corpora.virtual.generate import draws
+from scaling.corpora.virtual.population import Device
 from tests.scaling.corpora.virtual.lone import QUIET, lone
 
 COUNT = 40

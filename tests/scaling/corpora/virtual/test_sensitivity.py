@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from scaling.corpora.virtual.bayes import sensitivity
+from scaling.corpora.virtual import sensitivity
 from scaling.corpora.virtual.cohorts import COHORTS
-from scaling.corpora.virtual.device import Device
+from scaling.corpora.virtual.population import Device
 from scaling.corpora.virtual.recorder import record
 from scaling.corpora.virtual.reproducible import Draws, Stream
 

@@ -13,7 +13,8 @@ from scaling.corpora.format.splits import check_disjoint
 from scaling.corpora.registry import open_source
 from scaling.corpora.sources.read.base import Recording
 from scaling.corpora.sources.virtual import open_source as open_virtual
-from scaling.corpora.virtual.cohorts import make_records
+from scaling.corpora.virtual.cohorts import COHORTS as DEFINED
+from scaling.corpora.virtual.cohorts.records import records_of
 from scaling.identity import LEADS, CorpusSpec
 
 COHORTS = [name for name, info in SOURCES.items() if info.kind == "virtual"]
@@ -60,7 +61,7 @@ def test_rows_and_recordings_agree(name: str) -> None:
 
 
 def test_r_peaks_are_at_the_peaks() -> None:
-    made = make_records("virtual/code", 0, "train", 0, 60, 500, 5000)
+    made = records_of(DEFINED["virtual/code"], 0, "train", 0, 60, 500, 5000)
     off = []
     for signal, peaks in zip(made.signals, made.r_peaks_s, strict=True):
         size = np.linalg.norm(signal[[0, 1, *range(6, 12)]], axis=0)

@@ -3,8 +3,16 @@
 Labels are drawn from P(label | findings) alone, so the entropy H(label | findings) bounds every
 model's expected loss from below. A model sees the signal, not the findings; what noise,
 neighbouring beats and the variety of people hide of them is added by Laplace's method on the
-generator itself (``sensitivity``, ``posterior``). The loss is that of the raw signal: filtering,
-resampling or leaving out leads can only take information away.
+generator itself: with a signal that is linear around the truth (``sensitivity``) and noise of
+unit variance the posterior of the latents is normal with covariance S = (J J' + I)^-1, and its
+mean is scattered about the truth with covariance S - S S and a pull of -S z towards the prior. A
+disorder that other latents explain but for D^2 has the posterior log odds log(prior odds)
+- D^2 / 2 - D e with e standard normal, exactly so for two normals of equal covariance. Several
+disorders are taken as independent given the signal (MacKay 2003, "Information Theory, Inference,
+and Learning Algorithms", ch. 27).
+
+The loss is that of the raw signal: filtering, resampling or leaving out leads can only take
+information away.
 """
 
 from __future__ import annotations
@@ -15,15 +23,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import entr
 
 from scaling.corpora.processes import one_thread
-from scaling.corpora.virtual.bayes.posterior import draw_findings, entropy, hidden_entropy
-from scaling.corpora.virtual.bayes.sensitivity import surroundings
 from scaling.corpora.virtual.cohorts.base import Cohort
 from scaling.corpora.virtual.cohorts.chances import Chances, class_chances
 from scaling.corpora.virtual.cohorts.records import BLOCK, as_arrays, labels_of
 from scaling.corpora.virtual.generate import visits
 from scaling.corpora.virtual.population import VISITS, patient_of
+from scaling.corpora.virtual.sensitivity import Surroundings, surroundings
 
 Array = NDArray[np.float64]
 
@@ -80,13 +88,8 @@ def bayes_loss(
 ) -> dict[str, dict[str, Any]]:
     """Bayes loss of each task of a cohort, mean over labels, in nats.
 
-    Args:
-        cohort: the cohort.
-        fs_hz: sampling rate in hertz.
-        samples: samples per record.
-        seed: seed of the cohort; the Monte Carlo patients are in none of its splits.
-        test: records of the test split to measure the same on; 0 for none.
-        workers: processes; the numbers do not depend on it.
+    The Monte Carlo patients are in none of the cohort's splits; so many ``test`` records of the
+    test split are measured too. The numbers do not depend on the processes (``workers``).
 
     Returns:
         For each task ``value`` with standard error ``se``, the rigorous ``lower_bound``
@@ -131,12 +134,7 @@ def _entropies(cohort: Cohort, seed: int, duration_s: float) -> dict[str, Sums]:
 
 
 def _hidden(
-    cohort: Cohort,
-    seed: int,
-    fs_hz: float,
-    samples: int,
-    known: dict[str, Sums],
-    workers: int,
+    cohort: Cohort, seed: int, fs_hz: float, samples: int, known: dict[str, Sums], workers: int
 ) -> dict[str, Sums]:
     """Entropy that the uncertainty of the findings adds, one record a patient."""
     sums = {name: Sums() for name in cohort.tasks}
@@ -152,6 +150,60 @@ def _hidden(
         if _precise(sums, known):
             break
     return sums
+
+
+def draw_findings(
+    around: Surroundings, rng: np.random.Generator, outer: int, inner: int
+) -> dict[str, Array]:
+    """Findings as a perfect model would have to imagine them, (outer, inner) each.
+
+    That is for ``outer`` noisy signals of the record, and ``inner`` posterior draws for each.
+    """
+    values, vectors = np.linalg.eigh(around.gram)
+    spread = 1.0 / (1.0 + np.maximum(values, 0.0))  # eigenvalues of S
+    pull = spread * (vectors.T @ around.normals)
+    scatter = np.sqrt(np.maximum(spread - spread**2, 0.0))
+    centre = scatter * rng.normal(size=(outer, 1, len(values))) - pull
+    moves = centre + np.sqrt(spread) * rng.normal(size=(outer, inner, len(values)))
+    seen = rng.normal(size=(outer, len(around.distance2))) * np.sqrt(around.distance2)
+    odds = around.log_odds - 0.5 * around.distance2 - seen
+    chance = 0.5 * (1.0 + np.tanh(0.5 * odds))
+    other = rng.random((outer, inner, len(around.distance2))) < chance[:, None, :]
+    drawn = {}
+    for name, true in around.findings.items():
+        slope = vectors.T @ around.slopes[name]
+        drawn[name] = true + moves @ slope + other @ around.toggled[name]
+    return drawn
+
+
+def entropy(p: Array) -> Array:
+    """Entropy of a Bernoulli in nats; ``p`` in [0, 1], rounding aside."""
+    inside = np.clip(p, 0.0, 1.0)
+    return entr(inside) + entr(1.0 - inside)
+
+
+def hidden_entropy(p: Array, weight: Array, known: Array | None = None) -> tuple[Array, Array]:
+    """Entropy that the uncertainty of the findings adds to a label.
+
+    Args:
+        p: (..., inner) P(label | findings) at posterior draws.
+        weight: (..., inner) P(the record belongs to the task | findings), in [0, 1].
+        known: (..., inner) entropies of ``p`` where ``p`` is an estimate, of which ``entropy``
+            would be too small; None for ``entropy(p)``.
+
+    Returns:
+        H(mean p) - mean H(p) over the draws and the mean weight, (...). The first term is
+        biased downwards by a finite number of draws, to leading order by 1 / inner of the
+        difference, which is put right.
+    """
+    mean_weight = weight.mean(axis=-1)
+    share = weight / np.maximum(weight.sum(axis=-1, keepdims=True), 1e-300)
+    mean = (share * p).sum(axis=-1)
+    inner = p.shape[-1]
+    gain = entropy(mean) - (share * (entropy(p) if known is None else known)).sum(axis=-1)
+    # Estimates scatter: what is below zero makes up for what is above.
+    gain = np.maximum(gain, 0.0) if known is None else gain
+    return gain * inner / (inner - 1.0), mean_weight
 
 
 def known_entropy(chances: Chances) -> Array:
@@ -191,8 +243,7 @@ def harmonic(m: Array) -> Array:
     """1 + 1/2 + ... + 1/m of whole numbers; 0 where m is less than one."""
     terms = np.arange(1, int(m.max(initial=0.0)) + 1)
     table = np.concatenate([[0.0], np.cumsum(1.0 / terms)])
-    sums: Array = table[np.maximum(m, 0.0).astype(np.int64)]
-    return sums
+    return table[np.maximum(m, 0.0).astype(np.int64)]
 
 
 def _precise(hidden: dict[str, Sums], known: dict[str, Sums]) -> bool:

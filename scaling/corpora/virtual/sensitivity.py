@@ -1,5 +1,13 @@
 """How the signal and the findings of a virtual record change with its latents.
 
+A record is x = h(z, s) + noise, where z are the latents (independent standard normals a priori)
+and s are disorders that are there or not. Around the truth h is linear: h(z + d) = h(z) + J' d.
+A disorder that might as well be absent (or present) is told from the truth by
+
+    D^2 = min over d of |h(z + d, other s) - h(z, s)|^2 + |d|^2,
+
+what other latents cannot explain of it.
+
 Every continuous latent is a smooth function of standard normals with names, so derivatives are
 taken by shifting one normal at a time, through the generator itself. Changes of the signal are
 expressed in units of the recorder's noise. Beats stay where they are, since their jitter would
@@ -19,7 +27,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -28,11 +36,10 @@ from torch import Tensor
 
 from scaling.corpora.processes import in_order, one_thread
 from scaling.corpora.virtual import generate, recorder
-from scaling.corpora.virtual.bayes.posterior import Surroundings, refit
-from scaling.corpora.virtual.device import Device
+from scaling.corpora.virtual.cohorts.base import Cohort
 from scaling.corpora.virtual.latents import chances, develop
 from scaling.corpora.virtual.lead_field import heart, leads
-from scaling.corpora.virtual.population import Population
+from scaling.corpora.virtual.population import Device, Population
 from scaling.corpora.virtual.reproducible import Draws, Stream
 from scaling.corpora.virtual.rhythm import Events, events
 
@@ -41,6 +48,8 @@ Array = NDArray[np.float64]
 # Standard deviations by which a latent is shifted: in double precision rounding is far below
 # the noise, and no bend of a wave is left.
 STEP = 1e-5
+REFITS = 12  # attempts to explain a disorder by other latents
+SHORTEST = 0.01  # length of a step, as a share of the one proposed, below which one gives up
 SPECTRUM_RECORDS = 64  # whose median spectrum is taken
 # Disorders that may leave hardly a trace, and the finding each is read from: what the signal
 # says of them is a likelihood ratio.
@@ -51,6 +60,70 @@ HARDLY_VISIBLE = {
     "digitalis": "digitalis", "hyperkalaemia": "potassium", "hypokalaemia": "potassium",
     "hypercalcaemia": "calcium", "hypocalcaemia": "calcium",
 }  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """A record, how its signal and findings change with its latents, in units of the noise.
+
+    Attributes:
+        findings: finding -> its true value.
+        normals: (K,) the latents' true values.
+        gram: (K, K) products of the signal's derivatives, J J'.
+        slopes: finding -> (K,) its derivatives.
+        toggled: finding -> (S,) its change when a disorder is toggled and the other latents
+            are fitted again to the same signal.
+        distance2: (S,) what the signal then still says against it, D^2.
+        log_odds: (S,) prior log odds of the toggled state against the true one.
+    """
+
+    findings: dict[str, float]
+    normals: Array
+    gram: Array
+    slopes: dict[str, Array]
+    toggled: dict[str, Array]
+    distance2: Array
+    log_odds: Array
+
+
+def refit(
+    change: Callable[[Array, NDArray[np.int64]], Array], jacobian: Array, count: int
+) -> tuple[Array, Array]:
+    """Latents that explain each toggled disorder best: Gauss and Newton with a fixed J.
+
+    A step that does not help is taken back and tried again, a quarter as long. A disorder is
+    left alone when it is explained, hopeless, or no longer gains.
+
+    Args:
+        change: shifts of the latents (rows, K) and the disorder toggled in each row (rows,) ->
+            change of the signal (rows, M) in units of the noise.
+        jacobian: (K, M) derivatives of the signal at the truth.
+        count: number of disorders S.
+
+    Returns:
+        The best shifts found (S, K), and their D^2 (S,).
+    """
+    precision = jacobian @ jacobian.T + np.eye(len(jacobian))
+    best = np.zeros((count, len(jacobian)))
+    least = np.full(count, np.inf)
+    direction, length = np.zeros_like(best), np.ones(count)
+    open_ = np.arange(count)
+    for _ in range(REFITS):
+        if not len(open_):
+            break
+        moved = best[open_] + length[open_, None] * direction[open_]
+        rest = change(moved, open_)
+        distance2 = (rest**2).sum(axis=1) + (moved**2).sum(axis=1)
+        better = distance2 < least[open_]
+        gained = least[open_] - distance2 > 0.02 * distance2 + 0.02
+        chosen = open_[better]
+        best[chosen], least[chosen] = moved[better], distance2[better]
+        slope = rest[better] @ jacobian.T + moved[better]
+        direction[chosen] = -np.linalg.solve(precision, slope.T).T
+        length[chosen] = 1.0
+        length[open_[~better]] /= 4.0
+        open_ = open_[(gained | ~better) & (length[open_] > SHORTEST)]
+    return best, least
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -79,11 +152,7 @@ class Probe(Draws):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Same(Stream):
-    """The numbers of one record in every row, hashed once.
-
-    Attributes:
-        known: what has been drawn, shared by streams of the same record.
-    """
+    """The numbers of one record in every row, hashed once: ``known`` is shared by such streams."""
 
     known: dict[tuple[str, str, int, int], Tensor] = dataclasses.field(default_factory=dict)
 
@@ -107,7 +176,7 @@ class Same(Stream):
 
 
 def surroundings(
-    cohort: generate.Recorded,
+    cohort: Cohort,
     seed: int,
     indices: Iterable[int],
     fs_hz: float,
@@ -115,28 +184,14 @@ def surroundings(
     names: tuple[str, ...],
     workers: int = 1,
 ) -> Iterator[Surroundings]:
-    """Linearise records of the split ``bayes``, which no study uses.
-
-    Args:
-        cohort: name, population and recorder.
-        seed: seed of the cohort.
-        indices: records.
-        fs_hz: sampling rate.
-        samples: samples per lead.
-        names: findings wanted.
-        workers: processes, see ``pool.in_order``.
-    """
-    around = functools.partial(_around, cohort, seed, fs_hz, samples, names)
-    yield from in_order(around, indices, workers)
+    """Linearise records of the split ``bayes``, which no study uses, for the findings ``names``."""
+    return in_order(
+        functools.partial(_around, cohort, seed, fs_hz, samples, names), indices, workers
+    )
 
 
 def _around(
-    cohort: generate.Recorded,
-    seed: int,
-    fs_hz: float,
-    samples: int,
-    names: tuple[str, ...],
-    index: int,
+    cohort: Cohort, seed: int, fs_hz: float, samples: int, names: tuple[str, ...], index: int
 ) -> Surroundings:
     with one_thread():
         return _linearised(Neighbours(cohort, seed, index, fs_hz, samples, names), names)
@@ -171,7 +226,7 @@ class Neighbours:
 
     def __init__(
         self,
-        cohort: generate.Recorded,
+        cohort: Cohort,
         seed: int,
         index: int,
         fs_hz: float,
@@ -269,17 +324,9 @@ def _switches(
 
 
 def spectrum(device: Device, draws: Draws, fs_hz: float, samples: int) -> Array:
-    """Spectrum of the noise of one record at an electrode.
+    """Spectrum of the noise of one record at an electrode, (samples // 2 + 1,).
 
-    Args:
-        device: the recorder.
-        draws: random numbers of the record.
-        fs_hz: sampling rate.
-        samples: samples per lead.
-
-    Returns:
-        (samples // 2 + 1,) in mV^2 per sample, as white noise of that variance would have at
-        every frequency.
+    In mV^2 per sample, as white noise of that variance would have at every frequency.
     """
     white = float(recorder.white_mv(device, draws))
     size = math.exp(device.muscle_spread * float(draws.visit.normal("muscle", 1)))
@@ -289,8 +336,7 @@ def spectrum(device: Device, draws: Draws, fs_hz: float, samples: int) -> Array:
     cross = 0.5 * (of_both - of_white - of_muscle)
     apart = white**2 * of_white + muscle**2 * of_muscle
     fast = np.maximum(apart + 2.0 * white * muscle * cross, 0.01 * apart)
-    total: Array = slow + fast + device.step_mv**2 / 12.0
-    return total
+    return slow + fast + device.step_mv**2 / 12.0
 
 
 @functools.lru_cache(maxsize=8)
@@ -301,16 +347,8 @@ def _templates(device: Device, fs_hz: float, samples: int) -> tuple[Array, Array
         device, gain_error=0.0, step_mv=0.0, range_mv=0.0, loss=0.0, high_pass_hz=0.0
     )
     slow = dataclasses.replace(linear, white_mv=0.0, muscle_mv=0.0)
-    none = dataclasses.replace(
-        linear,
-        spread=0.0,
-        muscle_spread=0.0,
-        wander_mv=0.0,
-        respiration_mv=0.0,
-        mains_mv=0.0,
-        pops_per_min=0.0,
-        motion_mv=0.0,
-    )
+    silent = ("wander_mv", "respiration_mv", "mains_mv", "pops_per_min", "motion_mv")
+    none = dataclasses.replace(linear, **dict.fromkeys((*silent, "spread", "muscle_spread"), 0.0))
     kinds = [
         dataclasses.replace(none, white_mv=white, muscle_mv=muscle)
         for white, muscle in ((1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
@@ -334,11 +372,9 @@ def _median_spectrum(device: Device, fs_hz: float, samples: int) -> Array:
 
 
 def whitened(signals: Array, power: Array) -> Array:
-    """Leads I, II, V1-V6 (rows, 8, samples) in mV to (rows, numbers) in units of the noise.
+    """Leads I, II, V1-V6 in mV (rows, 8, samples) to (rows, numbers) in units of the noise.
 
-    Args:
-        signals: noise-free leads, or differences of such.
-        power: of the noise at an electrode, from ``spectrum``.
+    The leads are noise-free, or differences of such; ``power`` is a ``spectrum``.
     """
     samples = signals.shape[-1]
     mixing = lead_mixing()

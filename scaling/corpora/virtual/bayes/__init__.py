@@ -1,1 +1,0 @@
-"""The Bayes loss of a cohort: what a perfect model of the generator would still lose."""
