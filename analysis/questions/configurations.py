@@ -16,7 +16,7 @@ from analysis.questions.trust import law_doubt, transfer_doubt
 from analysis.studies.groups import Kind, RunGroup, chosen_groups
 from analysis.studies.rows import check_study, pooled
 from analysis.text import number
-from analysis.transfer.loss_to_loss import Transfer, fit_transfer
+from analysis.transfer import Transfer, fit_transfer
 from scaling.records.names import LINEAR_PROBE, STATUSES, USED
 
 PROBE = LINEAR_PROBE

@@ -3,7 +3,7 @@
 Under the joint law delta = B D^-beta / L(N, inf) (Eq. S.8), so that runs of every size fall on
 one curve of the scaled data D (L(N, inf) / B)^(1 / beta) (Figure S.7 c). The ``overfitting`` law,
 delta = c N^p / D^q (Kaplan et al. 2020, arXiv 2001.08361, section 4.2), has the coordinate
-D / N^(p / q).
+D / N^(p / q). What is measured without a law is the train-validation gap.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ from analysis.laws import FloatArray
 from analysis.questions.additive import Additive, positive
 from analysis.questions.answer import Line, Question, beyond
 from analysis.questions.trust import terms_doubt
+from analysis.studies.rows import GROUP, pooled
 from analysis.text import count, number
+from scaling.records.names import HELD_OUT, USED
+
+_CELL = (*GROUP, "size", "N", "D")
 
 
 @final
@@ -312,3 +316,48 @@ def _law(kept: pd.DataFrame, fit: Fit) -> tuple[Fit | None, str]:
 
 def _r2(measured: FloatArray, fitted: FloatArray) -> float:
     return r_squared(np.log(measured), np.log(fitted))
+
+
+def gap_cells(frame: pd.DataFrame) -> pd.DataFrame:
+    """The train-validation gap by configuration, N and D.
+
+    Both losses are those of the weights at the best validation step, without dropout or
+    augmentation, so the gap is the model's and not the training's. S1 (Appendix B.6) plots it
+    against D; its Eq. S.8 puts a law to it.
+
+    Args:
+        frame: from ``load``.
+
+    Returns:
+        One row per cell, means over seeds and folds: the columns that set a configuration apart,
+        ``size, N, D, train, validation`` (in the unit of the objective), ``gap`` (validation less
+        train), ``relative`` (gap over train) and ``runs``. Empty where no training loss was
+        measured.
+    """
+    columns = [*_CELL, "train", "validation", "gap", "relative", "runs"]
+    frame = frame if "fold" in frame.columns else pooled(frame)
+    rows = frame[
+        (frame["protocol"] == HELD_OUT)
+        & (frame["metric"] == "loss")
+        & frame["split"].isin(("train", "validation"))
+        & frame["status"].isin(USED)
+        & frame["value"].notna()
+    ]
+    by_run = rows.pivot_table(
+        index=["trial", "fold"], columns="split", values="value", aggfunc="mean"
+    )
+    if not {"train", "validation"} <= set(by_run.columns):
+        return pd.DataFrame(columns=columns)
+    by_run = by_run.dropna().reset_index()
+    cells = by_run.merge(rows.drop_duplicates("trial")[["trial", *_CELL]], on="trial")
+    means = (
+        cells.groupby(list(_CELL), dropna=False)
+        .agg(
+            train=("train", "mean"), validation=("validation", "mean"), runs=("train", "size")
+        )
+        .reset_index()
+    )  # fmt: skip
+    means["gap"] = means["validation"] - means["train"]
+    means["relative"] = means["gap"] / means["train"]
+    order = ["stage", "family", "paradigm", "N", "D"]
+    return means.sort_values(order, kind="stable")[columns].reset_index(drop=True)

@@ -26,7 +26,7 @@ from analysis.questions.answer import Line, Question
 from analysis.questions.configurations import Configuration
 from analysis.questions.trust import R2_SMALLEST, tasks, transfer_doubt
 from analysis.text import number
-from analysis.transfer.loss_to_loss import Transfer, fit_transfer
+from analysis.transfer import Transfer, fit_transfer
 
 Way = Literal["fixed", "free", "together"]
 WAYS: dict[Way, str] = {

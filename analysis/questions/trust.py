@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from analysis.fit.certificate import Status
 from analysis.fit.result import Fit
 from analysis.text import number
-from analysis.transfer.loss_to_loss import Transfer
+from analysis.transfer import Transfer
 
 # Of the loss, for joint and loss-to-loss laws. On 25 runs of pure noise a joint law of five
 # parameters reaches 0.17 on average, 0.5 once in 170 and 0.7 once in 20,000 (beta distribution);
