@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from analysis.questions.allocation import allocation_split, mean_allocation
     from analysis.questions.answers import Answers, ask
-    from analysis.questions.crossing import crossover
+    from analysis.questions.crossing import crossover, parity
     from analysis.questions.effective_data import transferred
     from analysis.questions.exponents import efficiency
     from analysis.questions.limits import bottleneck, reduction
     from analysis.questions.losses import loss_ratio, lowest_loss
     from analysis.questions.overfitting import collapse, data_needed, extent
-    from analysis.questions.reaching import parity
     from analysis.questions.transfer import compare_transfer, transfer_efficiency
 
 __all__ = [
@@ -59,7 +58,7 @@ _PLACES = {  # a public name and the module that holds it; no name may be one of
     "loss_ratio": "losses",
     "lowest_loss": "losses",
     "mean_allocation": "allocation",
-    "parity": "reaching",
+    "parity": "crossing",
     "reduction": "limits",
     "transfer_efficiency": "transfer",
     "transferred": "effective_data",

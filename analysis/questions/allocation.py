@@ -13,9 +13,8 @@ from analysis.fit.result import Fit
 from analysis.fit.sampled import Sampled, mean
 from analysis.published import s1
 from analysis.questions.additive import Additive
-from analysis.questions.answer import Line, Question
+from analysis.questions.answer import Line, Question, law_doubt, left_out, tasks, terms_doubt
 from analysis.questions.configurations import ComputeExponents, Configuration
-from analysis.questions.trust import law_doubt, left_out, tasks, terms_doubt
 from analysis.studies.fit_rows import Data
 from analysis.text import number
 

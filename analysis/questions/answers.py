@@ -17,13 +17,12 @@ from analysis.questions.additive import AXES
 from analysis.questions.allocation import allocation_split, mean_allocation
 from analysis.questions.answer import Question
 from analysis.questions.configurations import Configuration, configurations, shared_tasks
-from analysis.questions.crossing import crossover
+from analysis.questions.crossing import crossover, parity
 from analysis.questions.effective_data import STAGE, transferred
 from analysis.questions.exponents import efficiency
 from analysis.questions.limits import bottleneck, reduction
 from analysis.questions.losses import loss_ratio, lowest_loss
 from analysis.questions.overfitting import collapse, data_needed, extent
-from analysis.questions.reaching import parity
 from analysis.questions.transfer import TransferEfficiency, compare_transfer, transfer_efficiency
 from analysis.text import interval, jsonable, number
 from scaling.records.names import HELD_OUT

@@ -14,12 +14,12 @@ from typing import Literal
 from analysis.published import s1
 from analysis.questions.additive import AXES, Axis
 from analysis.questions.allocation import mean_allocation
+from analysis.questions.answer import law_doubt, left_out, tasks, tasks_doubt
 from analysis.questions.configurations import By, Configuration, comparable, shared_tasks
 from analysis.questions.exponents import efficiency
 from analysis.questions.limits import bottleneck
 from analysis.questions.losses import LossRatio, loss_ratio, lowest_loss
 from analysis.questions.transfer import TransferEfficiency, compare_transfer, transfer_efficiency
-from analysis.questions.trust import law_doubt, left_out, tasks, tasks_doubt
 from analysis.studies.groups import Kind
 from analysis.text import Interval, number
 

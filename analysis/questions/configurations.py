@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.fit.fit import fit_law
 from analysis.fit.result import Fit
-from analysis.questions.trust import law_doubt, transfer_doubt
+from analysis.questions.answer import law_doubt, transfer_doubt
 from analysis.studies.groups import Kind, RunGroup, chosen_groups
 from analysis.studies.rows import check_study, pooled
 from analysis.text import number

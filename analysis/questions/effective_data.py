@@ -19,8 +19,7 @@ from analysis.fit.result import Fit
 from analysis.fit.sampled import Sampled, combined
 from analysis.laws import FloatArray
 from analysis.questions.additive import Additive
-from analysis.questions.answer import Line, Question, beyond
-from analysis.questions.trust import terms_doubt
+from analysis.questions.answer import Line, Question, beyond, terms_doubt
 from analysis.studies.fit_rows import Data
 from analysis.studies.rows import mean_over_folds
 from analysis.text import number

@@ -20,10 +20,9 @@ from analysis.fit.result import Fit
 from analysis.fit.sampled import UNKNOWN, Sampled, combined, mean
 from analysis.laws.parameters import EXPONENT
 from analysis.questions.additive import PLURAL, Additive, Axis
-from analysis.questions.answer import Line, Question
+from analysis.questions.answer import Line, Question, terms_doubt
 from analysis.questions.configurations import Configuration
-from analysis.questions.reaching import Parity, parity
-from analysis.questions.trust import terms_doubt
+from analysis.questions.crossing import Parity, parity
 from analysis.text import Interval, interval, number
 
 Fits = Mapping[str, Fit | Mapping[str, Fit]]

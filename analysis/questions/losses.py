@@ -20,9 +20,8 @@ from analysis.fit.result import Fit
 from analysis.fit.sampled import Sampled, mean, source_of
 from analysis.laws import FloatArray
 from analysis.questions.additive import thetas
-from analysis.questions.answer import Line, Question
+from analysis.questions.answer import Line, Question, tasks
 from analysis.questions.configurations import Configuration, shared_tasks
-from analysis.questions.trust import tasks
 from analysis.text import count, number
 
 GRID = 9  # sizes, evenly spaced in log N

@@ -21,8 +21,7 @@ from analysis.fit.result import Fit
 from analysis.fit.sampled import Sampled
 from analysis.laws import FloatArray
 from analysis.questions.additive import Additive, positive
-from analysis.questions.answer import Line, Question, beyond
-from analysis.questions.trust import terms_doubt
+from analysis.questions.answer import Line, Question, beyond, terms_doubt
 from analysis.studies.rows import GROUP, pooled
 from analysis.text import count, number
 from scaling.records.names import HELD_OUT, USED

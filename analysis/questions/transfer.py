@@ -22,9 +22,8 @@ from analysis.laws import Law
 from analysis.laws.composite import PART
 from analysis.laws.parameters import EXPONENT
 from analysis.published import s1
-from analysis.questions.answer import Line, Question
+from analysis.questions.answer import R2_SMALLEST, Line, Question, tasks, transfer_doubt
 from analysis.questions.configurations import Configuration
-from analysis.questions.trust import R2_SMALLEST, tasks, transfer_doubt
 from analysis.text import number
 from analysis.transfer import Transfer, fit_transfer
 

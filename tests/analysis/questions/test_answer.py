@@ -11,9 +11,9 @@ import pytest
 
 from analysis import load
 from analysis.questions.allocation import data_share_of_compute
+from analysis.questions.answer import left_out, tasks_doubt
 from analysis.questions.claims import Claim, Verdict
 from analysis.questions.configurations import compute_exponents
-from analysis.questions.trust import left_out, tasks_doubt
 from analysis.report.findings import Findings, markdown, study_findings
 from analysis.studies.groups import chosen_groups
 from analysis.studies.rows import pooled
