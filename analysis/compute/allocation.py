@@ -241,11 +241,7 @@ def _fields(value: Exponents) -> dict[str, object]:
 
 
 def allocate(
-    fit: Fit,
-    compute: ComputeModel | Data,
-    C: npt.ArrayLike | None = None,
-    *,
-    seed: int = 0,
+    fit: Fit, compute: ComputeModel | Data, C: npt.ArrayLike | None = None, *, seed: int = 0
 ) -> Allocation:
     """Compute-optimal allocation from a fitted law.
 

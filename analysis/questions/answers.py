@@ -280,7 +280,7 @@ OF_PAIRS: dict[str, Callable[[Configuration, Configuration, Asking], Given]] = {
     "parity": _parities,
 }
 OF_STUDY: dict[str, Callable[[Asking], Given]] = {
-    "transferred": lambda a: [("", transferred(a.frame, n_boot=a.n_boot))],
+    "transferred": lambda a: [("", transferred(a.frame, n_boot=a.n_boot))]
 }
 
 

@@ -173,11 +173,7 @@ class Efficiency(Question):
 
 
 def efficiency(
-    fits: Fits,
-    axis: Axis = "N",
-    times: float = 10.0,
-    *,
-    at: Mapping[str, float] | None = None,
+    fits: Fits, axis: Axis = "N", times: float = 10.0, *, at: Mapping[str, float] | None = None
 ) -> Efficiency:
     """Compare the exponents of configurations.
 

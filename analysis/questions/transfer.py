@@ -33,10 +33,7 @@ WAYS: dict[Way, str] = {
     "free": "E_ood fitted to the pairs",
     "together": "fitted together",
 }
-_SHARED = {
-    "E_id": {"id": "E", "pairs": "E_id"},
-    "E_ood": {"ood": "E", "pairs": "E_ood"},
-}
+_SHARED = {"E_id": {"id": "E", "pairs": "E_id"}, "E_ood": {"ood": "E", "pairs": "E_ood"}}
 
 
 @final
