@@ -26,7 +26,7 @@ from analysis.fit.loglog import LogFit
 from analysis.fit.sampled import Sampled
 from analysis.laws import FloatArray
 from analysis.studies.fit_rows import Data
-from analysis.text import Card, Estimate, Interval, Result, jsonable, number
+from analysis.text import Card, Estimate, Interval, Result, json_object, number
 
 Convention = Literal["counted", "fixed epochs", "C = k N D"]
 _COLLINEAR = 0.05  # log D that lies closer than this to a line in log N is a function of N
@@ -107,10 +107,8 @@ class ComputeModel(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, as plain JSON values; NaN becomes None."""
-        numbers: dict[str, Any] = jsonable(
-            {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "draws"}
-        )
-        return numbers
+        names = [f.name for f in dataclasses.fields(self) if f.name != "draws"]
+        return json_object(**{name: getattr(self, name) for name in names})
 
 
 def compute_model(

@@ -61,6 +61,22 @@ class Line:
         )
 
     @classmethod
+    def of_parameters(cls, law: Fit, names: Sequence[str], prefix: str = "") -> list[Line]:
+        """Parameters of a law that was fitted."""
+        missing = "" if len(law.bootstrap.theta) else "no resamples (n_boot = 0)"
+        return [
+            cls(
+                name=f"{prefix}{p.name}",
+                value=law.params[p.name],
+                interval=law.intervals_bootstrap[p.name],
+                words=p.meaning,
+                reason=missing,
+            )
+            for p in law.law.parameters
+            if p.name in names
+        ]
+
+    @classmethod
     def none(cls, name: str, reason: str) -> Line:
         """No answer."""
         return cls(name=name, value=math.nan, interval=UNKNOWN, reason=reason)
@@ -119,12 +135,6 @@ class Question(Result):
             ),
             facts=self.facts,
         )
-
-
-def beyond(ranges: tuple[float, float], scale: float) -> float:
-    """How many times ``scale`` lies outside ``ranges``; 1 within."""
-    low, high = ranges
-    return max(1.0, scale / high, low / scale) if scale > 0 else math.inf
 
 
 def law_doubt(fit: Fit, *, terms: str = "", floor: bool = False) -> str:

@@ -18,8 +18,17 @@ from analysis.fit.result import Fit
 from analysis.fit.sampled import Sampled
 from analysis.laws import FloatArray
 from analysis.laws.base import BoolArray
-from analysis.questions.additive import AXES, PLACE, PLURAL, Additive, Axis, positive, together
-from analysis.questions.answer import Line, Question, beyond, curve_doubt, terms_doubt
+from analysis.questions.additive import (
+    AXES,
+    PLACE,
+    PLURAL,
+    Additive,
+    Axis,
+    beyond,
+    positive,
+    together,
+)
+from analysis.questions.answer import Line, Question, curve_doubt, terms_doubt
 from analysis.text import count, interval, number
 
 REACH = 100.0  # times outside the data up to which a crossing is looked for
@@ -174,9 +183,7 @@ def crossover(
     """
     if not (math.isfinite(reach) and reach >= 1):
         raise ValueError(f"reach must be finite and at least 1, not {reach}")
-    one, other = together(Additive.of(fit_a), Additive.of(fit_b))
-    if one.axes != other.axes:
-        raise ValueError(f"laws of {', '.join(one.axes)} and of {', '.join(other.axes)}")
+    one, other = together(fit_a, fit_b)
     at = one.held(axis, held)
     data = (
         max(law.ranges[axis][0] for law in (one, other)),
@@ -228,11 +235,7 @@ def _warnings(
     for law, fit, name in zip(laws, fits, names, strict=True):
         if why := terms_doubt(fit, axis):
             warnings.append(f"{name}: {why}; beyond the data its curve means little")
-        warnings += [
-            f"{a} = {count(v)} lies {number(out)} times outside the data of {name}"
-            for a, v in held.items()
-            if (out := beyond(law.ranges[a], v)) > 1 + 1e-9
-        ]
+        warnings += law.outside(held, f" of {name}")
     return tuple(warnings)
 
 
@@ -368,9 +371,7 @@ def parity(
         ValueError: laws of different axes or another form, or a scale that is missing or not
             positive.
     """
-    one, other = together(Additive.of(first), Additive.of(second))
-    if one.axes != other.axes:
-        raise ValueError(f"laws of {', '.join(one.axes)} and of {', '.join(other.axes)}")
+    one, other = together(first, second)
     one.check(axis)
     held = one.held(axis, {k: v for k, v in at.items() if k != axis})
     if axis not in at:
@@ -379,14 +380,8 @@ def parity(
     loss = one.loss({**held, axis: own})
     factor = one.sampled(other.inverse(axis, loss, held) / own, positive=True, lower=0.0)
     whys = [(names[0], curve_doubt(first)), (names[1], terms_doubt(second, axis))]
-    warnings = []
-    for name, law in zip(names, (one, other), strict=True):
-        scales = {**held, axis: own} if law is one else held
-        warnings += [
-            f"{a} = {count(v)} lies {number(out)} times outside the data of {name}"
-            for a, v in scales.items()
-            if (out := beyond(law.ranges[a], v)) > 1 + 1e-9
-        ]
+    warnings = one.outside({**held, axis: own}, f" of {names[0]}")
+    warnings += other.outside(held, f" of {names[1]}")
     if "E" in second.certificate.bounds_hit:
         warnings.append(f"E of {names[1]} is at a bound: whether it gets there hangs on it")
     return Parity(

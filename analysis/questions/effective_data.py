@@ -18,8 +18,8 @@ from analysis.fit.fit import fit_law
 from analysis.fit.result import Fit
 from analysis.fit.sampled import Sampled, combined
 from analysis.laws import FloatArray
-from analysis.questions.additive import Additive
-from analysis.questions.answer import Line, Question, beyond, terms_doubt
+from analysis.questions.additive import Additive, beyond
+from analysis.questions.answer import Line, Question, terms_doubt
 from analysis.studies.fit_rows import Data
 from analysis.studies.rows import mean_over_folds
 from analysis.text import number
@@ -142,18 +142,8 @@ class Transferred(Question):
                 found.append(Line.of(name, ratio, "median over its fine-tuned runs"))
             if law is None:
                 found.append(Line.none(f"{task}: alpha, beta", self.reasons[task]))
-                continue
-            missing = "" if len(law.bootstrap.theta) else "no resamples (n_boot = 0)"
-            found += [
-                Line(
-                    name=f"{task}: {p.name}",
-                    value=law.params[p.name],
-                    interval=law.intervals_bootstrap[p.name],
-                    words=p.meaning,
-                    reason=missing,
-                )
-                for p in law.law.parameters[1:]
-            ]
+            else:
+                found += Line.of_parameters(law, law.law.names[1:], f"{task}: ")
         return tuple(found)
 
     def by_run(self) -> pd.DataFrame:

@@ -20,8 +20,8 @@ from analysis.fit.fit import fit_law
 from analysis.fit.result import Fit
 from analysis.fit.sampled import Sampled
 from analysis.laws import FloatArray
-from analysis.questions.additive import Additive, positive
-from analysis.questions.answer import Line, Question, beyond, terms_doubt
+from analysis.questions.additive import Additive, beyond, positive
+from analysis.questions.answer import Line, Question, terms_doubt
 from analysis.studies.rows import GROUP, pooled
 from analysis.text import count, number
 from scaling.records.names import HELD_OUT, USED
@@ -121,7 +121,7 @@ def extent(fit: Fit, N: float, D: float) -> Extent:
         D=at["D"],
         delta=law.sampled(delta, positive=True, lower=0.0),
         reason=terms_doubt(fit, "D"),
-        warnings=(*_outside(law, at), *fit.warnings),
+        warnings=(*law.outside(at), *fit.warnings),
     )
 
 
@@ -151,16 +151,8 @@ def data_needed(fit: Fit, N: float, delta: float) -> DataNeeded:
         D=needed,
         beyond=far,
         reason=terms_doubt(fit, "D"),
-        warnings=(*_outside(law, at), *fit.warnings),
+        warnings=(*law.outside(at), *fit.warnings),
     )
-
-
-def _outside(law: Additive, at: dict[str, float]) -> list[str]:
-    return [
-        f"{a} = {count(v)} lies {number(out)} times outside the data"
-        for a, v in at.items()
-        if math.isfinite(v) and (out := beyond(law.ranges[a], v)) > 1 + 1e-9
-    ]
 
 
 @final
@@ -211,17 +203,7 @@ class Collapse(Question):
         """The parameters of the ``overfitting`` law."""
         if self.law is None:
             return (Line.none("c, p, q", self.law_reason),)
-        missing = "" if len(self.law.bootstrap.theta) else "no resamples (n_boot = 0)"
-        return tuple(
-            Line(
-                name=p.name,
-                value=self.law.params[p.name],
-                interval=self.law.intervals_bootstrap[p.name],
-                words=p.meaning,
-                reason=missing,
-            )
-            for p in self.law.law.parameters
-        )
+        return tuple(Line.of_parameters(self.law, self.law.law.names))
 
     @property
     def facts(self) -> tuple[tuple[str, str], ...]:
