@@ -55,7 +55,6 @@ class Allocation(Result):
         surface: the law and cost.
         draws: refits of both, paired.
         dof: degrees of freedom of the fit.
-        warnings: what a reader must know first.
         misfit: the law's own error beyond its data.
         labels: what figures call N and D, where not as in a study.
     """

@@ -52,7 +52,6 @@ class ComputeModel(Result):
         macs: m of the MACs alone, or None.
         epochs: p and r of epochs ~ N^p D^r (0 where taken), or None where MACs are not known.
         ranges: smallest and largest N, D and C of the runs; empty where taken.
-        warnings: what a reader must know first.
     """
 
     convention: Convention

@@ -46,7 +46,6 @@ class Envelope(AllocationLines):
         D_line: D*(C) = k' C^b, or None.
         sizes: distinct N the line goes through.
         reason: why there is no N*(C); empty when there is one.
-        warnings: what a reader must know first.
     """
 
     rows: pd.DataFrame

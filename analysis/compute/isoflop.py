@@ -67,7 +67,6 @@ class IsoFlop(AllocationLines):
         D_line: D*(C) = k' C^b, or None.
         refused: budgets without an optimum, and why.
         reason: why there is no N*(C); empty when there is one.
-        warnings: what a reader must know first.
         sensitivity: a by another curve.
     """
 

@@ -13,12 +13,24 @@ from analysis.fit.result import Fit
 from analysis.fit.sampled import Sampled, mean
 from analysis.published import s1
 from analysis.questions.additive import Additive
-from analysis.questions.answer import Line, Question, law_doubt, left_out, tasks, terms_doubt
+from analysis.questions.answer import (
+    Line,
+    Question,
+    law_doubt,
+    left_out,
+    side_of,
+    tasks,
+    terms_doubt,
+)
 from analysis.questions.configurations import ComputeExponents, Configuration
 from analysis.studies.fit_rows import Data
 from analysis.text import number
 
-_DATA_FIRST, _SIZE_FIRST = "more to data than to size", "more to size than to data"
+_SIDES = {  # of one half
+    "above": "more to data than to size",
+    "below": "more to size than to data",
+    "": "which gets more is not told",
+}
 
 
 def data_share_of_compute(fit: Fit, macs: float = 1.0) -> Sampled:
@@ -44,7 +56,6 @@ class AllocationSplit(Question):
         counted: the allocation at counted compute; None with a ``counted_reason``.
         counted_reason: why there is none; "" where there is one.
         printed: what S1 prints for the one task of its Figure 5; None where it prints nothing.
-        warnings: what a reader must know first.
     """
 
     share: Sampled
@@ -138,10 +149,7 @@ def _counted(
 
 
 def _side(share: Sampled) -> str:
-    ends = share.interval
-    if ends.low > 0.5:
-        return _DATA_FIRST
-    return _SIZE_FIRST if ends.high < 0.5 else "which gets more is not told"
+    return _SIDES[side_of(share.interval, 0.5)]
 
 
 @final
@@ -150,13 +158,11 @@ class MeanAllocation(Question):
     """Share of marginal compute that goes to data, mean over the tasks that determine it.
 
     Attributes:
-        name: of the configuration.
         share: alpha / (alpha + beta), for C = k N D; NaN without tasks.
         with_macs: alpha / (alpha + m beta), for C = k N^m D with the MACs of the sizes trained.
         doubts: by task why its law does not determine it; "" where it does.
         compute: how the compute of the runs grew.
         printed: what S1 prints for the one task of its Figure 5; None where it prints nothing.
-        warnings: what a reader must know first.
     """
 
     name: str

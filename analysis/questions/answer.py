@@ -8,7 +8,9 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 import pandas as pd
 
@@ -91,8 +93,17 @@ class Line:
         return "; ".join(p for p in parts if p)
 
 
+def side_of(interval: Interval, line: float) -> Literal["above", "below", ""]:
+    """On which side of a line an interval lies wholly; "" where it holds it or is not known."""
+    if interval.low > line:
+        return "above"
+    return "below" if interval.high < line else ""
+
+
 class Question(Result):
     """An answered question: it shows itself as text, in a notebook and as a table.
+
+    Where a question has a ``reason`` it says why there is no number; "" where there is one.
 
     Attributes:
         warnings: what a reader must know before the numbers.
@@ -213,8 +224,8 @@ def tasks(count: int) -> str:
 
 def left_out(reasons: Sequence[str]) -> str:
     """``; left out: 2 (R² ...), 1 (...)`` by reason, or "" where nothing was."""
-    counts: dict[str, int] = {}
-    for reason in reasons:
-        kind = "R² too low" if reason.rpartition(": ")[2].startswith("R²") else reason
-        counts[kind] = counts.get(kind, 0) + 1
+    counts = Counter(
+        "R² too low" if reason.rpartition(": ")[2].startswith("R²") else reason
+        for reason in reasons
+    )
     return "; left out: " + ", ".join(f"{n} ({w})" for w, n in counts.items()) if counts else ""

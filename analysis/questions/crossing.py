@@ -41,9 +41,6 @@ class Crossover(Question):
     """Where two laws cross along an axis.
 
     Attributes:
-        first: name of the first.
-        second: name of the second.
-        axis: along which.
         held: the other axes.
         data: smallest and largest scale that both were measured at.
         reach: how many times outside them a crossing counts.
@@ -54,7 +51,6 @@ class Crossover(Question):
         below: whether the crossing reported is one with the first lower below it.
         crossing: the one reported, in the resamples that have it.
         reason: why nothing can be said; "" where something can.
-        warnings: what a reader must know first.
     """
 
     first: str
@@ -284,16 +280,12 @@ class Parity(Question):
     """What the second law needs for the loss that the first has at a point.
 
     Attributes:
-        first: name of the first.
-        second: name of the second.
         axis: that the second may scale.
         at: N and D of the first.
         loss: of the first there, in the unit of both.
         floor: of the second at unlimited ``axis``.
         factor: scale of the second over that of the first; infinite where its floor is above.
         beyond: how many times outside the second's data the scale lies; 1 within.
-        reason: why there is none; "" where there is one.
-        warnings: what a reader must know first.
     """
 
     first: str

@@ -20,7 +20,7 @@ from analysis.fit.result import Fit
 from analysis.fit.sampled import UNKNOWN, Sampled, combined, mean
 from analysis.laws.parameters import EXPONENT
 from analysis.questions.additive import PLURAL, Additive, Axis
-from analysis.questions.answer import Line, Question, terms_doubt
+from analysis.questions.answer import Line, Question, side_of, terms_doubt
 from analysis.questions.configurations import Configuration
 from analysis.questions.crossing import Parity, parity
 from analysis.text import Interval, interval, number
@@ -34,9 +34,6 @@ class Ratio:
     """Exponents of two configurations compared.
 
     Attributes:
-        first: name of one.
-        second: name of the other.
-        axis: compared.
         times: by which the first is scaled.
         log_ratio: log of the first's exponent over the second's; None with a ``reason``.
         tasks: it is a mean over.
@@ -81,7 +78,7 @@ class Ratio:
     @property
     def resolved(self) -> bool:
         """Whether the interval of ``ratio`` is known and does not hold 1."""
-        return self.interval.low > 1 or self.interval.high < 1
+        return side_of(self.interval, 1.0) != ""
 
     @property
     def words(self) -> str:
@@ -123,12 +120,9 @@ class Efficiency(Question):
     """Exponents of every configuration and of every pair.
 
     Attributes:
-        axis: compared.
         times: by which the first of a pair is scaled.
         exponents: by configuration, geometric means over tasks; None with a reason.
         excluded: why a law does not count, by configuration and task.
-        pairs: compared.
-        warnings: what a reader must know first.
     """
 
     axis: Axis
@@ -244,13 +238,7 @@ def _ratio(
     tasks = [t for t in shared if t in logs[first] and t in logs[second]]
     reason, log_ratio = "", None
     if tasks:
-        widest = math.log(EXPONENT[1] / EXPONENT[0])
-        log_ratio = mean(
-            [
-                combined(np.subtract, logs[first][t], logs[second][t], lower=-widest, upper=widest)
-                for t in tasks
-            ]
-        )
+        log_ratio = mean([logs[first][t].less(logs[second][t]) for t in tasks])
     elif not shared:
         reason = "no task in common"
     else:

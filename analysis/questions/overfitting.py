@@ -38,8 +38,6 @@ class Extent(Question):
         N: backbone parameters.
         D: unique training records.
         delta: (L(N, D) - L(N, inf)) / L(N, inf), 0 or more, with its resamples.
-        reason: why there is none; "" where there is one.
-        warnings: what a reader must know first.
     """
 
     N: float
@@ -71,8 +69,6 @@ class DataNeeded(Question):
         delta: tolerated, above 0.
         D: unique training records needed, with resamples.
         beyond: how many times outside the measured D it lies; 1 within.
-        reason: why there is none; "" where there is one.
-        warnings: what a reader must know first.
     """
 
     N: float
@@ -170,7 +166,6 @@ class Collapse(Question):
             with a ``reason``.
         scatter: standard deviation of log delta about it.
         reason: why the joint law cannot be used; "" where it can.
-        warnings: what a reader must know first.
     """
 
     runs: pd.DataFrame
