@@ -177,19 +177,13 @@ def _optima_outside(surface: Allocation) -> str:
     return ""
 
 
-def _biases(isoflop: ApproachExponents) -> tuple[str, ...]:
-    """The cautions of isoFLOP curves that mean a bias: of the grid, or unbracketed minima."""
-    return tuple(
-        c for c in isoflop.cautions if c.startswith(_BIASED_GRIDS) or "budgets refused" in c
-    )
-
-
 def _verdict(
     exponents: tuple[ApproachExponents, ...], disagree: tuple[tuple[int, int], ...]
 ) -> tuple[int | None, str]:
     """Which approach to believe, and why; see the head of the module."""
     one, two, three = exponents
-    bias = _biases(two)
+    # of the grid, or of minima that are not bracketed
+    bias = [c for c in two.cautions if c.startswith(_BIASED_GRIDS) or "budgets refused" in c]
     if not three.refused:
         if (2, 3) in disagree and not bias:
             return None, (

@@ -308,15 +308,10 @@ def isoflop_of(
     *,
     interpolated: bool = False,
 ) -> IsoFlop:
-    """Power laws through the optima of budgets, and what to know about them.
+    """Power laws through the ``optima`` of budgets, and what to know about them.
 
-    Args:
-        method: how the optima were read.
-        rows: the runs.
-        optima: what they say, by budget.
-        sensitivity: the exponent of N* by other choices.
-        interpolated: whether the curves pass through the runs: the optima are then weighted, and
-            none of the biases of a parabola applies.
+    Where curves are ``interpolated`` through the runs the optima are weighted, and none of the
+    biases of a parabola applies. ``sensitivity`` is the exponent of N* by other choices.
     """
     refused = tuple(
         RefusedBudget(C=b.C, axis=axis, runs=b.runs, reason=o)

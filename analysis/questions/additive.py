@@ -95,20 +95,12 @@ class Additive:
         return found
 
     def exponent(self, axis: Axis) -> Sampled:
-        """Exponent of an axis.
-
-        Raises:
-            ValueError: the law does not depend on it.
-        """
+        """Exponent of an axis, one that the law depends on."""
         self.check(axis)
         return self.sampled(self.theta[:, PLACE[axis][1]], lower=EXPONENT[0], upper=EXPONENT[1])
 
     def check(self, axis: str) -> None:
-        """Refuse an axis that the law does not depend on.
-
-        Raises:
-            ValueError: naming those it depends on.
-        """
+        """Refuse an axis that the law does not depend on: a ValueError that names those it does."""
         if axis not in self.axes:
             raise ValueError(f"the law depends on {', '.join(self.axes)}, not on {axis!r}")
 

@@ -73,7 +73,7 @@ class AllocationSplit(Question):
     @property
     def lines(self) -> tuple[Line, ...]:
         """Both conventions."""
-        words = "" if self.reason else f"C = k N D: {_side(self.share)}"
+        words = "" if self.reason else f"C = k N D: {_SIDES[side_of(self.share.interval, 0.5)]}"
         return (Line.of("alpha / (alpha + beta)", self.share, words, self.reason), self._counted())
 
     def _counted(self) -> Line:
@@ -93,12 +93,8 @@ class AllocationSplit(Question):
     @property
     def facts(self) -> tuple[tuple[str, str], ...]:
         """S1's share, and which of ours holds for whom."""
-        found = []
-        if self.counted is not None and self.counted.meaning:
-            found.append(("which holds", self.counted.meaning))
-        if self.printed is not None:
-            found.append(("S1, on the task of its Figure 5", f"{number(self.printed, 2)} to data"))
-        return tuple(found)
+        meaning = self.counted.meaning if self.counted is not None else ""
+        return (*([("which holds", meaning)] if meaning else []), *_beside_s1(self.printed))
 
 
 def allocation_split(
@@ -136,20 +132,19 @@ def _counted(
         return None, "no compute given"
     if reason:
         return None, reason
+    options = fit.options
     try:
-        options = fit.options
-        model = (
-            compute
-            if isinstance(compute, ComputeModel)
-            else compute_model(compute, n_boot=max(options.n_boot, 1), seed=options.seed)
-        )
-        return allocate(fit, model, seed=fit.options.seed), ""
+        if not isinstance(compute, ComputeModel):
+            compute = compute_model(compute, n_boot=max(options.n_boot, 1), seed=options.seed)
+        return allocate(fit, compute, seed=options.seed), ""
     except ValueError as error:
         return None, str(error)
 
 
-def _side(share: Sampled) -> str:
-    return _SIDES[side_of(share.interval, 0.5)]
+def _beside_s1(printed: float | None) -> tuple[tuple[str, str], ...]:
+    if printed is None:
+        return ()
+    return (("S1, on the task of its Figure 5", f"{number(printed, 2)} to data"),)
 
 
 @final
@@ -194,23 +189,17 @@ class MeanAllocation(Question):
         names = ("alpha / (alpha + beta)", f"with MACs ~ N^{number(self.compute.macs)}")
         if not self.used:
             return tuple(Line.none(n, f"no task determines it: {self.counted}") for n in names)
-        shares = (self.share, self.with_macs)
-        return tuple(
-            Line.of(
-                name,
-                share,
-                "" if share.why else f"{self.counted}: {_side(share)}",
-                "no MACs of three sizes" if math.isnan(share.point) else "",
-            )
-            for name, share in zip(names, shares, strict=True)
-        )
+        lines = []
+        for name, share in zip(names, (self.share, self.with_macs), strict=True):
+            words = "" if share.why else f"{self.counted}: {_SIDES[side_of(share.interval, 0.5)]}"
+            missing = "no MACs of three sizes" if math.isnan(share.point) else ""
+            lines.append(Line.of(name, share, words, missing))
+        return tuple(lines)
 
     @property
     def facts(self) -> tuple[tuple[str, str], ...]:
         """S1's share."""
-        if self.printed is None:
-            return ()
-        return (("S1, on the task of its Figure 5", f"{number(self.printed, 2)} to data"),)
+        return _beside_s1(self.printed)
 
 
 def mean_allocation(configuration: Configuration) -> MeanAllocation:

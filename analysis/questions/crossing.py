@@ -1,4 +1,4 @@
-"""At which scale two laws cross (S1, Section 5).
+"""Two laws compared: where they cross (S1, Section 5), and what one needs for the other's loss.
 
 The difference of two laws is c + A_1 x^-a_1 - A_2 x^-a_2, whose slope in log x changes sign once
 at most; so they cross at most twice, once in each direction, and every crossing lies alone on
@@ -49,7 +49,8 @@ class Crossover(Question):
         lower: at either end of ``data`` (1 + R, 2), whether the first is lower; NaN without a
             law.
         below: whether the crossing reported is one with the first lower below it.
-        crossing: the one reported, in the resamples that have it.
+        crossing: the one reported (of two, the one nearer the data), in the resamples that have
+            it; NaN where there is none.
         reason: why nothing can be said; "" where something can.
     """
 
@@ -69,11 +70,11 @@ class Crossover(Question):
     @property
     def crosses(self) -> bool:
         """Whether the estimates cross within reach."""
-        return math.isfinite(self.crossing.point)
+        return math.isfinite(self.scale)
 
     @property
     def scale(self) -> float:
-        """Of the crossing reported (of two, the one nearer the data); NaN where there is none."""
+        """Of the crossing reported; NaN where there is none."""
         return self.crossing.point
 
     @property
@@ -113,11 +114,10 @@ class Crossover(Question):
             return ""
         if not self.crosses:
             lower = self.first if self.lower[0, 0] > 0 else self.second
-            return f"no crossing up to {number(self.reach)} times the data: {lower} is lower" + (
-                f" ({self.none:.0%} of the resamples do not cross)"
-                if math.isfinite(self.none)
-                else ""
-            )
+            said = f"no crossing up to {number(self.reach)} times the data: {lower} is lower"
+            if math.isfinite(self.none):
+                said += f" ({self.none:.0%} of the resamples do not cross)"
+            return said
         under, over = (self.first, self.second) if self.below else (self.second, self.first)
         out = beyond(self.data, self.scale)
         where = f"{number(out)} times outside the data" if out > 1 + 1e-9 else "within the data"
@@ -185,13 +185,22 @@ def crossover(
         max(law.ranges[axis][0] for law in (one, other)),
         min(law.ranges[axis][1] for law in (one, other)),
     )
-    both = zip(names, (fit_a, fit_b), strict=True)
-    whys = [f"{name}: {why}" for name, fit in both if (why := curve_doubt(fit))]
+    whys, warnings = [], []
+    for law, fit, name in zip((one, other), (fit_a, fit_b), names, strict=True):
+        if why := curve_doubt(fit):
+            whys.append(f"{name}: {why}")
+        if why := terms_doubt(fit, axis):
+            warnings.append(f"{name}: {why}; beyond the data its curve means little")
+        warnings += law.outside(at, f" of {name}")
     if data[0] > data[1]:
         whys.append(f"no {axis} was measured in both")
     scales = crossings(one, other, axis, at, (data[0] / reach, data[1] * reach))
     lower = first_is_lower(one, other, axis, at, data)
-    below = _reported(scales[0], data)
+    # the crossing nearer the data, or the only one; in the resamples that have it, be they few
+    out = [beyond(data, s) if math.isfinite(s) else math.inf for s in scales[0]]
+    below = out[0] <= out[1]
+    chosen = scales[:, 0 if below else 1]
+    have = chosen[1:][np.isfinite(chosen[1:])]
     return Crossover(
         first=names[0],
         second=names[1],
@@ -203,36 +212,9 @@ def crossover(
         lower=lower,
         below=below,
         reason="; ".join(whys),
-        crossing=_in_those_that_cross(one, scales[:, 0 if below else 1]),
-        warnings=_warnings((one, other), (fit_a, fit_b), names, axis, at),
+        crossing=one.sampled(np.concatenate([chosen[:1], have]), positive=True),
+        warnings=tuple(warnings),
     )
-
-
-def _in_those_that_cross(law: Additive, scales: FloatArray) -> Sampled:
-    """The crossing in the resamples that have it: an interval of few of them is still given."""
-    have = scales[1:][np.isfinite(scales[1:])]
-    return law.sampled(np.concatenate([scales[:1], have]), positive=True)
-
-
-def _reported(scales: FloatArray, data: tuple[float, float]) -> bool:
-    """Whether the crossing nearer the data (or the only one) has the first lower below it."""
-    out = [beyond(data, s) if math.isfinite(s) else math.inf for s in scales]
-    return out[0] <= out[1]
-
-
-def _warnings(
-    laws: tuple[Additive, Additive],
-    fits: tuple[Fit, Fit],
-    names: tuple[str, str],
-    axis: Axis,
-    held: Mapping[str, float],
-) -> tuple[str, ...]:
-    warnings = []
-    for law, fit, name in zip(laws, fits, names, strict=True):
-        if why := terms_doubt(fit, axis):
-            warnings.append(f"{name}: {why}; beyond the data its curve means little")
-        warnings += law.outside(held, f" of {name}")
-    return tuple(warnings)
 
 
 def crossings(

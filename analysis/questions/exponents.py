@@ -143,10 +143,7 @@ class Efficiency(Question):
         Raises:
             KeyError: no such pair.
         """
-        for found in self.pairs:
-            if (found.first, found.second) == (first, second):
-                return found
-        raise KeyError((first, second))
+        return {(p.first, p.second): p for p in self.pairs}[first, second]
 
     @property
     def lines(self) -> tuple[Line, ...]:
@@ -199,7 +196,8 @@ def efficiency(
             if why := terms_doubt(fit, axis):
                 excluded[name, task] = why
             else:
-                logs[name][task] = _log(exponent)
+                low, high = map(math.log, EXPONENT)
+                logs[name][task] = combined(np.log, exponent, lower=low, upper=high)
     pairs = tuple(
         _ratio(by, logs, excluded, (one, other), axis, float(times), at)
         for one, other in combinations(by, 2)
@@ -212,10 +210,6 @@ def efficiency(
         exponents={name: _geometric(list(of.values())) for name, of in logs.items()},
         warnings=tuple(f"{n}{' on ' * bool(t)}{t} left out: {w}" for (n, t), w in excluded.items()),
     )
-
-
-def _log(exponent: Sampled) -> Sampled:
-    return combined(np.log, exponent, lower=math.log(EXPONENT[0]), upper=math.log(EXPONENT[1]))
 
 
 def _geometric(logs: list[Sampled]) -> Sampled | None:

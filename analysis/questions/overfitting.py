@@ -203,18 +203,13 @@ class Collapse(Question):
     @property
     def facts(self) -> tuple[tuple[str, str], ...]:
         """How well one curve describes the runs."""
-        found = [("runs", f"{len(self.runs) - len(self.left_out)} of {len(self.runs)} above 0")]
+        found = {"runs": f"{len(self.runs) - len(self.left_out)} of {len(self.runs)} above 0"}
         if self.law is not None:
-            found += [
-                ("R² of log delta, c N^p / D^q", number(self.law_r2)),
-                ("scatter of log delta about it", number(self.law.scatter)),
-            ]
-        why = self.reason
-        return (
-            *found,
-            ("R² of log delta, joint law's curve", why or number(self.r2)),
-            ("scatter about it", why or number(self.scatter)),
-        )
+            found["R² of log delta, c N^p / D^q"] = number(self.law_r2)
+            found["scatter of log delta about it"] = number(self.law.scatter)
+        found["R² of log delta, joint law's curve"] = self.reason or number(self.r2)
+        found["scatter about it"] = self.reason or number(self.scatter)
+        return tuple(found.items())
 
 
 def collapse(fit: Fit) -> Collapse:
@@ -237,7 +232,12 @@ def collapse(fit: Fit) -> Collapse:
         runs["coordinate"] = runs["D"] / runs["N"] ** (own.params["p"] / own.params["q"])
     logs = np.log(kept["delta"].to_numpy() / kept["curve"].to_numpy())
     enough = not reason and len(kept) > 2
-    left = len(runs) - len(kept)
+    warnings = []
+    if left := len(runs) - len(kept):
+        warnings.append(
+            f"{left} of {len(runs)} runs lie at or below the fitted L(N, inf) and are left out: "
+            f"{', '.join(runs.loc[~(runs['delta'] > 0), 'trial'])}"
+        )
     few = "" if reason or enough else f"{len(kept)} runs above L(N, inf)"
     return Collapse(
         runs=runs,
@@ -246,17 +246,7 @@ def collapse(fit: Fit) -> Collapse:
         reason=reason or few,
         r2=_r2(kept["delta"].to_numpy(), kept["curve"].to_numpy()) if enough else math.nan,
         scatter=float(np.sqrt(np.mean(logs**2))) if enough else math.nan,
-        warnings=(
-            *(
-                (
-                    f"{left} of {len(runs)} runs lie at or below the fitted L(N, inf) and are left "
-                    f"out: {', '.join(runs.loc[~(runs['delta'] > 0), 'trial'])}",
-                )
-                if left
-                else ()
-            ),
-            *(own.warnings if own is not None else ()),
-        ),
+        warnings=(*warnings, *(own.warnings if own is not None else ())),
     )
 
 
@@ -326,13 +316,8 @@ def gap_cells(frame: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(columns=columns)
     by_run = by_run.dropna().reset_index()
     cells = by_run.merge(rows.drop_duplicates("trial")[["trial", *_CELL]], on="trial")
-    means = (
-        cells.groupby(list(_CELL), dropna=False)
-        .agg(
-            train=("train", "mean"), validation=("validation", "mean"), runs=("train", "size")
-        )
-        .reset_index()
-    )  # fmt: skip
+    groups = cells.groupby(list(_CELL), dropna=False)
+    means = groups[["train", "validation"]].mean().assign(runs=groups.size()).reset_index()
     means["gap"] = means["validation"] - means["train"]
     means["relative"] = means["gap"] / means["train"]
     order = ["stage", "family", "paradigm", "N", "D"]
