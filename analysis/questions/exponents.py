@@ -22,7 +22,6 @@ from analysis.laws.parameters import EXPONENT
 from analysis.questions.additive import PLURAL, Additive, Axis
 from analysis.questions.answer import Line, Question, side_of, terms_doubt
 from analysis.questions.configurations import Configuration
-from analysis.questions.crossing import Parity, parity
 from analysis.text import Interval, interval, number
 
 Fits = Mapping[str, Fit | Mapping[str, Fit]]
@@ -38,7 +37,6 @@ class Ratio:
         log_ratio: log of the first's exponent over the second's; None with a ``reason``.
         tasks: it is a mean over.
         reason: why nothing can be compared; "" where something can.
-        parity: how many times more the second needs for the same loss, where asked for.
     """
 
     first: str
@@ -48,7 +46,6 @@ class Ratio:
     log_ratio: Sampled | None
     tasks: tuple[str, ...]
     reason: str
-    parity: Parity | None = None
 
     @property
     def ratio(self) -> float:
@@ -147,7 +144,7 @@ class Efficiency(Question):
 
     @property
     def lines(self) -> tuple[Line, ...]:
-        """Exponents, then ratios, then what the same loss needs."""
+        """Exponents, then ratios."""
         lines = []
         for name, exponent in self.exponents.items():
             label = f"{'alpha' if self.axis == 'N' else 'beta'} of {name}"
@@ -155,17 +152,14 @@ class Efficiency(Question):
                 lines.append(Line.none(label, self._why(name)))
             else:
                 lines.append(Line.of(label, exponent))
-        lines += [p.line for p in self.pairs]
-        return (*lines, *(e for p in self.pairs if p.parity is not None for e in p.parity.lines))
+        return (*lines, *(p.line for p in self.pairs))
 
     def _why(self, name: str) -> str:
         reasons = {f"{t}: {w}" if t else w for (n, t), w in self.excluded.items() if n == name}
         return "; ".join(sorted(reasons)) or "no law"
 
 
-def efficiency(
-    fits: Fits, axis: Axis = "N", times: float = 10.0, *, at: Mapping[str, float] | None = None
-) -> Efficiency:
+def efficiency(fits: Fits, axis: Axis = "N", times: float = 10.0) -> Efficiency:
     """Compare the exponents of configurations.
 
     Args:
@@ -173,20 +167,16 @@ def efficiency(
             share their resamples; others are taken as independent.
         axis: ``N`` (parameter efficiency, alpha) or ``D`` (data efficiency, beta).
         times: by which the first of a pair is scaled, above 1.
-        at: N and D at which losses are compared as well, see ``parity``; only for one law per
-            configuration, of the same task.
 
     Raises:
-        ValueError: ``times`` not above 1, a law without that exponent, fewer than two
-            configurations, or ``at`` with laws of several tasks.
+        ValueError: ``times`` not above 1, a law without that exponent, or fewer than two
+            configurations.
     """
     if not (math.isfinite(times) and times > 1):
         raise ValueError(f"times must be finite and above 1, not {times}")
     if len(fits) < 2:
         raise ValueError("name at least two configurations")
     by = {name: {"": f} if isinstance(f, Fit) else dict(f) for name, f in fits.items()}
-    if at is not None and any(set(of) != {""} for of in by.values()):
-        raise ValueError("losses are compared task by task: give one law per configuration")
     excluded: dict[tuple[str, str], str] = {}
     logs: dict[str, dict[str, Sampled]] = {}
     for name, laws in by.items():
@@ -199,7 +189,7 @@ def efficiency(
                 low, high = map(math.log, EXPONENT)
                 logs[name][task] = combined(np.log, exponent, lower=low, upper=high)
     pairs = tuple(
-        _ratio(by, logs, excluded, (one, other), axis, float(times), at)
+        _ratio(by, logs, excluded, (one, other), axis, float(times))
         for one, other in combinations(by, 2)
     )
     return Efficiency(
@@ -225,7 +215,6 @@ def _ratio(
     names: tuple[str, str],
     axis: Axis,
     times: float,
-    at: Mapping[str, float] | None,
 ) -> Ratio:
     first, second = names
     shared = [t for t in by[first] if t in by[second]]
@@ -246,9 +235,6 @@ def _ratio(
         log_ratio=log_ratio,
         tasks=tuple(tasks),
         reason=reason,
-        parity=None
-        if at is None
-        else parity(by[first][""], by[second][""], axis, at=at, names=names),
     )
 
 
