@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -237,15 +235,3 @@ def jsonable(value: object) -> Any:
     if not isinstance(plain, (Sequence, np.ndarray)):
         raise TypeError(f"no JSON form for {type(plain).__name__}")
     return [jsonable(v) for v in plain]
-
-
-def print_text(text: str) -> None:
-    """Print a command's answer; a reader that has enough, such as ``head``, is no error.
-
-    What the output's encoding lacks is printed as an escape.
-    """
-    encoding = sys.stdout.encoding or "utf-8"
-    try:
-        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)  # noqa: T201
-    except BrokenPipeError:  # what is left must not fail again when Python ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

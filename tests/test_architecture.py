@@ -22,7 +22,7 @@ GROUND = "scaling.records"
 ORDERS = {
     "analysis": [
         [GROUND],
-        ["analysis.laws", "analysis.published", "analysis.text"],
+        ["analysis.commands", "analysis.laws", "analysis.published", "analysis.text"],
         ["analysis.studies", "analysis.runs"],
         ["analysis.fit"],
         ["analysis.checks", "analysis.compute", "analysis.transfer", "analysis.compare"],
@@ -231,7 +231,8 @@ def test_no_public_name_of_analysis_is_that_of_a_module() -> None:
 
 def test_commands_of_analysis_keep_their_paths() -> None:
     commands = {path.parent.name for path in (ROOT / "analysis").glob("*/__main__.py")}
-    assert commands >= {"compare", "findings", "fit", "report"}
+    commands |= {path.stem for path in (ROOT / "analysis").glob("*.py")}
+    assert commands >= {"compare", "findings", "fit", "questions", "report"}
 
 
 def modules_of_rows() -> set[str]:

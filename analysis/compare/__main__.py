@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from analysis.commands import exit_code, print_text
 from scaling.records.layout import COMPARISON
 
 
@@ -36,26 +37,20 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     if options.bootstrap is not None and options.bootstrap < 1:
         parser().error("--bootstrap must be at least 1")
-    from analysis.compare.study import as_text, compare_models  # after --help, which needs none
-    from analysis.text import print_text
-    from scaling.records.tables import ResultsError
+    return exit_code(_run, options)
 
-    try:
-        numbers = compare_models(
-            options.folder, task=options.task, protocol=options.protocol,
-            resamples=options.bootstrap, seed=options.seed,
-        )  # fmt: skip
-        text = json.dumps(numbers, indent=1)
-        if options.out:
-            options.out.write_text(text + "\n", encoding="utf-8")
-    except ResultsError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)  # noqa: T201
-        return 2
+
+def _run(options: argparse.Namespace) -> None:
+    from analysis.compare.study import as_text, compare_models  # after --help, which needs none
+
+    numbers = compare_models(
+        options.folder, task=options.task, protocol=options.protocol,
+        resamples=options.bootstrap, seed=options.seed,
+    )  # fmt: skip
+    text = json.dumps(numbers, indent=1)
+    if options.out:
+        options.out.write_text(text + "\n", encoding="utf-8")
     print_text(text if options.json else as_text(numbers))
-    return 0
 
 
 if __name__ == "__main__":

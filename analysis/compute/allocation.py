@@ -31,7 +31,7 @@ from analysis.laws import FloatArray
 from analysis.runs.read import named_columns
 from analysis.studies.fit_rows import Data, is_study
 from analysis.studies.rows import law_rows
-from analysis.text import Card, Estimate, Result, holding, interval, jsonable, number
+from analysis.text import Card, Estimate, Result, holding, interval, json_object, number
 
 CONVERGED = "converged"
 NEEDED = ("E", "A", "alpha", "B", "beta")
@@ -55,7 +55,6 @@ class Allocation(Result):
         surface: the law and cost.
         draws: refits of both, paired.
         dof: degrees of freedom of the fit.
-        warnings: what a reader must know first.
         misfit: the law's own error beyond its data.
         labels: what figures call N and D, where not as in a study.
     """
@@ -129,12 +128,9 @@ class Allocation(Result):
         log_c = np.log(budgets)
         frame = pd.DataFrame({"C": budgets})
         point, drawn = self.surface.optimum(log_c), self.draws.optimum(log_c)
-        logs = (True, True, False)
-        for name, value, sample, in_logs in zip(
-            ("N", "D", "loss"), point, drawn, logs, strict=True
-        ):
+        for name, value, sample in zip(("N", "D", "loss"), point, drawn, strict=True):
             ends = percentile_ends(sample, value, self.dof)
-            optimum, low, high = (np.exp(v) if in_logs else v for v in (value, *ends))
+            optimum, low, high = (v if name == "loss" else np.exp(v) for v in (value, *ends))
             frame[name] = optimum
             frame[f"{name}_low"], frame[f"{name}_high"] = holding(optimum, low, high)
         untested = self._widen(frame)
@@ -225,27 +221,20 @@ class Allocation(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, as plain JSON values; NaN becomes None."""
-        numbers: dict[str, Any] = jsonable({
-            "approach": 3, "law": self.law, "status": self.status,
-            "counted": _fields(self.counted),
-            "standard": _fields(self.standard),
-            "compute": self.compute.to_dict(), "ranges": self.ranges, "table": self.table,
-            "meaning": self.meaning, "warnings": self.warnings,
-        })  # fmt: skip
-        return numbers
-
-
-def _fields(value: Exponents) -> dict[str, object]:
-    """Its fields; ``dataclasses.asdict`` would take the intervals apart."""
-    return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        exponents = {
+            # fields one by one, as ``dataclasses.asdict`` would take the intervals apart
+            name: {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+            for name, value in (("counted", self.counted), ("standard", self.standard))
+        }
+        return json_object(
+            approach=3, law=self.law, status=self.status, **exponents,
+            compute=self.compute.to_dict(), ranges=self.ranges, table=self.table,
+            meaning=self.meaning, warnings=self.warnings,
+        )  # fmt: skip
 
 
 def allocate(
-    fit: Fit,
-    compute: ComputeModel | Data,
-    C: npt.ArrayLike | None = None,
-    *,
-    seed: int = 0,
+    fit: Fit, compute: ComputeModel | Data, C: npt.ArrayLike | None = None, *, seed: int = 0
 ) -> Allocation:
     """Compute-optimal allocation from a fitted law.
 
@@ -273,14 +262,16 @@ def allocate(
     theta = np.array([fit.params[name] for name in NEEDED])
     best = Surface(theta=theta, cost=np.array([compute.log_k, compute.m, compute.q]))
     place = [fit.law.names.index(name) for name in NEEDED]
-    refits = np.asarray(fit.bootstrap.theta, dtype=np.float64).reshape(-1, len(fit.law.names))
+    refits = fit.bootstrap.theta.reshape(-1, len(fit.law.names))
     drawn = _joint(refits[:, place], compute, seed)
     dof = fit.problem.dof
+    scales = pd.DataFrame(fit.problem.x, columns=list(fit.law.axes))
     standard = ComputeModel.standard()
     unit = np.array([standard.log_k, standard.m, standard.q])
     allocation = Allocation(
         surface=best, draws=drawn, dof=dof, law=fit.law.name, status=str(fit.status),
-        compute=compute, ranges=_ranges(fit, compute), runs=_runs(fit),
+        compute=compute, ranges=_ranges(fit, compute),
+        runs=scales[["N", "D"]].assign(loss=fit.problem.loss),
         counted=exponents_of(best, drawn, dof),
         standard=exponents_of(
             Surface(theta=theta, cost=unit), Surface(theta=drawn.theta, cost=unit), dof
@@ -357,12 +348,6 @@ def _joint(theta: FloatArray, compute: ComputeModel, seed: int) -> Surface:
     usable = np.isfinite(theta).all(axis=1) & (theta[:, 1:] > 0).all(axis=1)
     usable &= (cost[:, 1:] > 0).all(axis=1)
     return Surface(theta=theta[usable], cost=cost[usable])
-
-
-def _runs(fit: Fit) -> pd.DataFrame:
-    """N, D and loss of the runs fitted."""
-    scales = pd.DataFrame(fit.problem.x, columns=list(fit.law.axes))[["N", "D"]]
-    return scales.assign(loss=fit.problem.loss)
 
 
 def _ranges(fit: Fit, compute: ComputeModel) -> dict[str, tuple[float, float]]:

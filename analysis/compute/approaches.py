@@ -25,8 +25,9 @@ from analysis.compute.envelope import Envelope
 from analysis.compute.isoflop import IsoFlop
 from analysis.compute.optima import AllocationLines
 from analysis.compute.rows import AllocationError
+from analysis.compute.surface import Exponents
 from analysis.fit.sampled import UNKNOWN
-from analysis.text import Card, Estimate, Interval, Result, interval, jsonable, number
+from analysis.text import Card, Estimate, Interval, Result, interval, json_object, number
 
 NAMES = {1: "envelope", 2: "isoFLOP curves", 3: "surface"}
 NOT_ASKED = "not asked for"
@@ -111,11 +112,10 @@ class Approaches(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, as plain JSON values; NaN becomes None."""
-        numbers: dict[str, Any] = jsonable({
-            "approaches": self.table, "believe": self.believe, "why": self.why,
-            "agree": self.agree, "disagree": self.disagree,
-        })  # fmt: skip
-        return numbers
+        return json_object(
+            approaches=self.table, believe=self.believe, why=self.why,
+            agree=self.agree, disagree=self.disagree,
+        )  # fmt: skip
 
 
 def compare_approaches(
@@ -131,7 +131,7 @@ def compare_approaches(
         isoflop: Approach 2, likewise.
         surface: Approach 3, likewise; its counted exponents are compared.
     """
-    exponents = (_of_lines(1, envelope), _of_lines(2, isoflop), _of_surface(surface))
+    exponents = (_exponents_of(1, envelope), _exponents_of(2, isoflop), _exponents_of(3, surface))
     usable = [c for c in exponents if not c.refused]
     pairs = [(p, q) for i, p in enumerate(usable) for q in usable[i + 1 :]]
     known = [(p, q) for p, q in pairs if not math.isnan(p.a_interval.low + q.a_interval.low)]
@@ -147,32 +147,24 @@ def _overlap(p: ApproachExponents, q: ApproachExponents) -> bool:
     return max(p.a_interval.low, q.a_interval.low) <= min(p.a_interval.high, q.a_interval.high)
 
 
-def _refusal(approach: int, reason: str) -> ApproachExponents:
+def _exponents_of(
+    approach: int, result: AllocationLines | Allocation | AllocationError | None
+) -> ApproachExponents:
+    if result is None or isinstance(result, AllocationError):
+        return ApproachExponents(
+            approach=approach, a=math.nan, b=math.nan, a_interval=UNKNOWN, b_interval=UNKNOWN,
+            refused=str(result or NOT_ASKED), cautions=(),
+        )  # fmt: skip
+    found: AllocationLines | Exponents
+    if isinstance(result, Allocation):
+        found, cautions = result.counted, result.warnings
+        refused = "" if result.status == CONVERGED else f"the fit is {result.status}"
+    else:
+        found, refused = result, result.reason
+        cautions = result.warnings if result.ok else ()
     return ApproachExponents(
-        approach=approach, a=math.nan, b=math.nan, a_interval=UNKNOWN, b_interval=UNKNOWN,
-        refused=reason, cautions=(),
-    )  # fmt: skip
-
-
-def _of_lines(approach: int, lines: AllocationLines | AllocationError | None) -> ApproachExponents:
-    if not isinstance(lines, AllocationLines):
-        return _refusal(approach, NOT_ASKED if lines is None else str(lines))
-    if not lines.ok:
-        return _refusal(approach, lines.reason)
-    return ApproachExponents(
-        approach=approach, a=lines.a, b=lines.b, a_interval=lines.a_interval,
-        b_interval=lines.b_interval, refused="", cautions=lines.warnings,
-    )  # fmt: skip
-
-
-def _of_surface(surface: Allocation | AllocationError | None) -> ApproachExponents:
-    if not isinstance(surface, Allocation):
-        return _refusal(3, NOT_ASKED if surface is None else str(surface))
-    counted = surface.counted
-    unsound = "" if surface.status == CONVERGED else f"the fit is {surface.status}"
-    return ApproachExponents(
-        approach=3, a=counted.a, b=counted.b, a_interval=counted.a_interval,
-        b_interval=counted.b_interval, refused=unsound, cautions=surface.warnings,
+        approach=approach, a=found.a, b=found.b, a_interval=found.a_interval,
+        b_interval=found.b_interval, refused=refused, cautions=cautions,
     )  # fmt: skip
 
 
@@ -185,19 +177,13 @@ def _optima_outside(surface: Allocation) -> str:
     return ""
 
 
-def _biases(isoflop: ApproachExponents) -> tuple[str, ...]:
-    """The cautions of isoFLOP curves that mean a bias: of the grid, or unbracketed minima."""
-    return tuple(
-        c for c in isoflop.cautions if c.startswith(_BIASED_GRIDS) or "budgets refused" in c
-    )
-
-
 def _verdict(
     exponents: tuple[ApproachExponents, ...], disagree: tuple[tuple[int, int], ...]
 ) -> tuple[int | None, str]:
     """Which approach to believe, and why; see the head of the module."""
     one, two, three = exponents
-    bias = _biases(two)
+    # of the grid, or of minima that are not bracketed
+    bias = [c for c in two.cautions if c.startswith(_BIASED_GRIDS) or "budgets refused" in c]
     if not three.refused:
         if (2, 3) in disagree and not bias:
             return None, (

@@ -26,7 +26,7 @@ from analysis.fit.loglog import LogFit
 from analysis.fit.sampled import Sampled
 from analysis.laws import FloatArray
 from analysis.studies.fit_rows import Data
-from analysis.text import Card, Estimate, Interval, Result, jsonable, number
+from analysis.text import Card, Estimate, Interval, Result, json_object, number
 
 Convention = Literal["counted", "fixed epochs", "C = k N D"]
 _COLLINEAR = 0.05  # log D that lies closer than this to a line in log N is a function of N
@@ -52,7 +52,6 @@ class ComputeModel(Result):
         macs: m of the MACs alone, or None.
         epochs: p and r of epochs ~ N^p D^r (0 where taken), or None where MACs are not known.
         ranges: smallest and largest N, D and C of the runs; empty where taken.
-        warnings: what a reader must know first.
     """
 
     convention: Convention
@@ -107,10 +106,8 @@ class ComputeModel(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, as plain JSON values; NaN becomes None."""
-        numbers: dict[str, Any] = jsonable(
-            {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "draws"}
-        )
-        return numbers
+        names = [f.name for f in dataclasses.fields(self) if f.name != "draws"]
+        return json_object(**{name: getattr(self, name) for name in names})
 
 
 def compute_model(
@@ -172,8 +169,11 @@ def _counted(frame: pd.DataFrame, n_boot: int, seed: int) -> ComputeModel:
     sizes = distinct(frame["N"])
     if sizes < 3:
         warnings.append(f"{sizes} sizes: whether C is a power law of N is not tested")
-    macs = _exponent(frame, "macs") if "macs" in frame else None
-    epochs = (fit.slope[0] - macs, fit.slope[1] - 1) if macs is not None else None
+    macs, epochs = None, None
+    if "macs" in frame:
+        by_size = np.log(frame.groupby("N", as_index=False)["macs"].mean())
+        macs = float(np.polyfit(by_size["N"], by_size["macs"], 1)[0])
+        epochs = (fit.slope[0] - macs, fit.slope[1] - 1)
     return ComputeModel(
         convention="counted", log_k=fit.log_k, m=fit.slope[0], q=fit.slope[1],
         m_interval=_interval(fit, 0, sizes - 2),
@@ -210,12 +210,6 @@ def _interval(fit: LogFit, slope: int, dof: int) -> Interval:
     """95 % interval of a slope, from its refits."""
     samples = fit.draws[:, 1 + slope]
     return Sampled(point=fit.slope[slope], samples=samples, dof=max(1, dof)).interval
-
-
-def _exponent(frame: pd.DataFrame, column: str) -> float:
-    """Slope of log ``column`` on log N over the distinct sizes."""
-    by_size = np.log(frame.groupby("N", as_index=False)[column].mean())
-    return float(np.polyfit(by_size["N"], by_size[column], 1)[0])
 
 
 def _ranges(frame: pd.DataFrame) -> dict[str, tuple[float, float]]:

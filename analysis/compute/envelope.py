@@ -27,7 +27,7 @@ from analysis.compute.rows import (
 from analysis.fit.loglog import LogLine, fit_line
 from analysis.laws import FloatArray
 from analysis.studies.fit_rows import Data
-from analysis.text import Card, jsonable
+from analysis.text import Card, json_object
 
 FEW_SIZES, LEAST_SIZES = 5, 3
 
@@ -46,7 +46,6 @@ class Envelope(AllocationLines):
         D_line: D*(C) = k' C^b, or None.
         sizes: distinct N the line goes through.
         reason: why there is no N*(C); empty when there is one.
-        warnings: what a reader must know first.
     """
 
     rows: pd.DataFrame
@@ -73,10 +72,7 @@ class Envelope(AllocationLines):
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, as plain JSON values; NaN becomes None."""
-        numbers: dict[str, Any] = jsonable(
-            {"approach": 1, **self.numbers(), "sizes": self.sizes, "frontier": self.frontier}
-        )
-        return numbers
+        return json_object(approach=1, **self.numbers(), sizes=self.sizes, frontier=self.frontier)
 
 
 def at_budgets(curves: Data, C: npt.ArrayLike) -> pd.DataFrame:

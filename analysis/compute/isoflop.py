@@ -24,6 +24,7 @@ from analysis.compute.optima import (
     OptimaByBudget,
     Optimum,
     RefusedBudget,
+    akima_optimum,
     line_through,
     polynomial_optimum,
 )
@@ -37,7 +38,7 @@ from analysis.fit.bootstrap import random_factors
 from analysis.fit.loglog import LogLine
 from analysis.laws import FloatArray
 from analysis.studies.fit_rows import Data
-from analysis.text import Card, jsonable, number
+from analysis.text import Card, json_object, number
 
 CLOSE = 1.25  # ratio of neighbouring budgets that may be one: published designs step by 2 and more
 METHODS = {2: "parabolas in log N", 3: "cubics in log N"}
@@ -47,6 +48,8 @@ FEW = 5  # budgets under which the scatter about the line is hardly known
 # budgets, and with it the exponent.
 WIDE, OFF_CENTRE, WANDERS = 30.0, 0.25, 0.5
 SENSITIVE = 0.02
+NOISE = (0.005, 0.1)  # standard deviation of the loss at losses up to 3 and from 6 nats
+NOISE_AT = (3.0, 6.0)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +67,6 @@ class IsoFlop(AllocationLines):
         D_line: D*(C) = k' C^b, or None.
         refused: budgets without an optimum, and why.
         reason: why there is no N*(C); empty when there is one.
-        warnings: what a reader must know first.
         sensitivity: a by another curve.
     """
 
@@ -94,12 +96,10 @@ class IsoFlop(AllocationLines):
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, as plain JSON values; NaN becomes None."""
-        numbers: dict[str, Any] = jsonable({
-            "approach": 2, "method": self.method, **self.numbers(), "budgets": self.budgets,
-            "sensitivity": self.sensitivity,
-            "refused": [dataclasses.asdict(r) for r in self.refused],
-        })  # fmt: skip
-        return numbers
+        return json_object(
+            approach=2, method=self.method, **self.numbers(), budgets=self.budgets,
+            sensitivity=self.sensitivity, refused=[dataclasses.asdict(r) for r in self.refused],
+        )  # fmt: skip
 
 
 def isoflop(
@@ -151,6 +151,69 @@ def isoflop(
     if budget is None and (warning := _close_budgets(optima)):
         curves = dataclasses.replace(curves, warnings=(*curves.warnings, warning))
     return curves
+
+
+def porian(
+    data: Data,
+    *,
+    by: str = "C",
+    noise: float | tuple[float, float] = NOISE,
+    noise_at: tuple[float, float] = NOISE_AT,
+    n_boot: int = 1000,
+    seed: int = 0,
+    tolerance: float = 0.02,
+) -> IsoFlop:
+    """Porian et al. 2024's reading of isoFLOP curves (arXiv 2406.19146, section 3 and appendix).
+
+    The loss of each budget is interpolated through its runs (Akima, log loss in log N) and N* is
+    the median of the minima of curves whose losses carry the noise from seed to seed. A line
+    through the medians in logs, weighted by the inverse variance of the minima, gives N* = k C^a.
+    Unlike a parabola it assumes no shape, and unlike the best run it is not tied to the sizes
+    trained; but its intervals hold the seeds' noise only, which must be known.
+
+    Args:
+        data: one row per run: N, loss (nats), the compute, and D where known. Of several runs
+            of one N and budget the best counts.
+        by: the column of the compute, FLOPs.
+        noise: standard deviation of the loss from seed to seed, nats: one number, or those at
+            the two losses of ``noise_at``, between which it is a line in logs. The default is
+            that of Porian et al. for language models; other losses have other noise.
+        noise_at: losses, nats.
+        n_boot: noisy curves, at least 100.
+        seed: of the noise.
+        tolerance: neighbouring C that differ by less are one budget.
+
+    Returns:
+        As ``isoflop``; the lines are weighted, and ``N_line.interval_runs`` is Porian et al.'s
+        interval (percentiles of noisy curves), of which ``a_interval`` holds the wider with the
+        scatter about the line.
+
+    Raises:
+        AllocationError: C does not vary, or not at fixed N.
+        ValueError: see ``isoflop``; or a noise that is not positive, or too few noisy curves.
+    """
+    low, high = (noise, noise) if isinstance(noise, (int, float)) else noise
+    if not (low > 0 and high > 0 and 0 < noise_at[0] < noise_at[1]):
+        raise ValueError("noise must be positive, at two increasing losses")
+    if n_boot < 100:
+        raise ValueError(f"{n_boot} noisy curves, at least 100 are needed")
+    rows = budget_rows(data, by, tolerance)
+    rng = np.random.default_rng(seed)
+    optima = []
+    for C in np.unique(rows["C"].to_numpy()):
+        runs = rows[rows["C"] == C]
+        best = runs.loc[runs.groupby("N")["loss"].idxmin()]
+        loss = best["loss"].to_numpy()
+        sd = np.exp(np.interp(np.log(loss), np.log(noise_at), np.log((low, high))))
+        noisy = loss[:, None] + sd[:, None] * rng.standard_normal((len(loss), n_boot))
+        log_noisy = np.log(np.maximum(noisy, 1e-3 * loss[:, None]))
+        by_axis = {
+            axis: akima_optimum(best[axis].to_numpy(), loss, log_noisy, axis)
+            for axis in ("N", "D")
+            if axis in best
+        }
+        optima.append(BudgetOptima(C=float(C), runs=len(runs), N=by_axis["N"], D=by_axis.get("D")))
+    return isoflop_of("Akima curves with noise", rows, optima, {}, interpolated=True)
 
 
 def _optima_of(C: float, runs: pd.DataFrame, degree: int, factors: FloatArray) -> BudgetOptima:
@@ -245,15 +308,10 @@ def isoflop_of(
     *,
     interpolated: bool = False,
 ) -> IsoFlop:
-    """Power laws through the optima of budgets, and what to know about them.
+    """Power laws through the ``optima`` of budgets, and what to know about them.
 
-    Args:
-        method: how the optima were read.
-        rows: the runs.
-        optima: what they say, by budget.
-        sensitivity: the exponent of N* by other choices.
-        interpolated: whether the curves pass through the runs: the optima are then weighted, and
-            none of the biases of a parabola applies.
+    Where curves are ``interpolated`` through the runs the optima are weighted, and none of the
+    biases of a parabola applies. ``sensitivity`` is the exponent of N* by other choices.
     """
     refused = tuple(
         RefusedBudget(C=b.C, axis=axis, runs=b.runs, reason=o)

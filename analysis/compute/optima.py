@@ -18,13 +18,16 @@ import pandas as pd
 from analysis.compute.rows import AllocationError, times_outside
 from analysis.fit.intervals import t_quantile
 from analysis.fit.loglog import LogLine, fit_line
-from analysis.fit.sampled import UNKNOWN
+from analysis.fit.sampled import UNKNOWN, percentile_ends
 from analysis.laws import FloatArray
-from analysis.text import Estimate, Interval, Result, count, number
+from analysis.text import Estimate, Interval, Result, count, holding, number
 
 CURVE_POINTS = 60
 NO_RECORDS = "no column D: D*(C) is not estimated"
 LEAST_RUNS = {2: 3, 3: 5}  # of a curve by its degree; published designs have three and more
+LEAST_INTERPOLATED = 3  # runs of a curve that passes through them
+GRID = 25  # points of such a curve per interval between runs
+SMALLEST_SD = 0.33  # of log N*, in intervals between runs: a minimum is not known better
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +156,61 @@ def polynomial_optimum(
         off_centre=at, width=ends[1] / ends[0], weight=1.0,
         draws=centre + half * draws, dof=dof,
         curve=np.stack([np.exp(centre + half * grid), np.polyval(coefficients[::-1], grid)]),
+    )  # fmt: skip
+
+
+def akima_optimum(
+    x: FloatArray, loss: FloatArray, log_noisy: FloatArray, axis: str
+) -> Optimum | str:
+    """The median minimum of noisy Akima curves of log loss in log x.
+
+    Args:
+        x: N or D of the runs (n,), all different.
+        loss: their losses (n,), nats.
+        log_noisy: logs of the losses with noise (n, R).
+        axis: its name.
+
+    Returns:
+        The optimum (its curvature is NaN: Akima curves are cubic by pieces), or why there is
+        none: too few runs, a minimum at an end, or half of the noisy curves without one inside.
+    """
+    from scipy.interpolate import Akima1DInterpolator
+
+    if len(x) < LEAST_INTERPOLATED:
+        return f"{len(x)} distinct {axis}, at least {LEAST_INTERPOLATED} are needed for a curve"
+    order = np.argsort(x)
+    log_x = np.log(x[order])
+    if not (np.diff(log_x) > 0).all():
+        return f"several runs share one {axis}"
+    grid = np.linspace(log_x[0], log_x[-1], GRID * (len(x) - 1))
+    curve = Akima1DInterpolator(log_x, np.log(loss[order]))(grid)
+    lowest = int(curve.argmin())
+    ends = (float(x.min()), float(x.max()))
+    if lowest in (0, len(grid) - 1):
+        return not_bracketed(ends[0] if lowest == 0 else ends[1], ends, axis)
+    at = Akima1DInterpolator(log_x, log_noisy[order])(grid).argmin(axis=0)
+    inside = (at > 0) & (at < len(grid) - 1)
+    if 2 * inside.sum() < len(at):
+        side = "smaller" if (at == 0).sum() > (at == len(grid) - 1).sum() else "larger"
+        return (
+            f"only {inside.mean():.0%} of the noisy curves have their minimum between the runs: "
+            f"add runs of {side} {axis}"
+        )
+    minima = grid[at[inside]]
+    middle = float(np.median(minima))
+    floor = SMALLEST_SD * GRID * float(grid[1] - grid[0])
+    sd = max(float(minima.std()), floor) / inside.mean()
+    draws = np.where(inside, grid[at], np.nan)
+    below, above = percentile_ends(minima, np.asarray(middle), len(at))
+    optimum = math.exp(middle)
+    low, high = holding(np.asarray(optimum), np.exp(below), np.exp(above))
+    half = (grid[-1] - grid[0]) / 2
+    return Optimum(
+        x=optimum, low=float(low), high=float(high),
+        loss=float(np.exp(np.interp(middle, grid, curve))), curvature=math.nan,
+        off_centre=float((middle - grid[0] - half) / half), width=ends[1] / ends[0],
+        weight=float(sd**-2), draws=draws, dof=len(at),
+        curve=np.stack([np.exp(grid), np.exp(curve)]),
     )  # fmt: skip
 
 

@@ -63,12 +63,7 @@ class Chain:
         law = self.metric.law
         return np.stack([law.value(t, row[:, None]) for t, row in zip(theta, loss, strict=True)])
 
-    def predict(
-        self,
-        at: Data | None = None,
-        /,
-        **scales: npt.ArrayLike,
-    ) -> pd.DataFrame:
+    def predict(self, at: Data | None = None, /, **scales: npt.ArrayLike) -> pd.DataFrame:
         """Predict the loss and the metric at scales, with 95 % intervals of the metric.
 
         Args:

@@ -23,7 +23,7 @@ class LossToLoss(Law):
 
     L_id is the loss on the task trained on, L_ood on another; kappa = 1 passes excess loss on in
     proportion, less diminishes it. Pairs alone hardly determine both floors and kappa: take the
-    floors from joint fits (``analysis.transfer.loss_to_loss``) or hold them, with their standard
+    floors from joint fits (``analysis.transfer``) or hold them, with their standard
     errors if known. Without, intervals also hold a fit that frees E_id: the pairs tell one floor,
     given the other.
     Free parameters are E_ood, the log of the term at the centre of the data, kappa, E_id.

@@ -1,6 +1,6 @@
 """What "How Do Electrocardiogram Models Scale?" (S1) prints, where its digits can still be read.
 
-Whatever its tables give is derived from them (``analysis.published.tables``).
+Whatever its tables give is derived from them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import math
 
 import pandas as pd
 
-from analysis.published.tables import suspected_bounds, table
+from analysis.published import table
 
 Kind = tuple[str, str]
 
@@ -32,14 +32,15 @@ def _mean_exponents() -> dict[Kind, float]:
     return means
 
 
-def _by_bin(name: str, bins: str) -> pd.DataFrame:
+def losses_by_bin(name: str, bins: str) -> pd.DataFrame:
     """Losses by bin and task (rows) and configuration such as ``resnet-sl`` (columns)."""
     frame = table(name)
     frame["kind"] = frame["architecture"] + "-" + frame["paradigm"]
     return frame.pivot_table(index=[bins, "task"], columns="kind", values="loss")
 
 
-def _lowest(losses: pd.DataFrame) -> tuple[int, ...]:
+def lowest_resnets(losses: pd.DataFrame) -> tuple[int, ...]:
+    """On how many of the tasks a ResNet's loss is the lowest of the four, by bin."""
     of_resnet = losses.idxmin(axis=1).astype("string").str.startswith("resnet")
     return tuple(int(n) for n in of_resnet.groupby(level=0).sum())
 
@@ -55,12 +56,10 @@ def _unseen_corpora() -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(t).partition(":")[0] for t in tasks))
 
 
-# Table S.7: transfer exponent (Eq. 4) by task; its smallest value, 0.050, is printed eight times
-# and looks like the lower bound of its fits.
+# Table S.7: transfer exponent (Eq. 4) by task.
 _KAPPA_BY_TASK = _transfer_exponents()
-KAPPA_BOUND = float(
-    suspected_bounds().query("table == 's1_s7' and quantity == 'kappa'")["value"].iloc[0]
-)
+# Its smallest value, 0.050, is printed eight times and looks like the lower bound of its fits.
+KAPPA_BOUND = min(min(by_kind.values()) for by_kind in _KAPPA_BY_TASK.values())
 # Table S.7: mean over the eleven tasks, as printed.
 KAPPA: dict[Kind, float] = _mean_exponents()
 # Section 5: share of marginal compute that goes to data, alpha / (alpha + beta), for the one task
@@ -68,11 +67,9 @@ KAPPA: dict[Kind, float] = _mean_exponents()
 DATA_SHARE: dict[Kind, float] = {
     ("transformer", "sl"): 0.90, ("resnet", "sl"): 0.79, ("transformer", "ssl"): 0.27,
 }  # fmt: skip
-_BY_SIZE = _by_bin("s1_s5", "size_bin")
-# Tables S.5 and S.6: on how many of the eleven tasks a ResNet's loss is the lowest of the four, by
-# bin of size (five) and of data (six), smallest first.
-LOWEST_BY_SIZE = _lowest(_BY_SIZE)
-LOWEST_BY_DATA = _lowest(_by_bin("s1_s6", "data_bin"))
+_BY_SIZE = losses_by_bin("s1_s5", "size_bin")
+# Table S.5: by bin of size (five), smallest first.
+LOWEST_BY_SIZE = lowest_resnets(_BY_SIZE)
 TASKS = len(_KAPPA_BY_TASK)
 # Table S.5: mean over tasks of log(Transformer-SSL's loss / ResNet-SSL's) by bin of size.
 GAP_BY_SIZE = _ssl_gap(_BY_SIZE)

@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from analysis.questions.allocation import allocation_split, mean_allocation
     from analysis.questions.answers import Answers, ask
-    from analysis.questions.crossing import crossover
+    from analysis.questions.crossing import crossover, parity
     from analysis.questions.effective_data import transferred
     from analysis.questions.exponents import efficiency
     from analysis.questions.limits import bottleneck, reduction
     from analysis.questions.losses import loss_ratio, lowest_loss
     from analysis.questions.overfitting import collapse, data_needed, extent
-    from analysis.questions.reaching import parity
     from analysis.questions.transfer import compare_transfer, transfer_efficiency
 
 __all__ = [
@@ -45,28 +44,21 @@ __all__ = [
     "transfer_efficiency",
     "transferred",
 ]
-_PLACES = {  # a public name and the module that holds it; no name may be one of a module
-    "Answers": "answers",
-    "allocation_split": "allocation",
-    "ask": "answers",
-    "bottleneck": "limits",
-    "collapse": "overfitting",
-    "compare_transfer": "transfer",
-    "crossover": "crossing",
-    "data_needed": "overfitting",
-    "efficiency": "exponents",
-    "extent": "overfitting",
-    "loss_ratio": "losses",
-    "lowest_loss": "losses",
-    "mean_allocation": "allocation",
-    "parity": "reaching",
-    "reduction": "limits",
-    "transfer_efficiency": "transfer",
-    "transferred": "effective_data",
+_PLACES = {  # a module and the public names that it holds; no name may be one of a module
+    "allocation": ("allocation_split", "mean_allocation"),
+    "answers": ("Answers", "ask"),
+    "crossing": ("crossover", "parity"),
+    "effective_data": ("transferred",),
+    "exponents": ("efficiency",),
+    "limits": ("bottleneck", "reduction"),
+    "losses": ("loss_ratio", "lowest_loss"),
+    "overfitting": ("collapse", "data_needed", "extent"),
+    "transfer": ("compare_transfer", "transfer_efficiency"),
 }
 
 
 def __getattr__(name: str) -> object:
-    if name in _PLACES:
-        return getattr(import_module(f"analysis.questions.{_PLACES[name]}"), name)
+    for module, names in _PLACES.items():
+        if name in names:
+            return getattr(import_module(f"analysis.questions.{module}"), name)
     raise AttributeError(f"module 'analysis.questions' has no attribute {name!r}")

@@ -7,6 +7,8 @@ import json
 import sys
 from pathlib import Path
 
+from analysis.commands import add_bootstrap, exit_code, parse, print_text
+
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
@@ -23,29 +25,22 @@ def parser() -> argparse.ArgumentParser:
         metavar="QUESTION",
         help="answers to this question, such as crossover (repeat for more)",
     )
-    found.add_argument(
-        "--bootstrap", type=int, default=1000, metavar="N", help="refits (default: 1000)"
-    )
+    add_bootstrap(found)
     return found
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns 0, or 2 for a folder that cannot be read or has no such question."""
-    options = parser().parse_args(arguments)
-    if options.bootstrap < 0:
-        parser().error("--bootstrap must not be negative")
+    return exit_code(_run, parse(parser(), arguments), refused=ValueError)
+
+
+def _run(options: argparse.Namespace) -> None:
     from analysis.questions.answers import ask
     from analysis.studies.load import load
-    from analysis.text import print_text
 
-    try:
-        answers = ask(load(options.folder), n_boot=options.bootstrap, only=options.only)
-    except ValueError as error:  # a folder that cannot be read, a question that there is not
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        return 2
+    answers = ask(load(options.folder), n_boot=options.bootstrap, only=options.only)
     numbers = json.dumps(answers.to_dict(), indent=1, allow_nan=False) if options.json else ""
     print_text(numbers or answers.text())
-    return 0
 
 
 if __name__ == "__main__":

@@ -17,13 +17,13 @@ from analysis.fit.result import Fit
 from analysis.fit.sampled import Sampled, Source, aligned, source_of
 from analysis.laws import FloatArray
 from analysis.laws.parameters import EXPONENT
+from analysis.text import count, number
 
 Axis = Literal["N", "D"]
 AXES: tuple[Axis, ...] = ("N", "D")
 PLURAL = {"N": "parameters", "D": "records"}
-_CANONICAL = ("E", "A", "alpha", "B", "beta")
 _NAMES = {
-    "chinchilla": _CANONICAL,
+    "chinchilla": ("E", "A", "alpha", "B", "beta"),
     "n_law": ("E", "A", "alpha", "", ""),
     "d_law": ("E", "", "", "B", "beta"),
     "tied": ("E", "A", "alpha", "B", "alpha"),
@@ -95,20 +95,12 @@ class Additive:
         return found
 
     def exponent(self, axis: Axis) -> Sampled:
-        """Exponent of an axis.
-
-        Raises:
-            ValueError: the law does not depend on it.
-        """
+        """Exponent of an axis, one that the law depends on."""
         self.check(axis)
         return self.sampled(self.theta[:, PLACE[axis][1]], lower=EXPONENT[0], upper=EXPONENT[1])
 
     def check(self, axis: str) -> None:
-        """Refuse an axis that the law does not depend on.
-
-        Raises:
-            ValueError: naming those it depends on.
-        """
+        """Refuse an axis that the law does not depend on: a ValueError that names those it does."""
         if axis not in self.axes:
             raise ValueError(f"the law depends on {', '.join(self.axes)}, not on {axis!r}")
 
@@ -154,6 +146,14 @@ class Additive:
             raise ValueError(f"hold {' and '.join(others) or 'nothing'} (got {sorted(wrong)})")
         return {a: positive(a, given[a]) for a in others}
 
+    def outside(self, at: Mapping[str, float], of: str = "") -> list[str]:
+        """A warning for each scale that lies outside the data, which are said to be ``of``."""
+        return [
+            f"{a} = {count(v)} lies {number(out)} times outside the data{of}"
+            for a, v in at.items()
+            if (out := beyond(self.ranges[a], v)) > 1 + 1e-9
+        ]
+
     def sampled(
         self,
         values: FloatArray,
@@ -179,14 +179,25 @@ def positive(name: str, value: float) -> float:
     return float(value)
 
 
-def together(first: Additive, second: Additive) -> tuple[Additive, Additive]:
-    """Both laws with their resamples side by side; of independent runs they are shuffled."""
-    drawn, source = aligned(
-        [law.theta[1:] for law in (first, second)], [first.source, second.source]
-    )
-    dof = min(first.dof, second.dof)
+def beyond(ranges: tuple[float, float], scale: float) -> float:
+    """How many times ``scale`` lies outside ``ranges``; 1 within."""
+    low, high = ranges
+    return max(1.0, scale / high, low / scale) if scale > 0 else math.inf
+
+
+def together(first: Fit, second: Fit) -> tuple[Additive, Additive]:
+    """Both laws with their resamples side by side; of independent runs they are shuffled.
+
+    Raises:
+        ValueError: laws of different axes or of another form.
+    """
+    laws = [Additive.of(fit) for fit in (first, second)]
+    if laws[0].axes != laws[1].axes:
+        raise ValueError(f"laws of {' and of '.join(', '.join(law.axes) for law in laws)}")
+    drawn, source = aligned([law.theta[1:] for law in laws], [law.source for law in laws])
+    dof = min(law.dof for law in laws)
     a, b = (
         dataclasses.replace(law, theta=np.concatenate([law.theta[:1], own]), dof=dof, source=source)
-        for law, own in zip((first, second), drawn, strict=True)
+        for law, own in zip(laws, drawn, strict=True)
     )
     return a, b

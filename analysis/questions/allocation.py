@@ -13,13 +13,24 @@ from analysis.fit.result import Fit
 from analysis.fit.sampled import Sampled, mean
 from analysis.published import s1
 from analysis.questions.additive import Additive
-from analysis.questions.answer import Line, Question
+from analysis.questions.answer import (
+    Line,
+    Question,
+    law_doubt,
+    left_out,
+    side_of,
+    tasks,
+    terms_doubt,
+)
 from analysis.questions.configurations import ComputeExponents, Configuration
-from analysis.questions.trust import law_doubt, left_out, tasks, terms_doubt
 from analysis.studies.fit_rows import Data
 from analysis.text import number
 
-_DATA_FIRST, _SIZE_FIRST = "more to data than to size", "more to size than to data"
+_SIDES = {  # of one half
+    "above": "more to data than to size",
+    "below": "more to size than to data",
+    "": "which gets more is not told",
+}
 
 
 def data_share_of_compute(fit: Fit, macs: float = 1.0) -> Sampled:
@@ -45,7 +56,6 @@ class AllocationSplit(Question):
         counted: the allocation at counted compute; None with a ``counted_reason``.
         counted_reason: why there is none; "" where there is one.
         printed: what S1 prints for the one task of its Figure 5; None where it prints nothing.
-        warnings: what a reader must know first.
     """
 
     share: Sampled
@@ -63,7 +73,7 @@ class AllocationSplit(Question):
     @property
     def lines(self) -> tuple[Line, ...]:
         """Both conventions."""
-        words = "" if self.reason else f"C = k N D: {_side(self.share)}"
+        words = "" if self.reason else f"C = k N D: {_SIDES[side_of(self.share.interval, 0.5)]}"
         return (Line.of("alpha / (alpha + beta)", self.share, words, self.reason), self._counted())
 
     def _counted(self) -> Line:
@@ -83,12 +93,8 @@ class AllocationSplit(Question):
     @property
     def facts(self) -> tuple[tuple[str, str], ...]:
         """S1's share, and which of ours holds for whom."""
-        found = []
-        if self.counted is not None and self.counted.meaning:
-            found.append(("which holds", self.counted.meaning))
-        if self.printed is not None:
-            found.append(("S1, on the task of its Figure 5", f"{number(self.printed, 2)} to data"))
-        return tuple(found)
+        meaning = self.counted.meaning if self.counted is not None else ""
+        return (*([("which holds", meaning)] if meaning else []), *_beside_s1(self.printed))
 
 
 def allocation_split(
@@ -126,23 +132,19 @@ def _counted(
         return None, "no compute given"
     if reason:
         return None, reason
+    options = fit.options
     try:
-        options = fit.options
-        model = (
-            compute
-            if isinstance(compute, ComputeModel)
-            else compute_model(compute, n_boot=max(options.n_boot, 1), seed=options.seed)
-        )
-        return allocate(fit, model, seed=fit.options.seed), ""
+        if not isinstance(compute, ComputeModel):
+            compute = compute_model(compute, n_boot=max(options.n_boot, 1), seed=options.seed)
+        return allocate(fit, compute, seed=options.seed), ""
     except ValueError as error:
         return None, str(error)
 
 
-def _side(share: Sampled) -> str:
-    ends = share.interval
-    if ends.low > 0.5:
-        return _DATA_FIRST
-    return _SIZE_FIRST if ends.high < 0.5 else "which gets more is not told"
+def _beside_s1(printed: float | None) -> tuple[tuple[str, str], ...]:
+    if printed is None:
+        return ()
+    return (("S1, on the task of its Figure 5", f"{number(printed, 2)} to data"),)
 
 
 @final
@@ -151,13 +153,11 @@ class MeanAllocation(Question):
     """Share of marginal compute that goes to data, mean over the tasks that determine it.
 
     Attributes:
-        name: of the configuration.
         share: alpha / (alpha + beta), for C = k N D; NaN without tasks.
         with_macs: alpha / (alpha + m beta), for C = k N^m D with the MACs of the sizes trained.
         doubts: by task why its law does not determine it; "" where it does.
         compute: how the compute of the runs grew.
         printed: what S1 prints for the one task of its Figure 5; None where it prints nothing.
-        warnings: what a reader must know first.
     """
 
     name: str
@@ -189,23 +189,17 @@ class MeanAllocation(Question):
         names = ("alpha / (alpha + beta)", f"with MACs ~ N^{number(self.compute.macs)}")
         if not self.used:
             return tuple(Line.none(n, f"no task determines it: {self.counted}") for n in names)
-        shares = (self.share, self.with_macs)
-        return tuple(
-            Line.of(
-                name,
-                share,
-                "" if share.why else f"{self.counted}: {_side(share)}",
-                "no MACs of three sizes" if math.isnan(share.point) else "",
-            )
-            for name, share in zip(names, shares, strict=True)
-        )
+        lines = []
+        for name, share in zip(names, (self.share, self.with_macs), strict=True):
+            words = "" if share.why else f"{self.counted}: {_SIDES[side_of(share.interval, 0.5)]}"
+            missing = "no MACs of three sizes" if math.isnan(share.point) else ""
+            lines.append(Line.of(name, share, words, missing))
+        return tuple(lines)
 
     @property
     def facts(self) -> tuple[tuple[str, str], ...]:
         """S1's share."""
-        if self.printed is None:
-            return ()
-        return (("S1, on the task of its Figure 5", f"{number(self.printed, 2)} to data"),)
+        return _beside_s1(self.printed)
 
 
 def mean_allocation(configuration: Configuration) -> MeanAllocation:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from html import escape
 from itertools import combinations
@@ -17,21 +17,18 @@ from analysis.questions.additive import AXES
 from analysis.questions.allocation import allocation_split, mean_allocation
 from analysis.questions.answer import Question
 from analysis.questions.configurations import Configuration, configurations, shared_tasks
-from analysis.questions.crossing import crossover
+from analysis.questions.crossing import crossover, parity
 from analysis.questions.effective_data import STAGE, transferred
 from analysis.questions.exponents import efficiency
 from analysis.questions.limits import bottleneck, reduction
 from analysis.questions.losses import loss_ratio, lowest_loss
 from analysis.questions.overfitting import collapse, data_needed, extent
-from analysis.questions.reaching import parity
 from analysis.questions.transfer import TransferEfficiency, compare_transfer, transfer_efficiency
 from analysis.text import interval, jsonable, number
 from scaling.records.names import HELD_OUT
 
 TOLERANCE = 0.1  # extent of overfitting, S1's example
 TRAINED_ON = "task trained on"
-_COLUMNS = ("question", "configuration", "task")
-_NUMBERS = ("name", "value", "low", "high", "words", "reason")
 
 
 @final
@@ -103,7 +100,8 @@ class Answers:
             )
             for a in self.asked
         ]
-        columns = [*_COLUMNS, *_NUMBERS, "warnings"]
+        first = ["question", "configuration", "task", "name", "value", "low", "high"]
+        columns = [*first, "words", "reason", "warnings"]
         if not parts:
             return pd.DataFrame(columns=columns)
         return pd.concat(parts, ignore_index=True)[columns]
@@ -141,26 +139,6 @@ class Answers:
             found.setdefault(a.configuration, []).append(a)
         return found
 
-    def markdown(self) -> str:
-        """Every number in a table of Markdown, then what was skipped."""
-        head = "| question | of | task | | value | 95 % interval | |\n|---|---|---|---|---|---|---|"
-        lines = [head, *("| " + " | ".join(cells) + " |" for cells in self.cells())]
-        return "\n".join([*lines, "", *(f"- skipped: {why}" for why in self.skipped)])
-
-    def cells(self) -> Iterator[tuple[str, ...]]:
-        """Every number as texts: question, of, task, name, value, interval, words and reason."""
-        for asked in self.asked:
-            for line in asked.answer.lines:
-                yield (
-                    asked.question,
-                    asked.configuration,
-                    asked.task,
-                    line.name,
-                    number(line.value),
-                    interval(line.interval),
-                    line.text,
-                )
-
     def summary(self) -> str:
         """What was asked and how much of it has an answer."""
         count = {q: len(self.of(q)) for q in dict.fromkeys(a.question for a in self.asked)}
@@ -172,10 +150,12 @@ class Answers:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            "<tr>" + "".join(f"<td>{escape(c)}</td>" for c in cells) + "</tr>"
-            for cells in self.cells()
-        )
+        rows = ""
+        for a in self.asked:
+            for line in a.answer.lines:
+                numbers = (number(line.value), interval(line.interval))
+                cells = (a.question, a.configuration, a.task, line.name, *numbers, line.text)
+                rows += f"<tr>{''.join(f'<td>{escape(c)}</td>' for c in cells)}</tr>"
         names = ("question", "of", "task", "", "value", "95 % interval", "")
         head = "".join(f"<th>{n}</th>" for n in names)
         skipped = "".join(f"<li>skipped: {escape(why)}</li>" for why in self.skipped)
@@ -281,7 +261,7 @@ OF_PAIRS: dict[str, Callable[[Configuration, Configuration, Asking], Given]] = {
     "parity": _parities,
 }
 OF_STUDY: dict[str, Callable[[Asking], Given]] = {
-    "transferred": lambda a: [("", transferred(a.frame, n_boot=a.n_boot))],
+    "transferred": lambda a: [("", transferred(a.frame, n_boot=a.n_boot))]
 }
 
 

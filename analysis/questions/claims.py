@@ -11,15 +11,16 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from analysis.fit.sampled import Sampled
 from analysis.published import s1
 from analysis.questions.additive import AXES, Axis
 from analysis.questions.allocation import mean_allocation
+from analysis.questions.answer import law_doubt, left_out, tasks, tasks_doubt
 from analysis.questions.configurations import By, Configuration, comparable, shared_tasks
 from analysis.questions.exponents import efficiency
 from analysis.questions.limits import bottleneck
 from analysis.questions.losses import LossRatio, loss_ratio, lowest_loss
 from analysis.questions.transfer import TransferEfficiency, compare_transfer, transfer_efficiency
-from analysis.questions.trust import law_doubt, left_out, tasks, tasks_doubt
 from analysis.studies.groups import Kind
 from analysis.text import Interval, number
 
@@ -241,7 +242,7 @@ def _transfer(by: By, transfers: Mapping[Kind, TransferEfficiency]) -> list[Clai
 def _diminishing(configuration: Configuration, transfer: TransferEfficiency) -> Claim:
     value, free = transfer.mean("fixed"), transfer.mean("free")
     doubts = [t.doubt for t in configuration.tasks]
-    used, kind = doubts.count(""), configuration.kind
+    kind = configuration.kind
     return Claim(
         finding="iii",
         claim=f"{configuration.name} transfers with diminishing returns",
@@ -251,9 +252,9 @@ def _diminishing(configuration: Configuration, transfer: TransferEfficiency) -> 
         interval=value.interval,
         line=1.0,
         side="below",
-        note=_kappa_note(doubts, free.point, free.interval),
+        note=_kappa_note(doubts, free),
         check=free.interval,
-        doubt=tasks_doubt(used, len(doubts)),
+        doubt=tasks_doubt(doubts.count(""), len(doubts)),
     )
 
 
@@ -271,19 +272,20 @@ def _larger(ssl: Configuration, sl: Configuration) -> Claim:
         interval=less.interval,
         line=0.0,
         side="above",
-        note=_kappa_note(doubts, free.point, free.interval),
+        note=_kappa_note(doubts, free),
         check=free.interval,
         doubt=tasks_doubt(doubts.count(""), len(doubts)),
     )
 
 
-def _kappa_note(doubts: Sequence[str], free: float, ends: Interval) -> str:
+def _kappa_note(doubts: Sequence[str], free: Sampled) -> str:
     left = left_out([why for why in doubts if why])
-    return f"{tasks(doubts.count(''))}{left}; with E_ood fitted to the pairs {_text(free, ends)}"
+    return f"{tasks(doubts.count(''))}{left}; with E_ood fitted to the pairs {_text(free)}"
 
 
-def _text(value: float, ends: Interval) -> str:
-    return f"{number(value)} [{number(ends.low)}, {number(ends.high)}]"
+def _text(value: Sampled) -> str:
+    ends = value.interval
+    return f"{number(value.point)} [{number(ends.low)}, {number(ends.high)}]"
 
 
 def _losses(by: By) -> list[Claim]:
@@ -387,7 +389,7 @@ def _allocation(configuration: Configuration, printed: float) -> Claim:
         line=0.5,
         side="above" if more else "below",
         note=f"{split.counted}; with MACs ~ N^{number(compute.macs)}, alpha / (alpha + m beta) is "
-        f"{_text(measured.point, measured.interval)}; C ~ D^{number(compute.data, 2)} at fixed N",
+        f"{_text(measured)}; C ~ D^{number(compute.data, 2)} at fixed N",
         check=measured.interval,
         doubt=tasks_doubt(split.used, len(split.doubts)) or compute.doubt,
     )

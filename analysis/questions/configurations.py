@@ -12,11 +12,11 @@ import pandas as pd
 
 from analysis.fit.fit import fit_law
 from analysis.fit.result import Fit
-from analysis.questions.trust import law_doubt, transfer_doubt
+from analysis.questions.answer import law_doubt, transfer_doubt
 from analysis.studies.groups import Kind, RunGroup, chosen_groups
 from analysis.studies.rows import check_study, pooled
 from analysis.text import number
-from analysis.transfer.loss_to_loss import Transfer, fit_transfer
+from analysis.transfer import Transfer, fit_transfer
 from scaling.records.names import LINEAR_PROBE, STATUSES, USED
 
 PROBE = LINEAR_PROBE
@@ -109,10 +109,7 @@ class Configuration:
         Raises:
             KeyError: no such task.
         """
-        for found in self.tasks:
-            if found.task == name:
-                return found
-        raise KeyError(name)
+        return {t.task: t for t in self.tasks}[name]
 
 
 By = Mapping[Kind, Configuration]
@@ -172,7 +169,8 @@ def _configuration(group: RunGroup, n_boot: int, seed: int, notes: list[str]) ->
     fit = fit_law(rows, n_boot=n_boot, seed=seed, pool=pool)
     trials = rows.drop_duplicates("trial")
     tasks = []
-    for task in _tasks(rows, str(group.key["corpus"])):
+    probed = rows.loc[(rows["protocol"] == PROBE) & (rows["metric"] == "loss"), "task"]
+    for task in sorted(set(probed.astype(str)) - {str(group.key["corpus"])}):
         try:
             law = fit_law(rows, task=task, protocol=PROBE, n_boot=n_boot, seed=seed, pool=pool)
         except ValueError as error:
@@ -198,11 +196,6 @@ def _configuration(group: RunGroup, n_boot: int, seed: int, notes: list[str]) ->
         comparable=group.comparable,
         statuses={s: int(counts.get(s, 0)) for s in STATUSES if counts.get(s, 0)},
     )
-
-
-def _tasks(part: pd.DataFrame, own: str) -> list[str]:
-    probed = part.loc[(part["protocol"] == PROBE) & (part["metric"] == "loss"), "task"]
-    return sorted(str(t) for t in probed.unique() if t != own)
 
 
 def compute_exponents(trials: pd.DataFrame) -> ComputeExponents:

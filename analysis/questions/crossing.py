@@ -1,4 +1,4 @@
-"""At which scale two laws cross (S1, Section 5).
+"""Two laws compared: where they cross (S1, Section 5), and what one needs for the other's loss.
 
 The difference of two laws is c + A_1 x^-a_1 - A_2 x^-a_2, whose slope in log x changes sign once
 at most; so they cross at most twice, once in each direction, and every crossing lies alone on
@@ -18,9 +18,17 @@ from analysis.fit.result import Fit
 from analysis.fit.sampled import Sampled
 from analysis.laws import FloatArray
 from analysis.laws.base import BoolArray
-from analysis.questions.additive import PLACE, PLURAL, Additive, Axis, together
-from analysis.questions.answer import Line, Question, beyond
-from analysis.questions.trust import curve_doubt, terms_doubt
+from analysis.questions.additive import (
+    AXES,
+    PLACE,
+    PLURAL,
+    Additive,
+    Axis,
+    beyond,
+    positive,
+    together,
+)
+from analysis.questions.answer import Line, Question, curve_doubt, terms_doubt
 from analysis.text import count, interval, number
 
 REACH = 100.0  # times outside the data up to which a crossing is looked for
@@ -33,9 +41,6 @@ class Crossover(Question):
     """Where two laws cross along an axis.
 
     Attributes:
-        first: name of the first.
-        second: name of the second.
-        axis: along which.
         held: the other axes.
         data: smallest and largest scale that both were measured at.
         reach: how many times outside them a crossing counts.
@@ -44,9 +49,9 @@ class Crossover(Question):
         lower: at either end of ``data`` (1 + R, 2), whether the first is lower; NaN without a
             law.
         below: whether the crossing reported is one with the first lower below it.
-        crossing: the one reported, in the resamples that have it.
+        crossing: the one reported (of two, the one nearer the data), in the resamples that have
+            it; NaN where there is none.
         reason: why nothing can be said; "" where something can.
-        warnings: what a reader must know first.
     """
 
     first: str
@@ -65,11 +70,11 @@ class Crossover(Question):
     @property
     def crosses(self) -> bool:
         """Whether the estimates cross within reach."""
-        return math.isfinite(self.crossing.point)
+        return math.isfinite(self.scale)
 
     @property
     def scale(self) -> float:
-        """Of the crossing reported (of two, the one nearer the data); NaN where there is none."""
+        """Of the crossing reported; NaN where there is none."""
         return self.crossing.point
 
     @property
@@ -109,11 +114,10 @@ class Crossover(Question):
             return ""
         if not self.crosses:
             lower = self.first if self.lower[0, 0] > 0 else self.second
-            return f"no crossing up to {number(self.reach)} times the data: {lower} is lower" + (
-                f" ({self.none:.0%} of the resamples do not cross)"
-                if math.isfinite(self.none)
-                else ""
-            )
+            said = f"no crossing up to {number(self.reach)} times the data: {lower} is lower"
+            if math.isfinite(self.none):
+                said += f" ({self.none:.0%} of the resamples do not cross)"
+            return said
         under, over = (self.first, self.second) if self.below else (self.second, self.first)
         out = beyond(self.data, self.scale)
         where = f"{number(out)} times outside the data" if out > 1 + 1e-9 else "within the data"
@@ -175,21 +179,28 @@ def crossover(
     """
     if not (math.isfinite(reach) and reach >= 1):
         raise ValueError(f"reach must be finite and at least 1, not {reach}")
-    one, other = together(Additive.of(fit_a), Additive.of(fit_b))
-    if one.axes != other.axes:
-        raise ValueError(f"laws of {', '.join(one.axes)} and of {', '.join(other.axes)}")
+    one, other = together(fit_a, fit_b)
     at = one.held(axis, held)
     data = (
         max(law.ranges[axis][0] for law in (one, other)),
         min(law.ranges[axis][1] for law in (one, other)),
     )
-    both = zip(names, (fit_a, fit_b), strict=True)
-    whys = [f"{name}: {why}" for name, fit in both if (why := curve_doubt(fit))]
+    whys, warnings = [], []
+    for law, fit, name in zip((one, other), (fit_a, fit_b), names, strict=True):
+        if why := curve_doubt(fit):
+            whys.append(f"{name}: {why}")
+        if why := terms_doubt(fit, axis):
+            warnings.append(f"{name}: {why}; beyond the data its curve means little")
+        warnings += law.outside(at, f" of {name}")
     if data[0] > data[1]:
         whys.append(f"no {axis} was measured in both")
     scales = crossings(one, other, axis, at, (data[0] / reach, data[1] * reach))
     lower = first_is_lower(one, other, axis, at, data)
-    below = _reported(scales[0], data)
+    # the crossing nearer the data, or the only one; in the resamples that have it, be they few
+    out = [beyond(data, s) if math.isfinite(s) else math.inf for s in scales[0]]
+    below = out[0] <= out[1]
+    chosen = scales[:, 0 if below else 1]
+    have = chosen[1:][np.isfinite(chosen[1:])]
     return Crossover(
         first=names[0],
         second=names[1],
@@ -201,40 +212,9 @@ def crossover(
         lower=lower,
         below=below,
         reason="; ".join(whys),
-        crossing=_in_those_that_cross(one, scales[:, 0 if below else 1]),
-        warnings=_warnings((one, other), (fit_a, fit_b), names, axis, at),
+        crossing=one.sampled(np.concatenate([chosen[:1], have]), positive=True),
+        warnings=tuple(warnings),
     )
-
-
-def _in_those_that_cross(law: Additive, scales: FloatArray) -> Sampled:
-    """The crossing in the resamples that have it: an interval of few of them is still given."""
-    have = scales[1:][np.isfinite(scales[1:])]
-    return law.sampled(np.concatenate([scales[:1], have]), positive=True)
-
-
-def _reported(scales: FloatArray, data: tuple[float, float]) -> bool:
-    """Whether the crossing nearer the data (or the only one) has the first lower below it."""
-    out = [beyond(data, s) if math.isfinite(s) else math.inf for s in scales]
-    return out[0] <= out[1]
-
-
-def _warnings(
-    laws: tuple[Additive, Additive],
-    fits: tuple[Fit, Fit],
-    names: tuple[str, str],
-    axis: Axis,
-    held: Mapping[str, float],
-) -> tuple[str, ...]:
-    warnings = []
-    for law, fit, name in zip(laws, fits, names, strict=True):
-        if why := terms_doubt(fit, axis):
-            warnings.append(f"{name}: {why}; beyond the data its curve means little")
-        warnings += [
-            f"{a} = {count(v)} lies {number(out)} times outside the data of {name}"
-            for a, v in held.items()
-            if (out := beyond(law.ranges[a], v)) > 1 + 1e-9
-        ]
-    return tuple(warnings)
 
 
 def crossings(
@@ -274,3 +254,119 @@ def first_is_lower(
     losses = [[law.loss({**held, axis: scale}) for scale in at] for law in (one, other)]
     less = np.array(losses[0]).T - np.array(losses[1]).T
     return np.where(np.isnan(less), math.nan, (less < 0).astype(np.float64))
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Parity(Question):
+    """What the second law needs for the loss that the first has at a point.
+
+    Attributes:
+        axis: that the second may scale.
+        at: N and D of the first.
+        loss: of the first there, in the unit of both.
+        floor: of the second at unlimited ``axis``.
+        factor: scale of the second over that of the first; infinite where its floor is above.
+        beyond: how many times outside the second's data the scale lies; 1 within.
+    """
+
+    first: str
+    second: str
+    axis: Axis
+    at: Mapping[str, float]
+    loss: float
+    floor: float
+    factor: Sampled
+    beyond: float
+    reason: str
+    warnings: tuple[str, ...]
+
+    @property
+    def never(self) -> float:
+        """Share of the resamples in which no scale of the second reaches the loss."""
+        return self.factor.share(np.isinf)
+
+    @property
+    def title(self) -> str:
+        """What was asked."""
+        where = ", ".join(f"{a} = {count(v)}" for a, v in self.at.items())
+        return f"What {self.second} needs for the loss of {self.first} at {where}"
+
+    @property
+    def words(self) -> str:
+        """The answer in one sentence."""
+        if self.reason:
+            return ""
+        what = PLURAL[self.axis]
+        if math.isinf(self.factor.point):
+            said = (
+                f"no number of {what} takes {self.second} to the loss of {self.first} "
+                f"({number(self.loss, 4)}): its floor there is {number(self.floor, 4)}"
+            )
+        else:
+            ends = interval(self.factor.interval)
+            said = (
+                f"{self.second} needs {number(self.factor.point)} {ends} times the {what} of "
+                f"{self.first} for the same loss ({number(self.loss, 4)})"
+            )
+            if self.beyond > 1:
+                said += f", {number(self.beyond)} times outside its data"
+        if self.never > 0:
+            said += f"; in {self.never:.0%} of the resamples none is enough"
+        return said
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """The factor."""
+        name = f"{PLURAL[self.axis]} of {self.second} over {self.first}, same loss"
+        return (Line.of(name, self.factor, self.words, self.reason),)
+
+
+def parity(
+    first: Fit,
+    second: Fit,
+    axis: Axis = "N",
+    *,
+    at: Mapping[str, float],
+    names: tuple[str, str] = ("the first", "the second"),
+) -> Parity:
+    """Invert the second law at the loss that the first predicts.
+
+    Both losses must be of the same task. The other axis is the same for both.
+
+    Args:
+        first: its loss at ``at`` is to be reached.
+        second: may be scaled along ``axis``.
+        axis: ``N`` or ``D``.
+        at: N and D; of marginal laws theirs.
+        names: of both.
+
+    Raises:
+        ValueError: laws of different axes or another form, or a scale that is missing or not
+            positive.
+    """
+    one, other = together(first, second)
+    one.check(axis)
+    held = one.held(axis, {k: v for k, v in at.items() if k != axis})
+    if axis not in at:
+        raise ValueError(f"{axis} of the first is missing")
+    own = positive(axis, at[axis])
+    loss = one.loss({**held, axis: own})
+    factor = one.sampled(other.inverse(axis, loss, held) / own, positive=True, lower=0.0)
+    whys = [(names[0], curve_doubt(first)), (names[1], terms_doubt(second, axis))]
+    warnings = one.outside({**held, axis: own}, f" of {names[0]}")
+    warnings += other.outside(held, f" of {names[1]}")
+    if "E" in second.certificate.bounds_hit:
+        warnings.append(f"E of {names[1]} is at a bound: whether it gets there hangs on it")
+    return Parity(
+        first=names[0],
+        second=names[1],
+        axis=axis,
+        loss=float(loss[0]),
+        factor=factor,
+        at={a: at[a] for a in AXES if a in at},
+        floor=float(other.without(axis, held)[0]),
+        beyond=beyond(other.ranges[axis], own * factor.point) if factor.point > 0 else 1.0,
+        reason="; ".join(f"{name}: {why}" for name, why in whys if why),
+        warnings=tuple(warnings),
+    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import final
 
@@ -16,11 +17,10 @@ import pandas as pd
 from analysis.compute.rows import positive_columns
 from analysis.fit.fit import fit_law
 from analysis.fit.result import Fit
-from analysis.fit.sampled import Sampled, combined
+from analysis.fit.sampled import Sampled, combined, mean
 from analysis.laws import FloatArray
-from analysis.questions.additive import Additive
-from analysis.questions.answer import Line, Question, beyond
-from analysis.questions.trust import terms_doubt
+from analysis.questions.additive import Additive, beyond
+from analysis.questions.answer import Line, Question, terms_doubt
 from analysis.studies.fit_rows import Data
 from analysis.studies.rows import mean_over_folds
 from analysis.text import number
@@ -63,22 +63,11 @@ class TunedRun:
 
     def row(self) -> dict[str, object]:
         """For a table."""
-        ends, moved = self.needed.interval, self.transferred.interval
-        return {
-            "task": self.task,
-            "trial": self.trial,
-            "N": self.N,
-            "D": self.D,
-            "loss": self.loss,
-            "D_eff": self.needed.point,
-            "D_eff_low": ends.low,
-            "D_eff_high": ends.high,
-            "D_T": self.transferred.point,
-            "D_T_low": moved.low,
-            "D_T_high": moved.high,
-            "beyond": self.beyond,
-            "reason": self.reason,
-        }
+        row = {name: getattr(self, name) for name in ("task", "trial", "N", "D", "loss")}
+        for name, records in (("D_eff", self.needed), ("D_T", self.transferred)):
+            ends = records.interval
+            row |= {name: records.point, f"{name}_low": ends.low, f"{name}_high": ends.high}
+        return {**row, "beyond": self.beyond, "reason": self.reason}
 
 
 @final
@@ -91,7 +80,6 @@ class Transferred(Question):
         scratch: law L(D) of the runs from scratch, by task and N.
         laws: D_T = k D^alpha N^beta by task; None with a reason.
         reasons: why a task has no law; "" where it has one.
-        warnings: what a reader must know first.
     """
 
     runs: tuple[TunedRun, ...]
@@ -106,20 +94,18 @@ class Transferred(Question):
         A run below the floor of the scratch law counts as infinite, one that gains nothing as
         below 1.
         """
+        of_task = [r for r in self.runs if r.task == task]
         known = [
             r
-            for r in self.runs
-            if r.task == task
-            and not r.reason.startswith("scratch law")
-            and not math.isnan(r.needed.point)
+            for r in of_task
+            if not (r.reason.startswith("scratch law") or math.isnan(r.needed.point))
         ]
         if not known:
-            reasons = {r.reason for r in self.runs if r.task == task}
+            reasons = {r.reason for r in of_task}
             return None, "; ".join(sorted(reasons)) or "no fine-tuned run"
-        size = np.array([r.D for r in known])
 
         def median(*needed: FloatArray) -> FloatArray:
-            ratio = np.stack([n / d for n, d in zip(needed, size, strict=True)])
+            ratio = [n / r.D for n, r in zip(needed, known, strict=True)]
             found: FloatArray = np.median(ratio, axis=0)
             return found
 
@@ -143,18 +129,8 @@ class Transferred(Question):
                 found.append(Line.of(name, ratio, "median over its fine-tuned runs"))
             if law is None:
                 found.append(Line.none(f"{task}: alpha, beta", self.reasons[task]))
-                continue
-            missing = "" if len(law.bootstrap.theta) else "no resamples (n_boot = 0)"
-            found += [
-                Line(
-                    name=f"{task}: {p.name}",
-                    value=law.params[p.name],
-                    interval=law.intervals_bootstrap[p.name],
-                    words=p.meaning,
-                    reason=missing,
-                )
-                for p in law.law.parameters[1:]
-            ]
+            else:
+                found += Line.of_parameters(law, law.law.names[1:], f"{task}: ")
         return tuple(found)
 
     def by_run(self) -> pd.DataFrame:
@@ -205,10 +181,8 @@ def transferred(
     laws, reasons = {}, {}
     for task in tasks:
         laws[task], reasons[task] = _law([r for r in found if r.task == task], n_boot, seed)
-    counts: dict[str, int] = {}
-    for run in found:
-        kind = "D_eff too far outside the scratch runs" if "outside" in run.reason else run.reason
-        counts[kind] = counts.get(kind, 0) + 1
+    far_out = "D_eff too far outside the scratch runs"
+    counts = Counter(far_out if "outside" in run.reason else run.reason for run in found)
     used = counts.pop("", 0)
     far = sum(not r.reason and r.beyond > 1 + 1e-9 for r in found)
     warnings = [f"{used} of {len(found)} fine-tuned runs count in a law"]
@@ -318,18 +292,15 @@ def tuned_runs(
     """
     found = []
     chosen = runs[runs["start"] == TUNED].sort_values(["task", "N", "D"], kind="stable")
-    numbers = chosen[["N", "D", "loss"]].to_numpy(dtype=np.float64)
-    labels = zip(chosen["trial"], chosen["task"], strict=True)
-    for place, ((trial, task), (size, records, loss)) in enumerate(
-        zip(labels, numbers.tolist(), strict=True)
-    ):
+    columns = ["trial", "task", "N", "D", "loss"]
+    for place, (trial, task, *numbers) in enumerate(chosen[columns].itertuples(index=False)):
+        size, records, loss = map(float, numbers)
         fit = laws.get((str(task), size))
-        needed, reason = Sampled(point=math.nan, samples=np.empty(0), dof=1), ""
         if fit is None:
-            reason = "no scratch run of this N"
+            needed, out, reason = mean([]), 1.0, "no scratch run of this N"
         else:
             needed, reason = _needed(fit, loss, place), _scratch_doubt(fit)
-        out = beyond(fit.ranges["D"], needed.point) if fit and needed.point > 0 else 1.0
+            out = beyond(fit.ranges["D"], needed.point) if needed.point > 0 else 1.0
         found.append(
             TunedRun(
                 trial=str(trial),

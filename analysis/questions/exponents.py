@@ -20,10 +20,8 @@ from analysis.fit.result import Fit
 from analysis.fit.sampled import UNKNOWN, Sampled, combined, mean
 from analysis.laws.parameters import EXPONENT
 from analysis.questions.additive import PLURAL, Additive, Axis
-from analysis.questions.answer import Line, Question
+from analysis.questions.answer import Line, Question, side_of, terms_doubt
 from analysis.questions.configurations import Configuration
-from analysis.questions.reaching import Parity, parity
-from analysis.questions.trust import terms_doubt
 from analysis.text import Interval, interval, number
 
 Fits = Mapping[str, Fit | Mapping[str, Fit]]
@@ -35,14 +33,10 @@ class Ratio:
     """Exponents of two configurations compared.
 
     Attributes:
-        first: name of one.
-        second: name of the other.
-        axis: compared.
         times: by which the first is scaled.
         log_ratio: log of the first's exponent over the second's; None with a ``reason``.
         tasks: it is a mean over.
         reason: why nothing can be compared; "" where something can.
-        parity: how many times more the second needs for the same loss, where asked for.
     """
 
     first: str
@@ -52,7 +46,6 @@ class Ratio:
     log_ratio: Sampled | None
     tasks: tuple[str, ...]
     reason: str
-    parity: Parity | None = None
 
     @property
     def ratio(self) -> float:
@@ -82,7 +75,7 @@ class Ratio:
     @property
     def resolved(self) -> bool:
         """Whether the interval of ``ratio`` is known and does not hold 1."""
-        return self.interval.low > 1 or self.interval.high < 1
+        return side_of(self.interval, 1.0) != ""
 
     @property
     def words(self) -> str:
@@ -124,12 +117,9 @@ class Efficiency(Question):
     """Exponents of every configuration and of every pair.
 
     Attributes:
-        axis: compared.
         times: by which the first of a pair is scaled.
         exponents: by configuration, geometric means over tasks; None with a reason.
         excluded: why a law does not count, by configuration and task.
-        pairs: compared.
-        warnings: what a reader must know first.
     """
 
     axis: Axis
@@ -150,14 +140,11 @@ class Efficiency(Question):
         Raises:
             KeyError: no such pair.
         """
-        for found in self.pairs:
-            if (found.first, found.second) == (first, second):
-                return found
-        raise KeyError((first, second))
+        return {(p.first, p.second): p for p in self.pairs}[first, second]
 
     @property
     def lines(self) -> tuple[Line, ...]:
-        """Exponents, then ratios, then what the same loss needs."""
+        """Exponents, then ratios."""
         lines = []
         for name, exponent in self.exponents.items():
             label = f"{'alpha' if self.axis == 'N' else 'beta'} of {name}"
@@ -165,21 +152,14 @@ class Efficiency(Question):
                 lines.append(Line.none(label, self._why(name)))
             else:
                 lines.append(Line.of(label, exponent))
-        lines += [p.line for p in self.pairs]
-        return (*lines, *(e for p in self.pairs if p.parity is not None for e in p.parity.lines))
+        return (*lines, *(p.line for p in self.pairs))
 
     def _why(self, name: str) -> str:
         reasons = {f"{t}: {w}" if t else w for (n, t), w in self.excluded.items() if n == name}
         return "; ".join(sorted(reasons)) or "no law"
 
 
-def efficiency(
-    fits: Fits,
-    axis: Axis = "N",
-    times: float = 10.0,
-    *,
-    at: Mapping[str, float] | None = None,
-) -> Efficiency:
+def efficiency(fits: Fits, axis: Axis = "N", times: float = 10.0) -> Efficiency:
     """Compare the exponents of configurations.
 
     Args:
@@ -187,20 +167,16 @@ def efficiency(
             share their resamples; others are taken as independent.
         axis: ``N`` (parameter efficiency, alpha) or ``D`` (data efficiency, beta).
         times: by which the first of a pair is scaled, above 1.
-        at: N and D at which losses are compared as well, see ``parity``; only for one law per
-            configuration, of the same task.
 
     Raises:
-        ValueError: ``times`` not above 1, a law without that exponent, fewer than two
-            configurations, or ``at`` with laws of several tasks.
+        ValueError: ``times`` not above 1, a law without that exponent, or fewer than two
+            configurations.
     """
     if not (math.isfinite(times) and times > 1):
         raise ValueError(f"times must be finite and above 1, not {times}")
     if len(fits) < 2:
         raise ValueError("name at least two configurations")
     by = {name: {"": f} if isinstance(f, Fit) else dict(f) for name, f in fits.items()}
-    if at is not None and any(set(of) != {""} for of in by.values()):
-        raise ValueError("losses are compared task by task: give one law per configuration")
     excluded: dict[tuple[str, str], str] = {}
     logs: dict[str, dict[str, Sampled]] = {}
     for name, laws in by.items():
@@ -210,9 +186,10 @@ def efficiency(
             if why := terms_doubt(fit, axis):
                 excluded[name, task] = why
             else:
-                logs[name][task] = _log(exponent)
+                low, high = map(math.log, EXPONENT)
+                logs[name][task] = combined(np.log, exponent, lower=low, upper=high)
     pairs = tuple(
-        _ratio(by, logs, excluded, (one, other), axis, float(times), at)
+        _ratio(by, logs, excluded, (one, other), axis, float(times))
         for one, other in combinations(by, 2)
     )
     return Efficiency(
@@ -223,10 +200,6 @@ def efficiency(
         exponents={name: _geometric(list(of.values())) for name, of in logs.items()},
         warnings=tuple(f"{n}{' on ' * bool(t)}{t} left out: {w}" for (n, t), w in excluded.items()),
     )
-
-
-def _log(exponent: Sampled) -> Sampled:
-    return combined(np.log, exponent, lower=math.log(EXPONENT[0]), upper=math.log(EXPONENT[1]))
 
 
 def _geometric(logs: list[Sampled]) -> Sampled | None:
@@ -242,20 +215,13 @@ def _ratio(
     names: tuple[str, str],
     axis: Axis,
     times: float,
-    at: Mapping[str, float] | None,
 ) -> Ratio:
     first, second = names
     shared = [t for t in by[first] if t in by[second]]
     tasks = [t for t in shared if t in logs[first] and t in logs[second]]
     reason, log_ratio = "", None
     if tasks:
-        widest = math.log(EXPONENT[1] / EXPONENT[0])
-        log_ratio = mean(
-            [
-                combined(np.subtract, logs[first][t], logs[second][t], lower=-widest, upper=widest)
-                for t in tasks
-            ]
-        )
+        log_ratio = mean([logs[first][t].less(logs[second][t]) for t in tasks])
     elif not shared:
         reason = "no task in common"
     else:
@@ -269,9 +235,6 @@ def _ratio(
         log_ratio=log_ratio,
         tasks=tuple(tasks),
         reason=reason,
-        parity=None
-        if at is None
-        else parity(by[first][""], by[second][""], axis, at=at, names=names),
     )
 
 

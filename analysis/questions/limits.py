@@ -17,8 +17,7 @@ from analysis.fit.result import Fit
 from analysis.fit.sampled import UNKNOWN, Sampled
 from analysis.laws.parameters import EXPONENT
 from analysis.questions.additive import AXES, PLACE, PLURAL, Additive, Axis
-from analysis.questions.answer import Line, Question
-from analysis.questions.trust import terms_doubt
+from analysis.questions.answer import Line, Question, side_of, terms_doubt
 from analysis.text import Interval, number
 
 
@@ -28,12 +27,10 @@ class Reduction(Question):
     """The excess-loss reduction ratio of one law.
 
     Attributes:
-        axis: scaled.
         times: by how much.
         exponent: alpha (of N) or beta (of D), with its resamples.
         left: times^-exponent, the share of the excess loss that is left, in (0, 1).
         reason: why the data do not determine it; "" where they do.
-        warnings: the fit's warnings.
     """
 
     axis: Axis
@@ -129,7 +126,6 @@ class Bottleneck(Question):
             ``gone`` is the share of what the axis can give that is used up: near 1 the loss has
             stopped falling along it. It grows with the range of the axis.
         reason: why the law does not determine ``data_share``; "" where it does.
-        warnings: the fit's warnings.
     """
 
     data_share: Sampled
@@ -145,10 +141,11 @@ class Bottleneck(Question):
     @property
     def lines(self) -> tuple[Line, ...]:
         """Data's share, then how much of the gains of N and of D is used up."""
-        ends = self.data_share.interval
-        told = "which limits it more is not told"
-        if ends.low > 0.5 or ends.high < 0.5:
-            told = f"{'data' if ends.low > 0.5 else 'model size'} limits it more"
+        told = {
+            "above": "data limits it more",
+            "below": "model size limits it more",
+            "": "which limits it more is not told",
+        }[side_of(self.data_share.interval, 0.5)]
         words = "" if self.reason or self.data_share.why else told
         share = Line.of("data's share of the reducible loss", self.data_share, words, self.reason)
         return (share, *(self._used_up(axis) for axis in AXES))

@@ -20,9 +20,8 @@ from analysis.fit.result import Fit
 from analysis.fit.sampled import Sampled, mean, source_of
 from analysis.laws import FloatArray
 from analysis.questions.additive import thetas
-from analysis.questions.answer import Line, Question
+from analysis.questions.answer import Line, Question, side_of, tasks
 from analysis.questions.configurations import Configuration, shared_tasks
-from analysis.questions.trust import tasks
 from analysis.text import count, number
 
 GRID = 9  # sizes, evenly spaced in log N
@@ -46,11 +45,7 @@ class Common:
 
     @classmethod
     def of(cls, configurations: Sequence[Configuration], names: Sequence[str] | None) -> Common:
-        """Of several configurations.
-
-        Args:
-            configurations: compared.
-            names: tasks to choose from; None for all.
+        """Of several configurations, on the tasks of these ``names``; None for all.
 
         Raises:
             ValueError: no such task, or no size that all of them span.
@@ -95,7 +90,6 @@ class LowestLoss(Question):
         shares: by family, mean over tasks, in [0, 1].
         among: how many configurations.
         common: where they are compared.
-        warnings: none.
     """
 
     shares: Mapping[str, Sampled]
@@ -127,17 +121,10 @@ def lowest_loss(configurations: Sequence[Configuration]) -> LowestLoss:
     if len(families) < 2:
         raise ValueError("one family only")
     common = Common.of(configurations, None)
-    shares = {
-        family: mean(
-            [
-                Sampled.of(
-                    _lower(configurations, family, common, task), _SURE, lower=0.0, upper=1.0
-                )
-                for task in common.tasks
-            ]
-        )
-        for family in families
-    }
+    shares = {}
+    for family in families:
+        lower = [_lower(configurations, family, common, task) for task in common.tasks]
+        shares[family] = mean([Sampled.of(s, _SURE, lower=0.0, upper=1.0) for s in lower])
     return LowestLoss(shares=shares, among=len(configurations), common=common)
 
 
@@ -145,16 +132,11 @@ def _lower(
     configurations: Sequence[Configuration], family: str, common: Common, task: str
 ) -> FloatArray:
     """Share of the sizes at which the lowest loss is the family's (1 + R,); NaN where one lacks."""
+    losses = [predicted(c.task(task).fit, common.sizes, common.D) for c in configurations]
+    of_family = [c.kind[0] == family for c in configurations]
     own, others = (
-        np.min(
-            [
-                predicted(c.task(task).fit, common.sizes, common.D)
-                for c in configurations
-                if (c.kind[0] == family) == mine
-            ],
-            axis=0,
-        )
-        for mine in (True, False)
+        np.min([loss for loss, its in zip(losses, of_family, strict=True) if its == wanted], axis=0)
+        for wanted in (True, False)
     )
     share: FloatArray = np.where(np.isfinite(own + others), own < others, math.nan).mean(axis=1)
     return share
@@ -166,13 +148,10 @@ class LossRatio(Question):
     """Log ratio of the losses of two configurations, mean over tasks.
 
     Attributes:
-        first: name of one.
-        second: name of the other.
         kind: of the tasks, such as ``other tasks``.
         by_size: at each of the common sizes.
         crossing: at which size it changes sign by the laws, in words; no verdict rests on it.
         common: where they are compared.
-        warnings: none.
     """
 
     first: str
@@ -201,10 +180,9 @@ class LossRatio(Question):
     @property
     def lines(self) -> tuple[Line, ...]:
         """Mean log ratio, and how it changes with size."""
-        ends = self.mean.interval
-        told = "; not told apart"
-        if ends.low > 0 or ends.high < 0:
-            told = f"; {self.second if ends.low > 0 else self.first} is lower"
+        side = side_of(self.mean.interval, 0.0)
+        told = f"; {self.second if side == 'above' else self.first} is lower"
+        told = told if side else "; not told apart"
         words = f"{self.common}{'' if self.mean.why else told}"
         return (
             Line.of(f"log ratio, {self.first} over {self.second}", self.mean, words),

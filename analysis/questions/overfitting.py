@@ -3,7 +3,7 @@
 Under the joint law delta = B D^-beta / L(N, inf) (Eq. S.8), so that runs of every size fall on
 one curve of the scaled data D (L(N, inf) / B)^(1 / beta) (Figure S.7 c). The ``overfitting`` law,
 delta = c N^p / D^q (Kaplan et al. 2020, arXiv 2001.08361, section 4.2), has the coordinate
-D / N^(p / q).
+D / N^(p / q). What is measured without a law is the train-validation gap.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ from analysis.fit.fit import fit_law
 from analysis.fit.result import Fit
 from analysis.fit.sampled import Sampled
 from analysis.laws import FloatArray
-from analysis.questions.additive import Additive, positive
-from analysis.questions.answer import Line, Question, beyond
-from analysis.questions.trust import terms_doubt
+from analysis.questions.additive import Additive, beyond, positive
+from analysis.questions.answer import Line, Question, terms_doubt
+from analysis.studies.rows import GROUP, pooled
 from analysis.text import count, number
+from scaling.records.names import HELD_OUT, USED
+
+_CELL = (*GROUP, "size", "N", "D")
 
 
 @final
@@ -35,8 +38,6 @@ class Extent(Question):
         N: backbone parameters.
         D: unique training records.
         delta: (L(N, D) - L(N, inf)) / L(N, inf), 0 or more, with its resamples.
-        reason: why there is none; "" where there is one.
-        warnings: what a reader must know first.
     """
 
     N: float
@@ -68,8 +69,6 @@ class DataNeeded(Question):
         delta: tolerated, above 0.
         D: unique training records needed, with resamples.
         beyond: how many times outside the measured D it lies; 1 within.
-        reason: why there is none; "" where there is one.
-        warnings: what a reader must know first.
     """
 
     N: float
@@ -118,7 +117,7 @@ def extent(fit: Fit, N: float, D: float) -> Extent:
         D=at["D"],
         delta=law.sampled(delta, positive=True, lower=0.0),
         reason=terms_doubt(fit, "D"),
-        warnings=(*_outside(law, at), *fit.warnings),
+        warnings=(*law.outside(at), *fit.warnings),
     )
 
 
@@ -148,16 +147,8 @@ def data_needed(fit: Fit, N: float, delta: float) -> DataNeeded:
         D=needed,
         beyond=far,
         reason=terms_doubt(fit, "D"),
-        warnings=(*_outside(law, at), *fit.warnings),
+        warnings=(*law.outside(at), *fit.warnings),
     )
-
-
-def _outside(law: Additive, at: dict[str, float]) -> list[str]:
-    return [
-        f"{a} = {count(v)} lies {number(out)} times outside the data"
-        for a, v in at.items()
-        if math.isfinite(v) and (out := beyond(law.ranges[a], v)) > 1 + 1e-9
-    ]
 
 
 @final
@@ -175,7 +166,6 @@ class Collapse(Question):
             with a ``reason``.
         scatter: standard deviation of log delta about it.
         reason: why the joint law cannot be used; "" where it can.
-        warnings: what a reader must know first.
     """
 
     runs: pd.DataFrame
@@ -208,33 +198,18 @@ class Collapse(Question):
         """The parameters of the ``overfitting`` law."""
         if self.law is None:
             return (Line.none("c, p, q", self.law_reason),)
-        missing = "" if len(self.law.bootstrap.theta) else "no resamples (n_boot = 0)"
-        return tuple(
-            Line(
-                name=p.name,
-                value=self.law.params[p.name],
-                interval=self.law.intervals_bootstrap[p.name],
-                words=p.meaning,
-                reason=missing,
-            )
-            for p in self.law.law.parameters
-        )
+        return tuple(Line.of_parameters(self.law, self.law.law.names))
 
     @property
     def facts(self) -> tuple[tuple[str, str], ...]:
         """How well one curve describes the runs."""
-        found = [("runs", f"{len(self.runs) - len(self.left_out)} of {len(self.runs)} above 0")]
+        found = {"runs": f"{len(self.runs) - len(self.left_out)} of {len(self.runs)} above 0"}
         if self.law is not None:
-            found += [
-                ("R² of log delta, c N^p / D^q", number(self.law_r2)),
-                ("scatter of log delta about it", number(self.law.scatter)),
-            ]
-        why = self.reason
-        return (
-            *found,
-            ("R² of log delta, joint law's curve", why or number(self.r2)),
-            ("scatter about it", why or number(self.scatter)),
-        )
+            found["R² of log delta, c N^p / D^q"] = number(self.law_r2)
+            found["scatter of log delta about it"] = number(self.law.scatter)
+        found["R² of log delta, joint law's curve"] = self.reason or number(self.r2)
+        found["scatter about it"] = self.reason or number(self.scatter)
+        return tuple(found.items())
 
 
 def collapse(fit: Fit) -> Collapse:
@@ -257,7 +232,12 @@ def collapse(fit: Fit) -> Collapse:
         runs["coordinate"] = runs["D"] / runs["N"] ** (own.params["p"] / own.params["q"])
     logs = np.log(kept["delta"].to_numpy() / kept["curve"].to_numpy())
     enough = not reason and len(kept) > 2
-    left = len(runs) - len(kept)
+    warnings = []
+    if left := len(runs) - len(kept):
+        warnings.append(
+            f"{left} of {len(runs)} runs lie at or below the fitted L(N, inf) and are left out: "
+            f"{', '.join(runs.loc[~(runs['delta'] > 0), 'trial'])}"
+        )
     few = "" if reason or enough else f"{len(kept)} runs above L(N, inf)"
     return Collapse(
         runs=runs,
@@ -266,17 +246,7 @@ def collapse(fit: Fit) -> Collapse:
         reason=reason or few,
         r2=_r2(kept["delta"].to_numpy(), kept["curve"].to_numpy()) if enough else math.nan,
         scatter=float(np.sqrt(np.mean(logs**2))) if enough else math.nan,
-        warnings=(
-            *(
-                (
-                    f"{left} of {len(runs)} runs lie at or below the fitted L(N, inf) and are left "
-                    f"out: {', '.join(runs.loc[~(runs['delta'] > 0), 'trial'])}",
-                )
-                if left
-                else ()
-            ),
-            *(own.warnings if own is not None else ()),
-        ),
+        warnings=(*warnings, *(own.warnings if own is not None else ())),
     )
 
 
@@ -312,3 +282,43 @@ def _law(kept: pd.DataFrame, fit: Fit) -> tuple[Fit | None, str]:
 
 def _r2(measured: FloatArray, fitted: FloatArray) -> float:
     return r_squared(np.log(measured), np.log(fitted))
+
+
+def gap_cells(frame: pd.DataFrame) -> pd.DataFrame:
+    """The train-validation gap by configuration, N and D.
+
+    Both losses are those of the weights at the best validation step, without dropout or
+    augmentation, so the gap is the model's and not the training's. S1 (Appendix B.6) plots it
+    against D; its Eq. S.8 puts a law to it.
+
+    Args:
+        frame: from ``load``.
+
+    Returns:
+        One row per cell, means over seeds and folds: the columns that set a configuration apart,
+        ``size, N, D, train, validation`` (in the unit of the objective), ``gap`` (validation less
+        train), ``relative`` (gap over train) and ``runs``. Empty where no training loss was
+        measured.
+    """
+    columns = [*_CELL, "train", "validation", "gap", "relative", "runs"]
+    frame = frame if "fold" in frame.columns else pooled(frame)
+    rows = frame[
+        (frame["protocol"] == HELD_OUT)
+        & (frame["metric"] == "loss")
+        & frame["split"].isin(("train", "validation"))
+        & frame["status"].isin(USED)
+        & frame["value"].notna()
+    ]
+    by_run = rows.pivot_table(
+        index=["trial", "fold"], columns="split", values="value", aggfunc="mean"
+    )
+    if not {"train", "validation"} <= set(by_run.columns):
+        return pd.DataFrame(columns=columns)
+    by_run = by_run.dropna().reset_index()
+    cells = by_run.merge(rows.drop_duplicates("trial")[["trial", *_CELL]], on="trial")
+    groups = cells.groupby(list(_CELL), dropna=False)
+    means = groups[["train", "validation"]].mean().assign(runs=groups.size()).reset_index()
+    means["gap"] = means["validation"] - means["train"]
+    means["relative"] = means["gap"] / means["train"]
+    order = ["stage", "family", "paradigm", "N", "D"]
+    return means.sort_values(order, kind="stable")[columns].reset_index(drop=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Literal, final
 
@@ -22,11 +23,10 @@ from analysis.laws import Law
 from analysis.laws.composite import PART
 from analysis.laws.parameters import EXPONENT
 from analysis.published import s1
-from analysis.questions.answer import Line, Question
+from analysis.questions.answer import R2_SMALLEST, Line, Question, side_of, tasks, transfer_doubt
 from analysis.questions.configurations import Configuration
-from analysis.questions.trust import R2_SMALLEST, tasks, transfer_doubt
 from analysis.text import number
-from analysis.transfer.loss_to_loss import Transfer, fit_transfer
+from analysis.transfer import Transfer, at_bound, fit_transfer
 
 Way = Literal["fixed", "free", "together"]
 WAYS: dict[Way, str] = {
@@ -34,10 +34,7 @@ WAYS: dict[Way, str] = {
     "free": "E_ood fitted to the pairs",
     "together": "fitted together",
 }
-_SHARED = {
-    "E_id": {"id": "E", "pairs": "E_id"},
-    "E_ood": {"ood": "E", "pairs": "E_ood"},
-}
+_SHARED = {"E_id": {"id": "E", "pairs": "E_id"}, "E_ood": {"ood": "E", "pairs": "E_ood"}}
 
 
 @final
@@ -65,13 +62,7 @@ class TaskKappa:
 
     def at_bound(self, way: Way = "fixed") -> bool:
         """Whether its kappa is a limit of the search and no measurement."""
-        low, high = EXPONENT[0] * 1.001, EXPONENT[1] * 0.999
-        return way in self.kappas and not low < self.kappas[way].point < high
-
-    @property
-    def printed_at_bound(self) -> bool:
-        """Whether S1's value looks like the bound of its fits (0.050, printed eight times)."""
-        return self.printed is not None and self.printed <= s1.KAPPA_BOUND
+        return way in self.kappas and at_bound(self.kappas[way].point)
 
 
 def task_kappa(
@@ -171,10 +162,7 @@ class TransferEfficiency(Question):
     """Transfer exponents of one configuration.
 
     Attributes:
-        name: of the configuration.
         kind: family and paradigm, where S1's values are wanted.
-        tasks: one of each.
-        warnings: what a reader must know first.
     """
 
     name: str
@@ -234,9 +222,7 @@ class TransferEfficiency(Question):
         return tuple(lines)
 
     def _why(self, way: Way) -> str:
-        counts: dict[str, int] = {}
-        for task in self.tasks:
-            counts[task.doubts[way]] = counts.get(task.doubts[way], 0) + 1
+        counts = Counter(task.doubts[way] for task in self.tasks)
         reasons = ", ".join(f"{n} ({why})" for why, n in counts.items() if why)
         return f"no task determines it: {reasons}" if reasons else "no tasks"
 
@@ -268,7 +254,8 @@ class TransferEfficiency(Question):
                     f"{of}at_bound": t.at_bound(way),
                 }
             printed = math.nan if t.printed is None else t.printed
-            rows.append({**row, "s1": printed, "s1_at_bound": t.printed_at_bound})
+            # 0.050, printed eight times, looks like the bound of S1's fits
+            rows.append({**row, "s1": printed, "s1_at_bound": printed <= s1.KAPPA_BOUND})
         return pd.DataFrame(rows)
 
     def _repr_html_(self) -> str:
@@ -277,12 +264,13 @@ class TransferEfficiency(Question):
 
 
 def _returns(kappa: Sampled) -> str:
-    ends = kappa.interval
     if kappa.why:
         return ""
-    if ends.high < 1:
-        return "; diminishing returns"
-    return "; accelerating returns" if ends.low > 1 else "; not told from linear transfer"
+    return {
+        "below": "; diminishing returns",
+        "above": "; accelerating returns",
+        "": "; not told from linear transfer",
+    }[side_of(kappa.interval, 1.0)]
 
 
 def transfer_efficiency(
@@ -328,13 +316,7 @@ def transfer_efficiency(
 @final
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TransferComparison(Question):
-    """Mean kappas of two configurations on the tasks that both determine (S1, Section 5).
-
-    Attributes:
-        first: one.
-        second: the other.
-        warnings: none.
-    """
+    """Mean kappas of two configurations on the tasks that both determine (S1, Section 5)."""
 
     first: TransferEfficiency
     second: TransferEfficiency
@@ -371,7 +353,7 @@ class TransferComparison(Question):
                     continue
                 first, second = self.means(way, doubtful=doubtful)
                 less = self.difference(way, doubtful=doubtful)
-                told = "" if less.interval.low > 0 or less.interval.high < 0 else "; not told apart"
+                told = "" if side_of(less.interval, 0.0) else "; not told apart"
                 words = f"{tasks(len(names))}{told}"
                 ratio = combined(np.divide, first, second, positive=True, lower=0.0)
                 lines.append(Line.of(f"difference, {name}", less, words))

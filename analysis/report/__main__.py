@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from analysis.commands import add_bootstrap, exit_code, parse, print_text
+
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
@@ -23,41 +25,30 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="write the figures as PNG to DIR as well (default: FOLDER/figures)",
     )
-    found.add_argument(
-        "--bootstrap", type=int, default=1000, metavar="N", help="refits (default: 1000)"
-    )
+    add_bootstrap(found)
     return found
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns 0, or 2 for a folder that cannot be read or written."""
-    options = parser().parse_args(arguments)
-    if options.bootstrap < 0:
-        parser().error("--bootstrap must not be negative")
+    return exit_code(_run, parse(parser(), arguments))
+
+
+def _run(options: argparse.Namespace) -> None:
     from analysis.report.content import study_content
     from analysis.report.page import write_figures, write_report
-    from analysis.text import print_text
-    from scaling.records.tables import ResultsError
 
     folder: Path = options.folder
-    try:
-        content = study_content(folder, n_boot=options.bootstrap)
-        if options.json:
-            print_text(content.to_json())
-        else:
-            page = options.out or folder / "report.html"
-            write_report(content, page)
-            print_text(f"{page}: written")
-        if options.figures is not None:
-            for path in write_figures(content, Path(options.figures or folder / "figures")):
-                print(f"{path}: written", file=sys.stderr)  # noqa: T201
-    except ResultsError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)  # noqa: T201
-        return 2
-    return 0
+    content = study_content(folder, n_boot=options.bootstrap)
+    if options.json:
+        print_text(content.to_json())
+    else:
+        page = options.out or folder / "report.html"
+        write_report(content, page)
+        print_text(f"{page}: written")
+    if options.figures is not None:
+        for path in write_figures(content, Path(options.figures or folder / "figures")):
+            print(f"{path}: written", file=sys.stderr)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -18,18 +18,18 @@ from analysis.fit.sampled import Sampled
 from analysis.published import s1
 from analysis.questions.additive import AXES
 from analysis.questions.allocation import MeanAllocation, mean_allocation
+from analysis.questions.answer import R2_SMALLEST, SHARE_OF_TASKS
 from analysis.questions.claims import RULE, SATURATED, Claim, Verdict, s1_claims
 from analysis.questions.configurations import By, Configuration, TaskFit, configurations
 from analysis.questions.exponents import mean_exponent
 from analysis.questions.limits import Bottleneck, bottleneck
+from analysis.questions.overfitting import gap_cells
 from analysis.questions.transfer import TransferEfficiency, transfer_efficiency
-from analysis.questions.trust import R2_SMALLEST, SHARE_OF_TASKS
 from analysis.report import render
 from analysis.studies.groups import with_names
 from analysis.studies.load import Study, study
 from analysis.studies.rows import pooled
 from analysis.text import Interval, count, interval, json_object, number
-from analysis.transfer.gap import gap_cells
 from scaling.records.names import LOSSES, UNITS
 from scaling.records.tables import ResultsError
 

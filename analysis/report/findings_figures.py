@@ -13,8 +13,8 @@ from matplotlib.ticker import LogLocator
 
 from analysis.figures import base as figures
 from analysis.published import s1
+from analysis.questions.answer import law_doubt
 from analysis.questions.configurations import Configuration, TaskFit
-from analysis.questions.trust import law_doubt
 from analysis.report.findings import Findings
 
 CAPTIONS = {

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from analysis.commands import exit_code, parse
+
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
@@ -62,29 +64,15 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns 0, or 2 for bad input, which is named on stderr."""
-    options = parser().parse_args(arguments)
-    if options.n_boot is not None and options.n_boot < 0:
-        parser().error("--n-boot must not be negative")
-    if options.seed < 0:
-        parser().error("--seed must not be negative")
+    options = parse(parser(), arguments, not_negative=("--n-boot", "--seed"))
+    return exit_code(_run, options, refused=ValueError)
+
+
+def _run(options: argparse.Namespace) -> None:
     if options.runs.is_dir():
-        return _failed(
+        raise ValueError(
             f"{options.runs} is a folder; python -m analysis.report {options.runs} reads a study"
         )
-    try:
-        return _run(options)
-    except ValueError as error:
-        return _failed(str(error))
-    except OSError as error:
-        return _failed(f"{error.filename or 'output'}: {error.strerror}")
-
-
-def _failed(text: str) -> int:
-    print(f"error: {text}", file=sys.stderr)  # noqa: T201
-    return 2
-
-
-def _run(options: argparse.Namespace) -> int:
     from analysis.laws import get
     from analysis.runs.read import read_runs
 
@@ -106,7 +94,7 @@ def _run(options: argparse.Namespace) -> int:
     if not any(a.fit.ok for a in answers):
         print(runs, file=sys.stderr if options.json else sys.stdout)
         why = "; ".join(dict.fromkeys(w for a in answers for w in a.fit.warnings))
-        return _failed(f"{runs.name}: no law can be fitted: {why}")
+        raise ValueError(f"{runs.name}: no law can be fitted: {why}")
     if options.json:
         print(json.dumps(numbers(runs, answers), indent=1, allow_nan=False))  # noqa: T201
     else:
@@ -116,7 +104,6 @@ def _run(options: argparse.Namespace) -> int:
 
         for path in write_all(runs, answers, options.out):
             print(f"{path}: written", file=sys.stderr)  # noqa: T201
-    return 0
 
 
 def _number(text: str, option: str) -> float:

@@ -17,7 +17,7 @@
 import os
 
 from analysis import fit_law, fit_together, load
-from analysis.transfer.loss_to_loss import fit_transfer
+from analysis.transfer import fit_transfer
 
 frame = load(os.environ.get("STUDY", "results/ecg-scaling-virtual"))
 part = frame[(frame["family"] == "resnet") & (frame["paradigm"] == "sl")]

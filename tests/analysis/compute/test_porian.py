@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.compute.isoflop import IsoFlop
-from analysis.compute.optima import Optimum
-from analysis.compute.porian import akima_optimum, porian
+from analysis.compute.isoflop import IsoFlop, porian
+from analysis.compute.optima import Optimum, akima_optimum
 from analysis.fit.loglog import fit_line
 from tests.analysis.frontiers import EPOCH, isoflop_runs
 

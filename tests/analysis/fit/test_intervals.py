@@ -15,8 +15,7 @@ import pytest
 
 from analysis.checks.learning_curve import extrapolate
 from analysis.compute.allocation import allocate
-from analysis.compute.isoflop import isoflop
-from analysis.compute.porian import porian
+from analysis.compute.isoflop import isoflop, porian
 from analysis.fit.loglog import fit_line
 from analysis.fit.result import Fit
 from analysis.fit.sampled import Sampled

@@ -36,7 +36,7 @@ def test_a_line_has_the_interval_of_a_regression() -> None:
 
 def test_importing_costs_no_scipy_and_no_matplotlib() -> None:
     code = (
-        "import sys; from analysis.compute import allocation, envelope, isoflop, porian;"
+        "import sys; from analysis.compute import allocation, envelope, isoflop;"
         "print([m for m in sys.modules if m in ('scipy', 'matplotlib', 'torch', 'ray') or"
         " (m.startswith('scaling.') and not m.startswith('scaling.records'))])"
     )

@@ -1,4 +1,4 @@
-"""Crossings of noiseless laws are where algebra puts them."""
+"""Crossings of noiseless laws are where algebra puts them, and parity inverts a law."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from analysis import fit_law
-from analysis.questions import crossover
-from tests.analysis.asked import exact, made
+from analysis.questions import crossover, parity
+from tests.analysis.asked import HOME, exact, made
 
 D = (70.0, 1.1)
 STEEP, SHALLOW = (0.10, 30.0, 0.7, *D), (0.10, 3.0, 0.4, *D)
@@ -106,3 +106,27 @@ def test_a_law_with_little_to_explain_is_compared_all_the_same() -> None:
     found = crossover(made(), noisy, "N", D=2048)
     assert not found.reason and found.crosses
     assert any("R²" in w and "its curve means little" in w for w in found.warnings)
+
+
+def test_parity_inverts_the_second_law() -> None:
+    first, second = made((0.12, 20.0, 0.7, 70.0, 1.1)), made((0.10, 30.0, 0.5, 70.0, 1.1), name="u")
+    found = parity(first, second, "N", at={"N": 2e4, "D": 2048}, names=("r", "t"))
+    loss = exact(HOME, np.array([[2e4, 2048.0]]))[0]
+    assert found.loss == pytest.approx(loss, rel=1e-6)
+    needed = (30.0 / (loss - 0.10 - 70.0 / 2048**1.1)) ** 2 / 2e4
+    assert found.factor.point == pytest.approx(needed, rel=1e-3)
+    assert found.factor.interval.covers(found.factor.point)
+    assert f"t needs {needed:.3g}" in found.words
+
+
+def test_a_floor_above_is_never_reached() -> None:
+    found = parity(made(), made((0.4, 5.0, 0.35, 40.0, 0.8), name="u"), at={"N": 2e5, "D": 8192})
+    assert math.isinf(found.factor.point) and found.never == 1.0
+    assert math.isinf(found.factor.interval.low)
+    assert "no number of parameters" in found.words and "its floor there is 0.4" in found.words
+
+
+@pytest.mark.parametrize("at", [{"N": 1e4}, {"D": 1e3}, {"N": -1.0, "D": 1e3}, {"N": 1, "D": 0}])
+def test_parity_needs_both_scales(at: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"missing|hold|positive"):
+        parity(made(n_boot=0), made(n_boot=0), at=at)

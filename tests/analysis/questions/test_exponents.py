@@ -1,4 +1,4 @@
-"""Reductions, efficiencies and parity have closed forms on noiseless laws."""
+"""Reductions and efficiencies have closed forms on noiseless laws."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import pytest
 
 from analysis import fit_law
 from analysis.fit.result import Fit
-from analysis.fit.sampled import UNKNOWN
-from analysis.questions import efficiency, parity, reduction
-from analysis.questions.answer import Line
+from analysis.questions import efficiency, reduction
 from tests.analysis.asked import GRID, HOME, exact, made
 
 OTHER = (0.15, 5.0, 0.35, 40.0, 0.8)
@@ -144,36 +142,3 @@ def test_nothing_in_common_says_why() -> None:
     assert spoilt.table().query("value != value")["reason"].str.contains("at a bound").all()
     with pytest.raises(ValueError, match="at least two"):
         efficiency({"a": made(n_boot=0)})
-    with pytest.raises(ValueError, match="task by task"):
-        efficiency({"a": {"x": made(n_boot=0)}, "b": {"x": made(n_boot=0)}}, at={"N": 1, "D": 1})
-
-
-def test_parity_inverts_the_second_law() -> None:
-    first, second = made((0.12, 20.0, 0.7, 70.0, 1.1)), made((0.10, 30.0, 0.5, 70.0, 1.1), name="u")
-    found = parity(first, second, "N", at={"N": 2e4, "D": 2048}, names=("r", "t"))
-    loss = exact(HOME, np.array([[2e4, 2048.0]]))[0]
-    assert found.loss == pytest.approx(loss, rel=1e-6)
-    needed = (30.0 / (loss - 0.10 - 70.0 / 2048**1.1)) ** 2 / 2e4
-    assert found.factor.point == pytest.approx(needed, rel=1e-3)
-    assert found.factor.interval.covers(found.factor.point)
-    assert f"t needs {needed:.3g}" in found.words
-    by = efficiency({"r": first, "t": second}, at={"N": 2e4, "D": 2048}).pairs[0].parity
-    assert by is not None and by.factor.point == found.factor.point
-
-
-def test_a_floor_above_is_never_reached() -> None:
-    found = parity(made(), made((0.4, 5.0, 0.35, 40.0, 0.8), name="u"), at={"N": 2e5, "D": 8192})
-    assert math.isinf(found.factor.point) and found.never == 1.0
-    assert math.isinf(found.factor.interval.low)
-    assert "no number of parameters" in found.words and "its floor there is 0.4" in found.words
-
-
-@pytest.mark.parametrize("at", [{"N": 1e4}, {"D": 1e3}, {"N": -1.0, "D": 1e3}, {"N": 1, "D": 0}])
-def test_parity_needs_both_scales(at: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"missing|hold|positive"):
-        parity(made(n_boot=0), made(n_boot=0), at=at)
-
-
-def test_a_line_is_never_silently_empty() -> None:
-    with pytest.raises(AssertionError, match="NaN without a reason"):
-        Line(name="x", value=math.nan, interval=UNKNOWN)

@@ -1,16 +1,20 @@
-"""Overfitting of noiseless laws, and whether it collapses."""
+"""Overfitting of noiseless laws, whether it collapses, and the train-validation gap."""
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from analysis import load
 from analysis.compute.cost import compute_model
 from analysis.published import s1
 from analysis.questions import allocation_split, collapse, data_needed, extent
+from analysis.questions.overfitting import gap_cells
 from tests.analysis.asked import GRID, HOME, made
+from tests.analysis.worlds import HOLDS, write_world
 
 N = 2e4
 UNLIMITED = HOME[0] + HOME[1] / N ** HOME[2]
@@ -100,3 +104,12 @@ def test_allocation_split_at_counted_compute() -> None:
     flat = allocation_split(fit, {**cost, "C": 7.0 * GRID[:, 0]})
     assert flat.counted is None and "C does not vary at fixed N" in flat.lines[1].reason
     assert flat.lines[0].value == found.lines[0].value
+
+
+def test_the_gap_is_validation_less_train(tmp_path: Path) -> None:
+    frame = load(write_world(tmp_path / "w", {("resnet", "sl"): HOLDS["resnet", "sl"]}, ()))
+    cells = gap_cells(frame)
+    assert len(cells) == 25 and (cells["runs"] == 1).all()
+    np.testing.assert_allclose(cells["gap"], 0.0001 * 8192 / cells["D"].astype(float), rtol=1e-9)
+    np.testing.assert_allclose(cells["relative"], cells["gap"] / cells["train"], rtol=1e-12)
+    assert gap_cells(frame[frame["split"] != "train"]).empty

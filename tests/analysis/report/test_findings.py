@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.findings.__main__ import main
+from analysis.findings import main
 from analysis.published import s1
 from analysis.questions.claims import Claim, Verdict
 from analysis.report.findings import Findings, markdown, study_findings

@@ -17,13 +17,14 @@ import pytest
 from markupsafe import escape
 
 from analysis import load
+from analysis.commands import print_text
 from analysis.questions.answers import OF_ONE, OF_TASKS
 from analysis.report import duration
 from analysis.report.__main__ import main
 from analysis.report.content import Content, study_content
 from analysis.report.page import write_figures, write_report
 from analysis.report.tasks import chosen_models, mean_interval
-from analysis.text import number, print_text
+from analysis.text import number
 from tests.analysis.synthetic import Plan, publish, write_study
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -55,7 +55,6 @@ class Transfer(Result):
         r2: share of the variance of the other task's loss explained.
         excess: excess losses of the runs (n, 2), trained on and other, in nats; a loss at or
             below its floor has an excess of 0 or less.
-        warnings: what a reader must know first.
     """
 
     kappa: Sampled
@@ -70,12 +69,12 @@ class Transfer(Result):
     @property
     def at_bound(self) -> bool:
         """Whether the estimate is a limit of the search and not a measurement."""
-        return _at_bound(self.kappa.point)
+        return at_bound(self.kappa.point)
 
     @property
     def free_at_bound(self) -> bool:
         """The same of ``kappa_free``."""
-        return _at_bound(self.kappa_free.point)
+        return at_bound(self.kappa_free.point)
 
     def card(self) -> Card:
         """What is shown."""
@@ -101,7 +100,8 @@ class Transfer(Result):
         )  # fmt: skip
 
 
-def _at_bound(kappa: float) -> bool:
+def at_bound(kappa: float) -> bool:
+    """Whether kappa is a limit of the search and not a measurement."""
     return not EXPONENT[0] * 1.001 < kappa < EXPONENT[1] * 0.999
 
 
@@ -177,7 +177,7 @@ def _shared_runs(trained_on: Fit, other: Fit) -> tuple[Fit, Fit]:
 
 def _warnings(pair: tuple[Fit, Fit], kappa: float) -> tuple[str, ...]:
     warnings = []
-    if _at_bound(kappa):
+    if at_bound(kappa):
         warnings.append(f"kappa ran to a bound ({kappa:.3g}): the data do not determine it")
     for fit, name in zip(pair, ("E_id", "E_ood"), strict=True):
         hit = fit.certificate.bounds_hit

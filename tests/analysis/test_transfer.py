@@ -1,8 +1,6 @@
-"""The loss-to-loss law recovers what made the losses; the train-validation gap."""
+"""The loss-to-loss law recovers what made the losses."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +9,7 @@ from analysis import fit_law
 from analysis.fit.bootstrap import resamples
 from analysis.fit.result import Fit
 from analysis.laws import FloatArray, get
-from analysis.studies.load import load
-from analysis.transfer.gap import gap_cells
-from analysis.transfer.loss_to_loss import LossPairs, Transfer, fit_transfer
-from tests.analysis.worlds import HOLDS, write_world
+from analysis.transfer import LossPairs, Transfer, fit_transfer
 
 LAW = get("chinchilla")
 GRID = np.array([(n, d) for n in np.geomspace(2e3, 1.5e5, 5) for d in np.geomspace(512, 8192, 5)])
@@ -175,12 +170,3 @@ def test_laws_of_one_pool_share_their_resamples_where_one_lacks_a_run() -> None:
     assert fit_transfer(whole, short).kappa.point == pytest.approx(1.0, abs=1e-6)
     with pytest.raises(ValueError, match="trial t24 is not in the pool"):
         fit_law(rows, n_boot=0, pool=pool[:-1])
-
-
-def test_the_gap_is_validation_less_train(tmp_path: Path) -> None:
-    frame = load(write_world(tmp_path / "w", {("resnet", "sl"): HOLDS["resnet", "sl"]}, ()))
-    cells = gap_cells(frame)
-    assert len(cells) == 25 and (cells["runs"] == 1).all()
-    np.testing.assert_allclose(cells["gap"], 0.0001 * 8192 / cells["D"].astype(float), rtol=1e-9)
-    np.testing.assert_allclose(cells["relative"], cells["gap"] / cells["train"], rtol=1e-12)
-    assert gap_cells(frame[frame["split"] != "train"]).empty

@@ -1,7 +1,8 @@
-"""What a verdict may rest on: determined laws, equal settings, compute that grows with D."""
+"""What answers and verdicts rest on: determined laws, equal settings, compute that grows with D."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import pandas as pd
 import pytest
 
 from analysis import load
+from analysis.fit.sampled import UNKNOWN
 from analysis.questions.allocation import data_share_of_compute
+from analysis.questions.answer import Line, left_out, tasks_doubt
 from analysis.questions.claims import Claim, Verdict
 from analysis.questions.configurations import compute_exponents
-from analysis.questions.trust import left_out, tasks_doubt
 from analysis.report.findings import Findings, markdown, study_findings
 from analysis.studies.groups import chosen_groups
 from analysis.studies.rows import pooled
@@ -170,3 +172,8 @@ def test_tasks_and_trials_that_are_lost_are_named(two: Path) -> None:
     assert "resnet-SL on virtual/code: 1 run lacks a probe of virtual/cpsc2018" in found.notes
     page = markdown(found)
     assert "| resnet-SL on virtual/code | 24 done, 1 failed | 1 trial failed and left out" in page
+
+
+def test_a_line_is_never_silently_empty() -> None:
+    with pytest.raises(AssertionError, match="NaN without a reason"):
+        Line(name="x", value=math.nan, interval=UNKNOWN)

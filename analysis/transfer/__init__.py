@@ -1,1 +1,0 @@
-"""What a loss on one set of records says of the loss on another."""
