@@ -21,6 +21,7 @@ def copy_of_the_tree(folder: Path) -> None:
     ignore = shutil.ignore_patterns("__pycache__", ".runs")
     for name in ("analysis", "scaling", "sweeps", "tests", "docs"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+    shutil.copytree(ROOT / "results", folder / "results", ignore=ignore)
     shutil.copy(ROOT / "pyproject.toml", folder)
 
 
