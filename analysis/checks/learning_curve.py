@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.fit.solve.problem import Problem
+from analysis.fit.problem import Problem
 from analysis.laws import BoolArray, FloatArray, Law, get
 from analysis.runs.read import named_columns
 from analysis.studies.fit_rows import Data, fit_rows

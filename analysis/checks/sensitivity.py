@@ -21,9 +21,9 @@ import pandas as pd
 from analysis.fit.certificate import GRADIENT, Status, at_bounds
 from analysis.fit.intervals import DELTA_SMALLEST, robust_delta, t_quantile
 from analysis.fit.options import VARIANTS
+from analysis.fit.problem import Problem
 from analysis.fit.result import Fit
-from analysis.fit.solve.problem import Problem
-from analysis.fit.solve.solver import Solution
+from analysis.fit.solver import Solution
 from analysis.laws import BoolArray, FloatArray
 from analysis.text import Card, Estimate, Result, json_object, number
 

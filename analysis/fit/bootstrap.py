@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.fit.intervals import hat_basis
-from analysis.fit.solve.problem import Problem
-from analysis.fit.solve.solver import Solution
+from analysis.fit.problem import Problem
+from analysis.fit.solver import Solution
 from analysis.laws import FloatArray
 
 PAIRS_FROM = 100  # runs from which pairs are resampled

@@ -9,8 +9,8 @@ import math
 import numpy as np
 
 from analysis.fit.intervals import DELTA_SMALLEST
-from analysis.fit.solve.problem import Problem
-from analysis.fit.solve.solver import Solution
+from analysis.fit.problem import Problem
+from analysis.fit.solver import Solution
 from analysis.laws import BoolArray, FloatArray, Law
 
 GRADIENT = 1e-5  # largest cosine of a gradient that counts as none

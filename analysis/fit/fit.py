@@ -21,10 +21,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from analysis.fit.losses import Loss
 from analysis.fit.options import FitOptions, Variant
+from analysis.fit.problem import Residual
 from analysis.fit.result import Fit
-from analysis.fit.solve.losses import Loss
-from analysis.fit.solve.problem import Residual
 from analysis.laws import Law, get
 from analysis.laws.composite import PART, Composite
 from analysis.runs.read import law_columns
@@ -67,7 +67,7 @@ def fit_law(
         task: task of the law rows; None for the one trained on.
         protocol: of the law rows: ``held-out`` for the trained head, ``linear-probe`` for
             another task.
-        loss: of the residuals, summed; or one of your own, see ``analysis.fit.solve.losses``.
+        loss: of the residuals, summed; or one of your own, see ``analysis.fit.losses``.
         delta: Huber's delta, on the scale of the residuals; None chooses it from them. For a loss
             of your own the width it is first smoothed over.
         residual: ``log`` (relative errors), ``linear`` (in the unit of the response) or

@@ -7,9 +7,9 @@ import math
 
 import numpy as np
 
-from analysis.fit.solve.losses import Penalty
-from analysis.fit.solve.problem import Problem
-from analysis.fit.solve.solver import IndexArray, Solution
+from analysis.fit.losses import Penalty
+from analysis.fit.problem import Problem
+from analysis.fit.solver import IndexArray, Solution
 from analysis.laws import FloatArray
 from analysis.text import Interval
 

@@ -26,10 +26,10 @@ from analysis.fit.intervals import (
     t_quantile,
 )
 from analysis.fit.options import FitOptions
+from analysis.fit.problem import Problem
 from analysis.fit.rolling import Misfit, misfit
 from analysis.fit.sampled import parameter_intervals, percentile_ends
-from analysis.fit.solve.problem import Problem
-from analysis.fit.solve.solver import Solution
+from analysis.fit.solver import Solution
 from analysis.laws import BoolArray, FloatArray, Law
 from analysis.text import Interval, holding
 

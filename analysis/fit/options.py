@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from analysis.fit.solve.losses import Loss
-from analysis.fit.solve.problem import Residual
+from analysis.fit.losses import Loss
+from analysis.fit.problem import Residual
 from analysis.laws import Law
 
 Variant = Literal["plain", "bounded", "regularised"]
@@ -73,7 +73,7 @@ class FitOptions:
         elif self.loss not in ("huber", "least_squares"):
             raise ValueError(
                 f"loss {self.loss!r} is neither 'huber' nor 'least_squares', "
-                "nor an analysis.fit.solve.losses.Loss"
+                "nor an analysis.fit.losses.Loss"
             )
         if self.delta is not None and not self.delta > 0:
             raise ValueError(f"delta must be positive, not {self.delta}")

@@ -26,8 +26,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.fit.intervals import covariance
-from analysis.fit.solve.problem import Problem
-from analysis.fit.solve.solver import Solution
+from analysis.fit.problem import Problem
+from analysis.fit.solver import Solution
 from analysis.laws import BoolArray, FloatArray, Law
 
 POSITIONS = 10  # of the origin along an axis, at most

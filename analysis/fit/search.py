@@ -16,11 +16,11 @@ import pandas as pd
 
 from analysis.fit.certificate import Certificate, Status, certify
 from analysis.fit.intervals import DELTA_SMALLEST, robust_delta
+from analysis.fit.losses import SHRINK, huber
 from analysis.fit.optimum import Optimum
 from analysis.fit.options import FitOptions
-from analysis.fit.solve.losses import SHRINK, huber
-from analysis.fit.solve.problem import Problem, Scale
-from analysis.fit.solve.solver import Solution
+from analysis.fit.problem import Problem, Scale
+from analysis.fit.solver import Solution
 from analysis.laws import BoolArray, FloatArray, Law
 from analysis.studies.clusters import cells, copies, joined_clusters
 

@@ -1,6 +1,6 @@
 """The loss of a residual: Huber's, squares, or one of your own.
 
-    from analysis.fit.solve.losses import Loss, asymmetric_absolute
+    from analysis.fit.losses import Loss, asymmetric_absolute
 
     fit_law(data, "chinchilla", loss=asymmetric_absolute(under=1, over=2))
     fit_law(data, "chinchilla", loss=Loss("log-cosh", lambda r: np.log(np.cosh(r)), np.tanh))

@@ -18,7 +18,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fit.solve.losses import Loss, Penalty, penalty
+from analysis.fit.losses import Loss, Penalty, penalty
 from analysis.laws import BoolArray, FloatArray
 
 IndexArray = npt.NDArray[np.intp]

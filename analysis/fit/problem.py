@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fit.solve.losses import Loss, Penalty, penalty
-from analysis.fit.solve.solver import REFIT, Solution, minimise
+from analysis.fit.losses import Loss, Penalty, penalty
+from analysis.fit.solver import REFIT, Solution, minimise
 from analysis.laws import FloatArray, Law
 
 DEVIANCE = 1e-5
