@@ -14,8 +14,16 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from analysis.laws.base import FloatArray, Law, WithJacobian, bounds_from
-from analysis.laws.parameters import EXPONENT, amplitude, exponent, irreducible
+from analysis.laws.base import (
+    EXPONENT,
+    FloatArray,
+    Law,
+    WithJacobian,
+    amplitude,
+    bounds_from,
+    exponent,
+    irreducible,
+)
 from analysis.laws.variable_projection import best_and_spread, non_negative_least_squares
 
 _GRID = np.geomspace(0.03, 3.0, 14)

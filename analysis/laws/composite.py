@@ -8,8 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from analysis.laws.base import BoolArray, FloatArray, Law, WithJacobian
-from analysis.laws.parameters import Parameter
+from analysis.laws.base import BoolArray, FloatArray, Law, Parameter, WithJacobian
 
 IndexArray = npt.NDArray[np.intp]
 Shared = Mapping[str, Mapping[str, str]]  # name of a shared parameter -> part -> its name there

@@ -7,8 +7,20 @@ from typing import final
 
 import numpy as np
 
-from analysis.laws.base import FloatArray, Law, WithJacobian, bounds_from, log_size, unpack
-from analysis.laws.parameters import EXPONENT, amplitude, bounded, exponent, irreducible, positive
+from analysis.laws.base import (
+    EXPONENT,
+    FloatArray,
+    Law,
+    WithJacobian,
+    amplitude,
+    bounded,
+    bounds_from,
+    exponent,
+    irreducible,
+    log_size,
+    positive,
+    unpack,
+)
 from analysis.laws.products import ProductLaw, factor, power
 from analysis.laws.variable_projection import best_and_spread, floor_and_amplitude
 

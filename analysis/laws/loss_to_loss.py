@@ -8,8 +8,18 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from analysis.laws.base import BoolArray, FloatArray, Law, WithJacobian, bounds_from, unpack
-from analysis.laws.parameters import EXPONENT, bounded, irreducible, positive
+from analysis.laws.base import (
+    EXPONENT,
+    BoolArray,
+    FloatArray,
+    Law,
+    WithJacobian,
+    bounded,
+    bounds_from,
+    irreducible,
+    positive,
+    unpack,
+)
 from analysis.laws.variable_projection import best_and_spread, floor_and_amplitude
 
 _VANISHED = 1e-9

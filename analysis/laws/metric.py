@@ -7,9 +7,18 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from analysis.laws.base import FloatArray, Law, WithJacobian, bounds_from, log_size, unpack
+from analysis.laws.base import (
+    FloatArray,
+    Law,
+    Parameter,
+    WithJacobian,
+    bounded,
+    bounds_from,
+    log_size,
+    positive,
+    unpack,
+)
 from analysis.laws.curves import logistic
-from analysis.laws.parameters import Parameter, bounded, positive
 from analysis.laws.variable_projection import best_and_spread
 
 _STEEPEST = 1e3  # over the spread of the losses

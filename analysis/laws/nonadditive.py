@@ -13,16 +13,21 @@ import numpy as np
 
 from analysis.laws.additive import AdditivePowerLaw, Chinchilla
 from analysis.laws.base import (
+    EXPONENT,
     FloatArray,
     Law,
+    Parameter,
     WithJacobian,
+    bounded,
     bounds_from,
+    exponent,
+    irreducible,
     log_response,
     log_size,
+    positive,
     unpack,
     with_last,
 )
-from analysis.laws.parameters import EXPONENT, Parameter, bounded, exponent, irreducible, positive
 
 _JOINT = Chinchilla()
 _JOINT_STARTS = 8  # of Chinchilla's law that others begin with

@@ -10,8 +10,15 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from analysis.laws.base import FloatArray, Law, WithJacobian, bounds_from
-from analysis.laws.parameters import Parameter, bounded, positive
+from analysis.laws.base import (
+    FloatArray,
+    Law,
+    Parameter,
+    WithJacobian,
+    bounded,
+    bounds_from,
+    positive,
+)
 
 _STEEPEST = 10.0
 

@@ -12,8 +12,20 @@ from typing import ClassVar, final
 import numpy as np
 
 from analysis.laws.additive import AdditivePowerLaw, Chinchilla
-from analysis.laws.base import FloatArray, Law, WithJacobian, bounds_from, unpack, with_last
-from analysis.laws.parameters import EXPONENT, Parameter, amplitude, exponent, irreducible, positive
+from analysis.laws.base import (
+    EXPONENT,
+    FloatArray,
+    Law,
+    Parameter,
+    WithJacobian,
+    amplitude,
+    bounds_from,
+    exponent,
+    irreducible,
+    positive,
+    unpack,
+    with_last,
+)
 from analysis.laws.variable_projection import best_and_spread, non_negative_least_squares
 
 _JOINT = Chinchilla()

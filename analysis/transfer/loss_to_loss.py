@@ -31,7 +31,7 @@ from analysis.fit.result import Fit
 from analysis.fit.sampled import Sampled, source_of
 from analysis.fit.solver import REFIT, IndexArray, Solution, minimise
 from analysis.laws import FloatArray
-from analysis.laws.parameters import EXPONENT
+from analysis.laws.base import EXPONENT
 from analysis.studies.clusters import joined_clusters
 from analysis.text import Card, Estimate, Result, number
 
