@@ -21,7 +21,7 @@ from analysis.laws.base import (
     positive,
     unpack,
 )
-from analysis.laws.products import ProductLaw, factor, power
+from analysis.laws.power_laws import ProductLaw, factor, power
 from analysis.laws.variable_projection import best_and_spread, floor_and_amplitude
 
 _STEEPEST = 4.0  # largest exponent

@@ -11,7 +11,6 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from analysis.laws.additive import AdditivePowerLaw, Chinchilla
 from analysis.laws.base import (
     EXPONENT,
     FloatArray,
@@ -28,6 +27,7 @@ from analysis.laws.base import (
     unpack,
     with_last,
 )
+from analysis.laws.power_laws import AdditivePowerLaw, Chinchilla
 
 _JOINT = Chinchilla()
 _JOINT_STARTS = 8  # of Chinchilla's law that others begin with

@@ -11,7 +11,6 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from analysis.laws.additive import AdditivePowerLaw, Chinchilla
 from analysis.laws.base import (
     EXPONENT,
     FloatArray,
@@ -26,6 +25,7 @@ from analysis.laws.base import (
     unpack,
     with_last,
 )
+from analysis.laws.power_laws import AdditivePowerLaw, Chinchilla
 from analysis.laws.variable_projection import best_and_spread, non_negative_least_squares
 
 _JOINT = Chinchilla()
