@@ -1,9 +1,10 @@
 """What fits predict of runs they never saw: a cell left out, and laws compared.
 
-Laws and variants are compared over expanding windows in N, D and their product: each candidate is fitted to the smaller runs at every position of a rolling origin and predicts
-all larger ones (``analysis.fit.rolling``). All candidates see the same windows, so their errors are
-paired, and each is set against the simplest rival. Choshen et al. 2024 (arXiv 2410.11840) find
-about 4 % relative error near the floor of practice.
+Laws and variants are compared over expanding windows in N, D and their product: each is fitted to
+the smaller runs at every position of a rolling origin and predicts all larger ones
+(``analysis.fit.rolling``). All see the same windows, so their errors are paired, and each is set
+against the simplest rival. Choshen et al. 2024 (arXiv 2410.11840) find about 4 % relative error
+near the floor of practice.
 """
 
 from __future__ import annotations
@@ -17,14 +18,13 @@ import numpy as np
 import pandas as pd
 
 from analysis.fit.certificate import Status
-from analysis.text import Interval, json_object
 from analysis.fit.fit import fit_law
 from analysis.fit.options import Variant
 from analysis.fit.result import Fit
 from analysis.fit.rolling import Position, fitted_at, origins, windows
 from analysis.laws import FloatArray, Law, get
 from analysis.studies.fit_rows import Data
-from analysis.text import number
+from analysis.text import Interval, json_object, number
 
 MOST = 2.0  # times the lowest mean error, beyond which no simplicity is worth it
 _FEWEST = 3

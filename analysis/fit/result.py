@@ -253,12 +253,12 @@ class Fit(Optimum, Result):
             **cell: the scales, such as ``N=24_000, D=4096``.
 
         Returns:
-            ``analysis.checks.holdout.Holdout``.
+            ``analysis.checks.held_out.Holdout``.
 
         Raises:
             ValueError: no run is there, or no other run is.
         """
-        return reach_up("checks.holdout", "hold_out")(self, cell)
+        return reach_up("checks.held_out", "hold_out")(self, cell)
 
     def to_lmfit(self) -> Any:
         """The same fit by lmfit, with its report and profiles.
