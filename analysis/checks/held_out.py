@@ -279,8 +279,7 @@ def near_best(errors: Mapping[str, Sequence[float]]) -> list[str]:
 
 
 def _logs(errors: Sequence[float]) -> FloatArray:
-    logs: FloatArray = np.log(np.maximum(errors, _LEAST))
-    return logs
+    return np.asarray(np.log(np.maximum(errors, _LEAST)))
 
 
 def _gap(

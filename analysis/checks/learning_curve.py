@@ -181,8 +181,7 @@ def _mask(log_x: FloatArray, origin: float, window: float) -> BoolArray:
     if not inside.any():
         return inside
     low, high = log_x[inside].min(), log_x[inside].max()
-    kept: BoolArray = inside & (log_x >= low + window * (high - low) - 1e-9)
-    return kept
+    return np.asarray(inside & (log_x >= low + window * (high - low) - 1e-9))
 
 
 def _rehearse(law: Law, x: FloatArray, loss: FloatArray, at: FloatArray) -> list[Candidate]:

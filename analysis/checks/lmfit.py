@@ -204,8 +204,7 @@ def _residuals(params: Any, fit: Fit, root: FloatArray) -> FloatArray:
     """Weighted residuals (n,), then those of a prior, at lmfit's parameters."""
     theta = {n: float(params[_valid(n)].value) for n in fit.law.names}
     residual = np.concatenate([root * _errors(fit, theta), _prior(fit, theta)])
-    finite: FloatArray = np.nan_to_num(residual, nan=_FAR, posinf=_FAR, neginf=-_FAR)
-    return finite
+    return np.asarray(np.nan_to_num(residual, nan=_FAR, posinf=_FAR, neginf=-_FAR))
 
 
 def _errors(fit: Fit, params: dict[str, float]) -> FloatArray:
@@ -229,14 +228,12 @@ def _root_weights(fit: Fit) -> FloatArray:
     robust = np.divide(
         fit.problem.penalty.score(error), error, out=np.ones_like(error), where=error != 0
     )
-    root: FloatArray = np.sqrt(robust * _own_weights(fit))
-    return root
+    return np.asarray(np.sqrt(robust * _own_weights(fit)))
 
 
 def _own_weights(fit: Fit) -> FloatArray:
     own = fit.problem.weights
-    weights: FloatArray = np.ones(len(fit.problem.loss)) if own is None else own
-    return weights
+    return np.asarray(np.ones(len(fit.problem.loss)) if own is None else own)
 
 
 def _objective(fit: Fit, params: dict[str, float]) -> float:

@@ -233,8 +233,7 @@ def _factors(problem: Problem, n_boot: int, rng: np.random.Generator) -> FloatAr
 def random_factors(rng: np.random.Generator, n_boot: int, runs: int) -> FloatArray:
     """Factors of the runs' residuals (n_boot, runs): Webb's six points, mean 0, variance 1."""
     sign = rng.choice([-1.0, 1.0], size=(n_boot, runs))
-    factors: FloatArray = sign * rng.choice(_WEBB, size=(n_boot, runs))
-    return factors
+    return np.asarray(sign * rng.choice(_WEBB, size=(n_boot, runs)))
 
 
 def _pairs(problem: Problem, n_boot: int, rng: np.random.Generator) -> tuple[FloatArray, int]:

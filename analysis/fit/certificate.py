@@ -109,13 +109,11 @@ def at_bounds(law: Law, free: FloatArray, lower: FloatArray, upper: FloatArray) 
     The lower bound of a nuisance parameter, where it vanishes, is none.
     """
     low = _at_lower(free, lower, upper) & ~_vanishing(law)
-    hit: BoolArray = (low | (upper - free <= _EDGE * (upper - lower))) & (lower < upper)
-    return hit
+    return np.asarray((low | (upper - free <= _EDGE * (upper - lower))) & (lower < upper))
 
 
 def _at_lower(free: FloatArray, lower: FloatArray, upper: FloatArray) -> BoolArray:
-    low: BoolArray = free - lower <= _EDGE * (upper - lower)
-    return low
+    return np.asarray(free - lower <= _EDGE * (upper - lower))
 
 
 def _vanishing(law: Law) -> BoolArray:

@@ -67,8 +67,7 @@ def robust_delta(residual: FloatArray, parameters: int, smallest: float = DELTA_
 def hat_basis(jacobian: FloatArray) -> FloatArray:
     """Q (n, r) with orthonormal columns: Q Q' is the hat matrix of ``jacobian`` (n, P)."""
     basis, singular, _ = np.linalg.svd(jacobian, full_matrices=False)
-    kept: FloatArray = basis[:, singular > singular[0] * 1e-10]
-    return kept
+    return np.asarray(basis[:, singular > singular[0] * 1e-10])
 
 
 def covariance(problem: Problem, free: FloatArray) -> FloatArray:
@@ -93,8 +92,7 @@ def _inverse_gram(matrix: FloatArray) -> FloatArray:
     _, singular, right = np.linalg.svd(matrix / scale, full_matrices=False)
     keep = singular > 1e-13 * singular[0]
     half = right[keep].T / singular[keep]
-    inverse: FloatArray = half @ half.T / np.outer(scale, scale)
-    return inverse
+    return np.asarray(half @ half.T / np.outer(scale, scale))
 
 
 def standard_errors(problem: Problem, free: FloatArray) -> FloatArray:
@@ -103,8 +101,7 @@ def standard_errors(problem: Problem, free: FloatArray) -> FloatArray:
     For least squares these are the textbook ones; for Huber's loss Huber 1981, section 7.6.
     """
     slope = natural_slope(problem, free)
-    errors: FloatArray = np.sqrt(np.diag(slope @ covariance(problem, free) @ slope.T))
-    return errors
+    return np.asarray(np.sqrt(np.diag(slope @ covariance(problem, free) @ slope.T)))
 
 
 def natural_slope(problem: Problem, free: FloatArray) -> FloatArray:
@@ -113,8 +110,7 @@ def natural_slope(problem: Problem, free: FloatArray) -> FloatArray:
     shift = np.diag(size)
     steps = np.concatenate([free + k * shift for k in (-2.0, -1.0, 1.0, 2.0)])
     low2, low, high, high2 = np.split(problem.law.to_natural(steps, problem.centre), 4)
-    natural: FloatArray = ((low2 - high2 + 8.0 * (high - low)) / (12.0 * size[:, None])).T
-    return natural
+    return np.asarray(((low2 - high2 + 8.0 * (high - low)) / (12.0 * size[:, None])).T)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -219,5 +219,4 @@ def _drawn(
     of_size = mean / np.sqrt(np.clip(1 - hat, 1 / len(size), None))
     of_run = (residual - mean[index]) / np.sqrt(share)
     sizes = random_factors(rng, n_boot, len(size)) * of_size
-    drawn: FloatArray = sizes[:, index] + random_factors(rng, n_boot, len(residual)) * of_run
-    return drawn
+    return np.asarray(sizes[:, index] + random_factors(rng, n_boot, len(residual)) * of_run)

@@ -102,8 +102,7 @@ def huber(residual: FloatArray, delta: float | FloatArray) -> FloatArray:
     """Huber's loss: r^2 / 2 within ``delta``, linear beyond; ``inf`` gives least squares."""
     size = np.abs(residual)
     inner = np.minimum(size, delta)
-    value: FloatArray = inner * (size - 0.5 * inner)
-    return value
+    return np.asarray(inner * (size - 0.5 * inner))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -118,8 +117,7 @@ class Huber:
 
     def score(self, residual: FloatArray) -> FloatArray:
         """See ``Penalty``."""
-        clipped: FloatArray = np.clip(residual, -self.delta, self.delta)
-        return clipped
+        return np.asarray(np.clip(residual, -self.delta, self.delta))
 
     def weight(self, residual: FloatArray, blend: FloatArray) -> FloatArray:
         """See ``Penalty``."""

@@ -47,8 +47,7 @@ class Scale:
         """Residual scale to response."""
         if self.name == "linear":
             return value
-        response: FloatArray = np.exp(value) + self.floor
-        return response
+        return np.asarray(np.exp(value) + self.floor)
 
     def fitted(
         self, law: Law, free: FloatArray, x: FloatArray, centre: FloatArray
@@ -178,8 +177,7 @@ class Problem:
 
     def residual(self, free: FloatArray) -> FloatArray:
         """Measured less fitted (n,), on the scale of the residuals, for ``free`` (1, P)."""
-        residual: FloatArray = self.target - self.model(free)[0][0]
-        return residual
+        return np.asarray(self.target - self.model(free)[0][0])
 
     def bounds(self, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Free bounds (..., P) for responses (..., n), with the limits of this problem."""

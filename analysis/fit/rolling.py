@@ -279,8 +279,7 @@ class Misfit:
 
 def growth(distance: npt.ArrayLike) -> FloatArray:
     """How the rms error grows with distance, such as the log of the factor of compute."""
-    grown: FloatArray = (START + np.asarray(distance, dtype=np.float64)) ** POWER
-    return grown
+    return np.asarray((START + np.asarray(distance, dtype=np.float64)) ** POWER)
 
 
 def misfit(problem: Problem, best: Solution, scatter: float) -> Misfit:
@@ -351,8 +350,7 @@ def _by_side(error: FloatArray) -> tuple[FloatArray, FloatArray]:
 def distance(outside: FloatArray) -> FloatArray:
     """One distance (m,) of the logs that ``outside`` gives (3, m): 0 within; see the module."""
     axis, product, reducible = outside
-    together: FloatArray = np.sqrt(product**2 + (_REDUCIBLE * reducible) ** 2 + (_AXIS * axis) ** 2)
-    return together
+    return np.asarray(np.sqrt(product**2 + (_REDUCIBLE * reducible) ** 2 + (_AXIS * axis) ** 2))
 
 
 def outside(problem: Problem, theta: FloatArray, x: FloatArray, data: FloatArray) -> FloatArray:
@@ -396,5 +394,4 @@ def _outside(problem: Problem, theta: FloatArray, x: FloatArray, data: FloatArra
 def _rounded(logs: FloatArray) -> FloatArray:
     """Without rounding errors of points at the very edge of the data, and finite."""
     known = np.nan_to_num(logs, nan=_FAR, posinf=_FAR)  # a scale without a level is no scale
-    rounded: FloatArray = np.where(known > 1e-9, np.minimum(known, _FAR), 0.0)
-    return rounded
+    return np.asarray(np.where(known > 1e-9, np.minimum(known, _FAR), 0.0))

@@ -230,7 +230,6 @@ def mean(parts: Sequence[Sampled]) -> Sampled:
     first = parts[0]
 
     def average(*values: FloatArray) -> FloatArray:
-        found: FloatArray = np.mean(values, axis=0)
-        return found
+        return np.asarray(np.mean(values, axis=0))
 
     return combined(average, *parts, positive=first.positive, lower=first.lower, upper=first.upper)

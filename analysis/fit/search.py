@@ -321,5 +321,4 @@ def _movable(
 ) -> BoolArray:
     """Parameters that are not held at a bound (P,)."""
     held = ((free <= lower) & (gradient > 0)) | ((free >= upper) & (gradient < 0))
-    movable: BoolArray = ~(held | (lower == upper))
-    return movable
+    return np.asarray(~(held | (lower == upper)))

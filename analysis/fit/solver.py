@@ -304,5 +304,4 @@ def _solved(matrix: FloatArray, held: BoolArray, right: FloatArray) -> FloatArra
     unit = 1.0 / np.sqrt(np.einsum("rpp->rp", matrix))
     scaled = matrix * unit[:, :, None] * unit[:, None, :]
     right = np.where(held, 0.0, right * unit)
-    solved: FloatArray = np.linalg.solve(scaled, right[..., None])[..., 0] * unit
-    return solved
+    return np.asarray(np.linalg.solve(scaled, right[..., None])[..., 0] * unit)

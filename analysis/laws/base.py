@@ -68,11 +68,8 @@ def positive(
     vanished: str = "",
 ) -> Parameter:
     """A parameter that is spread like a scale, and that the solver sees by its logarithm."""
-    low, high = within
-    return Parameter(
-        name=name, lower=low, upper=high, unit=unit, meaning=meaning, positive=True, form=form,
-        vanished=vanished,
-    )  # fmt: skip
+    own = bounded(name, meaning, within, unit, form=form)
+    return dataclasses.replace(own, positive=True, vanished=vanished)
 
 
 def bounded(
@@ -118,8 +115,6 @@ class Law(ABC):
 
     Attributes:
         name: what ``fit_law`` calls it.
-        formula: in plain text.
-        source: where the formula comes from.
         axes: columns of the scales, such as ``("N", "D")``.
         parameters: in the order of ``theta``.
         response: column of what the law gives.
@@ -167,7 +162,7 @@ class Law(ABC):
 
     @property
     def exponents(self) -> tuple[str, ...]:
-        """Names of the exponents."""
+        """Names of the exponents, in the order of ``theta``."""
         return tuple(p.name for p in self.parameters if p.exponent)
 
     @abstractmethod
@@ -176,15 +171,12 @@ class Law(ABC):
 
     def centre(self, x: FloatArray) -> FloatArray:
         """Centre of the data that the free parameters refer to: mean of log scale, by axis."""
-        mean: FloatArray = np.log(x).mean(axis=0)
-        return mean
+        return np.asarray(np.log(x).mean(axis=0))
 
     def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray | float:
         """What the log of each amplitude (..., A) gains on the way to the centre of the data.
 
-        Args:
-            free: free parameters (..., P), of which those of amplitudes are not read.
-            centre: of the data.
+        Of the free parameters (..., P) those of amplitudes are not read.
         """
         return 0.0
 
@@ -321,9 +313,9 @@ class Uncentred(Law):
     def __init__(self, base: Law, names: Collection[str]) -> None:
         self.base = base
         self.places = [base.names.index(name) for name in names]
-        for name in Law.__annotations__:  # all that a law says of itself, but for its parameters
-            if name != "parameters":
-                setattr(self, name, getattr(base, name))
+        said = [name for name in Law.__annotations__ if name != "parameters"]
+        for name in (*said, "centre", "problems", "valueless", "open_end", "identifiable"):
+            setattr(self, name, getattr(base, name))
         self.parameters = tuple(  # type: ignore[misc]
             dataclasses.replace(p, form="log" if p.positive else "same") if p.name in names else p
             for p in base.parameters
@@ -333,10 +325,6 @@ class Uncentred(Law):
     def value(self, theta: FloatArray, x: FloatArray) -> FloatArray:
         """Response; see ``Law.value``."""
         return self.base.value(theta, x)
-
-    def centre(self, x: FloatArray) -> FloatArray:
-        """That of the base."""
-        return self.base.centre(x)
 
     def to_free(self, theta: FloatArray, centre: FloatArray) -> FloatArray:
         """Those of the base, and the logarithms of the amplitudes."""
@@ -391,22 +379,6 @@ class Uncentred(Law):
         """The starts of the base."""
         return self.base.guess(x, loss)
 
-    def problems(self, x: FloatArray) -> list[str]:
-        """Those of the base."""
-        return self.base.problems(x)
-
-    def valueless(self, theta: FloatArray, x: FloatArray) -> tuple[BoolArray, str]:
-        """Those of the base."""
-        return self.base.valueless(theta, x)
-
-    def open_end(self, theta: FloatArray, x: FloatArray) -> tuple[str, float, str] | None:
-        """That of the base."""
-        return self.base.open_end(theta, x)
-
-    def identifiable(self, x: FloatArray, counts: FloatArray) -> BoolArray:
-        """As for the base."""
-        return self.base.identifiable(x, counts)
-
 
 def unpack(parameters: FloatArray) -> list[FloatArray]:
     """The parameters (..., P) one by one, each (..., 1) so that it broadcasts with the points."""
@@ -423,8 +395,7 @@ def with_last(parameters: FloatArray, *more: npt.ArrayLike) -> FloatArray:
 
 def log_size(size: FloatArray) -> FloatArray:
     """Logarithm of what is not negative; of the smallest double where it is 0."""
-    log: FloatArray = np.log(np.maximum(size, _TINY))
-    return log
+    return np.asarray(np.log(np.maximum(size, _TINY)))
 
 
 def bounds_from(

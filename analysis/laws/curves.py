@@ -38,14 +38,12 @@ _REACH = np.log(1e6)  # of the offset, beyond the data
 
 def softplus(v: FloatArray) -> FloatArray:
     """log(1 + e^v) without overflow."""
-    value: FloatArray = np.logaddexp(0.0, v)
-    return value
+    return np.asarray(np.logaddexp(0.0, v))
 
 
 def logistic(v: FloatArray) -> FloatArray:
     """1 / (1 + e^-v), the derivative of ``softplus``."""
-    value: FloatArray = 0.5 * (1.0 + np.tanh(0.5 * v))
-    return value
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * v)))
 
 
 def softplus_and_logistic(v: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -99,11 +97,9 @@ class M3(Law):
     def value(self, theta: FloatArray, x: FloatArray) -> FloatArray:
         """Loss in nats; see ``Law.value``."""
         size, shift, slope = unpack(theta)
-        loss: FloatArray = size * (1.0 / x[:, 0] + shift) ** slope
-        return loss
+        return np.asarray(size * (1.0 / x[:, 0] + shift) ** slope)
 
     def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray:
-        """See ``Law._carried``."""
         carried: FloatArray = softplus(free[..., 1:2] + centre[0]) - centre[0]
         return free[..., 2:] * carried
 
@@ -170,24 +166,11 @@ class M4(Law):
         floor, top, size, slope, alpha = unpack(theta)
         span = top - floor
         t = np.log(size) - slope * np.log(x[:, 0]) + (alpha - 1.0) * np.log(span)
-        loss: FloatArray = floor + span * logistic(_logit(t, alpha))
-        return loss
+        return np.asarray(floor + span * logistic(_logit(t, alpha)))
 
-    def to_free(self, theta: FloatArray, centre: FloatArray) -> FloatArray:
-        """E, log L0, log term at the centre, c, log alpha."""
-        free = np.array(theta, dtype=np.float64)
-        span = log_size(free[..., 1] - free[..., 0])
-        free[..., 2] = log_size(free[..., 2]) - free[..., 3] * centre[0] + free[..., 4] * span
-        free[..., 1], free[..., 4] = np.log(free[..., 1]), np.log(free[..., 4])
-        return free
-
-    def to_natural(self, free: FloatArray, centre: FloatArray) -> FloatArray:
-        """Inverse of ``to_free``."""
-        theta = np.array(free, dtype=np.float64)
-        theta[..., 1], theta[..., 4] = np.exp(theta[..., 1]), np.exp(theta[..., 4])
-        span = log_size(theta[..., 1] - theta[..., 0])
-        theta[..., 2] = np.exp(theta[..., 2] + theta[..., 3] * centre[0] - theta[..., 4] * span)
-        return theta
+    def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray:
+        span = log_size(np.exp(free[..., 1:2]) - free[..., :1])
+        return np.exp(free[..., 4:]) * span - free[..., 3:4] * centre[0]
 
     def log_value(self, free: FloatArray, x: FloatArray, centre: FloatArray) -> WithJacobian:
         """Log loss and its derivative; see ``Law.log_value``."""
@@ -280,16 +263,13 @@ class BrokenPowerLaw(Law):
         floor, size, before, added, place, width = unpack(theta)
         log_x = np.log(x[:, 0])
         beyond = width * softplus((log_x - np.log(place)) / width)
-        loss: FloatArray = floor + size * np.exp(-before * log_x - added * beyond)
-        return loss
+        return np.asarray(floor + size * np.exp(-before * log_x - added * beyond))
 
     def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray:
-        """See ``Law._carried``."""
         before, added, place, log_width = (free[..., i, None] for i in range(2, 6))
         width = np.exp(log_width)
         beyond = width * softplus((centre[0] - place) / width)  # log D past the break, smoothed
-        carried: FloatArray = -(before * centre[0] + added * beyond)
-        return carried
+        return np.asarray(-(before * centre[0] + added * beyond))
 
     def linear_value(self, free: FloatArray, x: FloatArray, centre: FloatArray) -> WithJacobian:
         """Loss, of any sign, and its derivative; see ``Law.linear_value``."""
@@ -380,24 +360,10 @@ class Frontier(Law):
     def value(self, theta: FloatArray, x: FloatArray) -> FloatArray:
         """Loss in nats; see ``Law.value``."""
         floor, size, shift, slope = unpack(theta)
-        loss: FloatArray = floor + size * np.exp(-slope * np.log(x[:, 0] + shift))
-        return loss
+        return np.asarray(floor + size * np.exp(-slope * np.log(x[:, 0] + shift)))
 
-    def to_free(self, theta: FloatArray, centre: FloatArray) -> FloatArray:
-        """E, log term at the centre, log C0, exponent."""
-        free = np.array(theta, dtype=np.float64)
-        carried = free[..., 3] * np.log(np.exp(centre[0]) + free[..., 2])
-        free[..., 1] = log_size(free[..., 1]) - carried
-        free[..., 2] = log_size(free[..., 2])
-        return free
-
-    def to_natural(self, free: FloatArray, centre: FloatArray) -> FloatArray:
-        """Inverse of ``to_free``."""
-        theta = np.array(free, dtype=np.float64)
-        theta[..., 2] = np.exp(theta[..., 2])
-        carried = theta[..., 3] * np.log(np.exp(centre[0]) + theta[..., 2])
-        theta[..., 1] = np.exp(theta[..., 1] + carried)
-        return theta
+    def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray:
+        return -free[..., 3:] * np.log(np.exp(centre[0]) + np.exp(free[..., 2:3]))
 
     def linear_value(self, free: FloatArray, x: FloatArray, centre: FloatArray) -> WithJacobian:
         """Loss, of any sign, and its derivative; see ``Law.linear_value``."""

@@ -18,7 +18,6 @@ from analysis.laws.base import (
     bounded,
     bounds_from,
     irreducible,
-    log_size,
     positive,
     unpack,
 )
@@ -69,8 +68,7 @@ class LossToLoss(Law):
         """Loss on the other task in nats; E_ood, its limit, at losses at or below E_id."""
         floor, size, kappa, below = unpack(theta)
         excess = np.maximum(x[:, 0] - below, 0.0)
-        loss: FloatArray = floor + size * excess**kappa
-        return loss
+        return np.asarray(floor + size * excess**kappa)
 
     def valueless(self, theta: FloatArray, x: FloatArray) -> tuple[BoolArray, str]:
         """Losses at or below E_id; see ``Law.valueless``."""
@@ -83,7 +81,6 @@ class LossToLoss(Law):
         return np.array([np.exp(np.log(x[:, 0]).mean())])
 
     def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray:
-        """See ``Law._carried``."""
         return free[..., 2:3] * _log_excess(centre[0], free[..., 3:])
 
     def linear_value(self, free: FloatArray, x: FloatArray, centre: FloatArray) -> WithJacobian:
@@ -124,8 +121,7 @@ class LossToLoss(Law):
 
 def _log_excess(loss: FloatArray | float, floor: FloatArray | float) -> FloatArray:
     """Log of loss less floor; of a trifle of the loss where it is at or below the floor."""
-    log: FloatArray = np.log(np.maximum(loss - floor, 1e-12 * np.asarray(loss)))
-    return log
+    return np.asarray(np.log(np.maximum(loss - floor, 1e-12 * np.asarray(loss))))
 
 
 def level(name: str, meaning: str) -> Parameter:
@@ -194,8 +190,7 @@ class Sigmoid(MetricLaw):
     def value(self, theta: FloatArray, x: FloatArray) -> FloatArray:
         """Metric; see ``Law.value``."""
         low, high, slope, middle = unpack(theta)
-        metric: FloatArray = low + (high - low) * logistic(slope * (middle - x[:, 0]))
-        return metric
+        return np.asarray(low + (high - low) * logistic(slope * (middle - x[:, 0])))
 
     def linear_value(self, free: FloatArray, x: FloatArray, centre: FloatArray) -> WithJacobian:
         """Metric and its derivative; see ``Law.linear_value``."""
@@ -262,22 +257,10 @@ class ErrorLaw(MetricLaw):
     def value(self, theta: FloatArray, x: FloatArray) -> FloatArray:
         """Metric; see ``Law.value``."""
         chance, size, rate = unpack(theta)
-        metric: FloatArray = chance - size * np.exp(-rate * x[:, 0])
-        return metric
+        return np.asarray(chance - size * np.exp(-rate * x[:, 0]))
 
-    def to_free(self, theta: FloatArray, centre: FloatArray) -> FloatArray:
-        """Level, log of the term at the mean loss, log rate."""
-        free = np.array(theta, dtype=np.float64)
-        free[..., 1] = log_size(free[..., 1]) - free[..., 2] * centre[0]
-        free[..., 2] = log_size(free[..., 2])
-        return free
-
-    def to_natural(self, free: FloatArray, centre: FloatArray) -> FloatArray:
-        """Inverse of ``to_free``."""
-        theta = np.array(free, dtype=np.float64)
-        theta[..., 2] = np.exp(theta[..., 2])
-        theta[..., 1] = np.exp(theta[..., 1] + theta[..., 2] * centre[0])
-        return theta
+    def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray:
+        return -np.exp(free[..., 2:]) * centre[0]
 
     def linear_value(self, free: FloatArray, x: FloatArray, centre: FloatArray) -> WithJacobian:
         """Metric and its derivative; see ``Law.linear_value``."""

@@ -72,8 +72,7 @@ class Kaplan(AdditivePowerLaw):
         floor, n_c, alpha, d_c, beta = unpack(theta)
         by_n = alpha / beta * (np.log(n_c) - np.log(x[:, 0]))
         by_d = np.log(d_c) - np.log(x[:, 1])
-        loss: FloatArray = floor + np.exp(beta * np.logaddexp(by_n, by_d))
-        return loss
+        return np.asarray(floor + np.exp(beta * np.logaddexp(by_n, by_d)))
 
     def to_free(self, theta: FloatArray, centre: FloatArray) -> FloatArray:
         """E, then log of each term alone at the centre, and exponent."""
@@ -135,8 +134,7 @@ class GammaLaw(Law):
         floor, a, alpha, b, beta, gamma = unpack(theta)
         by_n = np.log(a) - alpha * np.log(x[:, 0])
         by_d = np.log(b) - beta * np.log(x[:, 1])
-        loss: FloatArray = floor + np.exp(gamma * np.logaddexp(by_n, by_d))
-        return loss
+        return np.asarray(floor + np.exp(gamma * np.logaddexp(by_n, by_d)))
 
     def to_free(self, theta: FloatArray, centre: FloatArray) -> FloatArray:
         """E, then log of each term alone at the centre, and exponent; gamma."""
@@ -229,8 +227,7 @@ class Farseer(Law):
         log_n, log_d = np.log(x).T
         at = unpack(theta)
         floor, term, slope = (at[i] * np.exp(at[i + 1] * log_n) + at[i + 2] for i in (0, 3, 6))
-        loss: FloatArray = np.exp(floor) + np.exp(term - np.exp(slope) * log_d)
-        return loss
+        return np.asarray(np.exp(floor) + np.exp(term - np.exp(slope) * log_d))
 
     def to_free(self, theta: FloatArray, centre: FloatArray) -> FloatArray:
         """Slope, power and value of each part at the centre."""

@@ -49,13 +49,11 @@ class AdditivePowerLaw(Law):
         """Loss in nats; see ``Law.value``."""
         theta = np.asarray(theta, dtype=np.float64)
         terms = theta[..., None, 1::2] * np.exp(-theta[..., None, 2::2] * np.log(x))
-        total: FloatArray = theta[..., :1] + terms.sum(axis=-1)
-        return total
+        return np.asarray(theta[..., :1] + terms.sum(axis=-1))
 
     def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray:
         """See ``Law._carried``; of a term A / x^a it is -a log x."""
-        carried: FloatArray = -free[..., 2::2] * centre
-        return carried
+        return np.asarray(-free[..., 2::2] * centre)
 
     def log_value(self, free: FloatArray, x: FloatArray, centre: FloatArray) -> WithJacobian:
         """Log loss and its derivative; see ``Law.log_value``."""
@@ -221,9 +219,7 @@ class Tied(Law):
         return _JOINT.value(_untied(theta), x)
 
     def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray:
-        """See ``Law._carried``."""
-        carried: FloatArray = -free[..., 3:] * centre
-        return carried
+        return np.asarray(-free[..., 3:] * centre)
 
     def log_value(self, free: FloatArray, x: FloatArray, centre: FloatArray) -> WithJacobian:
         """Log loss and its derivative; see ``Law.log_value``."""
@@ -281,7 +277,6 @@ class ProductLaw(Law):
         return theta[..., :1] * np.exp(log)
 
     def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray:
-        """See ``Law._carried``."""
         carried: FloatArray = (free[..., 1:] * np.array(self.signs)) @ centre
         return carried[..., None]
 

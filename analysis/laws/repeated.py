@@ -99,9 +99,7 @@ class DataConstrained(Law):
         return _JOINT.centre(x[:, :2])
 
     def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray:
-        """See ``Law._carried``."""
-        carried: FloatArray = -free[..., 2:5:2] * centre
-        return carried
+        return np.asarray(-free[..., 2:5:2] * centre)
 
     def linear_value(self, free: FloatArray, x: FloatArray, centre: FloatArray) -> WithJacobian:
         """Loss, of any sign, and its derivative; see ``Law.linear_value``."""
@@ -209,11 +207,9 @@ class Saturating(Law):
         floor, top, a, alpha, b, beta, c, gamma, delta = unpack(theta)
         n, d, s = np.log(x).T
         h = a * np.exp(-alpha * n) + b * np.exp(-beta * s) + c * np.exp(gamma * n - delta * d)
-        loss: FloatArray = floor + (top - floor) * h / (1.0 + h)
-        return loss
+        return np.asarray(floor + (top - floor) * h / (1.0 + h))
 
     def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray:
-        """See ``Law._carried``."""
         n, d, s = centre
         over = free[..., 7] * n - free[..., 8] * d
         return np.stack([-free[..., 3] * n, -free[..., 5] * s, over], axis=-1)
