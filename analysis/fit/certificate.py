@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
+from typing import Any
 
 import numpy as np
 
@@ -58,16 +59,9 @@ class Certificate:
     @classmethod
     def none(cls, delta: float, starts: int) -> Certificate:
         """Where there is no optimum, after ``starts`` attempts."""
-        nan = math.nan
-        return cls(
-            objective=nan,
-            delta=delta,
-            starts=starts,
-            agreed=nan,
-            gradient=nan,
-            condition=nan,
-            bounds_hit=(),
-        )
+        names = ("objective", "agreed", "gradient", "condition")
+        unknown: dict[str, Any] = dict.fromkeys(names, math.nan)
+        return cls(delta=delta, starts=starts, bounds_hit=(), **unknown)
 
     @property
     def status(self) -> Status:

@@ -54,17 +54,11 @@ class Origin:
     """One position: the fit to the runs up to it and its errors beyond.
 
     Attributes:
-        axis: moved along; the product of all axes is called ``product``.
-        cut: largest scale fitted.
-        kept: runs fitted (n,).
         error: measured less predicted of the others, on the scale of the residuals (m,).
         sd: standard deviation the fit gives a new run there (m,).
         converged: whether the fit is an optimum.
     """
 
-    axis: str
-    cut: float
-    kept: BoolArray
     error: FloatArray
     sd: FloatArray
     converged: bool
@@ -95,7 +89,7 @@ def origins(
         return []
     best = solve(problem, [kept for _, _, kept in at]) if fits is None else fits
     judged = []
-    for i, (axis, cut, kept) in enumerate(at):
+    for i, (_, _, kept) in enumerate(at):
         part = problem.part(kept, centring=problem.centre)
         free = best.free[i : i + 1]
         f, jac = problem.model(free, problem.x[~kept])
@@ -103,9 +97,6 @@ def origins(
         spread += float((part.residual(free) ** 2).sum()) / part.dof
         judged.append(
             Origin(
-                axis=axis,
-                cut=cut,
-                kept=kept,
                 error=problem.target[~kept] - f[0],
                 sd=np.sqrt(spread),
                 converged=bool(best.converged[i]),

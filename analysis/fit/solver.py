@@ -61,12 +61,8 @@ class Solution:
     @classmethod
     def none(cls, parameters: int) -> Solution:
         """No problems."""
-        return cls(
-            free=np.empty((0, parameters)),
-            objective=np.empty(0),
-            gradient=np.empty(0),
-            converged=np.empty(0, dtype=bool),
-        )
+        none, free = np.empty(0), np.empty((0, parameters))
+        return cls(free=free, objective=none, gradient=none, converged=np.empty(0, dtype=bool))
 
     def best(self) -> Solution:
         """The best of all problems, as a solution of one (R = 1)."""
@@ -79,12 +75,8 @@ class Solution:
 
     def at(self, index: IndexArray | BoolArray) -> Solution:
         """The problems at ``index``."""
-        return Solution(
-            free=self.free[index],
-            objective=self.objective[index],
-            gradient=self.gradient[index],
-            converged=self.converged[index],
-        )
+        each = {f.name: getattr(self, f.name)[index] for f in dataclasses.fields(self)}
+        return Solution(**each)
 
     def replaced(self, rows: BoolArray, other: Solution) -> Solution:
         """With the problems that ``rows`` (R,) marks taken from ``other``."""
@@ -158,12 +150,8 @@ class _Active:
         return _Active(*(getattr(self, f.name)[keep] for f in dataclasses.fields(self)))
 
     def joined(self, other: _Active) -> _Active:
-        return _Active(
-            *(
-                np.concatenate([getattr(self, f.name), getattr(other, f.name)])
-                for f in dataclasses.fields(self)
-            )
-        )
+        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in dataclasses.fields(self))
+        return _Active(*map(np.concatenate, pairs))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -170,7 +170,7 @@ class M4(Law):
 
     def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray:
         span = log_size(np.exp(free[..., 1:2]) - free[..., :1])
-        return np.exp(free[..., 4:]) * span - free[..., 3:4] * centre[0]
+        return np.asarray(np.exp(free[..., 4:]) * span - free[..., 3:4] * centre[0])
 
     def log_value(self, free: FloatArray, x: FloatArray, centre: FloatArray) -> WithJacobian:
         """Log loss and its derivative; see ``Law.log_value``."""
@@ -363,7 +363,7 @@ class Frontier(Law):
         return np.asarray(floor + size * np.exp(-slope * np.log(x[:, 0] + shift)))
 
     def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray:
-        return -free[..., 3:] * np.log(np.exp(centre[0]) + np.exp(free[..., 2:3]))
+        return np.asarray(-free[..., 3:] * np.log(np.exp(centre[0]) + np.exp(free[..., 2:3])))
 
     def linear_value(self, free: FloatArray, x: FloatArray, centre: FloatArray) -> WithJacobian:
         """Loss, of any sign, and its derivative; see ``Law.linear_value``."""

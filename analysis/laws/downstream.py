@@ -260,7 +260,7 @@ class ErrorLaw(MetricLaw):
         return np.asarray(chance - size * np.exp(-rate * x[:, 0]))
 
     def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray:
-        return -np.exp(free[..., 2:]) * centre[0]
+        return np.asarray(-np.exp(free[..., 2:]) * centre[0])
 
     def linear_value(self, free: FloatArray, x: FloatArray, centre: FloatArray) -> WithJacobian:
         """Metric and its derivative; see ``Law.linear_value``."""
