@@ -94,22 +94,16 @@ class Sensitivity(Result):
         """Parameters with their verdicts, and the run that matters most."""
         first = self.influence.iloc[0]
         name = str(self.influence.loc[0, list(self.fit.law.names)].abs().astype(float).idxmax())
+        moved = f"{first['trial']}: {name} by {number(float(first[name]), 2)} standard errors"
+        params, ends = self.fit.params, self.fit.intervals
         return Card(
             title=f"Sensitivity of {self.fit.law.formula}",
             warnings=self.warnings,
             estimates=tuple(
-                Estimate(
-                    name=n, value=self.fit.params[n], interval=self.fit.intervals[n], meaning=v
-                )
+                Estimate(name=n, value=params[n], interval=ends[n], meaning=v)
                 for n, v in self.verdicts.items()
             ),
-            facts=(
-                ("choices", f"{len(self.table) - 1}"),
-                (
-                    "most influential run",
-                    f"{first['trial']}: {name} by {number(float(first[name]), 2)} standard errors",
-                ),
-            ),
+            facts=(("choices", f"{len(self.table) - 1}"), ("most influential run", moved)),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -146,10 +140,9 @@ def sensitivity(
     if not fit.ok:
         raise ValueError(f"the fit has no parameters to vary: {'; '.join(fit.remarks)}")
     dropped, influence = _without_runs(fit)
+    itself = fit.theta, fit.certificate.objective, fit.status, len(fit.rows)
     refits = [
-        _row(
-            fit, ("fit", ""), fit.theta, fit.certificate.objective, fit.status, len(fit.rows), True
-        ),
+        _row(fit, ("fit", ""), *itself, comparable=True),
         *_deltas(fit),
         *_residuals(fit),
         *_variants(fit),

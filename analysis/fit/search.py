@@ -44,8 +44,19 @@ def find_optimum(rows: pd.DataFrame, law: Law, options: FitOptions) -> Optimum:
     runs = int(problem.runs.max()) + 1
     if not reasons and runs <= problem.varied:
         reasons = [f"{runs} runs for {problem.varied} parameters"]
+    none = Optimum(
+        law=law,
+        problem=problem,
+        options=options,
+        status=Status.UNIDENTIFIABLE,
+        params=dict.fromkeys(law.names, math.nan),
+        free=np.full(len(law.names), math.nan),
+        certificate=Certificate.none(problem.delta, 0),
+        remarks=tuple(reasons),
+        notes=(),
+    )
     if reasons:
-        return _without(problem, law, options, Status.UNIDENTIFIABLE, 0, reasons)
+        return none
     with np.errstate(all="ignore"):  # steps into places without a value are not taken
         starts = problem.starts()
         problem, tried = _search(problem, starts, options)
@@ -53,48 +64,25 @@ def find_optimum(rows: pd.DataFrame, law: Law, options: FitOptions) -> Optimum:
         problem, together = _clustered(problem, best, options)
         theta = problem.law.to_natural(best.free, problem.centre)[0]
     if reasons := _unusable(law, best, theta, len(starts)):
-        return _without(
-            problem, law, options, Status.NOT_CONVERGED, len(starts), [*together, *reasons]
+        nothing, said = Certificate.none(problem.delta, len(starts)), (*together, *reasons)
+        return dataclasses.replace(
+            none, problem=problem, status=Status.NOT_CONVERGED, certificate=nothing, remarks=said
         )
     with np.errstate(all="ignore"):
         certificate = certify(problem, tried, best)
     lost = _without_value(problem, theta)
     gone = [p for p in law.parameters if p.name in certificate.vanished]
-    return Optimum(
-        law=law,
+    return dataclasses.replace(
+        none,
         problem=problem,
-        options=options,
         status=Status.NOT_CONVERGED if lost else certificate.status,
-        params=_exactly_held(law, theta, options),
+        # those held are what was asked for, to the last digit
+        params=dict(zip(law.names, theta.tolist(), strict=True)) | options.fixed,
         free=best.free[0],
         certificate=certificate,
         remarks=(*together, *lost),
         notes=tuple(f"{p.name} vanishes: {p.vanished}" for p in gone),
     )
-
-
-def _without(
-    problem: Problem, law: Law, options: FitOptions, status: Status, starts: int, why: list[str]
-) -> Optimum:
-    """No optimum: no parameters, and why not."""
-    return Optimum(
-        law=law,
-        problem=problem,
-        options=options,
-        status=status,
-        params=dict.fromkeys(law.names, math.nan),
-        free=np.full(len(law.names), math.nan),
-        certificate=Certificate.none(problem.delta, starts),
-        remarks=tuple(why),
-        notes=(),
-    )
-
-
-def _exactly_held(law: Law, theta: FloatArray, options: FitOptions) -> dict[str, float]:
-    """Natural parameters (P,) by name; those held are what was asked for, to the last digit."""
-    params = dict(zip(law.names, (float(v) for v in theta), strict=True))
-    held = {k: v for k, v in options.fixed.items() if math.isfinite(params[k])}
-    return params | held
 
 
 def _unusable(law: Law, best: Solution, theta: FloatArray, count: int) -> list[str]:
@@ -179,12 +167,8 @@ def _search(problem: Problem, starts: FloatArray, options: FitOptions) -> tuple[
     """
     small = _thinned(problem)
     changes = _from_residuals(problem, small, starts[:FIRST], options)
-    if changes:
-        problem, small = (
-            (dataclasses.replace(problem, **changes),) * 2
-            if small is problem
-            else (dataclasses.replace(p, **changes) for p in (problem, small))
-        )
+    whole, problem = problem, dataclasses.replace(problem, **changes)
+    small = problem if small is whole else dataclasses.replace(small, **changes)
     tried = small.solve(starts if small is problem else starts[::2])
     if problem.own is not None:
         return _narrowed(problem, tried)
