@@ -21,7 +21,6 @@ import pandas as pd
 from analysis.fit.certificate import GRADIENT, Status, at_bounds
 from analysis.fit.intervals import DELTA_SMALLEST, robust_delta, t_quantile
 from analysis.fit.options import VARIANTS
-from analysis.fit.problem import Problem
 from analysis.fit.result import Fit
 from analysis.fit.solver import Solution
 from analysis.laws import BoolArray, FloatArray
@@ -287,7 +286,10 @@ def _without_runs(fit: Fit) -> tuple[list[Row], pd.DataFrame]:
     labels, keep = _parts(fit)
     labels = [*(("without run", str(t)) for t in trials), *labels]
     kept = np.concatenate([each, keep])
-    refits = _refits_of(fit, labels, _solve(fit.problem, fit.free, kept), kept)
+    starts = fit.free[None]
+    if len(runs) <= _FEW:
+        starts = np.concatenate([starts, fit.problem.starts(STARTS)])
+    refits = _refits_of(fit, labels, fit.problem.optima(kept, starts), kept)
     influence = _influence(fit, refits[: len(each)], places)
     most = int(np.flatnonzero(trials == influence["trial"].iloc[0])[0])
     return [refits[most], *refits[len(each) :]], influence
@@ -311,31 +313,12 @@ def _parts(fit: Fit) -> tuple[list[tuple[str, str]], BoolArray]:
     return [label for label, _ in parts], np.array([keep for _, keep in parts])
 
 
-def _solve(problem: Problem, free: FloatArray, keep: BoolArray) -> Solution:
-    """Optima for the points ``keep`` (K, n), each within the bounds its own points allow."""
-    starts = free[None]
-    if len(problem.loss) <= _FEW:
-        starts = np.concatenate([starts, problem.starts(STARTS)])
-    lower, upper = (np.repeat(b, len(starts), axis=0) for b in _bounds(problem, keep))
-    return problem.solve(
-        np.clip(np.tile(starts, (len(keep), 1)), lower, upper),
-        weights=np.repeat(keep, len(starts), axis=0).astype(np.float64),
-        lower=lower,
-        upper=upper,
-    ).best_of(len(starts))
-
-
-def _bounds(problem: Problem, keep: BoolArray) -> tuple[FloatArray, FloatArray]:
-    first = keep.argmax(axis=1)
-    return problem.bounds(np.where(keep, problem.loss, problem.loss[first][:, None]))
-
-
 def _refits_of(
     fit: Fit, labels: list[tuple[str, str]], solution: Solution, keep: BoolArray
 ) -> list[Row]:
     """Solutions for the points ``keep`` (K, n) as refits, with their status."""
     problem, law = fit.problem, fit.law
-    lower, upper = _bounds(problem, keep)
+    lower, upper = problem.bounds_of(keep)
     hit = np.any(at_bounds(law, solution.free, lower, upper), axis=1).tolist()
     runs = np.array([len(np.unique(problem.runs[k])) for k in keep])
     known = law.identifiable(problem.x, keep.astype(np.float64)) & (runs > problem.varied)

@@ -73,7 +73,7 @@ def hat_basis(jacobian: FloatArray) -> FloatArray:
 def covariance(problem: Problem, free: FloatArray) -> FloatArray:
     """Linear covariance (P, P) of the free parameters at ``free`` (P,); zero where held."""
     f, jacobian = problem.model(free[None])
-    weights = np.ones(len(problem.loss)) if problem.weights is None else problem.weights
+    weights = problem.point_weights
     residual = np.sqrt(weights) * (f[0] - problem.target)
     variance = noise_variance(residual, problem.penalty, problem.dof)
     lower, upper = problem.bounds(problem.loss)

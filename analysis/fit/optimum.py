@@ -143,8 +143,7 @@ class Optimum:
         if not self.ok:
             return math.nan
         problem = self.problem
-        weights = 1.0 if problem.weights is None else problem.weights
-        total = float((weights * problem.residual(self.free[None]) ** 2).sum())
+        total = float((problem.point_weights * problem.residual(self.free[None]) ** 2).sum())
         clusters = int(problem.runs.max()) + 1
         freed = max(1, clusters - problem.varied)
         return math.sqrt(total / len(problem.loss) * clusters / freed)

@@ -247,13 +247,9 @@ class Fit(Optimum, Result):
         return frame
 
     def holdout(self, **cell: float) -> Any:
-        """Refit without the runs at ``cell`` and predict it.
+        """Refit without the runs at ``cell``, such as ``N=24_000, D=4096``, and predict it.
 
-        Args:
-            **cell: the scales, such as ``N=24_000, D=4096``.
-
-        Returns:
-            ``analysis.checks.held_out.Holdout``.
+        Returns ``analysis.checks.held_out.Holdout``.
 
         Raises:
             ValueError: no run is there, or no other run is.
@@ -261,14 +257,7 @@ class Fit(Optimum, Result):
         return reach_up("checks.held_out", "hold_out")(self, cell)
 
     def to_lmfit(self) -> Any:
-        """The same fit by lmfit, with its report and profiles.
-
-        Returns:
-            ``analysis.checks.lmfit.SecondOpinion``.
-
-        Raises:
-            ValueError: there are no parameters.
-        """
+        """The same fit by lmfit, with its report and profiles; see ``analysis.checks.lmfit``."""
         return reach_up("checks.lmfit", "to_lmfit")(self)
 
     def sensitivity(
@@ -277,18 +266,7 @@ class Fit(Optimum, Result):
         n_convention: Mapping[str, npt.ArrayLike] | None = None,
         weights: npt.ArrayLike | None = None,
     ) -> Any:
-        """Refits under other choices, and what they move.
-
-        Args:
-            n_convention: other counts of N by name, such as with embeddings (n,).
-            weights: other weights (n,), such as inverse variances between seeds.
-
-        Returns:
-            ``analysis.checks.sensitivity.Sensitivity``.
-
-        Raises:
-            ValueError: there are no parameters, or a count or weight is not positive and finite.
-        """
+        """Refits under other choices, and what they move; see ``analysis.checks.sensitivity``."""
         refits = reach_up("checks.sensitivity", "sensitivity")
         return refits(self, n_convention=n_convention, weights=weights)
 

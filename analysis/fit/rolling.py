@@ -145,14 +145,9 @@ def windows(problem: Problem) -> list[Position]:
 
 def _scale(problem: Problem, axis: str, row: int) -> float:
     """Scale of a run along an axis or the product of all."""
-    x = problem.x[row]
-    if axis != "product":
-        return float(x[problem.law.axes.index(axis)])
-    return float(
-        np.prod(
-            [v for a, v in zip(problem.law.axes, x, strict=True) if a not in problem.law.labels]
-        )
-    )
+    law = problem.law
+    named = [a for a in law.axes if a not in law.labels] if axis == "product" else [axis]
+    return float(np.prod([problem.x[row, law.axes.index(a)] for a in named]))
 
 
 def halves(problem: Problem) -> list[BoolArray]:
@@ -186,20 +181,10 @@ def solve(
     """
     if not windows:
         return Solution.none(len(problem.law.parameters))
-    keep = np.array(windows)
-    first = keep.argmax(axis=1)
-    seen = np.where(keep, problem.loss, problem.loss[first][:, None])
     starts = problem.starts(_STARTS if optimum is not None else 2 * _STARTS)
     if optimum is not None:
         starts = np.concatenate([optimum, starts])
-    each = len(starts)
-    lower, upper = (np.repeat(b, each, axis=0) for b in problem.bounds(seen))
-    return problem.refit(
-        np.clip(np.tile(starts, (len(keep), 1)), lower, upper),
-        weights=np.repeat(keep, each, axis=0).astype(np.float64),
-        lower=lower,
-        upper=upper,
-    ).best_of(each)
+    return problem.optima(np.array(windows), starts, refit=True)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -379,10 +364,7 @@ def _outside(problem: Problem, theta: FloatArray, x: FloatArray, data: FloatArra
     reducible = np.zeros(len(x))
     if (law.floor is not None or problem.scale.relative) and least > 0:
         reducible = np.where(left > 0, np.maximum(fallen, 0.0), np.where(left <= 0, _FAR, 0.0))
-    return _rounded(np.stack([axis, by.get("product", axis), reducible]))
-
-
-def _rounded(logs: FloatArray) -> FloatArray:
-    """Without rounding errors of points at the very edge of the data, and finite."""
+    logs = np.stack([axis, by.get("product", axis), reducible])
     known = np.nan_to_num(logs, nan=_FAR, posinf=_FAR)  # a scale without a level is no scale
-    return np.asarray(np.where(known > 1e-9, np.minimum(known, _FAR), 0.0))
+    # without rounding errors of points at the very edge of the data, and finite
+    return np.where(known > 1e-9, np.minimum(known, _FAR), 0.0)

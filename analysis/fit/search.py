@@ -77,7 +77,7 @@ def find_optimum(rows: pd.DataFrame, law: Law, options: FitOptions) -> Optimum:
         problem=problem,
         status=Status.NOT_CONVERGED if lost else certificate.status,
         # those held are what was asked for, to the last digit
-        params=dict(zip(law.names, theta.tolist(), strict=True)) | options.fixed,
+        params=dict(zip(law.names, theta.tolist(), strict=True)) | dict(options.fixed),
         free=best.free[0],
         certificate=certificate,
         remarks=(*together, *lost),
@@ -101,8 +101,7 @@ def _clustered(problem: Problem, best: Solution, options: FitOptions) -> tuple[P
     residual = problem.residual(best.free)
     if options.pool is not None or not np.isfinite(residual).all():
         return problem, []
-    weights = 1.0 if problem.weights is None else np.sqrt(problem.weights)
-    clipped = np.clip(weights * residual, -problem.delta, problem.delta)
+    clipped = np.clip(np.sqrt(problem.point_weights) * residual, -problem.delta, problem.delta)
     runs, said = cells(problem.x, problem.loss, problem.runs, clipped, problem.varied)
     return dataclasses.replace(problem, runs=runs), said
 
@@ -193,12 +192,9 @@ def _narrowed(problem: Problem, tried: Solution) -> tuple[Problem, Solution]:
         solution = problem.solve(solution.free)
     if problem.own is None:
         return problem, solution
-    own = 1.0 if problem.weights is None else problem.weights
     error = problem.model(solution.free)[0] - problem.target
-    # the loss itself, and what a prior adds to it
-    objective = solution.objective + (
-        own * (problem.own.value(error) - problem.penalty.value(error))
-    ).sum(axis=1)
+    more = problem.point_weights * (problem.own.value(error) - problem.penalty.value(error))
+    objective = solution.objective + more.sum(axis=1)  # the loss itself, and what a prior adds
     return problem, dataclasses.replace(solution, objective=objective)
 
 
@@ -239,7 +235,7 @@ def polish(problem: Problem, best: Solution) -> Solution:
     if problem.prior or problem.own is not None or not np.isfinite(best.objective[0]):
         return best
     lower, upper = problem.bounds(problem.loss)
-    weights = np.ones(len(problem.loss)) if problem.weights is None else problem.weights
+    weights = problem.point_weights
     free, objective, last = best.free, float(best.objective[0]), np.inf
     for _ in range(_POLISHED):
         step = _newton(problem, free, weights, lower, upper)

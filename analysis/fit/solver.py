@@ -171,15 +171,8 @@ class _Work:
     def begin(self, theta: FloatArray, rows: IndexArray) -> _Active:
         theta = np.clip(theta, self.lower[rows], self.upper[rows])
         f, jac = self.model(theta, rows)
-        return _Active(
-            rows=rows,
-            theta=theta,
-            f=f,
-            jac=jac,
-            value=self.objective(f, rows),
-            damping=np.full(len(rows), _FIRST),
-            steps=np.zeros(len(rows), dtype=np.intp),
-        )
+        damping, steps = np.full(len(rows), _FIRST), np.zeros(len(rows), dtype=np.intp)
+        return _Active(rows, theta, f, jac, self.objective(f, rows), damping, steps)
 
     def weigh(self, terms: FloatArray, rows: IndexArray) -> FloatArray:
         return terms if self.weights is None else terms * self.weights[rows]

@@ -65,11 +65,9 @@ def positive(
     *,
     form: Form = "log",
     within: tuple[float, float] = (0.0, np.inf),
-    vanished: str = "",
 ) -> Parameter:
     """A parameter that is spread like a scale, and that the solver sees by its logarithm."""
-    own = bounded(name, meaning, within, unit, form=form)
-    return dataclasses.replace(own, positive=True, vanished=vanished)
+    return dataclasses.replace(bounded(name, meaning, within, unit, form=form), positive=True)
 
 
 def bounded(
@@ -102,6 +100,11 @@ def amplitude(name: str, axis: str) -> Parameter:
 def exponent(name: str, axis: str) -> Parameter:
     """How fast one term falls."""
     return bounded(name, f"exponent of {axis}", EXPONENT, exponent=True)
+
+
+def power_term(size: str, power: str, axis: str) -> tuple[Parameter, Parameter]:
+    """The amplitude and the exponent of one term, ``size / axis^power``."""
+    return amplitude(size, axis), exponent(power, axis)
 
 
 class Law(ABC):

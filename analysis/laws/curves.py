@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from typing import final
 
@@ -57,8 +58,7 @@ def softplus_and_logistic(v: FloatArray) -> tuple[FloatArray, FloatArray]:
 class PowerLaw(ProductLaw):
     """L(D) = B / D^beta.
 
-    The simplest rival of every curve in D, called M1 by Alabdulmohsin et al.
-    Source: Alabdulmohsin et al. 2022 (arXiv 2209.06640), Eq. 1.
+    The simplest rival of every curve in D, M1 in Eq. 1 of the source.
     """
 
     name = "power_law"
@@ -67,10 +67,7 @@ class PowerLaw(ProductLaw):
     axes = ("D",)
     held = ("N",)
     signs = (-1,)
-    parameters = (
-        factor("B", "loss carried back to D = 1", "nats"),
-        power("beta", "exponent of D"),
-    )
+    parameters = (factor("B", "loss carried back to D = 1", "nats"), power("beta", "exponent of D"))
 
 
 @final
@@ -79,7 +76,6 @@ class M3(Law):
 
     Falls as a power law while D is below 1 / g and levels off at b g^c.
     Free parameters are the log of the loss at the centre of the data, log g and c.
-    Source: Alabdulmohsin et al. 2022 (arXiv 2209.06640), M3.
     """
 
     name = "m3"
@@ -145,7 +141,6 @@ class M4(Law):
     log D. The left side rises and is convex for alpha > 1, concave for alpha < 1, so Newton's
     method from t (t < 0) or t / alpha converges from one side, always.
     Free parameters are E, log L0, the log of the term at the centre of the data, c, log alpha.
-    Source: Alabdulmohsin et al. 2022 (arXiv 2209.06640), M4.
     """
 
     name = "m4"
@@ -237,8 +232,7 @@ class BrokenPowerLaw(Law):
 
     The excess falls with exponent c0 before the break at d and c0 + c1 after it; f is the width
     of the break in log D. Free parameters are E, the log of the term at the centre of the data,
-    c0, c1, log d and log f.
-    Source: Caballero et al. 2023 (arXiv 2210.14891), Eq. 1 with one break.
+    c0, c1, log d and log f. It is the law of the source with one break.
     """
 
     name = "bnsl"
@@ -249,9 +243,7 @@ class BrokenPowerLaw(Law):
     held = ("N",)
     parameters = (
         irreducible("loss left at unlimited D"),
-        positive(
-            "b", "excess loss before the break, carried back to D = 1", "nats", form="centred"
-        ),
+        factor("b", "excess loss before the break, carried back to D = 1", "nats"),
         bounded("c0", "exponent before it", (0.0, _STEEPEST)),
         bounded("c1", "what the break adds", (-_STEEPEST, _STEEPEST)),
         positive("d", "data at the break", "records"),
@@ -337,7 +329,6 @@ class Frontier(Law):
 
     C is training compute in FLOPs; the offset C0 holds the saturation at low compute. Free
     parameters are E, the log of the term at the centre of the data, log C0 and gamma.
-    Source: S1, Appendix B.4; Zhai et al. 2022 (arXiv 2106.04560), Eq. 1.
     """
 
     name = "frontier"
@@ -348,10 +339,8 @@ class Frontier(Law):
     parameters = (
         irreducible("loss left at unlimited compute"),
         amplitude("A", "C"),
-        positive(
-            "C0",
-            "compute below which more of it changes little",
-            "FLOPs",
+        dataclasses.replace(
+            positive("C0", "compute below which more of it changes little", "FLOPs"),
             vanished="the data show no saturation at low compute",
         ),
         exponent("gamma", "C"),

@@ -41,7 +41,6 @@ class LossToLoss(Law):
     errors if known. Without, intervals also hold a fit that frees E_id: the pairs tell one floor,
     given the other.
     Free parameters are E_ood, the log of the term at the centre of the data, kappa, E_id.
-    Source: S1, Eq. 4, after Brandfonbrener et al. 2024 (arXiv 2411.12925), Eq. 2.
     """
 
     name = "loss_to_loss"
@@ -242,7 +241,6 @@ class ErrorLaw(MetricLaw):
     """metric(L) = eps - k * exp(-gamma * L).
 
     A downstream error that rises with the loss towards eps, its value by chance.
-    Source: Gadre et al. 2024 (arXiv 2403.08540), Eq. 5.
     """
 
     name = "error_law"

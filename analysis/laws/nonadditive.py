@@ -52,7 +52,6 @@ class Kaplan(AdditivePowerLaw):
     Kaplan's own form has E = 0 (``fixed={"E": 0}``); with E it is that of Brandfonbrener et al.
     2024 (arXiv 2411.12925). Free parameters are E, the logs of the terms of N alone and of D
     alone at the centre of the data, and the exponents, as for sums of power laws.
-    Source: Kaplan et al. 2020 (arXiv 2001.08361), Eq. 1.5.
     """
 
     name = "kaplan"
@@ -116,7 +115,6 @@ class GammaLaw(Law):
     Chinchilla's law for gamma = 1 and Kaplan's for beta = 1; below 1 the larger term hides the
     smaller. Free parameters are E, the logs of the terms of N alone and of D alone at the centre
     of the data, and the exponents.
-    Source: Beck et al. 2025 (arXiv 2510.02228), L(N, D) with gamma.
     """
 
     name = "gamma_law"
@@ -124,10 +122,7 @@ class GammaLaw(Law):
     source = "Beck et al. 2025 (arXiv 2510.02228)"
     axes = ("N", "D")
     additive_floor = True
-    parameters = (
-        *Chinchilla.parameters,
-        bounded("gamma", "power of both terms together", _GAMMA),
-    )
+    parameters = (*Chinchilla.parameters, bounded("gamma", "power of both terms together", _GAMMA))
 
     def value(self, theta: FloatArray, x: FloatArray) -> FloatArray:
         """Loss in nats; see ``Law.value``."""
@@ -200,8 +195,8 @@ class Farseer(Law):
     The loss at unlimited data, the size of the data term and its exponent each are the exponential
     of u N^v + w. The free parameters of such a part are its value and its slope in log N at the
     centre of the data, and v: u N^v + w = g0 + g1 (e^(v t) - 1) / v with t = log N less its mean,
-    which is smooth also where v is 0. The data term is carried to the mean of log D.
-    Source: Li et al. 2025 (arXiv 2506.10972), with the letters used there.
+    which is smooth also where v is 0. The data term is carried to the mean of log D. Letters are
+    those of the source.
     """
 
     name = "farseer"

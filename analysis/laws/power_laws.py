@@ -27,6 +27,7 @@ from analysis.laws.base import (
     exponent,
     irreducible,
     positive,
+    power_term,
 )
 from analysis.laws.variable_projection import best_and_spread, non_negative_least_squares
 
@@ -133,28 +134,20 @@ class Chinchilla(AdditivePowerLaw):
     """L(N, D) = E + A / N^alpha + B / D^beta.
 
     N is the number of backbone parameters, D of unique training records, L in nats.
-    Source: Hoffmann et al. 2022 (arXiv 2203.15556), Eq. 2.
     """
 
     name = "chinchilla"
     formula = "L(N, D) = E + A / N^alpha + B / D^beta"
     source = "Hoffmann et al. 2022 (arXiv 2203.15556), Eq. 2"
     axes = ("N", "D")
-    parameters = (
-        irreducible(),
-        amplitude("A", "N"),
-        exponent("alpha", "N"),
-        amplitude("B", "D"),
-        exponent("beta", "D"),
-    )
+    parameters = (irreducible(), *power_term("A", "alpha", "N"), *power_term("B", "beta", "D"))
 
 
 @final
 class NLaw(AdditivePowerLaw):
     """L(N) = E + A / N^alpha, at one data size.
 
-    N is the number of backbone parameters, L in nats. E here holds what the finite data
-    costs as well. Source: the marginal of Hoffmann et al. 2022 (arXiv 2203.15556), Eq. 2.
+    N is the number of backbone parameters, L in nats. E holds what the finite data costs as well.
     """
 
     name = "n_law"
@@ -164,8 +157,7 @@ class NLaw(AdditivePowerLaw):
     held = ("D",)
     parameters = (
         irreducible("loss left at unlimited N, with this D"),
-        amplitude("A", "N"),
-        exponent("alpha", "N"),
+        *power_term("A", "alpha", "N"),
     )
 
 
@@ -173,8 +165,7 @@ class NLaw(AdditivePowerLaw):
 class DLaw(AdditivePowerLaw):
     """L(D) = E + B / D^beta, at one model size.
 
-    D is the number of unique training records, L in nats. E here holds what the finite
-    model costs as well. Source: the marginal of Hoffmann et al. 2022 (arXiv 2203.15556), Eq. 2.
+    D is the number of unique training records, L in nats. E holds what the finite model costs too.
     """
 
     name = "d_law"
@@ -184,8 +175,7 @@ class DLaw(AdditivePowerLaw):
     held = ("N",)
     parameters = (
         irreducible("loss left at unlimited D, with this N"),
-        amplitude("B", "D"),
-        exponent("beta", "D"),
+        *power_term("B", "beta", "D"),
     )
 
 
@@ -198,7 +188,6 @@ class Tied(Law):
     """L(N, D) = E + A / N^alpha + B / D^alpha.
 
     With M = D / N this is a power law in compute at every M, which lets few runs extrapolate.
-    Source: Gadre et al. 2024 (arXiv 2403.08540), Eq. 4.
     """
 
     name = "tied"
@@ -310,7 +299,7 @@ class Overfitting(ProductLaw):
     delta = (L(N, D) - L(N, inf)) / L(N, inf), the extent of overfitting of S1, Eq. S.8, which
     ``analysis.questions.extent`` takes from a fit. A joint law with exponent beta has q = beta
     and p between 0 and alpha; runs that collapse onto one curve have delta a function of
-    D / N^(p/q) alone. Source: Kaplan et al. 2020 (arXiv 2001.08361), section 4.2; S1, Eq. S.8.
+    D / N^(p/q) alone.
     """
 
     name = "overfitting"
@@ -335,7 +324,6 @@ class EffectiveData(ProductLaw):
     D_T is the effective data transferred: how many more records a model trained from scratch
     needs to reach the loss of one fine-tuned on D records; ``analysis.questions.transferred``
     measures it. N is the number of backbone parameters. S1 finds beta < 0.
-    Source: Hernandez et al. 2021 (arXiv 2102.01293), Eq. 1.1; S1, Eq. S.9.
     """
 
     name = "effective_data"

@@ -22,6 +22,7 @@ from analysis.laws.base import (
     exponent,
     irreducible,
     positive,
+    power_term,
     unpack,
     with_last,
 )
@@ -37,20 +38,13 @@ class Samples(AdditivePowerLaw):
 
     S is the number of training samples seen, records times epochs: the simplest rival of
     ``data_constrained``, which asks what a repetition is worth.
-    Source: Hoffmann et al. 2022 (arXiv 2203.15556), Eq. 2, for training of one epoch.
     """
 
     name = "samples"
     formula = "L(N, S) = E + A / N^alpha + B / S^beta"
     source = "Hoffmann et al. 2022 (arXiv 2203.15556), Eq. 2, in samples seen"
     axes = ("N", "S")
-    parameters = (
-        irreducible(),
-        amplitude("A", "N"),
-        exponent("alpha", "N"),
-        amplitude("B", "S"),
-        exponent("beta", "S"),
-    )
+    parameters = (irreducible(), *power_term("A", "alpha", "N"), *power_term("B", "beta", "S"))
 
 
 _DECAYS = (1e-2, 1e4)
@@ -177,8 +171,7 @@ class Saturating(Law):
     unique records. The loss stays between E and L0, that of a prediction without information,
     which the kind of loss fixes (``fixed={"L0": ...}``); with h small and many records it is
     Chinchilla's law. Free parameters are E, log L0, the logs of the terms at the centre of the
-    data, and the exponents.
-    Source: Bryant & Liu 2026 (arXiv 2605.09189), whose T is S here.
+    data, and the exponents. The T of the source is S here.
     """
 
     name = "saturating"
@@ -193,10 +186,8 @@ class Saturating(Law):
     parameters = (
         irreducible(),
         positive("L0", "loss of a prediction without information", "nats"),
-        amplitude("a", "N"),
-        exponent("alpha", "N"),
-        amplitude("b", "S"),
-        exponent("beta", "S"),
+        *power_term("a", "alpha", "N"),
+        *power_term("b", "beta", "S"),
         amplitude("c", "D, which grows with N"),
         exponent("gamma", "N in overfitting"),
         exponent("delta", "D in overfitting"),
