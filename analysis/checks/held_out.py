@@ -85,9 +85,7 @@ def hold_out(fit: Fit, cell: Mapping[str, float]) -> Holdout:
 
 
 def leave_out_largest(fit: Fit) -> Holdout:
-    """Leave out the cell with the largest N and D and predict it from the others.
-
-    It is the cell of the largest D among the runs of the largest N.
+    """Leave out the cell of the largest D among the runs of the largest N, and predict it.
 
     Raises:
         ValueError: the fit has one cell only.
@@ -125,8 +123,7 @@ class LawChoice:
             error in the standard deviations the fit gives, 1 where the law holds), ``status``;
             ``why`` where a candidate could not take part.
         errors: relative error (mean over the runs of a window) by candidate and window.
-        chosen: label of the candidate chosen.
-        simplest: label of the simplest rival.
+        chosen: its label; likewise ``simplest``.
         fits: of every candidate to all runs, by label.
         reason: in words, why the one chosen was.
     """
@@ -265,8 +262,7 @@ def _chosen(
 def near_best(errors: Mapping[str, Sequence[float]]) -> list[str]:
     """Candidates whose errors cannot be told from those of the lowest mean, that one among them.
 
-    Args:
-        errors: relative errors over the same windows, by candidate.
+    ``errors`` are relative, over the same windows, by candidate.
     """
     mean = {label: float(np.mean(e)) for label, e in errors.items()}
     best = min(mean, key=lambda k: mean[k])

@@ -76,7 +76,7 @@ def bootstrap(
         valley: free parameters along the direction least determined (M, P), such as the
             profile of E: each resample starts from the one with its lowest objective, and from
             the optimum too. Empty: from the optimum only.
-        n_boot: resamples.
+        n_boot: how many.
         seed: of the random numbers.
         held: standard errors of held parameters: each resample holds them at a draw.
     """

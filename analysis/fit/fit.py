@@ -185,7 +185,6 @@ class Together:
 
     Attributes:
         fit: of the composite law; its parameters are the shared ones and ``part.name``.
-        laws: by part.
         shared: for each shared parameter, its name in each part.
     """
 

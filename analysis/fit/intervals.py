@@ -32,12 +32,8 @@ def t_quantile(dof: int) -> float:
 def noise_variance(residual: FloatArray, loss: Penalty, dof: int) -> float:
     """Variance of an M-estimator's score over its squared slope (Huber 1981, section 7.6).
 
-    For least squares it is the residual sum of squares over the degrees of freedom.
-
-    Args:
-        residual: fitted less measured (n,).
-        loss: of a residual.
-        dof: degrees of freedom.
+    Residuals (n,) are fitted less measured. For least squares it is their sum of squares over the
+    degrees of freedom.
     """
     psi, slope = loss.score(residual), mean_slope(residual, loss)
     return float((psi**2).sum()) / dof / slope**2
@@ -52,13 +48,9 @@ def mean_slope(residual: FloatArray, loss: Penalty) -> float:
 def robust_delta(residual: FloatArray, parameters: int, smallest: float = DELTA_SMALLEST) -> float:
     """Huber's delta: two robust standard deviations of the residuals, at least ``smallest``.
 
-    It is 99 % efficient for normal noise (Huber 1981).
-
-    Args:
-        residual: log residuals (n,) of a nearly-least-absolute-deviations fit, which passes
-            through about as many points as it has parameters.
-        parameters: so the median is over the other n - P residuals, the largest.
-        smallest: least value returned.
+    It is 99 % efficient for normal noise (Huber 1981). The fit to nearly least absolute deviations
+    behind the residuals (n,) passes through about as many points as it has parameters: the median
+    is over the others.
     """
     size = np.sort(np.abs(residual))[parameters:]
     return max(smallest, _EFFICIENT * float(np.median(size)) / 0.6745)

@@ -166,7 +166,6 @@ class LogFit:
         log_k: value at 0 of all logs.
         slope: exponents, one per column.
         draws: log_k and exponents of refits (R, 1 + columns).
-        r2: share of the variance explained.
         scatter: residual standard deviation.
     """
 

@@ -39,13 +39,10 @@ class Optimum:
     first asked for, from the seed in ``options``, and kept.
 
     Attributes:
-        law: the law.
         problem: law and data, for refits.
         options: arguments that repeat this fit.
-        status: whether the optimum can be used.
         params: natural parameters by name, unrounded; NaN when there are none.
         free: the optimum in free parameters (P,).
-        certificate: evidence of the optimum.
         remarks: what a reader must know of the data and the search.
         notes: what was used, left out, or vanished.
     """

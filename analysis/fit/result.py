@@ -75,12 +75,7 @@ class Fit(Optimum, Result):
         return cls(**own, rows=rows, at=at, labels=labels, ended=ended)
 
     def refit(self, keep: BoolArray | None = None, **changes: Any) -> Fit:
-        """The same fit to some of the rows, or by other options.
-
-        Args:
-            keep: which of ``rows`` to use (n,); None for all.
-            **changes: of ``options``.
-        """
+        """The same fit to the rows that ``keep`` (n,) marks, with ``changes`` of ``options``."""
         rows = self.rows if keep is None else self.rows.loc[keep].reset_index(drop=True)
         options = dataclasses.replace(self.options, **changes)
         ended = self.ended if self.ended in options.fixed else ""
@@ -284,7 +279,6 @@ class Fit(Optimum, Result):
         r2 = [(f"R² of the {response}", number(self.r2, 4))]
         if self.law.floor:
             r2.append((f"R² of the log excess {response}", number(self.r2_log_excess, 4)))
-        refits = f"{self.bootstrap.kind}, {len(self.bootstrap.theta)} refits by run"
         return [
             ("status", str(self.status)),
             ("loss", f"{loss}, sum over runs of {of}"),
@@ -295,7 +289,7 @@ class Fit(Optimum, Result):
             ("bounds hit", ", ".join(c.bounds_hit) or "none"),
             *r2,
             ("scatter of a run", self._in_units(self.scatter)),
-            ("bootstrap", refits),
+            ("bootstrap", f"{self.bootstrap.kind}, {len(self.bootstrap.theta)} refits by run"),
             ("error of the law at 4 times the data", self._in_units(self._typical)),
         ]
 
@@ -316,17 +310,13 @@ class Fit(Optimum, Result):
         ranges = [
             ("data", f"{a} {count(low)} to {count(high)}") for a, (low, high) in self.ranges.items()
         ]
+        ends = self.intervals
         return Card(
             title=f"{self.law.formula}{at}",
             warnings=self.warnings,
             estimates=tuple(
-                Estimate(
-                    name=p.name,
-                    value=self.params[p.name],
-                    interval=self.intervals[p.name],
-                    meaning=p.meaning,
-                )
-                for p in self.law.parameters
+                Estimate(name=n, value=self.params[n], interval=ends[n], meaning=p.meaning)
+                for n, p in zip(self.law.names, self.law.parameters, strict=True)
             ),
             facts=(*self.evidence, *ranges),
             notes=self.notes,
@@ -335,7 +325,8 @@ class Fit(Optimum, Result):
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, as plain JSON values; NaN becomes None; no params when unidentifiable."""
-        c = self.certificate
+        evidence, refits = dataclasses.asdict(self.certificate), self.bootstrap
+        del evidence["flat"]
         return json_object(
             law=self.law.name,
             formula=self.law.formula,
@@ -353,14 +344,12 @@ class Fit(Optimum, Result):
             scatter=self.scatter,
             misfit=self._typical,
             ranges=self.ranges,
-            certificate={
-                f.name: getattr(c, f.name) for f in dataclasses.fields(c) if f.name != "flat"
-            },
+            certificate=evidence,
             bootstrap={
-                "kind": self.bootstrap.kind,
-                "refits": len(self.bootstrap.theta),
-                "redrawn": self.bootstrap.redrawn,
-                "unconverged": self.bootstrap.unconverged,
+                "kind": refits.kind,
+                "refits": len(refits.theta),
+                "redrawn": refits.redrawn,
+                "unconverged": refits.unconverged,
             },
             alternatives=self.alternatives,
             warnings=self.warnings,

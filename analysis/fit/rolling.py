@@ -79,10 +79,7 @@ def origins(
 ) -> list[Origin]:
     """Fits at every position of the origin; empty where none leaves enough runs.
 
-    Args:
-        problem: the law and the data.
-        positions: to use; None for all that the law can be fitted at.
-        fits: optima at these positions, where they are known already.
+    Without ``positions`` all that the law can be fitted at; ``fits`` are the optima, if known.
     """
     at = windows(problem) if positions is None else positions
     if not at:
@@ -174,10 +171,7 @@ def solve(
 ) -> Solution:
     """Optima for the runs that each of ``windows`` (n,) keeps, within the bounds these allow.
 
-    Args:
-        problem: the law and the data.
-        windows: which runs to fit.
-        optimum: of all runs, as free parameters (1, P), to start from as well.
+    They start from the ``optimum`` of all runs, free parameters (1, P), as well.
     """
     if not windows:
         return Solution.none(len(problem.law.parameters))
@@ -192,7 +186,6 @@ class Misfit:
     """How far the law itself may be off outside the data, by side.
 
     Attributes:
-        problem: law and data.
         theta: natural parameters of the fit to all runs (P,).
         free: the same as free parameters (P,).
         below: rms error of predictions that were too high, over its growth with distance, on the
@@ -259,13 +252,10 @@ def growth(distance: npt.ArrayLike) -> FloatArray:
 
 
 def misfit(problem: Problem, best: Solution, scatter: float) -> Misfit:
-    """The law's own error, from fits to smaller runs and to the larger half of them.
+    """The law's own error beside ``best`` (R = 1), from smaller runs and the larger half of them.
 
-    Args:
-        problem: law and data.
-        best: the optimum (R = 1).
-        scatter: of a run, on the scale of the residuals. Where no position of the origin leaves
-            enough runs, the rms error is taken as three of them, which is typical.
+    Where no position of the origin leaves enough runs, the rms error is taken as three times the
+    ``scatter`` of a run (on the scale of the residuals), which is typical.
     """
     theta = problem.law.to_natural(best.free, problem.centre)[0]
     at, larger = windows(problem), halves(problem)

@@ -21,7 +21,7 @@ from analysis.fit.optimum import Optimum
 from analysis.fit.options import FitOptions
 from analysis.fit.problem import Problem, Scale
 from analysis.fit.solver import Solution
-from analysis.laws import BoolArray, FloatArray, Law
+from analysis.laws import FloatArray, Law
 from analysis.studies.clusters import cells, copies, joined_clusters
 
 THINNED = 300  # points that all starts are tried on; the best are refined on all points
@@ -280,7 +280,8 @@ def _newton(
     outer = slope[~inside].T @ (weights * np.clip(residual, -problem.delta, problem.delta))[~inside]
     step = np.zeros_like(free)
     gradient = slope[inside].T @ (weights * residual)[inside] + outer
-    move = _movable(free[0], gradient, lower, upper)
+    low, high = (free[0] <= lower) & (gradient > 0), (free[0] >= upper) & (gradient < 0)
+    move = ~(low | high | (lower == upper))  # what is not held at a bound
     matrix = (root[:, None] * slope)[inside][:, move]
     if matrix.shape[0] < matrix.shape[1] or not move.any():
         return step
@@ -294,11 +295,3 @@ def _newton(
     right += solve_triangular(r, outer[move] / scale, trans="T")
     step[0, move] = -solve_triangular(r, right) / scale
     return step
-
-
-def _movable(
-    free: FloatArray, gradient: FloatArray, lower: FloatArray, upper: FloatArray
-) -> BoolArray:
-    """Parameters that are not held at a bound (P,)."""
-    held = ((free <= lower) & (gradient > 0)) | ((free >= upper) & (gradient < 0))
-    return np.asarray(~(held | (lower == upper)))
