@@ -91,10 +91,14 @@ def irreducible(meaning: str = "irreducible loss (Bayes loss)", name: str = "E")
     return bounded(name, meaning, (0.0, np.inf), "nats")
 
 
+def factor(name: str, meaning: str, unit: str = "") -> Parameter:
+    """A positive size whose logarithm is carried to the centre of the data."""
+    return positive(name, meaning, unit, form="centred")
+
+
 def amplitude(name: str, axis: str) -> Parameter:
     """Size of one term; its unit depends on the exponent."""
-    meaning = f"loss from finite {axis}, carried back to {axis} = 1"
-    return positive(name, meaning, "nats", form="centred")
+    return factor(name, f"loss from finite {axis}, carried back to {axis} = 1", "nats")
 
 
 def exponent(name: str, axis: str) -> Parameter:

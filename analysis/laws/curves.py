@@ -17,12 +17,13 @@ from analysis.laws.base import (
     bounded,
     bounds_from,
     exponent,
+    factor,
     irreducible,
     log_size,
     positive,
     unpack,
 )
-from analysis.laws.power_laws import ProductLaw, factor, power
+from analysis.laws.power_laws import ProductLaw, power
 from analysis.laws.variable_projection import best_and_spread, floor_and_amplitude
 
 _STEEPEST = 4.0  # largest exponent
@@ -85,7 +86,7 @@ class M3(Law):
     held = ("N",)
     floor = None
     parameters = (
-        positive("b", "loss carried to 1 / D + g = 1", "nats", form="centred"),
+        factor("b", "loss carried to 1 / D + g = 1", "nats"),
         positive("g", "inverse of the data beyond which more changes little", "1/records"),
         bounded("c", "exponent of D", (0.0, _STEEPEST), exponent=True),
     )
@@ -151,7 +152,7 @@ class M4(Law):
     parameters = (
         irreducible("loss left at unlimited D"),
         positive("L0", "plateau at little data", "nats"),
-        positive("b", "left side carried back to D = 1", form="centred"),
+        factor("b", "left side carried back to D = 1"),
         bounded("c", "exponent of D", (_SMALLEST, _STEEPEST), exponent=True),
         positive("alpha", "how slowly the plateau is left", within=(0.1, 10.0)),
     )

@@ -17,6 +17,7 @@ from analysis.laws.base import (
     WithJacobian,
     bounded,
     bounds_from,
+    factor,
     irreducible,
     positive,
     unpack,
@@ -56,9 +57,7 @@ class LossToLoss(Law):
     needed: ClassVar[Mapping[str, int]] = {"L_id": 4}
     parameters = (
         irreducible("loss on the other task that no scale removes", "E_ood"),
-        positive(
-            "K", "excess loss on the other task at an excess of 1 nat", "nats", form="centred"
-        ),
+        factor("K", "excess loss on the other task at an excess of 1 nat", "nats"),
         bounded("kappa", "transfer exponent", EXPONENT),
         irreducible("loss on the task trained on that no scale removes", "E_id"),
     )
@@ -248,7 +247,7 @@ class ErrorLaw(MetricLaw):
     source = "Gadre et al. 2024 (arXiv 2403.08540), Eq. 5"
     parameters = (
         level("eps", "error at high loss, by chance"),
-        positive("k", "error below chance, carried back to a loss of 0", form="centred"),
+        factor("k", "error below chance, carried back to a loss of 0"),
         positive("gamma", "how fast the error falls with the loss", "1/nats"),
     )
 

@@ -20,10 +20,10 @@ from analysis.laws.base import (
     bounded,
     bounds_from,
     exponent,
+    factor,
     irreducible,
     log_response,
     log_size,
-    positive,
     unpack,
     with_last,
 )
@@ -41,8 +41,7 @@ _POWERS_GUESSED = ((0.1, -0.2, 0.05), (-0.3, -0.2, -0.2), (0.3, 0.3, 0.2))
 
 
 def _critical(name: str, axis: str, unit: str) -> Parameter:
-    meaning = f"{axis} at which its term alone is 1 nat"
-    return positive(name, meaning, unit, form="centred")
+    return factor(name, f"{axis} at which its term alone is 1 nat", unit)
 
 
 @final

@@ -25,8 +25,8 @@ from analysis.laws.base import (
     bounded,
     bounds_from,
     exponent,
+    factor,
     irreducible,
-    positive,
     power_term,
 )
 from analysis.laws.variable_projection import best_and_spread, non_negative_least_squares
@@ -238,11 +238,6 @@ def _untied(parameters: FloatArray) -> FloatArray:
 def _tied(value: FloatArray, jac: FloatArray) -> WithJacobian:
     """With the derivatives by both exponents added up."""
     return value, np.stack([jac[:, 0], jac[:, 1], jac[:, 3], jac[:, 2] + jac[:, 4]], axis=1)
-
-
-def factor(name: str, meaning: str, unit: str) -> Parameter:
-    """What the powers are multiplied by."""
-    return positive(name, meaning, unit, form="centred")
 
 
 def power(name: str, meaning: str) -> Parameter:
