@@ -19,7 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from analysis.checks.choice import choose_law
+    from analysis.checks.held_out import choose_law
     from analysis.checks.learning_curve import extrapolate
     from analysis.compare.study import compare_models
     from analysis.compute.allocation import allocate
@@ -46,7 +46,7 @@ __all__ = [
 _PLACES = {  # a public name and the module that holds it; no name may be one of a module
     "allocate": "compute.allocation",
     "ask": "questions",
-    "choose_law": "checks.choice",
+    "choose_law": "checks.held_out",
     "compare_models": "compare.study",
     "extrapolate": "checks.learning_curve",
     "fit_law": "fit.fit",

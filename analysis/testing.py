@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -44,10 +44,11 @@ class LawContract:
         """Every combination of the scales of the law's axes, shape (n, K)."""
         return np.array(list(itertools.product(*(SCALES[a] for a in self.law.axes))))
 
-    def fitted(self, loss: FloatArray) -> Fit:
-        """A fit to losses on the grid."""
-        columns = dict(zip(self.law.axes, self.grid().T, strict=True))
-        return fit_law({**columns, self.law.response: loss}, self.law.name, n_boot=20)
+    def fitted(self, loss: FloatArray, x: FloatArray | None = None, **options: Any) -> Fit:
+        """A fit to losses on the grid, or at scales ``x`` (n, K)."""
+        scales = self.grid() if x is None else x
+        columns = dict(zip(self.law.axes, scales.T, strict=True))
+        return fit_law({**columns, self.law.response: loss}, self.law.name, **options)
 
     def test_is_registered_and_described(self) -> None:
         """A law is found by name, and says what it is and where it comes from."""
@@ -118,7 +119,7 @@ class LawContract:
 
     def test_noiseless_data_are_recovered(self) -> None:
         """Without noise the truth comes back, from most starts."""
-        fit = self.fitted(self.law.value(np.array(self.truth), self.grid()))
+        fit = self.fitted(self.law.value(np.array(self.truth), self.grid()), n_boot=20)
         np.testing.assert_allclose(fit.theta, self.truth, rtol=self.recovered)
         assert fit.status is Status.CONVERGED
         assert fit.certificate.agreed > self.agreed
@@ -133,8 +134,7 @@ class LawContract:
             if not few:
                 continue
             keep = column <= np.unique(column)[few - 1]
-            columns = dict(zip(self.law.axes, x[keep].T, strict=True))
-            fit = fit_law({**columns, self.law.response: loss[keep]}, self.law.name, n_boot=0)
+            fit = self.fitted(loss[keep], x[keep], n_boot=0)
             assert fit.status is Status.UNIDENTIFIABLE
             assert any(f"{few} value{'s' * (few > 1)} of {axis}" in w for w in fit.warnings)
             assert np.isnan(fit.theta).all()
@@ -155,13 +155,9 @@ class LawContract:
         A centred parameter of either sign means nothing without the others of its part.
         """
         loss = self.law.value(np.array(self.truth), self.grid())
-        columns = dict(zip(self.law.axes, self.grid().T, strict=True))
         for parameter, value in zip(self.law.parameters, self.truth, strict=True):
             if parameter.form == "centred" and not parameter.positive:
                 continue
-            fit = fit_law(
-                {**columns, self.law.response: loss}, self.law.name, fixed={parameter.name: value},
-                n_boot=0,
-            )  # fmt: skip
+            fit = self.fitted(loss, fixed={parameter.name: value}, n_boot=0)
             assert fit.params[parameter.name] == pytest.approx(value, rel=1e-12)
             np.testing.assert_allclose(fit.theta, self.truth, rtol=self.recovered)

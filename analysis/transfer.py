@@ -25,13 +25,13 @@ import numpy.typing as npt
 from analysis.fit.bootstrap import corrected, resamples
 from analysis.fit.certificate import Status, r_squared
 from analysis.fit.intervals import DELTA_SMALLEST, robust_delta
+from analysis.fit.losses import huber
+from analysis.fit.problem import DEVIANCE, REFIT_STEPS
 from analysis.fit.result import Fit
 from analysis.fit.sampled import Sampled, source_of
-from analysis.fit.solve.losses import huber
-from analysis.fit.solve.problem import DEVIANCE, REFIT_STEPS
-from analysis.fit.solve.solver import REFIT, IndexArray, Solution, minimise
+from analysis.fit.solver import REFIT, IndexArray, Solution, minimise
 from analysis.laws import FloatArray
-from analysis.laws.parameters import EXPONENT
+from analysis.laws.base import EXPONENT
 from analysis.studies.clusters import joined_clusters
 from analysis.text import Card, Estimate, Result, number
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from scipy.optimize import least_squares
 
+from analysis.fit.losses import huber
+from analysis.fit.problem import Problem
 from analysis.fit.rolling import windows
-from analysis.fit.solve.losses import huber
-from analysis.fit.solve.problem import Problem
 from analysis.laws import FloatArray
 
 OWN, CONVERGED = 1e-8, 1e-10  # tolerances: SciPy's own, and one that leaves no 1e-9 to gain

@@ -29,7 +29,7 @@ ORDERS = {
         ["analysis.figures"],
         ["analysis.questions"],
         ["analysis.decisions"],
-        ["analysis.report"],
+        ["analysis.report", "analysis.findings"],
     ],
     "sweeps": [
         [GROUND],

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.fit.solve.problem import Problem
+from analysis.fit.problem import Problem
 from analysis.laws import BoolArray, FloatArray, Law, get
 from analysis.runs.read import named_columns
 from analysis.studies.fit_rows import Data, fit_rows
@@ -38,13 +38,10 @@ class Candidate:
     """One law on one window.
 
     Attributes:
-        law: its name.
         window: share of the range of log D left out at the low end.
         log_loss: forecast (m,).
         errors: mean squared log error of the rehearsal at each origin, NaN where there was none.
         rehearsed: log errors of the points of all rehearsals, by origin.
-        weight: in the average.
-        converged: whether the fit of the forecast converged.
     """
 
     law: str
@@ -76,19 +73,10 @@ class Forecast:
 
     def weights(self) -> pd.DataFrame:
         """Law, window, weight and rehearsal error (rms, log) of each candidate."""
-        return pd.DataFrame(
-            [
-                {
-                    "law": c.law,
-                    "window": c.window,
-                    "weight": c.weight,
-                    "error": math.sqrt(float(np.nanmean(c.errors)))
-                    if np.isfinite(c.errors).any()
-                    else math.nan,
-                }
-                for c in self.candidates
-            ]
-        )
+        table = pd.DataFrame([(c.law, c.window, c.weight) for c in self.candidates])
+        errors = pd.DataFrame([c.errors for c in self.candidates])
+        table.columns = pd.Index(["law", "window", "weight"])
+        return table.assign(error=np.sqrt(errors.mean(axis=1)))
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<li>{w}</li>" for w in self.warnings)
@@ -181,8 +169,7 @@ def _mask(log_x: FloatArray, origin: float, window: float) -> BoolArray:
     if not inside.any():
         return inside
     low, high = log_x[inside].min(), log_x[inside].max()
-    kept: BoolArray = inside & (log_x >= low + window * (high - low) - 1e-9)
-    return kept
+    return np.asarray(inside & (log_x >= low + window * (high - low) - 1e-9))
 
 
 def _rehearse(law: Law, x: FloatArray, loss: FloatArray, at: FloatArray) -> list[Candidate]:

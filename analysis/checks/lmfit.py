@@ -34,7 +34,6 @@ class SecondOpinion:
     """What lmfit makes of a fit.
 
     Attributes:
-        fit: the fit.
         minimizer: ``lmfit.Minimizer``.
         result: ``lmfit.minimizer.MinimizerResult``.
         held: parameters at a bound of our optimum, which lmfit holds there: its change of
@@ -165,15 +164,8 @@ def to_lmfit(fit: Fit) -> SecondOpinion:
         from lmfit import Minimizer
 
         params, held = _parameters(fit)
-        minimizer = Minimizer(
-            _residuals,
-            params,
-            fcn_args=(fit, _root_weights(fit)),
-            ftol=1e-14,
-            xtol=1e-14,
-            gtol=1e-14,
-            max_nfev=20_000,
-        )
+        control = {**dict.fromkeys(("ftol", "xtol", "gtol"), 1e-14), "max_nfev": 20_000}
+        minimizer = Minimizer(_residuals, params, fcn_args=(fit, _root_weights(fit)), **control)
         result = minimizer.minimize(method="leastsq")
     return SecondOpinion(fit=fit, minimizer=minimizer, result=result, held=held)
 
@@ -187,15 +179,13 @@ def _parameters(fit: Fit) -> tuple[Any, tuple[str, ...]]:
     for i, p in enumerate(fit.law.parameters):
         name, value = _valid(p.name), fit.params[p.name]
         vary = p.name not in (*held, *fit.problem.fixed)
+        bounded = vary and not (p.positive and p.form == "centred")
+        ends = {"min": float(lower[i]), "max": float(upper[i])} if bounded else {}
         if not p.positive:
-            ends = {"min": float(lower[i]), "max": float(upper[i])} if vary else {}
             params.add(name, value=value, vary=vary, **ends)
             continue
-        own: dict[str, float] = {}
-        if p.form == "log" and vary:
-            own = {"min": float(lower[i]), "max": float(upper[i])}
         log_value = math.log(max(value, np.finfo(float).tiny))
-        params.add(f"{_LOG}{name}", value=log_value, vary=vary, **own)
+        params.add(f"{_LOG}{name}", value=log_value, vary=vary, **ends)
         params.add(name, expr=f"exp({_LOG}{name})")
     return params, held
 
@@ -204,8 +194,7 @@ def _residuals(params: Any, fit: Fit, root: FloatArray) -> FloatArray:
     """Weighted residuals (n,), then those of a prior, at lmfit's parameters."""
     theta = {n: float(params[_valid(n)].value) for n in fit.law.names}
     residual = np.concatenate([root * _errors(fit, theta), _prior(fit, theta)])
-    finite: FloatArray = np.nan_to_num(residual, nan=_FAR, posinf=_FAR, neginf=-_FAR)
-    return finite
+    return np.asarray(np.nan_to_num(residual, nan=_FAR, posinf=_FAR, neginf=-_FAR))
 
 
 def _errors(fit: Fit, params: dict[str, float]) -> FloatArray:
@@ -229,19 +218,12 @@ def _root_weights(fit: Fit) -> FloatArray:
     robust = np.divide(
         fit.problem.penalty.score(error), error, out=np.ones_like(error), where=error != 0
     )
-    root: FloatArray = np.sqrt(robust * _own_weights(fit))
-    return root
-
-
-def _own_weights(fit: Fit) -> FloatArray:
-    own = fit.problem.weights
-    weights: FloatArray = np.ones(len(fit.problem.loss)) if own is None else own
-    return weights
+    return np.asarray(np.sqrt(robust * fit.problem.point_weights))
 
 
 def _objective(fit: Fit, params: dict[str, float]) -> float:
     """Our objective, prior included, at ``params``."""
-    terms = _own_weights(fit) * fit.problem.penalty.value(_errors(fit, params))
+    terms = fit.problem.point_weights * fit.problem.penalty.value(_errors(fit, params))
     return float(terms.sum() + 0.5 * (_prior(fit, params) ** 2).sum())
 
 

@@ -22,10 +22,11 @@ from analysis.fit.certificate import GRADIENT, Status, at_bounds
 from analysis.fit.intervals import DELTA_SMALLEST, robust_delta, t_quantile
 from analysis.fit.options import VARIANTS
 from analysis.fit.result import Fit
-from analysis.fit.solve.problem import Problem
-from analysis.fit.solve.solver import Solution
+from analysis.fit.solver import Solution
 from analysis.laws import BoolArray, FloatArray
 from analysis.text import Card, Estimate, Result, json_object, number
+
+Row = dict[str, Any]  # of the table of ``Sensitivity``
 
 USABLE = (Status.CONVERGED, Status.AT_BOUND)
 DELTAS = 5
@@ -33,29 +34,6 @@ SHARES = (0.0, 0.05, 0.1, 0.2)  # of the points left out for their large losses,
 STARTS = 4
 _FEW = 300  # points up to which refits without a run try more than the optimum
 _LISTED = 10  # runs of the influence table that ``to_dict`` holds
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Refit:
-    """The parameters under one other choice.
-
-    Attributes:
-        choice: what was chosen differently, such as ``delta``.
-        value: what was chosen.
-        theta: natural parameters (P,), NaN where they are not identifiable.
-        objective: at the optimum.
-        comparable: whether the objective may be compared with that of the fit.
-        status: of the refit.
-        points: how many were used.
-    """
-
-    choice: str
-    value: str
-    theta: FloatArray
-    objective: float
-    comparable: bool
-    status: Status
-    points: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,22 +93,16 @@ class Sensitivity(Result):
         """Parameters with their verdicts, and the run that matters most."""
         first = self.influence.iloc[0]
         name = str(self.influence.loc[0, list(self.fit.law.names)].abs().astype(float).idxmax())
+        moved = f"{first['trial']}: {name} by {number(float(first[name]), 2)} standard errors"
+        params, ends = self.fit.params, self.fit.intervals
         return Card(
             title=f"Sensitivity of {self.fit.law.formula}",
             warnings=self.warnings,
             estimates=tuple(
-                Estimate(
-                    name=n, value=self.fit.params[n], interval=self.fit.intervals[n], meaning=v
-                )
+                Estimate(name=n, value=params[n], interval=ends[n], meaning=v)
                 for n, v in self.verdicts.items()
             ),
-            facts=(
-                ("choices", f"{len(self.table) - 1}"),
-                (
-                    "most influential run",
-                    f"{first['trial']}: {name} by {number(float(first[name]), 2)} standard errors",
-                ),
-            ),
+            facts=(("choices", f"{len(self.table) - 1}"), ("most influential run", moved)),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -167,8 +139,9 @@ def sensitivity(
     if not fit.ok:
         raise ValueError(f"the fit has no parameters to vary: {'; '.join(fit.remarks)}")
     dropped, influence = _without_runs(fit)
+    itself = fit.theta, fit.certificate.objective, fit.status, len(fit.rows)
     refits = [
-        _refit(fit, "fit", "", comparable=True),
+        _row(fit, ("fit", ""), *itself, comparable=True),
         *_deltas(fit),
         *_residuals(fit),
         *_variants(fit),
@@ -176,10 +149,10 @@ def sensitivity(
         *_conventions(fit, n_convention or {}),
         *_weighted(fit, weights),
     ]
-    return Sensitivity(fit=fit, table=_table(fit, refits), influence=influence)
+    return Sensitivity(fit=fit, table=pd.DataFrame(refits), influence=influence)
 
 
-def _deltas(fit: Fit) -> list[Refit]:
+def _deltas(fit: Fit) -> list[Row]:
     """A scan of Huber's delta, from nearly least absolute deviations to least squares."""
     problem = fit.problem
     if problem.own is not None:
@@ -202,45 +175,44 @@ def _deltas(fit: Fit) -> list[Refit]:
     return refits
 
 
-def _residuals(fit: Fit) -> list[Refit]:
+def _residuals(fit: Fit) -> list[Row]:
     """Relative and absolute residuals, each with Huber's loss and as least squares."""
     kinds = {"": "huber", ", least squares": "least_squares"}
     return [
-        _refit(_again(fit, residual=scale, loss=loss, delta=None), "residual", scale + label)
+        _again(fit, "residual", scale + label, residual=scale, loss=loss, delta=None)
         for scale in ("log", "linear")
         if scale != fit.options.residual
         for label, loss in kinds.items()
     ]
 
 
-def _variants(fit: Fit) -> list[Refit]:
+def _variants(fit: Fit) -> list[Row]:
     """The other variants, for laws with exponents."""
     if not fit.law.exponents:
         return []
     others = [v for v in VARIANTS if v != fit.options.variant]
-    return [_refit(_again(fit, variant=v, delta=_delta(fit)), "variant", v) for v in others]
+    return [_again(fit, "variant", v, variant=v, delta=_delta(fit)) for v in others]
 
 
-def _conventions(fit: Fit, counts: Mapping[str, npt.ArrayLike]) -> list[Refit]:
+def _conventions(fit: Fit, counts: Mapping[str, npt.ArrayLike]) -> list[Row]:
     """Other counts of N."""
     if counts and "N" not in fit.law.axes:
         raise ValueError(f"{fit.law.name} has no N to count otherwise: {fit.law.formula}")
     refits = []
     for name, given in counts.items():
-        changed = dataclasses.replace(fit, rows=fit.rows.assign(N=_column(fit, name, given)))
-        refits.append(_refit(_again(changed, delta=_delta(fit)), "N", name, comparable=True))
+        rows = fit.rows.assign(N=_column(fit, name, given))
+        refits.append(_again(fit, "N", name, rows, comparable=True, delta=_delta(fit)))
     return refits
 
 
-def _weighted(fit: Fit, weights: npt.ArrayLike | None) -> list[Refit]:
+def _weighted(fit: Fit, weights: npt.ArrayLike | None) -> list[Row]:
     """With the weights given, and without those of the fit."""
     refits = []
     if weights is not None:
-        own = _column(fit, "weights", weights)
-        changed = dataclasses.replace(fit, rows=fit.rows.assign(weight=own))
-        refits.append(_refit(_again(changed, weights="weight"), "weights", "given"))
+        rows = fit.rows.assign(weight=_column(fit, "weights", weights))
+        refits.append(_again(fit, "weights", "given", rows, weights="weight"))
     if fit.options.weights is not None:
-        refits.append(_refit(_again(fit, weights=None), "weights", "none"))
+        refits.append(_again(fit, "weights", "none", weights=None))
     return refits
 
 
@@ -248,20 +220,43 @@ def _delta(fit: Fit) -> float | None:
     return fit.problem.delta if fit.options.loss == "huber" else None
 
 
-def _again(fit: Fit, **changes: Any) -> Fit:
-    return fit.refit(n_boot=0, **changes)
+def _again(
+    fit: Fit,
+    choice: str,
+    value: str,
+    rows: pd.DataFrame | None = None,
+    *,
+    comparable: bool = False,
+    **options: Any,
+) -> Row:
+    """The row of a refit by other ``options``, or to other ``rows``."""
+    own = fit if rows is None else dataclasses.replace(fit, rows=rows)
+    new = own.refit(n_boot=0, **options)
+    label, objective = (choice, value), new.certificate.objective
+    return _row(fit, label, new.theta, objective, new.status, len(new.rows), comparable)
 
 
-def _refit(fit: Fit, choice: str, value: str, comparable: bool = False) -> Refit:
-    return Refit(
-        choice=choice,
-        value=value,
-        theta=fit.theta,
-        objective=fit.certificate.objective,
-        comparable=comparable,
-        status=fit.status,
-        points=len(fit.rows),
-    )
+def _row(
+    fit: Fit,
+    label: tuple[str, str],
+    theta: FloatArray,
+    objective: float,
+    status: Status,
+    points: int,
+    comparable: bool = False,
+) -> Row:
+    """A row: the choice, its natural parameters (P,), NaN where unidentifiable, and changes."""
+    params = dict(zip(fit.law.names, theta, strict=True))
+    return {
+        "choice": label[0],
+        "value": label[1],
+        **params,
+        **{f"{name}_change": change(fit, name, value) for name, value in params.items()},
+        "objective": objective,
+        "comparable": comparable,
+        "status": str(status),
+        "points": points,
+    }
 
 
 def _column(fit: Fit, name: str, given: npt.ArrayLike) -> FloatArray:
@@ -282,7 +277,7 @@ def _column(fit: Fit, name: str, given: npt.ArrayLike) -> FloatArray:
     return values
 
 
-def _without_runs(fit: Fit) -> tuple[list[Refit], pd.DataFrame]:
+def _without_runs(fit: Fit) -> tuple[list[Row], pd.DataFrame]:
     """Refits to fewer points, and the influence of every run."""
     runs = fit.problem.runs
     each = runs != np.arange(int(runs.max()) + 1)[:, None]
@@ -291,7 +286,10 @@ def _without_runs(fit: Fit) -> tuple[list[Refit], pd.DataFrame]:
     labels, keep = _parts(fit)
     labels = [*(("without run", str(t)) for t in trials), *labels]
     kept = np.concatenate([each, keep])
-    refits = _refits_of(fit, labels, _solve(fit.problem, fit.free, kept), kept)
+    starts = fit.free[None]
+    if len(runs) <= _FEW:
+        starts = np.concatenate([starts, fit.problem.starts(STARTS)])
+    refits = _refits_of(fit, labels, fit.problem.optima(kept, starts), kept)
     influence = _influence(fit, refits[: len(each)], places)
     most = int(np.flatnonzero(trials == influence["trial"].iloc[0])[0])
     return [refits[most], *refits[len(each) :]], influence
@@ -315,61 +313,32 @@ def _parts(fit: Fit) -> tuple[list[tuple[str, str]], BoolArray]:
     return [label for label, _ in parts], np.array([keep for _, keep in parts])
 
 
-def _solve(problem: Problem, free: FloatArray, keep: BoolArray) -> Solution:
-    """Optima for the points ``keep`` (K, n), each within the bounds its own points allow."""
-    starts = free[None]
-    if len(problem.loss) <= _FEW:
-        starts = np.concatenate([starts, problem.starts(STARTS)])
-    lower, upper = (np.repeat(b, len(starts), axis=0) for b in _bounds(problem, keep))
-    return problem.solve(
-        np.clip(np.tile(starts, (len(keep), 1)), lower, upper),
-        weights=np.repeat(keep, len(starts), axis=0).astype(np.float64),
-        lower=lower,
-        upper=upper,
-    ).best_of(len(starts))
-
-
-def _bounds(problem: Problem, keep: BoolArray) -> tuple[FloatArray, FloatArray]:
-    first = keep.argmax(axis=1)
-    return problem.bounds(np.where(keep, problem.loss, problem.loss[first][:, None]))
-
-
 def _refits_of(
     fit: Fit, labels: list[tuple[str, str]], solution: Solution, keep: BoolArray
-) -> list[Refit]:
+) -> list[Row]:
     """Solutions for the points ``keep`` (K, n) as refits, with their status."""
     problem, law = fit.problem, fit.law
-    lower, upper = _bounds(problem, keep)
+    lower, upper = problem.bounds_of(keep)
     hit = np.any(at_bounds(law, solution.free, lower, upper), axis=1).tolist()
     runs = np.array([len(np.unique(problem.runs[k])) for k in keep])
     known = law.identifiable(problem.x, keep.astype(np.float64)) & (runs > problem.varied)
     theta = np.where(known[:, None], law.to_natural(solution.free, problem.centre), np.nan)
     refits = []
-    for i, (choice, value) in enumerate(labels):
+    for i, label in enumerate(labels):
         status = Status.AT_BOUND if hit[i] else Status.CONVERGED
         if not known[i]:
             status = Status.UNIDENTIFIABLE
         elif not solution.gradient[i] <= GRADIENT:
             status = Status.NOT_CONVERGED
         objective = float(solution.objective[i]) if known[i] else np.nan
-        refits.append(
-            Refit(
-                choice=choice,
-                value=value,
-                theta=theta[i],
-                objective=objective,
-                comparable=False,
-                status=status,
-                points=int(keep[i].sum()),
-            )
-        )
+        refits.append(_row(fit, label, theta[i], objective, status, int(keep[i].sum())))
     return refits
 
 
-def _influence(fit: Fit, refits: list[Refit], places: npt.NDArray[np.intp]) -> pd.DataFrame:
+def _influence(fit: Fit, refits: list[Row], places: npt.NDArray[np.intp]) -> pd.DataFrame:
     """Change of each parameter without each run, in standard errors; the largest first."""
     rows = fit.rows.iloc[places][["trial", *fit.law.axes, fit.law.response]]
-    theta, point = np.array([r.theta for r in refits]), fit.theta
+    theta, point = np.array([[r[n] for n in fit.law.names] for r in refits]), fit.theta
     error = np.array([fit.errors[n] for n in fit.law.names])
     positive = np.array([p.positive for p in fit.law.parameters])
     with np.errstate(all="ignore"):
@@ -378,7 +347,7 @@ def _influence(fit: Fit, refits: list[Refit], places: npt.NDArray[np.intp]) -> p
     table = rows.reset_index(drop=True).assign(
         **dict(zip(fit.law.names, change.T, strict=True)),
         largest=np.where(np.isfinite(change), np.abs(change), -np.inf).max(axis=1),
-        status=[str(r.status) for r in refits],
+        status=[r["status"] for r in refits],
     )
     return table.sort_values("largest", ascending=False, kind="stable", ignore_index=True)
 
@@ -393,21 +362,6 @@ def interval_of(fit: Fit, name: str) -> tuple[float, float]:
         factor = math.exp(min(width / value, 300.0))
         return value / factor, value * factor
     return value - width, value + width
-
-
-def _table(fit: Fit, refits: list[Refit]) -> pd.DataFrame:
-    """The refits as the table of ``Sensitivity``."""
-    rows = []
-    for refit in refits:
-        row: dict[str, Any] = {"choice": refit.choice, "value": refit.value}
-        row |= dict(zip(fit.law.names, refit.theta, strict=True))
-        row |= {
-            f"{n}_change": change(fit, n, v)
-            for n, v in zip(fit.law.names, refit.theta, strict=True)
-        }
-        row |= {n: getattr(refit, n) for n in ("objective", "comparable", "status", "points")}
-        rows.append(row | {"status": str(refit.status)})
-    return pd.DataFrame(rows)
 
 
 def change(fit: Fit, name: str, value: float) -> float:

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.fit.intervals import hat_basis
-from analysis.fit.solve.problem import Problem
-from analysis.fit.solve.solver import Solution
+from analysis.fit.problem import Problem
+from analysis.fit.solver import Solution
 from analysis.laws import FloatArray
 
 PAIRS_FROM = 100  # runs from which pairs are resampled
@@ -76,7 +76,7 @@ def bootstrap(
         valley: free parameters along the direction least determined (M, P), such as the
             profile of E: each resample starts from the one with its lowest objective, and from
             the optimum too. Empty: from the optimum only.
-        n_boot: resamples.
+        n_boot: how many.
         seed: of the random numbers.
         held: standard errors of held parameters: each resample holds them at a draw.
     """
@@ -84,8 +84,7 @@ def bootstrap(
         return Bootstrap.none(best.free.shape[1])
     drawn = resamples(problem, best.free, n_boot, seed)
     if held:
-        bounds = _drawn_bounds(problem, drawn, held, np.random.default_rng([seed, 1]), n_boot)
-        drawn = dataclasses.replace(drawn, bounds=bounds)
+        drawn = dataclasses.replace(drawn, bounds=_drawn_bounds(problem, drawn, held, n_boot, seed))
     rows = np.arange(n_boot)
     if not len(valley):
         chosen = _refitted(problem, drawn, best.free, rows)
@@ -107,16 +106,13 @@ def bootstrap(
 
 
 def _drawn_bounds(
-    problem: Problem,
-    drawn: Resamples,
-    held: Mapping[str, float],
-    rng: np.random.Generator,
-    n_boot: int,
+    problem: Problem, drawn: Resamples, held: Mapping[str, float], n_boot: int, seed: int
 ) -> tuple[FloatArray, FloatArray]:
     """Free bounds (n_boot, P) that hold parameters at draws about their values.
 
     Draws stay within what the law allows for the resample, such as a floor below its losses.
     """
+    rng = np.random.default_rng([seed, 1])
     free = dataclasses.replace(
         problem, limits={k: v for k, v in problem.limits.items() if k not in held}
     )
@@ -137,7 +133,7 @@ def _drawn_bounds(
 def _lowest(problem: Problem, drawn: Resamples, places: FloatArray) -> npt.NDArray[np.intp]:
     """Which of free ``places`` (M, P) has the lowest objective, for each resample (R,)."""
     fitted = problem.model(places)[0]
-    own = np.ones(fitted.shape[1]) if problem.weights is None else problem.weights
+    own = problem.point_weights
     if drawn.target is None:
         terms = problem.penalty.value(fitted - problem.target)
         objective = terms @ (own if drawn.weights is None else own * drawn.weights).T
@@ -198,7 +194,8 @@ def resamples(problem: Problem, free: FloatArray, n_boot: int, seed: int) -> Res
     rng = np.random.default_rng(seed)
     if problem.drawn[1] < PAIRS_FROM:
         fitted, jacobian = problem.model(free)
-        factor = _factors(problem, n_boot, rng)
+        index, runs = problem.drawn
+        factor = random_factors(rng, n_boot, runs)[:, index]  # one a run
         residual = problem.target - fitted[0]
         target = fitted + factor * corrected(residual, jacobian[0].T, problem.runs)
         return Resamples(kind="wild", target=target, factor=factor, weights=None)
@@ -224,17 +221,10 @@ def corrected(residual: FloatArray, jacobian: FloatArray, runs: npt.NDArray[np.i
     return freed
 
 
-def _factors(problem: Problem, n_boot: int, rng: np.random.Generator) -> FloatArray:
-    """Random factors (n_boot, n) of the points, one per run."""
-    index, runs = problem.drawn
-    return random_factors(rng, n_boot, runs)[:, index]
-
-
 def random_factors(rng: np.random.Generator, n_boot: int, runs: int) -> FloatArray:
     """Factors of the runs' residuals (n_boot, runs): Webb's six points, mean 0, variance 1."""
     sign = rng.choice([-1.0, 1.0], size=(n_boot, runs))
-    factors: FloatArray = sign * rng.choice(_WEBB, size=(n_boot, runs))
-    return factors
+    return np.asarray(sign * rng.choice(_WEBB, size=(n_boot, runs)))
 
 
 def _pairs(problem: Problem, n_boot: int, rng: np.random.Generator) -> tuple[FloatArray, int]:

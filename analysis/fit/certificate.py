@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
+from typing import Any
 
 import numpy as np
 
 from analysis.fit.intervals import DELTA_SMALLEST
-from analysis.fit.solve.problem import Problem
-from analysis.fit.solve.solver import Solution
+from analysis.fit.problem import Problem
+from analysis.fit.solver import Solution
 from analysis.laws import BoolArray, FloatArray, Law
 
 GRADIENT = 1e-5  # largest cosine of a gradient that counts as none
@@ -58,16 +59,9 @@ class Certificate:
     @classmethod
     def none(cls, delta: float, starts: int) -> Certificate:
         """Where there is no optimum, after ``starts`` attempts."""
-        nan = math.nan
-        return cls(
-            objective=nan,
-            delta=delta,
-            starts=starts,
-            agreed=nan,
-            gradient=nan,
-            condition=nan,
-            bounds_hit=(),
-        )
+        names = ("objective", "agreed", "gradient", "condition")
+        unknown: dict[str, Any] = dict.fromkeys(names, math.nan)
+        return cls(delta=delta, starts=starts, bounds_hit=(), **unknown)
 
     @property
     def status(self) -> Status:
@@ -109,13 +103,11 @@ def at_bounds(law: Law, free: FloatArray, lower: FloatArray, upper: FloatArray) 
     The lower bound of a nuisance parameter, where it vanishes, is none.
     """
     low = _at_lower(free, lower, upper) & ~_vanishing(law)
-    hit: BoolArray = (low | (upper - free <= _EDGE * (upper - lower))) & (lower < upper)
-    return hit
+    return np.asarray((low | (upper - free <= _EDGE * (upper - lower))) & (lower < upper))
 
 
 def _at_lower(free: FloatArray, lower: FloatArray, upper: FloatArray) -> BoolArray:
-    low: BoolArray = free - lower <= _EDGE * (upper - lower)
-    return low
+    return np.asarray(free - lower <= _EDGE * (upper - lower))
 
 
 def _vanishing(law: Law) -> BoolArray:

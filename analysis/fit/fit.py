@@ -21,10 +21,11 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from analysis.fit.losses import Loss
+from analysis.fit.optimum import check_axes
 from analysis.fit.options import FitOptions, Variant
+from analysis.fit.problem import Residual
 from analysis.fit.result import Fit
-from analysis.fit.solve.losses import Loss
-from analysis.fit.solve.problem import Residual
 from analysis.laws import Law, get
 from analysis.laws.composite import PART, Composite
 from analysis.runs.read import law_columns
@@ -67,7 +68,7 @@ def fit_law(
         task: task of the law rows; None for the one trained on.
         protocol: of the law rows: ``held-out`` for the trained head, ``linear-probe`` for
             another task.
-        loss: of the residuals, summed; or one of your own, see ``analysis.fit.solve.losses``.
+        loss: of the residuals, summed; or one of your own, see ``analysis.fit.losses``.
         delta: Huber's delta, on the scale of the residuals; None chooses it from them. For a loss
             of your own the width it is first smoothed over.
         residual: ``log`` (relative errors), ``linear`` (in the unit of the response) or
@@ -107,24 +108,18 @@ def fit_law(
         seed=seed,
         pool=pool,
     )
-    return _fit_of(data, chosen, options, task, protocol)
-
-
-def _fit_of(
-    data: Data | str | Path, law: Law, options: FitOptions, task: str | None, protocol: str
-) -> Fit:
-    """Read the rows of ``data`` and fit them."""
-    columns, doubts, took, labels = law_columns(data, law)
+    columns, doubts, took, labels = law_columns(data, chosen)
     signed, pooled = options.residual == "linear", options.pool is not None
     frame, warnings, notes = fit_rows(
-        columns, law, task, protocol, options.weights, linear=signed, pooled=pooled
+        columns, chosen, task, protocol, weights, linear=signed, pooled=pooled
     )
-    frame, at = at_largest(frame, law, notes)
-    frame = _with_value(frame, law, options, warnings)
-    options.check_floor(law, frame)
-    _borrowed_said(law, options, warnings, notes)
+    frame, at = at_largest(frame, chosen, notes)
+    frame = _with_value(frame, chosen, options, warnings)
+    options.check_floor(chosen, frame)
+    _borrowed_said(chosen, options, warnings, notes)
     remarks, notes = [*doubts, *warnings], [*took, *notes]
-    return _ended(Fit.to(frame, law, options, at=at, labels=labels, remarks=remarks, notes=notes))
+    fit = Fit.to(frame, chosen, options, at=at, labels=labels, remarks=remarks, notes=notes)
+    return _ended(fit)
 
 
 def _borrowed_said(law: Law, options: FitOptions, warnings: list[str], notes: list[str]) -> None:
@@ -190,7 +185,6 @@ class Together:
 
     Attributes:
         fit: of the composite law; its parameters are the shared ones and ``part.name``.
-        laws: by part.
         shared: for each shared parameter, its name in each part.
     """
 
@@ -221,10 +215,7 @@ class Together:
         if part not in self.laws:
             raise ValueError(f"no part {part!r}: there is {', '.join(self.laws)}")
         law = self.laws[part]
-        for axis in [*law.axes, *scales]:
-            if (axis in scales) != (axis in law.axes):
-                verb = "needs" if axis in law.axes else "does not take"
-                raise ValueError(f"{law.name} {verb} {axis}: {law.formula}")
+        check_axes(law, scales)
         number = float(list(self.laws).index(part) + 1)
         others = {a: 1.0 for a in self.fit.law.axes if a not in (*scales, PART)}
         predicted = self.fit.predict(**scales, **others, **{PART: number})
@@ -232,21 +223,15 @@ class Together:
 
     def table(self) -> pd.DataFrame:
         """Every parameter of every part: value, low, high, whether shared."""
-        rows: list[dict[str, Any]] = []
-        for part in self.laws:
-            ends = self.intervals(part)
-            for name, value in self.params(part).items():
-                rows.append(
-                    {
-                        "part": part,
-                        "parameter": name,
-                        "value": value,
-                        "low": ends[name].low,
-                        "high": ends[name].high,
-                        "shared": self._key(part, name) in self.shared,
-                    }
-                )
-        return pd.DataFrame(rows)
+        rows = [
+            (part, name, value, own.low, own.high, self._key(part, name) in self.shared)
+            for part in self.laws
+            for (name, value), own in zip(
+                self.params(part).items(), self.intervals(part).values(), strict=True
+            )
+        ]
+        columns = ["part", "parameter", "value", "low", "high", "shared"]
+        return pd.DataFrame(rows, columns=columns)
 
     def __str__(self) -> str:
         return self.table().to_string(index=False)

@@ -7,9 +7,9 @@ import math
 
 import numpy as np
 
-from analysis.fit.solve.losses import Penalty
-from analysis.fit.solve.problem import Problem
-from analysis.fit.solve.solver import IndexArray, Solution
+from analysis.fit.losses import Penalty
+from analysis.fit.problem import Problem
+from analysis.fit.solver import IndexArray, Solution
 from analysis.laws import FloatArray
 from analysis.text import Interval
 
@@ -32,12 +32,8 @@ def t_quantile(dof: int) -> float:
 def noise_variance(residual: FloatArray, loss: Penalty, dof: int) -> float:
     """Variance of an M-estimator's score over its squared slope (Huber 1981, section 7.6).
 
-    For least squares it is the residual sum of squares over the degrees of freedom.
-
-    Args:
-        residual: fitted less measured (n,).
-        loss: of a residual.
-        dof: degrees of freedom.
+    Residuals (n,) are fitted less measured. For least squares it is their sum of squares over the
+    degrees of freedom.
     """
     psi, slope = loss.score(residual), mean_slope(residual, loss)
     return float((psi**2).sum()) / dof / slope**2
@@ -52,13 +48,9 @@ def mean_slope(residual: FloatArray, loss: Penalty) -> float:
 def robust_delta(residual: FloatArray, parameters: int, smallest: float = DELTA_SMALLEST) -> float:
     """Huber's delta: two robust standard deviations of the residuals, at least ``smallest``.
 
-    It is 99 % efficient for normal noise (Huber 1981).
-
-    Args:
-        residual: log residuals (n,) of a nearly-least-absolute-deviations fit, which passes
-            through about as many points as it has parameters.
-        parameters: so the median is over the other n - P residuals, the largest.
-        smallest: least value returned.
+    It is 99 % efficient for normal noise (Huber 1981). The fit to nearly least absolute deviations
+    behind the residuals (n,) passes through about as many points as it has parameters: the median
+    is over the others.
     """
     size = np.sort(np.abs(residual))[parameters:]
     return max(smallest, _EFFICIENT * float(np.median(size)) / 0.6745)
@@ -67,14 +59,13 @@ def robust_delta(residual: FloatArray, parameters: int, smallest: float = DELTA_
 def hat_basis(jacobian: FloatArray) -> FloatArray:
     """Q (n, r) with orthonormal columns: Q Q' is the hat matrix of ``jacobian`` (n, P)."""
     basis, singular, _ = np.linalg.svd(jacobian, full_matrices=False)
-    kept: FloatArray = basis[:, singular > singular[0] * 1e-10]
-    return kept
+    return np.asarray(basis[:, singular > singular[0] * 1e-10])
 
 
 def covariance(problem: Problem, free: FloatArray) -> FloatArray:
     """Linear covariance (P, P) of the free parameters at ``free`` (P,); zero where held."""
     f, jacobian = problem.model(free[None])
-    weights = np.ones(len(problem.loss)) if problem.weights is None else problem.weights
+    weights = problem.point_weights
     residual = np.sqrt(weights) * (f[0] - problem.target)
     variance = noise_variance(residual, problem.penalty, problem.dof)
     lower, upper = problem.bounds(problem.loss)
@@ -93,8 +84,7 @@ def _inverse_gram(matrix: FloatArray) -> FloatArray:
     _, singular, right = np.linalg.svd(matrix / scale, full_matrices=False)
     keep = singular > 1e-13 * singular[0]
     half = right[keep].T / singular[keep]
-    inverse: FloatArray = half @ half.T / np.outer(scale, scale)
-    return inverse
+    return np.asarray(half @ half.T / np.outer(scale, scale))
 
 
 def standard_errors(problem: Problem, free: FloatArray) -> FloatArray:
@@ -103,8 +93,7 @@ def standard_errors(problem: Problem, free: FloatArray) -> FloatArray:
     For least squares these are the textbook ones; for Huber's loss Huber 1981, section 7.6.
     """
     slope = natural_slope(problem, free)
-    errors: FloatArray = np.sqrt(np.diag(slope @ covariance(problem, free) @ slope.T))
-    return errors
+    return np.asarray(np.sqrt(np.diag(slope @ covariance(problem, free) @ slope.T)))
 
 
 def natural_slope(problem: Problem, free: FloatArray) -> FloatArray:
@@ -113,8 +102,7 @@ def natural_slope(problem: Problem, free: FloatArray) -> FloatArray:
     shift = np.diag(size)
     steps = np.concatenate([free + k * shift for k in (-2.0, -1.0, 1.0, 2.0)])
     low2, low, high, high2 = np.split(problem.law.to_natural(steps, problem.centre), 4)
-    natural: FloatArray = ((low2 - high2 + 8.0 * (high - low)) / (12.0 * size[:, None])).T
-    return natural
+    return np.asarray(((low2 - high2 + 8.0 * (high - low)) / (12.0 * size[:, None])).T)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

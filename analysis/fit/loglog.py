@@ -29,13 +29,11 @@ class LogLine:
 
     Attributes:
         exponent: slope in logs.
-        interval: its 95 % interval, the wider of the two below.
+        interval: its 95 % interval, the wider of both sources at each end.
         interval_runs: from resampled heights; NaN where there are none.
-        interval_scatter: from the residuals; NaN for two points.
         centre: weighted mean of log x.
         height: log y of the line there.
         scatter: standard deviation of a point of mean weight about the line, in log y.
-        weight: sum of the weights, which is ``points``.
         spread: weighted sum of squares of log x about ``centre``.
         draws: height and slope of the refits (R, 2).
         dof: degrees of freedom of the refits.
@@ -47,11 +45,9 @@ class LogLine:
     exponent: float
     interval: Interval
     interval_runs: Interval
-    interval_scatter: Interval
     centre: float
     height: float
     scatter: float
-    weight: float
     spread: float
     draws: FloatArray
     dof: int
@@ -87,7 +83,7 @@ class LogLine:
         """Half width from the scatter, in log y, at ``step`` (m,) from the centre in log x."""
         if self.points < 3:
             return np.full(np.shape(step), math.nan)
-        error: FloatArray = self.scatter * np.sqrt(1 / self.weight + step**2 / self.spread)
+        error: FloatArray = self.scatter * np.sqrt(1 / self.points + step**2 / self.spread)
         return t_quantile(self.points - 2) * error
 
 
@@ -130,18 +126,14 @@ def fit_line(
     refits = np.empty((0, 2)) if draws is None else _lines(log_x, draws, w, centre)
     from_runs = Sampled(point=slope, samples=refits[:, 1], dof=dof).interval
     total = float((w * (log_y - (w * log_y).sum() / w.sum()) ** 2).sum())
+    low, high = np.fmin(from_runs.low, slope - half), np.fmax(from_runs.high, slope + half)
     return LogLine(
         exponent=slope,
-        interval=Interval(
-            low=float(np.fmin(from_runs.low, slope - half)),
-            high=float(np.fmax(from_runs.high, slope + half)),
-        ),
+        interval=Interval(low=float(low), high=float(high)),
         interval_runs=from_runs,
-        interval_scatter=Interval(low=slope - half, high=slope + half),
         centre=centre,
         height=height,
         scatter=scatter,
-        weight=float(w.sum()),
         spread=spread,
         draws=refits,
         dof=dof,
@@ -174,7 +166,6 @@ class LogFit:
         log_k: value at 0 of all logs.
         slope: exponents, one per column.
         draws: log_k and exponents of refits (R, 1 + columns).
-        r2: share of the variance explained.
         scatter: residual standard deviation.
     """
 
@@ -219,5 +210,4 @@ def _drawn(
     of_size = mean / np.sqrt(np.clip(1 - hat, 1 / len(size), None))
     of_run = (residual - mean[index]) / np.sqrt(share)
     sizes = random_factors(rng, n_boot, len(size)) * of_size
-    drawn: FloatArray = sizes[:, index] + random_factors(rng, n_boot, len(residual)) * of_run
-    return drawn
+    return np.asarray(sizes[:, index] + random_factors(rng, n_boot, len(residual)) * of_run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 
 import numpy as np
@@ -19,17 +19,12 @@ from analysis.fit.certificate import (
     r_squared,
     r_squared_log_excess,
 )
-from analysis.fit.intervals import (
-    Profile,
-    profile,
-    standard_errors,
-    t_quantile,
-)
+from analysis.fit.intervals import Profile, profile, standard_errors, t_quantile
 from analysis.fit.options import FitOptions
+from analysis.fit.problem import Problem
 from analysis.fit.rolling import Misfit, misfit
 from analysis.fit.sampled import parameter_intervals, percentile_ends
-from analysis.fit.solve.problem import Problem
-from analysis.fit.solve.solver import Solution
+from analysis.fit.solver import Solution
 from analysis.laws import BoolArray, FloatArray, Law
 from analysis.text import Interval, holding
 
@@ -44,13 +39,10 @@ class Optimum:
     first asked for, from the seed in ``options``, and kept.
 
     Attributes:
-        law: the law.
         problem: law and data, for refits.
         options: arguments that repeat this fit.
-        status: whether the optimum can be used.
         params: natural parameters by name, unrounded; NaN when there are none.
         free: the optimum in free parameters (P,).
-        certificate: evidence of the optimum.
         remarks: what a reader must know of the data and the search.
         notes: what was used, left out, or vanished.
     """
@@ -100,14 +92,8 @@ class Optimum:
         if not self.ok or not self.options.n_boot:
             return Bootstrap.none(len(self.law.names))
         valley = np.empty((0, len(self.free))) if self.profile is None else self.profile.free
-        return bootstrap(
-            self.problem,
-            self.solution,
-            valley,
-            self.options.n_boot,
-            self.options.seed,
-            self.options.fixed_errors,
-        )
+        n_boot, seed, held = self.options.n_boot, self.options.seed, self.options.fixed_errors
+        return bootstrap(self.problem, self.solution, valley, n_boot, seed, held)
 
     @cached_property
     @np.errstate(all="ignore")
@@ -122,7 +108,7 @@ class Optimum:
         if not self.ok:
             return dict.fromkeys(self.law.names, math.nan)
         own = standard_errors(self.problem, self.free)
-        return dict(zip(self.law.names, (float(v) for v in own), strict=True))
+        return dict(zip(self.law.names, own.tolist(), strict=True))
 
     @cached_property
     @np.errstate(all="ignore")
@@ -154,8 +140,7 @@ class Optimum:
         if not self.ok:
             return math.nan
         problem = self.problem
-        weights = 1.0 if problem.weights is None else problem.weights
-        total = float((weights * problem.residual(self.free[None]) ** 2).sum())
+        total = float((problem.point_weights * problem.residual(self.free[None]) ** 2).sum())
         clusters = int(problem.runs.max()) + 1
         freed = max(1, clusters - problem.varied)
         return math.sqrt(total / len(problem.loss) * clusters / freed)
@@ -190,10 +175,7 @@ class Optimum:
                 finite, for a law that takes any sign), or of another shape.
         """
         law = self.law
-        for axis in [*law.axes, *given]:
-            if (axis in given) != (axis in law.axes):
-                verb = "needs" if axis in law.axes else "does not take"
-                raise ValueError(f"{law.name} {verb} {axis}: {law.formula}")
+        check_axes(law, given)
         columns = [np.atleast_1d(np.asarray(given[a], dtype=np.float64)) for a in law.axes]
         shapes = {column.shape for column in columns if column.shape != (1,)}
         if len(shapes) > 1 or any(len(shape) > 1 for shape in shapes):
@@ -280,3 +262,15 @@ class Optimum:
             f"{at} lies {beyond.max():.3g} times outside the data; {reach}: "
             "the interval there extrapolates the error of the law as well"
         )
+
+
+def check_axes(law: Law, given: Collection[str]) -> None:
+    """Refuse scales ``given`` that are not the axes of ``law``.
+
+    Raises:
+        ValueError: naming the one that is missing or not taken.
+    """
+    for axis in [*law.axes, *given]:
+        if (axis in given) != (axis in law.axes):
+            verb = "needs" if axis in law.axes else "does not take"
+            raise ValueError(f"{law.name} {verb} {axis}: {law.formula}")

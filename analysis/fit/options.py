@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from analysis.fit.solve.losses import Loss
-from analysis.fit.solve.problem import Residual
+from analysis.fit.losses import Loss
+from analysis.fit.problem import Residual
 from analysis.laws import Law
 
 Variant = Literal["plain", "bounded", "regularised"]
@@ -63,17 +63,16 @@ class FitOptions:
             pool=None if pool is None else tuple(pool),
             **others,
         )
-        options._check_words()
-        options._check_parameters(law)
+        options._check(law)
         return options
 
-    def _check_words(self) -> None:
+    def _check(self, law: Law) -> None:
         if isinstance(self.loss, Loss):
             self.loss.check()
         elif self.loss not in ("huber", "least_squares"):
             raise ValueError(
                 f"loss {self.loss!r} is neither 'huber' nor 'least_squares', "
-                "nor an analysis.fit.solve.losses.Loss"
+                "nor an analysis.fit.losses.Loss"
             )
         if self.delta is not None and not self.delta > 0:
             raise ValueError(f"delta must be positive, not {self.delta}")
@@ -83,8 +82,6 @@ class FitOptions:
             raise ValueError(f"variant {self.variant!r} is none of {', '.join(VARIANTS)}")
         if self.n_boot < 0:
             raise ValueError(f"n_boot must not be negative, not {self.n_boot}")
-
-    def _check_parameters(self, law: Law) -> None:
         for name, ends in {**self.limits, **{k: (v, v) for k, v in self.fixed.items()}}.items():
             _check_parameter(law, name, ends, linear=self.residual == "linear")
         if self.residual == "log_excess" and law.floor in self.fixed_errors:
@@ -123,9 +120,7 @@ class FitOptions:
 
     def all_limits(self, law: Law) -> dict[str, tuple[float, float]]:
         """Bounds by parameter: the variant's, the user's, and fixed values."""
-        bounded: dict[str, tuple[float, float]] = {}
-        if self.variant == "bounded":
-            bounded = dict.fromkeys(law.exponents, PUBLISHED)
+        bounded = dict.fromkeys(law.exponents if self.variant == "bounded" else (), PUBLISHED)
         return {**bounded, **self.limits, **{k: (v, v) for k, v in self.fixed.items()}}
 
     def prior(self, law: Law) -> dict[str, tuple[float, float]]:

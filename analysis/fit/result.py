@@ -75,12 +75,7 @@ class Fit(Optimum, Result):
         return cls(**own, rows=rows, at=at, labels=labels, ended=ended)
 
     def refit(self, keep: BoolArray | None = None, **changes: Any) -> Fit:
-        """The same fit to some of the rows, or by other options.
-
-        Args:
-            keep: which of ``rows`` to use (n,); None for all.
-            **changes: of ``options``.
-        """
+        """The same fit to the rows that ``keep`` (n,) marks, with ``changes`` of ``options``."""
         rows = self.rows if keep is None else self.rows.loc[keep].reset_index(drop=True)
         options = dataclasses.replace(self.options, **changes)
         ended = self.ended if self.ended in options.fixed else ""
@@ -247,28 +242,17 @@ class Fit(Optimum, Result):
         return frame
 
     def holdout(self, **cell: float) -> Any:
-        """Refit without the runs at ``cell`` and predict it.
+        """Refit without the runs at ``cell``, such as ``N=24_000, D=4096``, and predict it.
 
-        Args:
-            **cell: the scales, such as ``N=24_000, D=4096``.
-
-        Returns:
-            ``analysis.checks.holdout.Holdout``.
+        Returns ``analysis.checks.held_out.Holdout``.
 
         Raises:
             ValueError: no run is there, or no other run is.
         """
-        return reach_up("checks.holdout", "hold_out")(self, cell)
+        return reach_up("checks.held_out", "hold_out")(self, cell)
 
     def to_lmfit(self) -> Any:
-        """The same fit by lmfit, with its report and profiles.
-
-        Returns:
-            ``analysis.checks.lmfit.SecondOpinion``.
-
-        Raises:
-            ValueError: there are no parameters.
-        """
+        """The same fit by lmfit, with its report and profiles; see ``analysis.checks.lmfit``."""
         return reach_up("checks.lmfit", "to_lmfit")(self)
 
     def sensitivity(
@@ -277,18 +261,7 @@ class Fit(Optimum, Result):
         n_convention: Mapping[str, npt.ArrayLike] | None = None,
         weights: npt.ArrayLike | None = None,
     ) -> Any:
-        """Refits under other choices, and what they move.
-
-        Args:
-            n_convention: other counts of N by name, such as with embeddings (n,).
-            weights: other weights (n,), such as inverse variances between seeds.
-
-        Returns:
-            ``analysis.checks.sensitivity.Sensitivity``.
-
-        Raises:
-            ValueError: there are no parameters, or a count or weight is not positive and finite.
-        """
+        """Refits under other choices, and what they move; see ``analysis.checks.sensitivity``."""
         refits = reach_up("checks.sensitivity", "sensitivity")
         return refits(self, n_convention=n_convention, weights=weights)
 
@@ -306,7 +279,6 @@ class Fit(Optimum, Result):
         r2 = [(f"R² of the {response}", number(self.r2, 4))]
         if self.law.floor:
             r2.append((f"R² of the log excess {response}", number(self.r2_log_excess, 4)))
-        refits = f"{self.bootstrap.kind}, {len(self.bootstrap.theta)} refits by run"
         return [
             ("status", str(self.status)),
             ("loss", f"{loss}, sum over runs of {of}"),
@@ -317,7 +289,7 @@ class Fit(Optimum, Result):
             ("bounds hit", ", ".join(c.bounds_hit) or "none"),
             *r2,
             ("scatter of a run", self._in_units(self.scatter)),
-            ("bootstrap", refits),
+            ("bootstrap", f"{self.bootstrap.kind}, {len(self.bootstrap.theta)} refits by run"),
             ("error of the law at 4 times the data", self._in_units(self._typical)),
         ]
 
@@ -338,17 +310,13 @@ class Fit(Optimum, Result):
         ranges = [
             ("data", f"{a} {count(low)} to {count(high)}") for a, (low, high) in self.ranges.items()
         ]
+        ends = self.intervals
         return Card(
             title=f"{self.law.formula}{at}",
             warnings=self.warnings,
             estimates=tuple(
-                Estimate(
-                    name=p.name,
-                    value=self.params[p.name],
-                    interval=self.intervals[p.name],
-                    meaning=p.meaning,
-                )
-                for p in self.law.parameters
+                Estimate(name=n, value=self.params[n], interval=ends[n], meaning=p.meaning)
+                for n, p in zip(self.law.names, self.law.parameters, strict=True)
             ),
             facts=(*self.evidence, *ranges),
             notes=self.notes,
@@ -357,7 +325,8 @@ class Fit(Optimum, Result):
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, as plain JSON values; NaN becomes None; no params when unidentifiable."""
-        c = self.certificate
+        evidence, refits = dataclasses.asdict(self.certificate), self.bootstrap
+        del evidence["flat"]
         return json_object(
             law=self.law.name,
             formula=self.law.formula,
@@ -375,14 +344,12 @@ class Fit(Optimum, Result):
             scatter=self.scatter,
             misfit=self._typical,
             ranges=self.ranges,
-            certificate={
-                f.name: getattr(c, f.name) for f in dataclasses.fields(c) if f.name != "flat"
-            },
+            certificate=evidence,
             bootstrap={
-                "kind": self.bootstrap.kind,
-                "refits": len(self.bootstrap.theta),
-                "redrawn": self.bootstrap.redrawn,
-                "unconverged": self.bootstrap.unconverged,
+                "kind": refits.kind,
+                "refits": len(refits.theta),
+                "redrawn": refits.redrawn,
+                "unconverged": refits.unconverged,
             },
             alternatives=self.alternatives,
             warnings=self.warnings,

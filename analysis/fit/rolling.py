@@ -26,8 +26,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.fit.intervals import covariance
-from analysis.fit.solve.problem import Problem
-from analysis.fit.solve.solver import Solution
+from analysis.fit.problem import Problem
+from analysis.fit.solver import Solution
 from analysis.laws import BoolArray, FloatArray, Law
 
 POSITIONS = 10  # of the origin along an axis, at most
@@ -54,17 +54,11 @@ class Origin:
     """One position: the fit to the runs up to it and its errors beyond.
 
     Attributes:
-        axis: moved along; the product of all axes is called ``product``.
-        cut: largest scale fitted.
-        kept: runs fitted (n,).
         error: measured less predicted of the others, on the scale of the residuals (m,).
         sd: standard deviation the fit gives a new run there (m,).
         converged: whether the fit is an optimum.
     """
 
-    axis: str
-    cut: float
-    kept: BoolArray
     error: FloatArray
     sd: FloatArray
     converged: bool
@@ -85,17 +79,14 @@ def origins(
 ) -> list[Origin]:
     """Fits at every position of the origin; empty where none leaves enough runs.
 
-    Args:
-        problem: the law and the data.
-        positions: to use; None for all that the law can be fitted at.
-        fits: optima at these positions, where they are known already.
+    Without ``positions`` all that the law can be fitted at; ``fits`` are the optima, if known.
     """
     at = windows(problem) if positions is None else positions
     if not at:
         return []
     best = solve(problem, [kept for _, _, kept in at]) if fits is None else fits
     judged = []
-    for i, (axis, cut, kept) in enumerate(at):
+    for i, (_, _, kept) in enumerate(at):
         part = problem.part(kept, centring=problem.centre)
         free = best.free[i : i + 1]
         f, jac = problem.model(free, problem.x[~kept])
@@ -103,9 +94,6 @@ def origins(
         spread += float((part.residual(free) ** 2).sum()) / part.dof
         judged.append(
             Origin(
-                axis=axis,
-                cut=cut,
-                kept=kept,
                 error=problem.target[~kept] - f[0],
                 sd=np.sqrt(spread),
                 converged=bool(best.converged[i]),
@@ -154,14 +142,9 @@ def windows(problem: Problem) -> list[Position]:
 
 def _scale(problem: Problem, axis: str, row: int) -> float:
     """Scale of a run along an axis or the product of all."""
-    x = problem.x[row]
-    if axis != "product":
-        return float(x[problem.law.axes.index(axis)])
-    return float(
-        np.prod(
-            [v for a, v in zip(problem.law.axes, x, strict=True) if a not in problem.law.labels]
-        )
-    )
+    law = problem.law
+    named = [a for a in law.axes if a not in law.labels] if axis == "product" else [axis]
+    return float(np.prod([problem.x[row, law.axes.index(a)] for a in named]))
 
 
 def halves(problem: Problem) -> list[BoolArray]:
@@ -188,27 +171,14 @@ def solve(
 ) -> Solution:
     """Optima for the runs that each of ``windows`` (n,) keeps, within the bounds these allow.
 
-    Args:
-        problem: the law and the data.
-        windows: which runs to fit.
-        optimum: of all runs, as free parameters (1, P), to start from as well.
+    They start from the ``optimum`` of all runs, free parameters (1, P), as well.
     """
     if not windows:
         return Solution.none(len(problem.law.parameters))
-    keep = np.array(windows)
-    first = keep.argmax(axis=1)
-    seen = np.where(keep, problem.loss, problem.loss[first][:, None])
     starts = problem.starts(_STARTS if optimum is not None else 2 * _STARTS)
     if optimum is not None:
         starts = np.concatenate([optimum, starts])
-    each = len(starts)
-    lower, upper = (np.repeat(b, each, axis=0) for b in problem.bounds(seen))
-    return problem.refit(
-        np.clip(np.tile(starts, (len(keep), 1)), lower, upper),
-        weights=np.repeat(keep, each, axis=0).astype(np.float64),
-        lower=lower,
-        upper=upper,
-    ).best_of(each)
+    return problem.optima(np.array(windows), starts, refit=True)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +186,6 @@ class Misfit:
     """How far the law itself may be off outside the data, by side.
 
     Attributes:
-        problem: law and data.
         theta: natural parameters of the fit to all runs (P,).
         free: the same as free parameters (P,).
         below: rms error of predictions that were too high, over its growth with distance, on the
@@ -279,18 +248,14 @@ class Misfit:
 
 def growth(distance: npt.ArrayLike) -> FloatArray:
     """How the rms error grows with distance, such as the log of the factor of compute."""
-    grown: FloatArray = (START + np.asarray(distance, dtype=np.float64)) ** POWER
-    return grown
+    return np.asarray((START + np.asarray(distance, dtype=np.float64)) ** POWER)
 
 
 def misfit(problem: Problem, best: Solution, scatter: float) -> Misfit:
-    """The law's own error, from fits to smaller runs and to the larger half of them.
+    """The law's own error beside ``best`` (R = 1), from smaller runs and the larger half of them.
 
-    Args:
-        problem: law and data.
-        best: the optimum (R = 1).
-        scatter: of a run, on the scale of the residuals. Where no position of the origin leaves
-            enough runs, the rms error is taken as three of them, which is typical.
+    Where no position of the origin leaves enough runs, the rms error is taken as three times the
+    ``scatter`` of a run (on the scale of the residuals), which is typical.
     """
     theta = problem.law.to_natural(best.free, problem.centre)[0]
     at, larger = windows(problem), halves(problem)
@@ -351,8 +316,7 @@ def _by_side(error: FloatArray) -> tuple[FloatArray, FloatArray]:
 def distance(outside: FloatArray) -> FloatArray:
     """One distance (m,) of the logs that ``outside`` gives (3, m): 0 within; see the module."""
     axis, product, reducible = outside
-    together: FloatArray = np.sqrt(product**2 + (_REDUCIBLE * reducible) ** 2 + (_AXIS * axis) ** 2)
-    return together
+    return np.asarray(np.sqrt(product**2 + (_REDUCIBLE * reducible) ** 2 + (_AXIS * axis) ** 2))
 
 
 def outside(problem: Problem, theta: FloatArray, x: FloatArray, data: FloatArray) -> FloatArray:
@@ -390,11 +354,7 @@ def _outside(problem: Problem, theta: FloatArray, x: FloatArray, data: FloatArra
     reducible = np.zeros(len(x))
     if (law.floor is not None or problem.scale.relative) and least > 0:
         reducible = np.where(left > 0, np.maximum(fallen, 0.0), np.where(left <= 0, _FAR, 0.0))
-    return _rounded(np.stack([axis, by.get("product", axis), reducible]))
-
-
-def _rounded(logs: FloatArray) -> FloatArray:
-    """Without rounding errors of points at the very edge of the data, and finite."""
+    logs = np.stack([axis, by.get("product", axis), reducible])
     known = np.nan_to_num(logs, nan=_FAR, posinf=_FAR)  # a scale without a level is no scale
-    rounded: FloatArray = np.where(known > 1e-9, np.minimum(known, _FAR), 0.0)
-    return rounded
+    # without rounding errors of points at the very edge of the data, and finite
+    return np.where(known > 1e-9, np.minimum(known, _FAR), 0.0)

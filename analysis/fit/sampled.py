@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -65,26 +65,9 @@ class Sampled:
     upper: float = math.inf
 
     @classmethod
-    def of(
-        cls,
-        values: FloatArray,
-        dof: int,
-        source: Source = (),
-        *,
-        positive: bool = False,
-        lower: float = -math.inf,
-        upper: float = math.inf,
-    ) -> Sampled:
-        """From ``values`` (1 + R,): the estimate, then each resample."""
-        return cls(
-            point=float(values[0]),
-            samples=values[1:],
-            dof=dof,
-            source=source,
-            positive=positive,
-            lower=lower,
-            upper=upper,
-        )
+    def of(cls, values: FloatArray, dof: int, source: Source = (), **form: Any) -> Sampled:
+        """From ``values`` (1 + R,), the estimate and then each resample; ``form`` as the fields."""
+        return cls(point=float(values[0]), samples=values[1:], dof=dof, source=source, **form)
 
     @property
     def why(self) -> str:
@@ -119,13 +102,8 @@ class Sampled:
 
     def less(self, other: Sampled) -> Sampled:
         """Difference, resample by resample."""
-        return combined(
-            np.subtract,
-            self,
-            other,
-            lower=self.lower - other.upper,
-            upper=self.upper - other.lower,
-        )
+        ends = {"lower": self.lower - other.upper, "upper": self.upper - other.lower}
+        return combined(np.subtract, self, other, **ends)
 
 
 def percentile_ends(
@@ -157,16 +135,10 @@ def parameter_intervals(
     law: Law, theta: FloatArray, samples: FloatArray, dof: int
 ) -> dict[str, Interval]:
     """Intervals of natural parameters ``theta`` (P,) from ``samples`` (R, P), within bounds."""
+    values = np.concatenate([theta[None], samples])
     return {
-        parameter.name: Sampled(
-            point=float(theta[i]),
-            samples=samples[:, i],
-            dof=dof,
-            positive=parameter.positive,
-            lower=parameter.lower,
-            upper=parameter.upper,
-        ).interval
-        for i, parameter in enumerate(law.parameters)
+        p.name: Sampled.of(own, dof, positive=p.positive, lower=p.lower, upper=p.upper).interval
+        for p, own in zip(law.parameters, values.T, strict=True)
     }
 
 
@@ -195,42 +167,19 @@ def aligned(
     return found, tuple(met)
 
 
-def combined(
-    of: Callable[..., FloatArray],
-    *parts: Sampled,
-    positive: bool = False,
-    lower: float = -math.inf,
-    upper: float = math.inf,
-) -> Sampled:
-    """``of`` the numbers, for the estimates and resample by resample.
+def combined(of: Callable[..., FloatArray], *parts: Sampled, **form: Any) -> Sampled:
+    """``of`` the numbers, one array for each part, for the estimates and resample by resample.
 
-    Args:
-        of: takes one array for each part.
-        *parts: at least one.
-        positive: of the result, see ``Sampled``.
-        lower: of the result.
-        upper: of the result.
+    ``form`` is what ``Sampled`` says of the result: ``positive``, ``lower``, ``upper``.
     """
     samples, source = aligned([p.samples for p in parts], [p.source for p in parts])
-    return Sampled(
-        point=float(of(*(np.array(p.point) for p in parts))),
-        samples=of(*samples),
-        dof=min(p.dof for p in parts),
-        source=source,
-        positive=positive,
-        lower=lower,
-        upper=upper,
-    )
+    point, dof = float(of(*(np.array(p.point) for p in parts))), min(p.dof for p in parts)
+    return Sampled(point=point, samples=of(*samples), dof=dof, source=source, **form)
 
 
 def mean(parts: Sequence[Sampled]) -> Sampled:
     """Mean, resample by resample, of the form of the first part; NaN without parts."""
     if not parts:
         return Sampled(point=math.nan, samples=np.empty(0), dof=1)
-    first = parts[0]
-
-    def average(*values: FloatArray) -> FloatArray:
-        found: FloatArray = np.mean(values, axis=0)
-        return found
-
-    return combined(average, *parts, positive=first.positive, lower=first.lower, upper=first.upper)
+    form = {name: getattr(parts[0], name) for name in ("positive", "lower", "upper")}
+    return combined(lambda *values: np.mean(values, axis=0), *parts, **form)

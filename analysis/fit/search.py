@@ -16,12 +16,12 @@ import pandas as pd
 
 from analysis.fit.certificate import Certificate, Status, certify
 from analysis.fit.intervals import DELTA_SMALLEST, robust_delta
+from analysis.fit.losses import SHRINK, huber
 from analysis.fit.optimum import Optimum
 from analysis.fit.options import FitOptions
-from analysis.fit.solve.losses import SHRINK, huber
-from analysis.fit.solve.problem import Problem, Scale
-from analysis.fit.solve.solver import Solution
-from analysis.laws import BoolArray, FloatArray, Law
+from analysis.fit.problem import Problem, Scale
+from analysis.fit.solver import Solution
+from analysis.laws import FloatArray, Law
 from analysis.studies.clusters import cells, copies, joined_clusters
 
 THINNED = 300  # points that all starts are tried on; the best are refined on all points
@@ -44,8 +44,19 @@ def find_optimum(rows: pd.DataFrame, law: Law, options: FitOptions) -> Optimum:
     runs = int(problem.runs.max()) + 1
     if not reasons and runs <= problem.varied:
         reasons = [f"{runs} runs for {problem.varied} parameters"]
+    none = Optimum(
+        law=law,
+        problem=problem,
+        options=options,
+        status=Status.UNIDENTIFIABLE,
+        params=dict.fromkeys(law.names, math.nan),
+        free=np.full(len(law.names), math.nan),
+        certificate=Certificate.none(problem.delta, 0),
+        remarks=tuple(reasons),
+        notes=(),
+    )
     if reasons:
-        return _without(problem, law, options, Status.UNIDENTIFIABLE, 0, reasons)
+        return none
     with np.errstate(all="ignore"):  # steps into places without a value are not taken
         starts = problem.starts()
         problem, tried = _search(problem, starts, options)
@@ -53,48 +64,25 @@ def find_optimum(rows: pd.DataFrame, law: Law, options: FitOptions) -> Optimum:
         problem, together = _clustered(problem, best, options)
         theta = problem.law.to_natural(best.free, problem.centre)[0]
     if reasons := _unusable(law, best, theta, len(starts)):
-        return _without(
-            problem, law, options, Status.NOT_CONVERGED, len(starts), [*together, *reasons]
+        nothing, said = Certificate.none(problem.delta, len(starts)), (*together, *reasons)
+        return dataclasses.replace(
+            none, problem=problem, status=Status.NOT_CONVERGED, certificate=nothing, remarks=said
         )
     with np.errstate(all="ignore"):
         certificate = certify(problem, tried, best)
     lost = _without_value(problem, theta)
     gone = [p for p in law.parameters if p.name in certificate.vanished]
-    return Optimum(
-        law=law,
+    return dataclasses.replace(
+        none,
         problem=problem,
-        options=options,
         status=Status.NOT_CONVERGED if lost else certificate.status,
-        params=_exactly_held(law, theta, options),
+        # those held are what was asked for, to the last digit
+        params=dict(zip(law.names, theta.tolist(), strict=True)) | dict(options.fixed),
         free=best.free[0],
         certificate=certificate,
         remarks=(*together, *lost),
         notes=tuple(f"{p.name} vanishes: {p.vanished}" for p in gone),
     )
-
-
-def _without(
-    problem: Problem, law: Law, options: FitOptions, status: Status, starts: int, why: list[str]
-) -> Optimum:
-    """No optimum: no parameters, and why not."""
-    return Optimum(
-        law=law,
-        problem=problem,
-        options=options,
-        status=status,
-        params=dict.fromkeys(law.names, math.nan),
-        free=np.full(len(law.names), math.nan),
-        certificate=Certificate.none(problem.delta, starts),
-        remarks=tuple(why),
-        notes=(),
-    )
-
-
-def _exactly_held(law: Law, theta: FloatArray, options: FitOptions) -> dict[str, float]:
-    """Natural parameters (P,) by name; those held are what was asked for, to the last digit."""
-    params = dict(zip(law.names, (float(v) for v in theta), strict=True))
-    held = {k: v for k, v in options.fixed.items() if math.isfinite(params[k])}
-    return params | held
 
 
 def _unusable(law: Law, best: Solution, theta: FloatArray, count: int) -> list[str]:
@@ -113,8 +101,7 @@ def _clustered(problem: Problem, best: Solution, options: FitOptions) -> tuple[P
     residual = problem.residual(best.free)
     if options.pool is not None or not np.isfinite(residual).all():
         return problem, []
-    weights = 1.0 if problem.weights is None else np.sqrt(problem.weights)
-    clipped = np.clip(weights * residual, -problem.delta, problem.delta)
+    clipped = np.clip(np.sqrt(problem.point_weights) * residual, -problem.delta, problem.delta)
     runs, said = cells(problem.x, problem.loss, problem.runs, clipped, problem.varied)
     return dataclasses.replace(problem, runs=runs), said
 
@@ -179,12 +166,8 @@ def _search(problem: Problem, starts: FloatArray, options: FitOptions) -> tuple[
     """
     small = _thinned(problem)
     changes = _from_residuals(problem, small, starts[:FIRST], options)
-    if changes:
-        problem, small = (
-            (dataclasses.replace(problem, **changes),) * 2
-            if small is problem
-            else (dataclasses.replace(p, **changes) for p in (problem, small))
-        )
+    whole, problem = problem, dataclasses.replace(problem, **changes)
+    small = problem if small is whole else dataclasses.replace(small, **changes)
     tried = small.solve(starts if small is problem else starts[::2])
     if problem.own is not None:
         return _narrowed(problem, tried)
@@ -209,12 +192,9 @@ def _narrowed(problem: Problem, tried: Solution) -> tuple[Problem, Solution]:
         solution = problem.solve(solution.free)
     if problem.own is None:
         return problem, solution
-    own = 1.0 if problem.weights is None else problem.weights
     error = problem.model(solution.free)[0] - problem.target
-    # the loss itself, and what a prior adds to it
-    objective = solution.objective + (
-        own * (problem.own.value(error) - problem.penalty.value(error))
-    ).sum(axis=1)
+    more = problem.point_weights * (problem.own.value(error) - problem.penalty.value(error))
+    objective = solution.objective + more.sum(axis=1)  # the loss itself, and what a prior adds
     return problem, dataclasses.replace(solution, objective=objective)
 
 
@@ -255,7 +235,7 @@ def polish(problem: Problem, best: Solution) -> Solution:
     if problem.prior or problem.own is not None or not np.isfinite(best.objective[0]):
         return best
     lower, upper = problem.bounds(problem.loss)
-    weights = np.ones(len(problem.loss)) if problem.weights is None else problem.weights
+    weights = problem.point_weights
     free, objective, last = best.free, float(best.objective[0]), np.inf
     for _ in range(_POLISHED):
         step = _newton(problem, free, weights, lower, upper)
@@ -300,7 +280,8 @@ def _newton(
     outer = slope[~inside].T @ (weights * np.clip(residual, -problem.delta, problem.delta))[~inside]
     step = np.zeros_like(free)
     gradient = slope[inside].T @ (weights * residual)[inside] + outer
-    move = _movable(free[0], gradient, lower, upper)
+    low, high = (free[0] <= lower) & (gradient > 0), (free[0] >= upper) & (gradient < 0)
+    move = ~(low | high | (lower == upper))  # what is not held at a bound
     matrix = (root[:, None] * slope)[inside][:, move]
     if matrix.shape[0] < matrix.shape[1] or not move.any():
         return step
@@ -314,12 +295,3 @@ def _newton(
     right += solve_triangular(r, outer[move] / scale, trans="T")
     step[0, move] = -solve_triangular(r, right) / scale
     return step
-
-
-def _movable(
-    free: FloatArray, gradient: FloatArray, lower: FloatArray, upper: FloatArray
-) -> BoolArray:
-    """Parameters that are not held at a bound (P,)."""
-    held = ((free <= lower) & (gradient > 0)) | ((free >= upper) & (gradient < 0))
-    movable: BoolArray = ~(held | (lower == upper))
-    return movable

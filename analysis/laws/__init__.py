@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from analysis.laws.additive import Chinchilla, DLaw, NLaw, Tied
-from analysis.laws.base import BoolArray, FloatArray, Law
+from analysis.laws.base import BoolArray, FloatArray, Law, Parameter
 from analysis.laws.curves import M3, M4, BrokenPowerLaw, Frontier, PowerLaw
-from analysis.laws.loss_to_loss import LossToLoss
-from analysis.laws.metric import ErrorLaw, Sigmoid
+from analysis.laws.downstream import ErrorLaw, LossToLoss, Sigmoid
 from analysis.laws.nonadditive import Farseer, GammaLaw, Kaplan
 from analysis.laws.own import plain_law
-from analysis.laws.parameters import Parameter
-from analysis.laws.products import EffectiveData, Overfitting
+from analysis.laws.power_laws import Chinchilla, DLaw, EffectiveData, NLaw, Overfitting, Tied
 from analysis.laws.repeated import DataConstrained, Samples, Saturating
 from scaling.records.names import nearest
 

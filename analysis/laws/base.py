@@ -11,13 +11,13 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from analysis.laws.parameters import Parameter
-
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 Formula = Callable[[npt.NDArray[Any], FloatArray], npt.NDArray[Any]]  # (..., P), (n, K) -> (..., n)
 WithJacobian = tuple[FloatArray, FloatArray]  # response (R, n), by the free parameters (R, P, n)
+Form = Literal["same", "log", "centred"]  # how the solver sees a parameter
 
+EXPONENT = (0.01, 4.0)  # least and largest exponent of a term
 SCALES_NEEDED = 3
 COLLINEAR = 0.995
 UNKNOWN = 345.0  # log response where a law has no value: its square is still finite
@@ -26,6 +26,89 @@ _LARGEST = 700.0  # log of the largest double, nearly
 _FAR = 1e9  # of a parameter of either sign
 # Differences of fourth order, over 12.
 _STEP, _OFFSETS, _WEIGHTS = 1e-3, (-2.0, -1.0, 1.0, 2.0), (1.0, -8.0, 8.0, -1.0)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """A named, bounded parameter of a law.
+
+    Attributes:
+        name: as in the formula.
+        lower: smallest value allowed.
+        upper: largest value allowed; for an irreducible loss the smallest loss seen, if lower.
+        unit: unit of the value, empty for a pure number.
+        meaning: what it is, in a few words.
+        positive: spread like a scale, so that intervals are formed in its logarithm.
+        form: how the solver sees it: as it is (``same``), as its logarithm (``log``), or as a
+            logarithm carried to the centre of the data with the help of other parameters
+            (``centred``), which cannot be shared alone; held or bounded it moves as a logarithm.
+        exponent: a power of a scale; published laws have 0.05 to 1.
+        vanished: for a nuisance parameter that may vanish without harm, what it means that it did;
+            its lower bound is then no bound of the fit.
+    """
+
+    name: str
+    lower: float
+    upper: float
+    unit: str
+    meaning: str
+    positive: bool = False
+    form: Form = "same"
+    exponent: bool = False
+    vanished: str = ""
+
+
+def positive(
+    name: str,
+    meaning: str,
+    unit: str = "",
+    *,
+    form: Form = "log",
+    within: tuple[float, float] = (0.0, np.inf),
+) -> Parameter:
+    """A parameter that is spread like a scale, and that the solver sees by its logarithm."""
+    return dataclasses.replace(bounded(name, meaning, within, unit, form=form), positive=True)
+
+
+def bounded(
+    name: str,
+    meaning: str,
+    within: tuple[float, float],
+    unit: str = "",
+    *,
+    form: Form = "same",
+    exponent: bool = False,
+) -> Parameter:
+    """A parameter of either sign, or one whose bounds say how far it may go."""
+    low, high = within
+    return Parameter(
+        name=name, lower=low, upper=high, unit=unit, meaning=meaning, form=form, exponent=exponent
+    )
+
+
+def irreducible(meaning: str = "irreducible loss (Bayes loss)", name: str = "E") -> Parameter:
+    """The loss that no amount of the law's scales removes, in [0, smallest loss)."""
+    return bounded(name, meaning, (0.0, np.inf), "nats")
+
+
+def factor(name: str, meaning: str, unit: str = "") -> Parameter:
+    """A positive size whose logarithm is carried to the centre of the data."""
+    return positive(name, meaning, unit, form="centred")
+
+
+def amplitude(name: str, axis: str) -> Parameter:
+    """Size of one term; its unit depends on the exponent."""
+    return factor(name, f"loss from finite {axis}, carried back to {axis} = 1", "nats")
+
+
+def exponent(name: str, axis: str) -> Parameter:
+    """How fast one term falls."""
+    return bounded(name, f"exponent of {axis}", EXPONENT, exponent=True)
+
+
+def power_term(size: str, power: str, axis: str) -> tuple[Parameter, Parameter]:
+    """The amplitude and the exponent of one term, ``size / axis^power``."""
+    return amplitude(size, axis), exponent(power, axis)
 
 
 class Law(ABC):
@@ -39,8 +122,6 @@ class Law(ABC):
 
     Attributes:
         name: what ``fit_law`` calls it.
-        formula: in plain text.
-        source: where the formula comes from.
         axes: columns of the scales, such as ``("N", "D")``.
         parameters: in the order of ``theta``.
         response: column of what the law gives.
@@ -88,7 +169,7 @@ class Law(ABC):
 
     @property
     def exponents(self) -> tuple[str, ...]:
-        """Names of the exponents."""
+        """Names of the exponents, in the order of ``theta``."""
         return tuple(p.name for p in self.parameters if p.exponent)
 
     @abstractmethod
@@ -97,15 +178,12 @@ class Law(ABC):
 
     def centre(self, x: FloatArray) -> FloatArray:
         """Centre of the data that the free parameters refer to: mean of log scale, by axis."""
-        mean: FloatArray = np.log(x).mean(axis=0)
-        return mean
+        return np.asarray(np.log(x).mean(axis=0))
 
     def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray | float:
         """What the log of each amplitude (..., A) gains on the way to the centre of the data.
 
-        Args:
-            free: free parameters (..., P), of which those of amplitudes are not read.
-            centre: of the data.
+        Of the free parameters (..., P) those of amplitudes are not read.
         """
         return 0.0
 
@@ -242,9 +320,9 @@ class Uncentred(Law):
     def __init__(self, base: Law, names: Collection[str]) -> None:
         self.base = base
         self.places = [base.names.index(name) for name in names]
-        for name in Law.__annotations__:  # all that a law says of itself, but for its parameters
-            if name != "parameters":
-                setattr(self, name, getattr(base, name))
+        said = [name for name in Law.__annotations__ if name != "parameters"]
+        for name in (*said, "centre", "problems", "valueless", "open_end", "identifiable"):
+            setattr(self, name, getattr(base, name))
         self.parameters = tuple(  # type: ignore[misc]
             dataclasses.replace(p, form="log" if p.positive else "same") if p.name in names else p
             for p in base.parameters
@@ -254,10 +332,6 @@ class Uncentred(Law):
     def value(self, theta: FloatArray, x: FloatArray) -> FloatArray:
         """Response; see ``Law.value``."""
         return self.base.value(theta, x)
-
-    def centre(self, x: FloatArray) -> FloatArray:
-        """That of the base."""
-        return self.base.centre(x)
 
     def to_free(self, theta: FloatArray, centre: FloatArray) -> FloatArray:
         """Those of the base, and the logarithms of the amplitudes."""
@@ -312,22 +386,6 @@ class Uncentred(Law):
         """The starts of the base."""
         return self.base.guess(x, loss)
 
-    def problems(self, x: FloatArray) -> list[str]:
-        """Those of the base."""
-        return self.base.problems(x)
-
-    def valueless(self, theta: FloatArray, x: FloatArray) -> tuple[BoolArray, str]:
-        """Those of the base."""
-        return self.base.valueless(theta, x)
-
-    def open_end(self, theta: FloatArray, x: FloatArray) -> tuple[str, float, str] | None:
-        """That of the base."""
-        return self.base.open_end(theta, x)
-
-    def identifiable(self, x: FloatArray, counts: FloatArray) -> BoolArray:
-        """As for the base."""
-        return self.base.identifiable(x, counts)
-
 
 def unpack(parameters: FloatArray) -> list[FloatArray]:
     """The parameters (..., P) one by one, each (..., 1) so that it broadcasts with the points."""
@@ -344,8 +402,7 @@ def with_last(parameters: FloatArray, *more: npt.ArrayLike) -> FloatArray:
 
 def log_size(size: FloatArray) -> FloatArray:
     """Logarithm of what is not negative; of the smallest double where it is 0."""
-    log: FloatArray = np.log(np.maximum(size, _TINY))
-    return log
+    return np.asarray(np.log(np.maximum(size, _TINY)))
 
 
 def bounds_from(

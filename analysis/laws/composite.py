@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from analysis.laws.base import BoolArray, FloatArray, Law, WithJacobian
-from analysis.laws.parameters import Parameter
+from analysis.laws.base import BoolArray, FloatArray, Law, Parameter, WithJacobian
 
 IndexArray = npt.NDArray[np.intp]
 Shared = Mapping[str, Mapping[str, str]]  # name of a shared parameter -> part -> its name there
@@ -17,16 +17,8 @@ Shared = Mapping[str, Mapping[str, str]]  # name of a shared parameter -> part -
 PART = "part"
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """A law among others.
-
-    Attributes:
-        name: of the part.
-        law: its law.
-        columns: where its axes stand in the scales of the composite.
-        places: where its parameters stand among those of the composite.
-    """
+class Member(NamedTuple):
+    """A law among others: where its axes and parameters stand among those of the composite."""
 
     name: str
     law: Law

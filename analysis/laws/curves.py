@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from typing import final
 
 import numpy as np
 
-from analysis.laws.base import FloatArray, Law, WithJacobian, bounds_from, log_size, unpack
-from analysis.laws.parameters import EXPONENT, amplitude, bounded, exponent, irreducible, positive
-from analysis.laws.products import ProductLaw, factor, power
+from analysis.laws.base import (
+    EXPONENT,
+    FloatArray,
+    Law,
+    WithJacobian,
+    amplitude,
+    bounded,
+    bounds_from,
+    exponent,
+    factor,
+    irreducible,
+    log_size,
+    positive,
+    unpack,
+)
+from analysis.laws.power_laws import ProductLaw, power
 from analysis.laws.variable_projection import best_and_spread, floor_and_amplitude
 
 _STEEPEST = 4.0  # largest exponent
@@ -26,14 +40,12 @@ _REACH = np.log(1e6)  # of the offset, beyond the data
 
 def softplus(v: FloatArray) -> FloatArray:
     """log(1 + e^v) without overflow."""
-    value: FloatArray = np.logaddexp(0.0, v)
-    return value
+    return np.asarray(np.logaddexp(0.0, v))
 
 
 def logistic(v: FloatArray) -> FloatArray:
     """1 / (1 + e^-v), the derivative of ``softplus``."""
-    value: FloatArray = 0.5 * (1.0 + np.tanh(0.5 * v))
-    return value
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * v)))
 
 
 def softplus_and_logistic(v: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -47,8 +59,7 @@ def softplus_and_logistic(v: FloatArray) -> tuple[FloatArray, FloatArray]:
 class PowerLaw(ProductLaw):
     """L(D) = B / D^beta.
 
-    The simplest rival of every curve in D, called M1 by Alabdulmohsin et al.
-    Source: Alabdulmohsin et al. 2022 (arXiv 2209.06640), Eq. 1.
+    The simplest rival of every curve in D, M1 in Eq. 1 of the source.
     """
 
     name = "power_law"
@@ -57,10 +68,7 @@ class PowerLaw(ProductLaw):
     axes = ("D",)
     held = ("N",)
     signs = (-1,)
-    parameters = (
-        factor("B", "loss carried back to D = 1", "nats"),
-        power("beta", "exponent of D"),
-    )
+    parameters = (factor("B", "loss carried back to D = 1", "nats"), power("beta", "exponent of D"))
 
 
 @final
@@ -69,7 +77,6 @@ class M3(Law):
 
     Falls as a power law while D is below 1 / g and levels off at b g^c.
     Free parameters are the log of the loss at the centre of the data, log g and c.
-    Source: Alabdulmohsin et al. 2022 (arXiv 2209.06640), M3.
     """
 
     name = "m3"
@@ -79,7 +86,7 @@ class M3(Law):
     held = ("N",)
     floor = None
     parameters = (
-        positive("b", "loss carried to 1 / D + g = 1", "nats", form="centred"),
+        factor("b", "loss carried to 1 / D + g = 1", "nats"),
         positive("g", "inverse of the data beyond which more changes little", "1/records"),
         bounded("c", "exponent of D", (0.0, _STEEPEST), exponent=True),
     )
@@ -87,11 +94,9 @@ class M3(Law):
     def value(self, theta: FloatArray, x: FloatArray) -> FloatArray:
         """Loss in nats; see ``Law.value``."""
         size, shift, slope = unpack(theta)
-        loss: FloatArray = size * (1.0 / x[:, 0] + shift) ** slope
-        return loss
+        return np.asarray(size * (1.0 / x[:, 0] + shift) ** slope)
 
     def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray:
-        """See ``Law._carried``."""
         carried: FloatArray = softplus(free[..., 1:2] + centre[0]) - centre[0]
         return free[..., 2:] * carried
 
@@ -137,7 +142,6 @@ class M4(Law):
     log D. The left side rises and is convex for alpha > 1, concave for alpha < 1, so Newton's
     method from t (t < 0) or t / alpha converges from one side, always.
     Free parameters are E, log L0, the log of the term at the centre of the data, c, log alpha.
-    Source: Alabdulmohsin et al. 2022 (arXiv 2209.06640), M4.
     """
 
     name = "m4"
@@ -148,7 +152,7 @@ class M4(Law):
     parameters = (
         irreducible("loss left at unlimited D"),
         positive("L0", "plateau at little data", "nats"),
-        positive("b", "left side carried back to D = 1", form="centred"),
+        factor("b", "left side carried back to D = 1"),
         bounded("c", "exponent of D", (_SMALLEST, _STEEPEST), exponent=True),
         positive("alpha", "how slowly the plateau is left", within=(0.1, 10.0)),
     )
@@ -158,24 +162,11 @@ class M4(Law):
         floor, top, size, slope, alpha = unpack(theta)
         span = top - floor
         t = np.log(size) - slope * np.log(x[:, 0]) + (alpha - 1.0) * np.log(span)
-        loss: FloatArray = floor + span * logistic(_logit(t, alpha))
-        return loss
+        return np.asarray(floor + span * logistic(_logit(t, alpha)))
 
-    def to_free(self, theta: FloatArray, centre: FloatArray) -> FloatArray:
-        """E, log L0, log term at the centre, c, log alpha."""
-        free = np.array(theta, dtype=np.float64)
-        span = log_size(free[..., 1] - free[..., 0])
-        free[..., 2] = log_size(free[..., 2]) - free[..., 3] * centre[0] + free[..., 4] * span
-        free[..., 1], free[..., 4] = np.log(free[..., 1]), np.log(free[..., 4])
-        return free
-
-    def to_natural(self, free: FloatArray, centre: FloatArray) -> FloatArray:
-        """Inverse of ``to_free``."""
-        theta = np.array(free, dtype=np.float64)
-        theta[..., 1], theta[..., 4] = np.exp(theta[..., 1]), np.exp(theta[..., 4])
-        span = log_size(theta[..., 1] - theta[..., 0])
-        theta[..., 2] = np.exp(theta[..., 2] + theta[..., 3] * centre[0] - theta[..., 4] * span)
-        return theta
+    def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray:
+        span = log_size(np.exp(free[..., 1:2]) - free[..., :1])
+        return np.asarray(np.exp(free[..., 4:]) * span - free[..., 3:4] * centre[0])
 
     def log_value(self, free: FloatArray, x: FloatArray, centre: FloatArray) -> WithJacobian:
         """Log loss and its derivative; see ``Law.log_value``."""
@@ -242,8 +233,7 @@ class BrokenPowerLaw(Law):
 
     The excess falls with exponent c0 before the break at d and c0 + c1 after it; f is the width
     of the break in log D. Free parameters are E, the log of the term at the centre of the data,
-    c0, c1, log d and log f.
-    Source: Caballero et al. 2023 (arXiv 2210.14891), Eq. 1 with one break.
+    c0, c1, log d and log f. It is the law of the source with one break.
     """
 
     name = "bnsl"
@@ -254,9 +244,7 @@ class BrokenPowerLaw(Law):
     held = ("N",)
     parameters = (
         irreducible("loss left at unlimited D"),
-        positive(
-            "b", "excess loss before the break, carried back to D = 1", "nats", form="centred"
-        ),
+        factor("b", "excess loss before the break, carried back to D = 1", "nats"),
         bounded("c0", "exponent before it", (0.0, _STEEPEST)),
         bounded("c1", "what the break adds", (-_STEEPEST, _STEEPEST)),
         positive("d", "data at the break", "records"),
@@ -268,16 +256,13 @@ class BrokenPowerLaw(Law):
         floor, size, before, added, place, width = unpack(theta)
         log_x = np.log(x[:, 0])
         beyond = width * softplus((log_x - np.log(place)) / width)
-        loss: FloatArray = floor + size * np.exp(-before * log_x - added * beyond)
-        return loss
+        return np.asarray(floor + size * np.exp(-before * log_x - added * beyond))
 
     def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray:
-        """See ``Law._carried``."""
         before, added, place, log_width = (free[..., i, None] for i in range(2, 6))
         width = np.exp(log_width)
         beyond = width * softplus((centre[0] - place) / width)  # log D past the break, smoothed
-        carried: FloatArray = -(before * centre[0] + added * beyond)
-        return carried
+        return np.asarray(-(before * centre[0] + added * beyond))
 
     def linear_value(self, free: FloatArray, x: FloatArray, centre: FloatArray) -> WithJacobian:
         """Loss, of any sign, and its derivative; see ``Law.linear_value``."""
@@ -345,7 +330,6 @@ class Frontier(Law):
 
     C is training compute in FLOPs; the offset C0 holds the saturation at low compute. Free
     parameters are E, the log of the term at the centre of the data, log C0 and gamma.
-    Source: S1, Appendix B.4; Zhai et al. 2022 (arXiv 2106.04560), Eq. 1.
     """
 
     name = "frontier"
@@ -356,10 +340,8 @@ class Frontier(Law):
     parameters = (
         irreducible("loss left at unlimited compute"),
         amplitude("A", "C"),
-        positive(
-            "C0",
-            "compute below which more of it changes little",
-            "FLOPs",
+        dataclasses.replace(
+            positive("C0", "compute below which more of it changes little", "FLOPs"),
             vanished="the data show no saturation at low compute",
         ),
         exponent("gamma", "C"),
@@ -368,24 +350,10 @@ class Frontier(Law):
     def value(self, theta: FloatArray, x: FloatArray) -> FloatArray:
         """Loss in nats; see ``Law.value``."""
         floor, size, shift, slope = unpack(theta)
-        loss: FloatArray = floor + size * np.exp(-slope * np.log(x[:, 0] + shift))
-        return loss
+        return np.asarray(floor + size * np.exp(-slope * np.log(x[:, 0] + shift)))
 
-    def to_free(self, theta: FloatArray, centre: FloatArray) -> FloatArray:
-        """E, log term at the centre, log C0, exponent."""
-        free = np.array(theta, dtype=np.float64)
-        carried = free[..., 3] * np.log(np.exp(centre[0]) + free[..., 2])
-        free[..., 1] = log_size(free[..., 1]) - carried
-        free[..., 2] = log_size(free[..., 2])
-        return free
-
-    def to_natural(self, free: FloatArray, centre: FloatArray) -> FloatArray:
-        """Inverse of ``to_free``."""
-        theta = np.array(free, dtype=np.float64)
-        theta[..., 2] = np.exp(theta[..., 2])
-        carried = theta[..., 3] * np.log(np.exp(centre[0]) + theta[..., 2])
-        theta[..., 1] = np.exp(theta[..., 1] + carried)
-        return theta
+    def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray:
+        return np.asarray(-free[..., 3:] * np.log(np.exp(centre[0]) + np.exp(free[..., 2:3])))
 
     def linear_value(self, free: FloatArray, x: FloatArray, centre: FloatArray) -> WithJacobian:
         """Loss, of any sign, and its derivative; see ``Law.linear_value``."""

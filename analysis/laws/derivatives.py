@@ -284,16 +284,9 @@ _WEIGHTS = np.array([[1, -8, 0, 8, -1], [-25, 48, -36, 16, -3], [3, -16, 36, -48
 def complex_step(
     formula: Formula, theta: FloatArray, x: FloatArray, size: FloatArray
 ) -> FloatArray:
-    """Derivative of ``formula`` by complex steps.
+    """Derivative (R, P, n) by the parameters ``theta`` (R, P), at scales ``x`` (n, K).
 
-    Args:
-        formula: parameters (..., P) and scales (n, K) -> values (..., n).
-        theta: parameters (R, P).
-        x: scales (n, K).
-        size: what is small for each parameter (R, P), positive.
-
-    Returns:
-        Derivative (R, P, n).
+    ``size`` (R, P), positive, is what is small for each parameter.
     """
     count = theta.shape[1]
     step = _COMPLEX_STEP * size

@@ -124,8 +124,7 @@ class FormulaLaw(Law):
         if self.linear is None:
             self.linear = self._linear(x)
         if x.min() > 0:
-            mean: FloatArray = np.exp(np.log(x).mean(axis=0))
-            return mean
+            return np.asarray(np.exp(np.log(x).mean(axis=0)))
         rows = np.linspace(0, len(x) - 1, min(_PLACES, len(x))).astype(int)
         return np.asarray(x[rows].reshape(-1))
 

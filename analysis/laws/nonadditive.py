@@ -11,18 +11,23 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from analysis.laws.additive import AdditivePowerLaw, Chinchilla
 from analysis.laws.base import (
+    EXPONENT,
     FloatArray,
     Law,
+    Parameter,
     WithJacobian,
+    bounded,
     bounds_from,
+    exponent,
+    factor,
+    irreducible,
     log_response,
     log_size,
     unpack,
     with_last,
 )
-from analysis.laws.parameters import EXPONENT, Parameter, bounded, exponent, irreducible, positive
+from analysis.laws.power_laws import AdditivePowerLaw, Chinchilla
 
 _JOINT = Chinchilla()
 _JOINT_STARTS = 8  # of Chinchilla's law that others begin with
@@ -36,8 +41,7 @@ _POWERS_GUESSED = ((0.1, -0.2, 0.05), (-0.3, -0.2, -0.2), (0.3, 0.3, 0.2))
 
 
 def _critical(name: str, axis: str, unit: str) -> Parameter:
-    meaning = f"{axis} at which its term alone is 1 nat"
-    return positive(name, meaning, unit, form="centred")
+    return factor(name, f"{axis} at which its term alone is 1 nat", unit)
 
 
 @final
@@ -47,7 +51,6 @@ class Kaplan(AdditivePowerLaw):
     Kaplan's own form has E = 0 (``fixed={"E": 0}``); with E it is that of Brandfonbrener et al.
     2024 (arXiv 2411.12925). Free parameters are E, the logs of the terms of N alone and of D
     alone at the centre of the data, and the exponents, as for sums of power laws.
-    Source: Kaplan et al. 2020 (arXiv 2001.08361), Eq. 1.5.
     """
 
     name = "kaplan"
@@ -67,8 +70,7 @@ class Kaplan(AdditivePowerLaw):
         floor, n_c, alpha, d_c, beta = unpack(theta)
         by_n = alpha / beta * (np.log(n_c) - np.log(x[:, 0]))
         by_d = np.log(d_c) - np.log(x[:, 1])
-        loss: FloatArray = floor + np.exp(beta * np.logaddexp(by_n, by_d))
-        return loss
+        return np.asarray(floor + np.exp(beta * np.logaddexp(by_n, by_d)))
 
     def to_free(self, theta: FloatArray, centre: FloatArray) -> FloatArray:
         """E, then log of each term alone at the centre, and exponent."""
@@ -112,7 +114,6 @@ class GammaLaw(Law):
     Chinchilla's law for gamma = 1 and Kaplan's for beta = 1; below 1 the larger term hides the
     smaller. Free parameters are E, the logs of the terms of N alone and of D alone at the centre
     of the data, and the exponents.
-    Source: Beck et al. 2025 (arXiv 2510.02228), L(N, D) with gamma.
     """
 
     name = "gamma_law"
@@ -120,18 +121,14 @@ class GammaLaw(Law):
     source = "Beck et al. 2025 (arXiv 2510.02228)"
     axes = ("N", "D")
     additive_floor = True
-    parameters = (
-        *Chinchilla.parameters,
-        bounded("gamma", "power of both terms together", _GAMMA),
-    )
+    parameters = (*Chinchilla.parameters, bounded("gamma", "power of both terms together", _GAMMA))
 
     def value(self, theta: FloatArray, x: FloatArray) -> FloatArray:
         """Loss in nats; see ``Law.value``."""
         floor, a, alpha, b, beta, gamma = unpack(theta)
         by_n = np.log(a) - alpha * np.log(x[:, 0])
         by_d = np.log(b) - beta * np.log(x[:, 1])
-        loss: FloatArray = floor + np.exp(gamma * np.logaddexp(by_n, by_d))
-        return loss
+        return np.asarray(floor + np.exp(gamma * np.logaddexp(by_n, by_d)))
 
     def to_free(self, theta: FloatArray, centre: FloatArray) -> FloatArray:
         """E, then log of each term alone at the centre, and exponent; gamma."""
@@ -197,8 +194,8 @@ class Farseer(Law):
     The loss at unlimited data, the size of the data term and its exponent each are the exponential
     of u N^v + w. The free parameters of such a part are its value and its slope in log N at the
     centre of the data, and v: u N^v + w = g0 + g1 (e^(v t) - 1) / v with t = log N less its mean,
-    which is smooth also where v is 0. The data term is carried to the mean of log D.
-    Source: Li et al. 2025 (arXiv 2506.10972), with the letters used there.
+    which is smooth also where v is 0. The data term is carried to the mean of log D. Letters are
+    those of the source.
     """
 
     name = "farseer"
@@ -224,8 +221,7 @@ class Farseer(Law):
         log_n, log_d = np.log(x).T
         at = unpack(theta)
         floor, term, slope = (at[i] * np.exp(at[i + 1] * log_n) + at[i + 2] for i in (0, 3, 6))
-        loss: FloatArray = np.exp(floor) + np.exp(term - np.exp(slope) * log_d)
-        return loss
+        return np.asarray(np.exp(floor) + np.exp(term - np.exp(slope) * log_d))
 
     def to_free(self, theta: FloatArray, centre: FloatArray) -> FloatArray:
         """Slope, power and value of each part at the centre."""

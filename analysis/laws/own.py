@@ -27,9 +27,8 @@ from typing import Literal
 
 import numpy as np
 
-from analysis.laws.base import SCALES_NEEDED, Law
+from analysis.laws.base import SCALES_NEEDED, Law, Parameter, bounded, positive
 from analysis.laws.formula import FormulaLaw, Function, Guess
-from analysis.laws.parameters import Parameter, bounded, positive
 
 
 def plain_law(

@@ -11,9 +11,22 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from analysis.laws.additive import AdditivePowerLaw, Chinchilla
-from analysis.laws.base import FloatArray, Law, WithJacobian, bounds_from, unpack, with_last
-from analysis.laws.parameters import EXPONENT, Parameter, amplitude, exponent, irreducible, positive
+from analysis.laws.base import (
+    EXPONENT,
+    FloatArray,
+    Law,
+    Parameter,
+    WithJacobian,
+    amplitude,
+    bounds_from,
+    exponent,
+    irreducible,
+    positive,
+    power_term,
+    unpack,
+    with_last,
+)
+from analysis.laws.power_laws import AdditivePowerLaw, Chinchilla
 from analysis.laws.variable_projection import best_and_spread, non_negative_least_squares
 
 _JOINT = Chinchilla()
@@ -25,20 +38,13 @@ class Samples(AdditivePowerLaw):
 
     S is the number of training samples seen, records times epochs: the simplest rival of
     ``data_constrained``, which asks what a repetition is worth.
-    Source: Hoffmann et al. 2022 (arXiv 2203.15556), Eq. 2, for training of one epoch.
     """
 
     name = "samples"
     formula = "L(N, S) = E + A / N^alpha + B / S^beta"
     source = "Hoffmann et al. 2022 (arXiv 2203.15556), Eq. 2, in samples seen"
     axes = ("N", "S")
-    parameters = (
-        irreducible(),
-        amplitude("A", "N"),
-        exponent("alpha", "N"),
-        amplitude("B", "S"),
-        exponent("beta", "S"),
-    )
+    parameters = (irreducible(), *power_term("A", "alpha", "N"), *power_term("B", "beta", "S"))
 
 
 _DECAYS = (1e-2, 1e4)
@@ -87,9 +93,7 @@ class DataConstrained(Law):
         return _JOINT.centre(x[:, :2])
 
     def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray:
-        """See ``Law._carried``."""
-        carried: FloatArray = -free[..., 2:5:2] * centre
-        return carried
+        return np.asarray(-free[..., 2:5:2] * centre)
 
     def linear_value(self, free: FloatArray, x: FloatArray, centre: FloatArray) -> WithJacobian:
         """Loss, of any sign, and its derivative; see ``Law.linear_value``."""
@@ -167,8 +171,7 @@ class Saturating(Law):
     unique records. The loss stays between E and L0, that of a prediction without information,
     which the kind of loss fixes (``fixed={"L0": ...}``); with h small and many records it is
     Chinchilla's law. Free parameters are E, log L0, the logs of the terms at the centre of the
-    data, and the exponents.
-    Source: Bryant & Liu 2026 (arXiv 2605.09189), whose T is S here.
+    data, and the exponents. The T of the source is S here.
     """
 
     name = "saturating"
@@ -183,10 +186,8 @@ class Saturating(Law):
     parameters = (
         irreducible(),
         positive("L0", "loss of a prediction without information", "nats"),
-        amplitude("a", "N"),
-        exponent("alpha", "N"),
-        amplitude("b", "S"),
-        exponent("beta", "S"),
+        *power_term("a", "alpha", "N"),
+        *power_term("b", "beta", "S"),
         amplitude("c", "D, which grows with N"),
         exponent("gamma", "N in overfitting"),
         exponent("delta", "D in overfitting"),
@@ -197,11 +198,9 @@ class Saturating(Law):
         floor, top, a, alpha, b, beta, c, gamma, delta = unpack(theta)
         n, d, s = np.log(x).T
         h = a * np.exp(-alpha * n) + b * np.exp(-beta * s) + c * np.exp(gamma * n - delta * d)
-        loss: FloatArray = floor + (top - floor) * h / (1.0 + h)
-        return loss
+        return np.asarray(floor + (top - floor) * h / (1.0 + h))
 
     def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray:
-        """See ``Law._carried``."""
         n, d, s = centre
         over = free[..., 7] * n - free[..., 8] * d
         return np.stack([-free[..., 3] * n, -free[..., 5] * s, over], axis=-1)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from analysis.laws.base import FloatArray, Formula
 
+# points (S, P) -> what is to be small (S,); infinite where there is no value
 Misfit = Callable[[FloatArray], FloatArray]
 
 _SAME = 1e-9
@@ -79,13 +80,9 @@ def non_negative_least_squares(
 def linear_parameters(
     formula: Formula, draws: FloatArray, x: FloatArray, candidates: Sequence[int]
 ) -> list[int]:
-    """Which of ``candidates`` the formula is jointly linear in.
+    """Which of the places ``candidates``, taken in their order, the formula is jointly linear in.
 
-    Args:
-        formula: to be tried.
-        draws: values of all parameters (T, P), for those that are not linear.
-        x: scales (n, K), a few.
-        candidates: places of parameters, in the order in which they are taken.
+    It is tried at ``draws`` (T, P) of the parameters and a few scales ``x`` (n, K).
     """
     linear: list[int] = []
     for place in candidates:
@@ -151,16 +148,10 @@ def projected(
     linear: Sequence[int],
     positive: Sequence[int],
 ) -> FloatArray:
-    """Parameters ``theta`` (S, P) with the linear ones from weighted least squares.
+    """Parameters ``theta`` (S, P) with those at the places ``linear`` from least squares.
 
-    Args:
-        formula: of the law.
-        theta: parameters; the values of linear ones do not matter.
-        x: scales (n, K).
-        response: measured (n,).
-        weight: of the points (n,).
-        linear: places of the linear parameters.
-        positive: those of them that must not be negative.
+    Residuals of the ``response`` (n,) are multiplied by ``weight`` (n,); parameters at the places
+    ``positive`` do not become negative.
     """
     base = theta.copy()
     base[:, list(linear)] = 0.0
@@ -197,11 +188,6 @@ def sobol_starts(misfit: Misfit, low: FloatArray, high: FloatArray) -> FloatArra
     then improved by a few rounds of random steps, half as large each time, so that those given
     to the solver lie in a valley of the misfit rather than on its slopes. The rest are spread
     over the whole sequence, which makes the share of starts that agree say something.
-
-    Args:
-        misfit: points (S, P) -> what is to be small (S,); infinite where there is no value.
-        low: lower ends.
-        high: upper ends.
     """
     from scipy.stats import qmc
 

@@ -16,7 +16,7 @@ import numpy as np
 from analysis.fit.result import Fit
 from analysis.fit.sampled import Sampled, Source, aligned, source_of
 from analysis.laws import FloatArray
-from analysis.laws.parameters import EXPONENT
+from analysis.laws.base import EXPONENT
 from analysis.text import count, number
 
 Axis = Literal["N", "D"]

@@ -18,7 +18,7 @@ import numpy as np
 
 from analysis.fit.result import Fit
 from analysis.fit.sampled import UNKNOWN, Sampled, combined, mean
-from analysis.laws.parameters import EXPONENT
+from analysis.laws.base import EXPONENT
 from analysis.questions.additive import PLURAL, Additive, Axis
 from analysis.questions.answer import Line, Question, side_of, terms_doubt
 from analysis.questions.configurations import Configuration

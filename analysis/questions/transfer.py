@@ -20,8 +20,8 @@ from analysis.fit.fit import Together, fit_together
 from analysis.fit.result import Fit
 from analysis.fit.sampled import Sampled, combined, mean, source_of
 from analysis.laws import Law
+from analysis.laws.base import EXPONENT
 from analysis.laws.composite import PART
-from analysis.laws.parameters import EXPONENT
 from analysis.published import s1
 from analysis.questions.answer import R2_SMALLEST, Line, Question, side_of, tasks, transfer_doubt
 from analysis.questions.configurations import Configuration

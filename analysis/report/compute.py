@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from analysis.checks.choice import LawChoice, choose_law
+from analysis.checks.held_out import LawChoice, choose_law
 from analysis.compute.allocation import Allocation, allocate
 from analysis.compute.approaches import Approaches, compare_approaches
 from analysis.compute.cost import ComputeModel, compute_model

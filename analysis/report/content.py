@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.checks.holdout import Holdout, leave_out_largest
+from analysis.checks.held_out import Holdout, leave_out_largest
 from analysis.fit.fit import fit_law
 from analysis.fit.result import Fit
 from analysis.questions.answers import Answers, Asking, asked_of

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis import fit_law
-from analysis.checks.holdout import leave_out_largest
+from analysis.checks.held_out import leave_out_largest
 from analysis.laws import get
 
 LAW = get("chinchilla")

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from analysis import fit_law, plain_law
-from analysis.checks.holdout import leave_out_largest
+from analysis.checks.held_out import leave_out_largest
 from analysis.fit.certificate import Status
 from analysis.fit.result import ExtrapolationWarning, Fit
 from analysis.laws import FloatArray, get

@@ -13,7 +13,7 @@ from analysis import fit_law
 from analysis.fit.certificate import Status
 from analysis.fit.fit import fit_together
 from analysis.fit.result import Fit
-from analysis.fit.rolling import origins
+from analysis.fit.rolling import windows
 from analysis.laws import FloatArray, get
 
 LAW, SIGMOID = get("loss_to_loss"), get("sigmoid")
@@ -159,11 +159,10 @@ def test_losses_are_extrapolated_downwards() -> None:
         fit_law(pairs(), "loss_to_loss", fixed=FLOORS, n_boot=0),
         fit_law(accuracies(3.0), "sigmoid", n_boot=0),
     ):
-        found = origins(fit.problem)
-        assert found
-        for origin in found:
-            x = fit.problem.x[:, 0]
-            assert x[origin.kept].min() == origin.cut >= x[~origin.kept].max()
+        x, positions = fit.problem.x[:, 0], windows(fit.problem)
+        assert positions
+        for _, cut, kept in positions:
+            assert x[kept].min() == cut >= x[~kept].max()
 
 
 def accuracies(lowest: float, high: float = 0.9, noise: float = 0.003) -> dict[str, FloatArray]:

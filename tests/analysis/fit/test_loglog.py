@@ -27,7 +27,7 @@ def test_a_line_has_the_interval_of_a_regression() -> None:
     line = fit_line(x, y)
     slope, variance = np.polyfit(np.log(x), np.log(y), 1, cov=True)
     half = student.ppf(0.975, 7) * np.sqrt(variance[0, 0])
-    assert line.interval_scatter.high == pytest.approx(slope[0] + half, rel=1e-9)
+    assert line.interval.high == pytest.approx(slope[0] + half, rel=1e-9)
     weights = np.array([1.0, 1, 1, 4, 4, 4, 1, 1, 1])
     weighted = fit_line(x, y, weights=weights)
     expected = np.polyfit(np.log(x), np.log(y), 1, w=np.sqrt(weights))[0]

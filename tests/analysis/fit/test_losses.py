@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 
 from analysis import fit_law
 from analysis.fit.certificate import Status
-from analysis.fit.solve.losses import Loss, asymmetric_absolute
+from analysis.fit.losses import Loss, asymmetric_absolute
 from analysis.laws import LAWS, FloatArray
 
 SQUARES = Loss("squares", lambda r: 0.5 * r * r, lambda r: r)
@@ -94,7 +94,7 @@ def test_a_prior_stays_a_square_beside_ones_own_loss() -> None:
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        ("absolute", "nor an analysis.fit.solve.losses.Loss"),
+        ("absolute", "nor an analysis.fit.losses.Loss"),
         (Loss("sum", lambda r: r.sum(), np.sign), "shape"),
         (Loss("wrong", np.square, np.sign), "slope is not the derivative"),
         (Loss("above", lambda r: 1 + r * r, lambda r: 2 * r), "must be 0 at 0"),

@@ -9,9 +9,9 @@ import pytest
 from scipy.optimize import least_squares
 
 from analysis import fit_law
+from analysis.fit.losses import huber
 from analysis.fit.search import polish
-from analysis.fit.solve.losses import huber
-from analysis.fit.solve.solver import IndexArray, minimise
+from analysis.fit.solver import IndexArray, minimise
 from analysis.laws import FloatArray, get
 
 LAW = get("chinchilla")
@@ -95,7 +95,7 @@ def test_a_batch_gives_what_single_problems_give(monkeypatch: pytest.MonkeyPatch
     lower, upper = LAW.bounds(X, np.exp(targets))
     starts = np.tile(TRUTH, (7, 1))
     batch = minimise(model, starts, targets, lower, upper, delta=0.02)
-    monkeypatch.setattr("analysis.fit.solve.solver.CHUNK_ELEMENTS", 2 * len(X) * 5)
+    monkeypatch.setattr("analysis.fit.solver.CHUNK_ELEMENTS", 2 * len(X) * 5)
     chunked = minimise(model, starts, targets, lower, upper, delta=0.02)
     np.testing.assert_allclose(batch.free, chunked.free, rtol=1e-9)
     for i in range(7):
@@ -105,7 +105,7 @@ def test_a_batch_gives_what_single_problems_give(monkeypatch: pytest.MonkeyPatch
 
 def test_a_model_is_told_which_problems_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each problem has data of its own: log f = its offset, and the solver finds it."""
-    monkeypatch.setattr("analysis.fit.solve.solver.CHUNK_ELEMENTS", 3)
+    monkeypatch.setattr("analysis.fit.solver.CHUNK_ELEMENTS", 3)
     offset = np.random.default_rng(0).standard_normal((8, 3))
 
     def shifted(free: FloatArray, rows: IndexArray) -> tuple[FloatArray, FloatArray]:

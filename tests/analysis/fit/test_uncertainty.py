@@ -14,10 +14,10 @@ from analysis.fit.intervals import (
     profile,
     t_quantile,
 )
+from analysis.fit.losses import Huber
+from analysis.fit.problem import Problem
 from analysis.fit.sampled import parameter_intervals, percentile_ends
-from analysis.fit.solve.losses import Huber
-from analysis.fit.solve.problem import Problem
-from analysis.fit.solve.solver import Solution
+from analysis.fit.solver import Solution
 from analysis.laws import FloatArray, get
 from analysis.text import Interval
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from analysis import fit_law
-from analysis.checks.choice import choose_law
+from analysis.checks.held_out import choose_law
 from analysis.compute.isoflop import isoflop
 from analysis.fit.certificate import Status
 from analysis.fit.result import Fit

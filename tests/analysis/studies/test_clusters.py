@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis import fit_law
-from analysis.checks.holdout import leave_out_largest
+from analysis.checks.held_out import leave_out_largest
 from analysis.fit.bootstrap import corrected
 from analysis.laws import LAWS, FloatArray, get
 from analysis.studies.clusters import cells, joined_clusters, restarts, run_column, trajectories

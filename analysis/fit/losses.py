@@ -1,6 +1,6 @@
 """The loss of a residual: Huber's, squares, or one of your own.
 
-    from analysis.fit.solve.losses import Loss, asymmetric_absolute
+    from analysis.fit.losses import Loss, asymmetric_absolute
 
     fit_law(data, "chinchilla", loss=asymmetric_absolute(under=1, over=2))
     fit_law(data, "chinchilla", loss=Loss("log-cosh", lambda r: np.log(np.cosh(r)), np.tanh))
@@ -102,8 +102,7 @@ def huber(residual: FloatArray, delta: float | FloatArray) -> FloatArray:
     """Huber's loss: r^2 / 2 within ``delta``, linear beyond; ``inf`` gives least squares."""
     size = np.abs(residual)
     inner = np.minimum(size, delta)
-    value: FloatArray = inner * (size - 0.5 * inner)
-    return value
+    return np.asarray(inner * (size - 0.5 * inner))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -118,8 +117,7 @@ class Huber:
 
     def score(self, residual: FloatArray) -> FloatArray:
         """See ``Penalty``."""
-        clipped: FloatArray = np.clip(residual, -self.delta, self.delta)
-        return clipped
+        return np.asarray(np.clip(residual, -self.delta, self.delta))
 
     def weight(self, residual: FloatArray, blend: FloatArray) -> FloatArray:
         """See ``Penalty``."""

@@ -1,9 +1,10 @@
-"""Laws and variants compared by what they predict: expanding windows in N, D and their product.
+"""What fits predict of runs they never saw: a cell left out, and laws compared.
 
-Each candidate is fitted to the smaller runs at every position of a rolling origin and predicts
-all larger ones (``analysis.fit.rolling``). All candidates see the same windows, so their errors are
-paired, and each is set against the simplest rival. Choshen et al. 2024 (arXiv 2410.11840) find
-about 4 % relative error near the floor of practice.
+Laws and variants are compared over expanding windows in N, D and their product: each is fitted to
+the smaller runs at every position of a rolling origin and predicts all larger ones
+(``analysis.fit.rolling``). All see the same windows, so their errors are paired, and each is set
+against the simplest rival. Choshen et al. 2024 (arXiv 2410.11840) find about 4 % relative error
+near the floor of practice.
 """
 
 from __future__ import annotations
@@ -16,17 +17,99 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.fit.certificate import Status
 from analysis.fit.fit import fit_law
 from analysis.fit.options import Variant
 from analysis.fit.result import Fit
 from analysis.fit.rolling import Position, fitted_at, origins, windows
 from analysis.laws import FloatArray, Law, get
 from analysis.studies.fit_rows import Data
-from analysis.text import number
+from analysis.text import Interval, json_object, number
 
 MOST = 2.0  # times the lowest mean error, beyond which no simplicity is worth it
 _FEWEST = 3
 _LEAST = 1e-12  # relative error: less is rounding
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Holdout:
+    """A cell predicted by a fit that never saw it.
+
+    Attributes:
+        cell: scales of the cell left out.
+        losses: losses of its runs, in nats (the law's response, in its unit).
+        predicted: what is predicted by the fit to the other cells.
+        interval: 95 % prediction interval of the mean of as many new runs there.
+        covered: whether the mean of the runs lies within; None where no fit was possible.
+        relative_error: predicted over measured (mean of the runs), less 1.
+        status: of the fit to the other cells.
+    """
+
+    cell: dict[str, float]
+    losses: tuple[float, ...]
+    predicted: float
+    interval: Interval
+    covered: bool | None
+    relative_error: float
+    status: Status
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers, as plain JSON values."""
+        own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return json_object(**{**own, "status": str(self.status)})
+
+
+def hold_out(fit: Fit, cell: Mapping[str, float]) -> Holdout:
+    """Refit without the runs at ``cell`` and predict it; see ``Fit.holdout``."""
+    x = fit.scales(cell)
+    inside = np.isclose(fit.problem.x, x[0], rtol=1e-9).all(axis=1)
+    if not inside.any() or inside.all():
+        raise ValueError(f"{'no' if not inside.any() else 'every'} run is at {cell}")
+    rest = fit.refit(~inside)
+    row = rest.predicted(x).iloc[0]
+    losses = tuple(float(v) for v in fit.problem.loss[inside])
+    scale, predicted = fit.problem.scale, float(row[fit.law.response])
+    mean = float(scale.inverse(scale.forward(fit.problem.loss[inside]).mean()))
+    known = rest.ok and bool(np.isfinite(row[["mean_low", "new_low"]].to_numpy(float)).all())
+    apart = len(np.unique(fit.problem.runs[inside]))
+    interval = _of_mean(row, rest, apart) if known else Interval(low=math.nan, high=math.nan)
+    return Holdout(
+        cell={axis: float(cell[axis]) for axis in fit.law.axes},
+        losses=losses,
+        predicted=predicted,
+        interval=interval,
+        covered=interval.covers(mean) if known else None,
+        relative_error=predicted / mean - 1,
+        status=rest.status,
+    )
+
+
+def leave_out_largest(fit: Fit) -> Holdout:
+    """Leave out the cell of the largest D among the runs of the largest N, and predict it.
+
+    Raises:
+        ValueError: the fit has one cell only.
+    """
+    x = fit.problem.x
+    order = np.lexsort(x.T[::-1])
+    return hold_out(fit, dict(zip(fit.law.axes, (float(v) for v in x[order[-1]]), strict=True)))
+
+
+def _of_mean(row: pd.Series[Any], fit: Fit, runs: int) -> Interval:
+    """Prediction interval of the mean of ``runs`` new runs, from a row of ``predict``.
+
+    On the scale of the residuals the interval of one run is that of the curve and a run's scatter
+    in quadrature; the scatter of a mean is smaller by the root of ``runs``.
+    """
+    scale = fit.problem.scale
+    names = [fit.law.response, "mean_low", "new_low", "mean_high", "new_high"]
+    centre, *values = scale.forward(row[names].to_numpy(dtype=np.float64))
+    ends = []
+    for (curve, one), sign in zip((values[:2], values[2:]), (-1.0, 1.0), strict=True):
+        own = (curve - centre) ** 2
+        half = math.sqrt(own + max((one - centre) ** 2 - own, 0.0) / runs)
+        ends.append(float(scale.inverse(centre + sign * half)))
+    return Interval(low=ends[0], high=ends[1]).holding(float(row[fit.law.response]))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +123,7 @@ class LawChoice:
             error in the standard deviations the fit gives, 1 where the law holds), ``status``;
             ``why`` where a candidate could not take part.
         errors: relative error (mean over the runs of a window) by candidate and window.
-        chosen: label of the candidate chosen.
-        simplest: label of the simplest rival.
+        chosen: its label; likewise ``simplest``.
         fits: of every candidate to all runs, by label.
         reason: in words, why the one chosen was.
     """
@@ -180,8 +262,7 @@ def _chosen(
 def near_best(errors: Mapping[str, Sequence[float]]) -> list[str]:
     """Candidates whose errors cannot be told from those of the lowest mean, that one among them.
 
-    Args:
-        errors: relative errors over the same windows, by candidate.
+    ``errors`` are relative, over the same windows, by candidate.
     """
     mean = {label: float(np.mean(e)) for label, e in errors.items()}
     best = min(mean, key=lambda k: mean[k])
@@ -194,8 +275,7 @@ def near_best(errors: Mapping[str, Sequence[float]]) -> list[str]:
 
 
 def _logs(errors: Sequence[float]) -> FloatArray:
-    logs: FloatArray = np.log(np.maximum(errors, _LEAST))
-    return logs
+    return np.asarray(np.log(np.maximum(errors, _LEAST)))
 
 
 def _gap(

@@ -1,9 +1,10 @@
-"""Sums of power laws, L = E + sum of A_k / x_k^a_k: the joint law of N and D, its marginals, tied.
+"""Sums of power laws, L = E + sum of A_k / x_k^a_k, and products of powers.
 
-The free parameters are E, and for each term c_k = log A_k - a_k m_k with m_k the mean of log x_k
-over the data, then a_k. Starting points come from variable projection: for fixed exponents the law
-is linear in E and the amplitudes, which non-negative least squares gives exactly, so that only the
-exponents are searched, on a grid.
+The sums are the joint law of N and D, its marginals, and the tied law. Their free parameters are
+E, and for each term c_k = log A_k - a_k m_k with m_k the mean of log x_k over the data, then a_k.
+Starting points come from variable projection: for fixed exponents the law is linear in E and the
+amplitudes, which non-negative least squares gives exactly, so that only the exponents are searched,
+on a grid. Products are straight planes in logarithms: the fit is linear, and its start its answer.
 """
 
 from __future__ import annotations
@@ -14,12 +15,25 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from analysis.laws.base import FloatArray, Law, WithJacobian, bounds_from
-from analysis.laws.parameters import EXPONENT, amplitude, exponent, irreducible
+from analysis.laws.base import (
+    EXPONENT,
+    FloatArray,
+    Law,
+    Parameter,
+    WithJacobian,
+    amplitude,
+    bounded,
+    bounds_from,
+    exponent,
+    factor,
+    irreducible,
+    power_term,
+)
 from analysis.laws.variable_projection import best_and_spread, non_negative_least_squares
 
 _GRID = np.geomspace(0.03, 3.0, 14)
 _BEST, _SPREAD = 16, 16
+_STEEPEST = 10.0  # power of a product
 _VANISHED = 1e-9  # a term this small, relative to the loss, has vanished
 
 
@@ -36,13 +50,11 @@ class AdditivePowerLaw(Law):
         """Loss in nats; see ``Law.value``."""
         theta = np.asarray(theta, dtype=np.float64)
         terms = theta[..., None, 1::2] * np.exp(-theta[..., None, 2::2] * np.log(x))
-        total: FloatArray = theta[..., :1] + terms.sum(axis=-1)
-        return total
+        return np.asarray(theta[..., :1] + terms.sum(axis=-1))
 
     def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray:
         """See ``Law._carried``; of a term A / x^a it is -a log x."""
-        carried: FloatArray = -free[..., 2::2] * centre
-        return carried
+        return np.asarray(-free[..., 2::2] * centre)
 
     def log_value(self, free: FloatArray, x: FloatArray, centre: FloatArray) -> WithJacobian:
         """Log loss and its derivative; see ``Law.log_value``."""
@@ -122,28 +134,20 @@ class Chinchilla(AdditivePowerLaw):
     """L(N, D) = E + A / N^alpha + B / D^beta.
 
     N is the number of backbone parameters, D of unique training records, L in nats.
-    Source: Hoffmann et al. 2022 (arXiv 2203.15556), Eq. 2.
     """
 
     name = "chinchilla"
     formula = "L(N, D) = E + A / N^alpha + B / D^beta"
     source = "Hoffmann et al. 2022 (arXiv 2203.15556), Eq. 2"
     axes = ("N", "D")
-    parameters = (
-        irreducible(),
-        amplitude("A", "N"),
-        exponent("alpha", "N"),
-        amplitude("B", "D"),
-        exponent("beta", "D"),
-    )
+    parameters = (irreducible(), *power_term("A", "alpha", "N"), *power_term("B", "beta", "D"))
 
 
 @final
 class NLaw(AdditivePowerLaw):
     """L(N) = E + A / N^alpha, at one data size.
 
-    N is the number of backbone parameters, L in nats. E here holds what the finite data
-    costs as well. Source: the marginal of Hoffmann et al. 2022 (arXiv 2203.15556), Eq. 2.
+    N is the number of backbone parameters, L in nats. E holds what the finite data costs as well.
     """
 
     name = "n_law"
@@ -153,8 +157,7 @@ class NLaw(AdditivePowerLaw):
     held = ("D",)
     parameters = (
         irreducible("loss left at unlimited N, with this D"),
-        amplitude("A", "N"),
-        exponent("alpha", "N"),
+        *power_term("A", "alpha", "N"),
     )
 
 
@@ -162,8 +165,7 @@ class NLaw(AdditivePowerLaw):
 class DLaw(AdditivePowerLaw):
     """L(D) = E + B / D^beta, at one model size.
 
-    D is the number of unique training records, L in nats. E here holds what the finite
-    model costs as well. Source: the marginal of Hoffmann et al. 2022 (arXiv 2203.15556), Eq. 2.
+    D is the number of unique training records, L in nats. E holds what the finite model costs too.
     """
 
     name = "d_law"
@@ -173,8 +175,7 @@ class DLaw(AdditivePowerLaw):
     held = ("N",)
     parameters = (
         irreducible("loss left at unlimited D, with this N"),
-        amplitude("B", "D"),
-        exponent("beta", "D"),
+        *power_term("B", "beta", "D"),
     )
 
 
@@ -187,7 +188,6 @@ class Tied(Law):
     """L(N, D) = E + A / N^alpha + B / D^alpha.
 
     With M = D / N this is a power law in compute at every M, which lets few runs extrapolate.
-    Source: Gadre et al. 2024 (arXiv 2403.08540), Eq. 4.
     """
 
     name = "tied"
@@ -208,9 +208,7 @@ class Tied(Law):
         return _JOINT.value(_untied(theta), x)
 
     def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray:
-        """See ``Law._carried``."""
-        carried: FloatArray = -free[..., 3:] * centre
-        return carried
+        return np.asarray(-free[..., 3:] * centre)
 
     def log_value(self, free: FloatArray, x: FloatArray, centre: FloatArray) -> WithJacobian:
         """Log loss and its derivative; see ``Law.log_value``."""
@@ -240,3 +238,100 @@ def _untied(parameters: FloatArray) -> FloatArray:
 def _tied(value: FloatArray, jac: FloatArray) -> WithJacobian:
     """With the derivatives by both exponents added up."""
     return value, np.stack([jac[:, 0], jac[:, 1], jac[:, 3], jac[:, 2] + jac[:, 4]], axis=1)
+
+
+def power(name: str, meaning: str) -> Parameter:
+    """Power of a scale, of either sign."""
+    return bounded(name, meaning, (-_STEEPEST, _STEEPEST))
+
+
+class ProductLaw(Law):
+    """y(x) = c times the product over axes k of x_k^(s_k p_k), with signs s_k of +1 or -1.
+
+    Subclasses name the parameters in the order c, p_1, p_2, ...
+    """
+
+    signs: ClassVar[tuple[int, ...]]
+    floor = None
+
+    def value(self, theta: FloatArray, x: FloatArray) -> FloatArray:
+        """Response; see ``Law.value``."""
+        theta = np.asarray(theta, dtype=np.float64)
+        log: FloatArray = (theta[..., 1:] * np.array(self.signs)) @ np.log(x).T
+        return theta[..., :1] * np.exp(log)
+
+    def _carried(self, free: FloatArray, centre: FloatArray) -> FloatArray:
+        carried: FloatArray = (free[..., 1:] * np.array(self.signs)) @ centre
+        return carried[..., None]
+
+    def log_value(self, free: FloatArray, x: FloatArray, centre: FloatArray) -> WithJacobian:
+        """Log response and its derivative; see ``Law.log_value``."""
+        columns = self._columns(x, centre)
+        value: FloatArray = free @ columns.T
+        return value, np.repeat(columns.T[None], len(free), axis=0)
+
+    def bounds(self, x: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The response at the centre within 1e9 of those seen, powers within ten."""
+        size = (np.log(loss.min(axis=-1)) - 20.0, np.log(loss.max(axis=-1)) + 20.0)
+        return bounds_from(loss, size, *((p.lower, p.upper) for p in self.parameters[1:]))
+
+    def guess(self, x: FloatArray, loss: FloatArray) -> FloatArray:
+        """Ordinary least squares in logarithms, and starts around it."""
+        columns = self._columns(x, self.centre(x))
+        best = np.linalg.lstsq(columns, np.log(loss), rcond=None)[0]
+        spread = np.random.default_rng(0).standard_normal((7, len(best)))
+        return self._inside(np.concatenate([best[None], best + spread]), x, loss)
+
+    def _columns(self, x: FloatArray, centre: FloatArray) -> FloatArray:
+        """What the free parameters are multiplied by (n, P)."""
+        return np.column_stack([np.ones(len(x)), (np.log(x) - centre) * np.array(self.signs)])
+
+
+@final
+class Overfitting(ProductLaw):
+    """delta(N, D) = c * N^p / D^q.
+
+    delta = (L(N, D) - L(N, inf)) / L(N, inf), the extent of overfitting of S1, Eq. S.8, which
+    ``analysis.questions.extent`` takes from a fit. A joint law with exponent beta has q = beta
+    and p between 0 and alpha; runs that collapse onto one curve have delta a function of
+    D / N^(p/q) alone.
+    """
+
+    name = "overfitting"
+    formula = "delta(N, D) = c * N^p / D^q"
+    source = "Kaplan et al. 2020 (arXiv 2001.08361), section 4.2; S1, Eq. S.8"
+    axes = ("N", "D")
+    response = "delta"
+    unit = ""
+    rises = ("N",)
+    signs = (1, -1)
+    parameters = (
+        factor("c", "extent of overfitting, carried back to N = D = 1", ""),
+        power("p", "how fast overfitting grows with model size"),
+        power("q", "how fast overfitting falls with data"),
+    )
+
+
+@final
+class EffectiveData(ProductLaw):
+    """D_T(D, N) = k * D^alpha * N^beta.
+
+    D_T is the effective data transferred: how many more records a model trained from scratch
+    needs to reach the loss of one fine-tuned on D records; ``analysis.questions.transferred``
+    measures it. N is the number of backbone parameters. S1 finds beta < 0.
+    """
+
+    name = "effective_data"
+    formula = "D_T(D, N) = k * D^alpha * N^beta"
+    source = "Hernandez et al. 2021 (arXiv 2102.01293), Eq. 1.1; S1, Eq. S.9"
+    axes = ("D", "N")
+    response = "D_T"
+    unit = "records"
+    rises = ("D", "N")
+    needed: ClassVar[Mapping[str, int]] = {"D": 3, "N": 2}
+    signs = (1, 1)
+    parameters = (
+        factor("k", "effective data transferred, carried back to D = N = 1", "records"),
+        power("alpha", "how fast transferred data grow with the data fine-tuned on"),
+        power("beta", "how fast transferred data grow with model size"),
+    )

@@ -18,7 +18,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fit.solve.losses import Loss, Penalty, penalty
+from analysis.fit.losses import Loss, Penalty, penalty
 from analysis.laws import BoolArray, FloatArray
 
 IndexArray = npt.NDArray[np.intp]
@@ -61,12 +61,8 @@ class Solution:
     @classmethod
     def none(cls, parameters: int) -> Solution:
         """No problems."""
-        return cls(
-            free=np.empty((0, parameters)),
-            objective=np.empty(0),
-            gradient=np.empty(0),
-            converged=np.empty(0, dtype=bool),
-        )
+        none, free = np.empty(0), np.empty((0, parameters))
+        return cls(free=free, objective=none, gradient=none, converged=np.empty(0, dtype=bool))
 
     def best(self) -> Solution:
         """The best of all problems, as a solution of one (R = 1)."""
@@ -79,12 +75,8 @@ class Solution:
 
     def at(self, index: IndexArray | BoolArray) -> Solution:
         """The problems at ``index``."""
-        return Solution(
-            free=self.free[index],
-            objective=self.objective[index],
-            gradient=self.gradient[index],
-            converged=self.converged[index],
-        )
+        each = {f.name: getattr(self, f.name)[index] for f in dataclasses.fields(self)}
+        return Solution(**each)
 
     def replaced(self, rows: BoolArray, other: Solution) -> Solution:
         """With the problems that ``rows`` (R,) marks taken from ``other``."""
@@ -158,12 +150,8 @@ class _Active:
         return _Active(*(getattr(self, f.name)[keep] for f in dataclasses.fields(self)))
 
     def joined(self, other: _Active) -> _Active:
-        return _Active(
-            *(
-                np.concatenate([getattr(self, f.name), getattr(other, f.name)])
-                for f in dataclasses.fields(self)
-            )
-        )
+        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in dataclasses.fields(self))
+        return _Active(*map(np.concatenate, pairs))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,15 +171,8 @@ class _Work:
     def begin(self, theta: FloatArray, rows: IndexArray) -> _Active:
         theta = np.clip(theta, self.lower[rows], self.upper[rows])
         f, jac = self.model(theta, rows)
-        return _Active(
-            rows=rows,
-            theta=theta,
-            f=f,
-            jac=jac,
-            value=self.objective(f, rows),
-            damping=np.full(len(rows), _FIRST),
-            steps=np.zeros(len(rows), dtype=np.intp),
-        )
+        damping, steps = np.full(len(rows), _FIRST), np.zeros(len(rows), dtype=np.intp)
+        return _Active(rows, theta, f, jac, self.objective(f, rows), damping, steps)
 
     def weigh(self, terms: FloatArray, rows: IndexArray) -> FloatArray:
         return terms if self.weights is None else terms * self.weights[rows]
@@ -304,5 +285,4 @@ def _solved(matrix: FloatArray, held: BoolArray, right: FloatArray) -> FloatArra
     unit = 1.0 / np.sqrt(np.einsum("rpp->rp", matrix))
     scaled = matrix * unit[:, :, None] * unit[:, None, :]
     right = np.where(held, 0.0, right * unit)
-    solved: FloatArray = np.linalg.solve(scaled, right[..., None])[..., 0] * unit
-    return solved
+    return np.asarray(np.linalg.solve(scaled, right[..., None])[..., 0] * unit)

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fit.solve.losses import Loss, Penalty, penalty
-from analysis.fit.solve.solver import REFIT, Solution, minimise
-from analysis.laws import FloatArray, Law
+from analysis.fit.losses import Loss, Penalty, penalty
+from analysis.fit.solver import REFIT, Solution, minimise
+from analysis.laws import BoolArray, FloatArray, Law
 
 DEVIANCE = 1e-5
 _LEAST = 1e-9  # of the lift: a response of a resample below all that were measured
@@ -47,8 +47,7 @@ class Scale:
         """Residual scale to response."""
         if self.name == "linear":
             return value
-        response: FloatArray = np.exp(value) + self.floor
-        return response
+        return np.asarray(np.exp(value) + self.floor)
 
     def fitted(
         self, law: Law, free: FloatArray, x: FloatArray, centre: FloatArray
@@ -77,7 +76,6 @@ class Problem:
     """A law bound to data.
 
     Attributes:
-        law: the law.
         x: scales (n, K).
         loss: responses (n,), such as losses in nats.
         runs: index of the run of each point (n,), from 0.
@@ -143,6 +141,11 @@ class Problem:
         return tuple(name for name, (low, high) in self.limits.items() if low == high)
 
     @property
+    def point_weights(self) -> FloatArray:
+        """Weights of the points (n,), 1 where none were given."""
+        return np.ones(len(self.loss)) if self.weights is None else self.weights
+
+    @property
     def varied(self) -> int:
         """How many parameters are fitted."""
         return len(self.law.parameters) - len(self.fixed)
@@ -159,7 +162,7 @@ class Problem:
             return self.runs, int(self.runs.max()) + 1
         return self.pool[0][self.runs], self.pool[1]
 
-    def part(self, keep: npt.NDArray[np.bool_], **changes: object) -> Problem:
+    def part(self, keep: BoolArray, **changes: object) -> Problem:
         """The same problem for the points that ``keep`` (n,) marks, alone."""
         own: dict[str, object] = {
             "x": self.x[keep],
@@ -178,8 +181,7 @@ class Problem:
 
     def residual(self, free: FloatArray) -> FloatArray:
         """Measured less fitted (n,), on the scale of the residuals, for ``free`` (1, P)."""
-        residual: FloatArray = self.target - self.model(free)[0][0]
-        return residual
+        return np.asarray(self.target - self.model(free)[0][0])
 
     def bounds(self, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Free bounds (..., P) for responses (..., n), with the limits of this problem."""
@@ -226,7 +228,7 @@ class Problem:
         """Minimise from free ``starts`` (R, P), with other targets, weights or bounds."""
         at = self.target if target is None else target
         low, high = self.bounds(self.scale.inverse(at))
-        own = np.ones(len(self.loss)) if self.weights is None else self.weights
+        own = self.point_weights
         each: FloatArray | None = own * weights if weights is not None else self.weights
         size = np.full(len(self.loss), self.delta if delta is None else delta)
         centre, count = self.centre, len(self.prior)
@@ -259,6 +261,25 @@ class Problem:
         decrement = DEVIANCE / max(1, len(self.loss))
         control = {"iterations": REFIT_STEPS} | changes
         return self.solve(starts, tolerance=REFIT, decrement=decrement, **control)
+
+    def bounds_of(self, keep: BoolArray) -> tuple[FloatArray, FloatArray]:
+        """Free bounds (K, P) that the points ``keep`` (K, n) allow, each row of them alone."""
+        first = keep.argmax(axis=1)
+        return self.bounds(np.where(keep, self.loss, self.loss[first][:, None]))
+
+    def optima(self, keep: BoolArray, starts: FloatArray, *, refit: bool = False) -> Solution:
+        """Optima for the points that each row of ``keep`` (K, n) marks, within its own bounds.
+
+        From free ``starts`` (S, P), to the last digits or as ``refit`` does.
+        """
+        each = len(starts)
+        lower, upper = (np.repeat(b, each, axis=0) for b in self.bounds_of(keep))
+        return (self.refit if refit else self.solve)(
+            np.clip(np.tile(starts, (len(keep), 1)), lower, upper),
+            weights=np.repeat(keep, each, axis=0).astype(np.float64),
+            lower=lower,
+            upper=upper,
+        ).best_of(each)
 
     def _with_prior(
         self, free: FloatArray, f: FloatArray, jac: FloatArray

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.checks.choice import MOST, choose_law, near_best
+from analysis.checks.held_out import MOST, choose_law, near_best
 from analysis.laws import get
 
 WINDOWS = 21
