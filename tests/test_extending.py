@@ -18,11 +18,8 @@ BLOCK = re.compile(r"^```(python|diff|yaml)\n# (\S+)\n(.*?)^```", re.M | re.S)
 
 
 def copy_of_the_tree(folder: Path) -> None:
-    ignore = shutil.ignore_patterns("__pycache__", ".runs")
-    for name in ("analysis", "scaling", "sweeps", "tests", "docs"):
-        shutil.copytree(ROOT / name, folder / name, ignore=ignore)
-    shutil.copytree(ROOT / "results", folder / "results", ignore=ignore)
-    shutil.copy(ROOT / "pyproject.toml", folder)
+    ignore = shutil.ignore_patterns("__pycache__", ".*", "*.egg-info", "benchmarks")
+    shutil.copytree(ROOT, folder, ignore=ignore, dirs_exist_ok=True)
 
 
 def patched(text: str, diff: str) -> str:

@@ -45,7 +45,7 @@ MISTAKES = {
     "no data": ("      data: [32]\nsmoke", "smoke", "14:7", "the key 'data' is missing"),
     "objective": ("name: masked", "name: maskd", "10:25", "did you mean 'masked'?"),
     "objective of another paradigm": ("[ssl]", "[sl]", "10:25", "is of the paradigm 'ssl'"),
-    "objective of another family": ("masked,", "contrastive,", "10:25", "trains resnet, not tran"),
+    "objective of another family": ("masked,", "contrastive,", "10:25", ", not transformer"),
     "objective of another stage": ("masked,", "codebook,", "10:25", "belongs to a codebook stage"),
     "setting": ("mask_ratio", "mask_rate", "10:33", "did you mean 'mask_ratio'?"),
     "setting's value": ("0.3}", "1.5}", "10:45", "must be from 0.01 to 0.99"),
