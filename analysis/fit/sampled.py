@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
 
@@ -42,6 +42,14 @@ def source_of(options: FitOptions, trials: Iterable[object]) -> Source:
     return (Stream(options.seed, options.n_boot, pool),)
 
 
+class Form(TypedDict, total=False):
+    """What a number can be; see ``Sampled``."""
+
+    positive: bool
+    lower: float
+    upper: float
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Sampled:
     """A number, with its value in every resample.
@@ -65,7 +73,7 @@ class Sampled:
     upper: float = math.inf
 
     @classmethod
-    def of(cls, values: FloatArray, dof: int, source: Source = (), **form: Any) -> Sampled:
+    def of(cls, values: FloatArray, dof: int, source: Source = (), **form: Unpack[Form]) -> Sampled:
         """From ``values`` (1 + R,), the estimate and then each resample; ``form`` as the fields."""
         return cls(point=float(values[0]), samples=values[1:], dof=dof, source=source, **form)
 
@@ -102,7 +110,7 @@ class Sampled:
 
     def less(self, other: Sampled) -> Sampled:
         """Difference, resample by resample."""
-        ends = {"lower": self.lower - other.upper, "upper": self.upper - other.lower}
+        ends = Form(lower=self.lower - other.upper, upper=self.upper - other.lower)
         return combined(np.subtract, self, other, **ends)
 
 
@@ -167,7 +175,7 @@ def aligned(
     return found, tuple(met)
 
 
-def combined(of: Callable[..., FloatArray], *parts: Sampled, **form: Any) -> Sampled:
+def combined(of: Callable[..., FloatArray], *parts: Sampled, **form: Unpack[Form]) -> Sampled:
     """``of`` the numbers, one array for each part, for the estimates and resample by resample.
 
     ``form`` is what ``Sampled`` says of the result: ``positive``, ``lower``, ``upper``.
@@ -181,5 +189,6 @@ def mean(parts: Sequence[Sampled]) -> Sampled:
     """Mean, resample by resample, of the form of the first part; NaN without parts."""
     if not parts:
         return Sampled(point=math.nan, samples=np.empty(0), dof=1)
-    form = {name: getattr(parts[0], name) for name in ("positive", "lower", "upper")}
+    first = parts[0]
+    form = Form(positive=first.positive, lower=first.lower, upper=first.upper)
     return combined(lambda *values: np.mean(values, axis=0), *parts, **form)
