@@ -40,6 +40,23 @@ class TaskFit:
     transfer: Transfer | None
     doubt: str
 
+    def numbers(self) -> dict[str, Any] | None:
+        """What JSON says of the loss-to-loss law; None without one."""
+        law = self.transfer
+        if law is None:
+            return None
+        return {
+            "kappa": law.kappa.point,
+            "interval": law.kappa.interval,
+            "K": law.K,
+            "floors": law.floors,
+            "r2": law.r2,
+            "kappa_free": law.kappa_free.point,
+            "interval_free": law.kappa_free.interval,
+            "floor_free": law.floor_free,
+            "warnings": law.warnings,
+        }
+
     def identified(self, axis: str) -> bool:
         """Whether the law determines the exponent of ``axis`` (``N`` or ``D``) at all."""
         return not law_doubt(self.fit, terms=axis)
@@ -168,34 +185,51 @@ def _configuration(group: RunGroup, n_boot: int, seed: int, notes: list[str]) ->
     )
     fit = fit_law(rows, n_boot=n_boot, seed=seed, pool=pool)
     trials = rows.drop_duplicates("trial")
-    tasks = []
-    probed = rows.loc[(rows["protocol"] == PROBE) & (rows["metric"] == "loss"), "task"]
-    for task in sorted(set(probed.astype(str)) - {str(group.key["corpus"])}):
-        try:
-            law = fit_law(rows, task=task, protocol=PROBE, n_boot=n_boot, seed=seed, pool=pool)
-        except ValueError as error:
-            notes.append(f"{group.title}: {task} dropped ({error})")
-            continue
-        if lacking := len(set(fit.residuals["trial"]) - set(law.residuals["trial"])):
-            runs = "1 run lacks" if lacking == 1 else f"{lacking} runs lack"
-            notes.append(f"{group.title}: {runs} a probe of {task}")
-        transfer = None
-        try:
-            transfer = fit_transfer(fit, law)
-        except ValueError as error:
-            notes.append(f"{group.title}: no loss-to-loss law on {task} ({error})")
-        doubt = transfer_doubt(transfer, fit, law)
-        tasks.append(TaskFit(task=task, fit=law, transfer=transfer, doubt=doubt))
     counts = trials["status"].value_counts()
     return Configuration(
         key=group.key,
         title=group.title,
         fit=fit,
-        tasks=tuple(tasks),
+        tasks=task_fits(rows, fit, group.title, notes),
         compute=compute_exponents(trials),
         comparable=group.comparable,
         statuses={s: int(counts.get(s, 0)) for s in STATUSES if counts.get(s, 0)},
     )
+
+
+def task_fits(rows: pd.DataFrame, fit: Fit, title: str, notes: list[str]) -> tuple[TaskFit, ...]:
+    """Laws of a group on the tasks it was probed on, resampled as ``fit`` is.
+
+    Args:
+        rows: of the group, linear probes among them.
+        fit: joint law of its loss on the task trained on.
+        title: of the group, for notes.
+        notes: what tasks lack is appended.
+    """
+    options = fit.options
+    tasks = []
+    own = set(rows["corpus"].astype(str))
+    probed = rows.loc[(rows["protocol"] == PROBE) & (rows["metric"] == "loss"), "task"]
+    for task in sorted(set(probed.astype(str)) - own):
+        try:
+            law = fit_law(
+                rows, task=task, protocol=PROBE, n_boot=options.n_boot, seed=options.seed,
+                pool=options.pool,
+            )  # fmt: skip
+        except ValueError as error:
+            notes.append(f"{title}: {task} dropped ({error})")
+            continue
+        if lacking := len(set(fit.residuals["trial"]) - set(law.residuals["trial"])):
+            runs = "1 run lacks" if lacking == 1 else f"{lacking} runs lack"
+            notes.append(f"{title}: {runs} a probe of {task}")
+        transfer = None
+        try:
+            transfer = fit_transfer(fit, law)
+        except ValueError as error:
+            notes.append(f"{title}: no loss-to-loss law on {task} ({error})")
+        doubt = transfer_doubt(transfer, fit, law)
+        tasks.append(TaskFit(task=task, fit=law, transfer=transfer, doubt=doubt))
+    return tuple(tasks)
 
 
 def compute_exponents(trials: pd.DataFrame) -> ComputeExponents:

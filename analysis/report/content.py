@@ -15,7 +15,7 @@ from analysis.checks.held_out import Holdout, leave_out_largest
 from analysis.fit.fit import fit_law
 from analysis.fit.result import Fit
 from analysis.questions.answers import Answers, Asking, asked_of
-from analysis.questions.configurations import configurations
+from analysis.questions.configurations import Configuration, TaskFit, configurations, task_fits
 from analysis.report.compute import Compute, compute_of
 from analysis.report.labels import label_cells
 from analysis.report.tasks import chosen_models, other_tables, probe_cells
@@ -23,23 +23,11 @@ from analysis.studies.groups import groups, titles
 from analysis.studies.load import Study, study
 from analysis.studies.rows import law_rows, pooled, trial_rows
 from analysis.text import finite_or_none, jsonable
-from scaling.records.names import LINEAR_PROBE
 
 SCHEMA = 1
 MARGINALS = ("n_law", "d_law")
 R2_EXPECTED = 0.9
 _FEWEST = 6  # pairs of losses that a law is drawn through
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class OtherTask:
-    """One task that models of a group were probed on."""
-
-    task: str  # its name
-    pairs: pd.DataFrame  # ``N``, ``L_id`` and ``L_ood`` of each run, in nats
-    # loss-to-loss law through them, with E_id of the joint law held where it lies below all
-    # of them; without an interval here (see ``analysis.findings``)
-    law: Fit
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +45,7 @@ class GroupContent:
     # ``value``, ``se``, ``covered`` and more, or None where the Bayes loss is unknown
     bayes: dict[str, Any] | None = None
     compute: Compute | None = None  # allocation and frontier, or None without a joint law
-    others: tuple[OtherTask, ...] = ()  # losses on other tasks beside those on the task trained on
+    others: tuple[TaskFit, ...] = ()  # laws of the losses on other tasks, and loss to loss
 
     @property
     def fits(self) -> tuple[Fit, ...]:
@@ -127,9 +115,9 @@ def study_content(folder: str | Path, n_boot: int = 1000) -> Content:
     named = titles([key for key, _ in parts])
     # The fits behind the questions are those of the page, so that it gives no number twice.
     fitted, notes = configurations(frame, n_boot)
-    fits = {str(c.key): c.fit for c in fitted}
+    by_key = {str(c.key): c for c in fitted}
     found = [
-        _group(key, title, part, read.corpora, n_boot, fits.get(str(key)))
+        _group(key, title, part, read.corpora, n_boot, by_key.get(str(key)))
         for (key, part), title in zip(parts, named, strict=True)
     ]
     asking = Asking(frame=frame, n_boot=n_boot, together=False)
@@ -151,14 +139,14 @@ def _group(
     part: pd.DataFrame,
     corpora: Mapping[str, Any],
     n_boot: int,
-    fitted: Fit | None,
+    chosen: Configuration | None,
 ) -> GroupContent:
     part = part[part["metric"].isin(("loss", ""))]  # "": trials without a value
     try:
         rows = law_rows(part)
     except ValueError as error:
         return GroupContent(key=key, title=title, rows=part.iloc[:0], warnings=(str(error),))
-    joint = fitted or fit_law(part, "chinchilla", n_boot=n_boot)
+    joint = chosen.fit if chosen else fit_law(part, "chinchilla", n_boot=n_boot)
     marginals = tuple(fit_law(part, law, n_boot=n_boot) for law in MARGINALS)
     holdout = None
     if joint.ok and joint.residuals[["N", "D"]].drop_duplicates().shape[0] > 1:
@@ -188,7 +176,7 @@ def _group(
         holdout=holdout,
         bayes=bayes,
         compute=compute_of(part, rows, joint, n_boot) if joint.ok else None,
-        others=tuple(other_tasks(part, rows, joint)),
+        others=other_tasks(part, chosen),
         warnings=tuple(warnings),
     )
 
@@ -209,27 +197,13 @@ def _bayes(fit: Fit, corpus: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def other_tasks(part: pd.DataFrame, rows: pd.DataFrame, joint: Fit) -> list[OtherTask]:
+def other_tasks(part: pd.DataFrame, chosen: Configuration | None) -> tuple[TaskFit, ...]:
     """Tasks with enough pairs of losses, in the order of their names.
 
-    Args:
-        part: all loss rows of a group, linear probes among them.
-        rows: its law rows in distribution.
-        joint: the joint law of these.
+    Those of the questions where they are about the group; else without resamples.
     """
-    probes = part[(part["protocol"] == LINEAR_PROBE) & (part["split"] == "test")]
-    own = rows[["trial", "N", "value"]].rename(columns={"value": "L_id"})
-    found = []
-    for task in sorted(map(str, probes["task"].unique())):
-        other = law_rows(part, task=task, protocol=LINEAR_PROBE)[["trial", "value"]]
-        pairs = own.merge(other.rename(columns={"value": "L_ood"}), on="trial")
-        if len(pairs) < _FEWEST:
-            continue
-        floor = joint.params["E"] if joint.ok else 0.0
-        held = {"E_id": floor} if floor < pairs["L_id"].min() else None
-        law = fit_law(pairs, "loss_to_loss", fixed=held, n_boot=0)
-        found.append(OtherTask(task=task, pairs=pairs.drop(columns="trial"), law=law))
-    return found
+    tasks = chosen.tasks if chosen else task_fits(part, fit_law(part, n_boot=0), "", [])
+    return tuple(t for t in tasks if len(t.fit.rows) >= _FEWEST)
 
 
 def _study_warnings(read: Study) -> list[str]:
@@ -256,7 +230,7 @@ def _group_numbers(group: GroupContent) -> dict[str, Any]:
         "holdout": held.to_dict() if held else None,
         "bayes": group.bayes,
         "compute": group.compute.to_dict() if group.compute else None,
-        "transfer": {t.task: jsonable(t.law.params) for t in group.others},
+        "transfer": {t.task: jsonable(t.numbers()) for t in group.others},
         "warnings": list(group.warnings),
         "runs": _rows(group.rows[["trial", "size", "N", "D", "seed", "value", "value_se"]]),
     }

@@ -192,23 +192,11 @@ def _estimate(value: Sampled) -> dict[str, Any]:
 
 
 def _task_numbers(task: TaskFit) -> dict[str, Any]:
-    transfer = task.transfer
     return {
         "law": task.fit.to_dict(),
         "identified": {axis: task.identified(axis) for axis in AXES},
         "doubt": task.doubt,
-        "transfer": transfer
-        and {
-            "kappa": transfer.kappa.point,
-            "interval": transfer.kappa.interval,
-            "K": transfer.K,
-            "floors": transfer.floors,
-            "r2": transfer.r2,
-            "kappa_free": transfer.kappa_free.point,
-            "interval_free": transfer.kappa_free.interval,
-            "floor_free": transfer.floor_free,
-            "warnings": transfer.warnings,
-        },
+        "transfer": task.numbers(),
     }
 
 

@@ -12,9 +12,11 @@ import pandas as pd
 
 from analysis.figures import base as figures
 from analysis.figures import fits
+from analysis.fit.result import Fit
 from analysis.questions.answers import Asked
+from analysis.questions.configurations import TaskFit
 from analysis.report import render
-from analysis.report.content import Content, GroupContent, OtherTask, plan_numbers, provenance
+from analysis.report.content import Content, GroupContent, plan_numbers, provenance
 from analysis.report.labels import CAPTIONS, label_pictures
 from analysis.report.tasks import METRICS, probe_tables
 from analysis.studies.rows import trial_rows
@@ -92,7 +94,7 @@ def _pictures(group: GroupContent) -> dict[str, figures.Picture]:
     if group.compute is not None:
         found |= group.compute.pictures()
     if group.others:
-        found["transfer"] = transfer_picture(list(group.others))
+        found["transfer"] = transfer_picture(fit, group.others)
     return found
 
 
@@ -171,25 +173,26 @@ def _trials(content: Content) -> list[dict[str, Any]]:
     ]
 
 
-def transfer_picture(tasks: list[OtherTask]) -> figures.Picture:
-    """One panel for each of the first four tasks."""
+def transfer_picture(trained_on: Fit, tasks: Sequence[TaskFit]) -> figures.Picture:
+    """Losses on each of the first four tasks against those on the task trained on."""
     shown = tasks[:PANELS]
+    own = trained_on.rows[["trial", "N", "loss"]].rename(columns={"loss": "L_id"})
     with figures.style():
         figure, panels = figures.picture(len(shown), width=3.3, height=3.1)
-        styles = figures.colours([float(n) for t in shown for n in t.pairs["N"]])
+        styles = figures.colours(sorted(map(float, own["N"].unique())))
         for axes, each in zip(panels, shown, strict=True):
-            for n, part in each.pairs.groupby("N"):
+            pairs = own.merge(each.fit.rows[["trial", "loss"]], on="trial")
+            for n, part in pairs.groupby("N"):
                 (colour, marker), label = styles[float(str(n))], count(float(str(n)))
-                own = {"color": colour, "ms": 5, "label": label, **figures.RIM}
-                axes.plot(part["L_id"], part["L_ood"], marker, **own)
-            title = each.task.rsplit("/", 1)[-1]
-            if each.law.ok:
-                low, high = each.pairs["L_id"].min(), each.pairs["L_id"].max()
+                look = {"color": colour, "ms": 5, "label": label, **figures.RIM}
+                axes.plot(part["L_id"], part["loss"], marker, **look)
+            title, law = each.task.rsplit("/", 1)[-1], each.transfer
+            if law:
+                low, high = max(pairs["L_id"].min(), law.floors[0]), pairs["L_id"].max()
                 at = low + (high - low) * np.linspace(0.0, 1.0, 120) ** 3  # steep near the floor
-                line = each.law.predict(L_id=at)["L_ood"]
+                line = law.floors[1] + law.K * (at - law.floors[0]) ** law.kappa.point
                 axes.plot(at, line, color=figures.FLOOR, lw=1.4)
-                kappa, r2 = number(each.law.params["kappa"], 2), number(each.law.r2, 2)
-                title += f"\nkappa {kappa}, R² {r2}"
+                title += f"\nkappa {number(law.kappa.point, 2)}, R² {number(law.r2, 2)}"
             axes.set_title(title)
             axes.set_xlabel("loss trained on, nats")
         panels[0].set_ylabel("loss of a linear probe, nats")

@@ -12,6 +12,7 @@ import pytest
 from analysis.compute.allocation import allocate
 from analysis.compute.approaches import compare_approaches
 from analysis.compute.cost import ComputeModel
+from analysis.questions.transfer import TransferEfficiency
 from analysis.report.content import Content, study_content
 from analysis.report.page import transfer_picture, write_report
 from tests.analysis.frontiers import fitted
@@ -58,9 +59,19 @@ def test_compute_that_does_not_depend_on_data_is_refused(content: Content) -> No
 def test_other_tasks_are_drawn_beside_the_one_trained_on(content: Content) -> None:
     group = content.groups[0]
     assert [t.task for t in group.others] == ["virtual/shifted"]
-    law = group.others[0].law
-    assert law.ok and law.params["kappa"] == pytest.approx(1.0, abs=0.05)  # made as 1.1 times
-    assert len(transfer_picture(list(group.others)).axes) == 1
+    law = group.others[0].transfer
+    assert law and law.kappa.point == pytest.approx(1.0, abs=0.05)  # made as 1.1 times
+    assert group.joint
+    assert len(transfer_picture(group.joint, group.others).axes) == 1
+
+
+def test_the_page_has_the_kappas_of_the_questions(content: Content) -> None:
+    """One answer to one question: the report once fitted its own."""
+    (asked,) = content.questions.of("transfer_efficiency")
+    assert isinstance(asked.answer, TransferEfficiency)
+    (kappa,) = (t.kappas["fixed"] for t in asked.answer.tasks if t.task == "virtual/shifted")
+    (task,) = content.groups[0].others
+    assert task.transfer and task.transfer.kappa is kappa
 
 
 def test_the_page_and_the_numbers_hold_them(content: Content, tmp_path: Path) -> None:
