@@ -117,6 +117,11 @@ def fit_law(
     frame = _with_value(frame, chosen, options, warnings)
     options.check_floor(chosen, frame)
     _borrowed_said(chosen, options, warnings, notes)
+    if options.variant != "plain" and not chosen.exponents:
+        warnings.append(
+            f"variant {options.variant!r} changes nothing: no parameter of {chosen.name} is marked "
+            "as an exponent"
+        )
     remarks, notes = [*doubts, *warnings], [*took, *notes]
     fit = Fit.to(frame, chosen, options, at=at, labels=labels, remarks=remarks, notes=notes)
     return _ended(fit)

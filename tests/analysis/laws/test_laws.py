@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from analysis import fit_law
 from analysis.laws import LAWS, FloatArray, get, plain_law, register
 from analysis.testing import SCALES, LawContract
 
@@ -201,3 +202,12 @@ def test_every_law_stands_on_the_page() -> None:
     page = (Path(__file__).resolve().parents[3] / "docs" / "laws.md").read_text()
     for name, law in LAWS.items():
         assert f"| `{name}` | {law.formula.split('. h =')[0]} |" in page
+
+
+@pytest.mark.parametrize("variant", ["bounded", "regularised"])
+def test_a_variant_that_changes_nothing_is_said(variant: Any) -> None:
+    """Both act on parameters that are marked as exponents; a law of one's own may mark none."""
+    scales = np.geomspace(1e3, 1e6, 8)
+    data = {"D": scales, "loss": 4.0 / scales**0.35}
+    (warning,) = fit_law(data, "power_law", variant=variant, n_boot=0).warnings
+    assert "changes nothing: no parameter of power_law is marked as an exponent" in warning
