@@ -88,6 +88,11 @@ class CorpusSpec(_Configuration):
         object.__setattr__(self, "window_s", float(self.window_s))
 
     @property
+    def is_simulated(self) -> bool:
+        """Whether nothing is recorded or drawn: losses come from a law."""
+        return self.source.startswith("simulated/")
+
+    @property
     def samples(self) -> int:
         """Samples per lead and record."""
         return round(self.fs_hz * self.window_s)

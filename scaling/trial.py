@@ -44,7 +44,7 @@ class Trainer:
 
 def trainer_for(training: Training) -> Trainer:
     """The simulated trainer for ``simulated/...`` corpora, the torch one otherwise."""
-    if training.corpus.source.startswith("simulated/"):
+    if training.corpus.is_simulated:
         from scaling import simulated
 
         return Trainer(simulated.run_training, simulated.evaluate_all)

@@ -47,7 +47,7 @@ def prepare_corpora(corpora: StudyCorpora, cache: Path, say: Callable[[str], Non
         StorageError: a corpus could not be written.
     """
     for target in {t.spec.key: t for t in corpora.all()}.values():
-        if target.spec.source.startswith("simulated/"):
+        if target.spec.is_simulated:
             continue
         from scaling.corpora.prepare.prepare import prepare
 
@@ -146,7 +146,7 @@ def why_not(
     """Why a job cannot start although its stage is due; None when it can."""
     if stage.waiting:
         return "the best of the trials it starts from is not known: some of them are not finished"
-    weights_kept = not job.training.corpus.source.startswith("simulated/")
+    weights_kept = not job.training.corpus.is_simulated
     for parent in needed_parents(job, is_finished(job.training.id, known)):
         found = known.get(parent)
         if found is None and not parent.startswith("x"):
@@ -166,7 +166,7 @@ def check_weights(plan: Plan, store: Store, workspace: Workspace) -> None:
     """
     lost: dict[Path, None] = {}
     for job in (planned.todo for planned in plan.missing if planned.status != "waiting"):
-        if job is None or job.training.corpus.source.startswith("simulated/"):
+        if job is None or job.training.corpus.is_simulated:
             continue
         trained = is_finished(job.training.id, store.known)
         names = needed_parents(job, trained)

@@ -147,7 +147,7 @@ def evaluations_s(
     records: dict[tuple[str, str], int] = {}
     for evaluation in evaluations:
         spec = evaluation.corpus
-        if spec.source.startswith("simulated/"):
+        if spec.is_simulated:
             continue
         seconds += EVALUATION_S
         summary = corpora.of(spec, evaluation.task).summary
@@ -190,7 +190,7 @@ def unprepared_bytes(corpora: StudyCorpora, cache: Path) -> int:
     found: dict[tuple[object, ...], int] = {}
     for target in corpora.all():
         spec, summary = target.spec, target.summary
-        if spec.source.startswith("simulated/") or any((cache / "corpora").glob(f"*-{spec.key}")):
+        if spec.is_simulated or any((cache / "corpora").glob(f"*-{spec.key}")):
             continue
         records = summary.train + summary.validation + summary.test
         signals = (spec.source, spec.fs_hz, spec.window_s, spec.preprocessing, spec.seed)

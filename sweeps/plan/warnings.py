@@ -165,7 +165,7 @@ def corpus_warnings(jobs: Iterable[Job], corpora: StudyCorpora, cache: Path) -> 
     Raises:
         ConfigurationError: a corpus cannot be opened.
     """
-    real = [t for t in corpora.all() if not t.spec.source.startswith("simulated/")]
+    real = [t for t in corpora.all() if not t.spec.is_simulated]
     try:
         return [*leaks(corpora, cache), *lost_heartbeats(jobs, cache), *empty_classes(real, cache)]
     except CorpusError as error:
