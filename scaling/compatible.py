@@ -7,16 +7,18 @@ weights are meant.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from scaling.corpora.format.corpus import Corpus
 from scaling.identity import CODEBOOK, START, CorpusSpec, Training
 from scaling.models import families
 from scaling.models.sizes import TOKEN_WIDTH
 from scaling.objectives.registry import OBJECTIVES
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from scaling.corpora.format.corpus import Corpus
 
 SAME_MODEL = ("family", "size", "leads")
 SAME_SIGNALS = ("fs_hz", "preprocessing")
@@ -79,6 +81,8 @@ def heartbeats_lost(
     Tokens are ordered by lead, so it is the last leads that lose beats. Without ``rows`` or
     ``leads`` all of the corpus are looked at.
     """
+    import numpy as np
+
     offsets = corpus.r_peak_offsets
     beats = np.diff(offsets) if rows is None else offsets[rows + 1] - offsets[rows]
     # A record without R peaks is cut into whole tokens on a fixed grid.

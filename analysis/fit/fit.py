@@ -116,19 +116,19 @@ def fit_law(
     frame, at = at_largest(frame, chosen, notes)
     frame = _with_value(frame, chosen, options, warnings)
     options.check_floor(chosen, frame)
-    _borrowed_said(chosen, options, warnings, notes)
-    if options.variant != "plain" and not chosen.exponents:
-        warnings.append(
-            f"variant {options.variant!r} changes nothing: no parameter of {chosen.name} is marked "
-            "as an exponent"
-        )
+    _options_said(chosen, options, warnings, notes)
     remarks, notes = [*doubts, *warnings], [*took, *notes]
     fit = Fit.to(frame, chosen, options, at=at, labels=labels, remarks=remarks, notes=notes)
     return _ended(fit)
 
 
-def _borrowed_said(law: Law, options: FitOptions, warnings: list[str], notes: list[str]) -> None:
-    """What intervals hold of the error of parameters that are held and known from other fits."""
+def _options_said(law: Law, options: FitOptions, warnings: list[str], notes: list[str]) -> None:
+    """That a variant changes nothing; what intervals hold of the error of parameters held."""
+    if options.variant != "plain" and not law.exponents:
+        warnings.append(
+            f"variant {options.variant!r} changes nothing: no parameter of {law.name} is marked "
+            "as an exponent"
+        )
     exact = [n for n in law.borrowed if n in options.fixed and n not in options.fixed_errors]
     if exact and len(exact) == len(law.borrowed) and not options.fixed_errors:
         notes.append(

@@ -77,7 +77,10 @@ def _read() -> dict[str, SourceInfo]:
     for name, own in tables["sources"].items():
         row = tables["families"].get(name.partition("/")[0], {}) | own
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
-        sources[name] = SourceInfo(name=name, **values)
+        try:
+            sources[name] = SourceInfo(name=name, **values)
+        except TypeError as error:  # a key that a row lacks, or that no row has
+            raise TypeError(f"catalogue.toml: [sources.{name}]: {error}") from None
     return sources
 
 

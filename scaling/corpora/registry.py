@@ -202,6 +202,7 @@ def describe(spec: CorpusSpec, task: str, cache: Path, root: Path | None) -> dic
     """
     info = source_info(spec.source)
     check_task(info, task)
+    check_fold(info, spec.fold)
     if info.kind == "simulated":
         return _describe_simulated(spec, task, info.bayes_loss)
     from scaling.corpora.format.corpus import Corpus

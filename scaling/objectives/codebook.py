@@ -46,6 +46,7 @@ class CodebookModel(VqHbr):
 
     def start_codes(self, generator: torch.Generator) -> None:
         """Start the codes on what the encoder makes of the first heartbeats, in float32."""
+        assert self.first, "start() lays the first records by"
         device = self.codebook.codes.device
         parts = []
         with torch.no_grad(), torch.autocast(device.type, enabled=False):

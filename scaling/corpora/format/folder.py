@@ -286,7 +286,7 @@ def group_by_reason(drops: Iterable[DroppedRecord]) -> list[list[DroppedRecord]]
 
 
 def commonest_reason(drops: Iterable[DroppedRecord]) -> str:
-    """The commonest_reason reason, with the number of records and one of them."""
+    """The commonest reason, with the number of records and one of them."""
     group = group_by_reason(drops)[0]
     return f"{len(group)} like record {group[0].record}: {group[0].reason}"
 

@@ -190,7 +190,8 @@ class Shared:
 def overlap(a: Corpus, b: Corpus, most: int = MOST) -> list[Shared]:
     """Recordings that two prepared corpora share, in the order of the first.
 
-    Whatever preset and rate they were prepared with; see ``signature`` for what is recognised.
+    Whatever preset and rate they were prepared with; what is recognised says
+    ``signature_features``.
     """
     pairs = near_duplicates(np.asarray(a.signatures), np.asarray(b.signatures), most)
     return [

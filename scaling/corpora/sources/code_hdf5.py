@@ -136,7 +136,8 @@ def count_tracings(path: Path) -> int:
         CorpusError: not HDF5, truncated, without such a dataset, or of another shape or type.
     """
     with open_dataset(path, "tracings") as stored:
-        if stored.shape[1:] != (SAMPLES, len(LEADS)) or stored.dtype.kind != "f":
+        shape = stored.shape or ()  # an empty dataset has none
+        if shape[1:] != (SAMPLES, len(LEADS)) or stored.dtype.kind != "f":
             raise CorpusError(
                 f"{path}: tracings is {stored.dtype} {stored.shape}, not floating point of "
                 f"shape (records, {SAMPLES}, {len(LEADS)})"

@@ -15,19 +15,27 @@ from collections.abc import Mapping
 from pathlib import Path
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV file."""
+def packaged_rows(path: Path) -> list[dict[str, str]]:
+    """Rows of a table of this package.
+
+    Raises:
+        ValueError: a row with more or fewer cells than the header.
+    """
     with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+        rows = list(csv.DictReader(file))
+    for line, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise ValueError(f"{path}:{line}: not as many cells as the header has")
+    return rows
 
 
 # name -> (unit, what it is)
 FINDINGS: dict[str, tuple[str, str]] = {
     row["finding"]: (row["unit"], row["meaning"])
-    for row in read_table(Path(__file__).with_name("findings.csv"))
+    for row in packaged_rows(Path(__file__).with_name("findings.csv"))
 }
 # What they are, and how common in each cohort; empty where it is absent.
-_DISORDERS = read_table(Path(__file__).with_name("disorders.csv"))
+_DISORDERS = packaged_rows(Path(__file__).with_name("disorders.csv"))
 DISORDERS: dict[str, str] = {row["disorder"]: row["meaning"] for row in _DISORDERS}
 # log of the prevalence ratio for 16 years of age; the share over all ages stays as stated
 AGE_EFFECT = {row["disorder"]: float(row["age_effect"]) for row in _DISORDERS}

@@ -118,7 +118,7 @@ class Score(Condition):
         if len(self.names) < len(self.weights):
             raise ValueError(f"a score of {self.weights} names a finding twice")
         if unknown := sorted({name for name, _ in self.weights} - set(FINDINGS)):
-            raise ValueError(f"unknown findings {unknown}; see findings.FINDINGS")
+            raise ValueError(f"unknown findings {unknown}; see population.FINDINGS")
         if not all(map(math.isfinite, (self.bias, *(weight for _, weight in self.weights)))):
             raise ValueError(f"a score of {self.weights} has numbers that are not finite")
 

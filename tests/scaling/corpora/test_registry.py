@@ -43,7 +43,9 @@ def test_every_row_is_coherent(name: str) -> None:
         assert kinds[key].startswith(("Literal", type(value).__name__)) or value is None, key
     assert info.kind in ("files", "virtual", "simulated")
     assert info.access in ("open", "restricted", "own", "none")
-    assert {type(item) for item in (*info.tasks, *info.rates_hz)} <= {str, int}
+    assert info.tasks and len(set(info.tasks)) == len(info.tasks)
+    assert {type(task) for task in info.tasks} == {str}
+    assert {type(rate) for rate in info.rates_hz} <= {int}
     assert (info.root_env is not None) == (info.kind == "files")
     assert (info.records is None) == (info.kind == "files")
     assert bool(info.reader) == (info.kind != "simulated")
@@ -60,6 +62,11 @@ def test_cohorts_are_sources(name: str) -> None:
     assert found.classes == COHORTS[name].classes[task]
     assert 0 < found.patients < 300
     assert resolve(CorpusSpec(source=name), None).records == SOURCES[name].records
+
+
+def test_a_corpus_of_losses_has_no_folds() -> None:
+    with pytest.raises(CorpusError, match=r"simulated/chinchilla has no folds .*, not fold 3"):
+        describe(CorpusSpec(source="simulated/chinchilla", fold=3), "", Path("unused"), None)
 
 
 def test_simulated_sources_are_large_enough_for_any_grid() -> None:

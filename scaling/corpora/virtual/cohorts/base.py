@@ -16,8 +16,8 @@ from scaling.corpora.virtual.population import (
     UNRAISED,
     Device,
     Population,
+    packaged_rows,
     prevalences,
-    read_table,
 )
 from scaling.corpora.virtual.reading import Condition, Errors, Not, Outcome, Reading, Score
 
@@ -134,7 +134,7 @@ def cohort_of(
     """
     column = name.removeprefix("virtual/")
     given: dict[str, dict[str, float]] = {"population": {}, "device": {}}
-    for row in read_table(Path(__file__).with_name("cohorts.csv")):
+    for row in packaged_rows(Path(__file__).with_name("cohorts.csv")):
         if row[column]:
             given[row["of"]][row["name"]] = float(row[column])
     return Cohort(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scaling.corpora.catalogue import SOURCES
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.registry import open_source
 from scaling.corpora.sources.challenge2021 import LITEHEART_CLASSES, SCORED, SCORED_CLASSES
@@ -100,6 +101,8 @@ def test_ventricular_ectopics_of_cpsc_are_not_scored(root: Path) -> None:
 
 def test_the_class_lists_follow_from_the_published_counts() -> None:
     assert set(layout.PARTS) == set(LITEHEART_CLASSES)
+    having = {name for name, info in SOURCES.items() if "liteheart" in info.tasks}
+    assert having == {f"challenge2021/{part}" for part in LITEHEART_CLASSES}
     sizes = {"georgia": 18, "ptb-xl": 19, "ningbo": 23, "chapman_shaoxing": 16}
     for column, part in enumerate(layout.PARTS):
         counts = {name: row[column] for name, row in layout.PUBLISHED_COUNTS.items()}

@@ -200,6 +200,12 @@ def cut(size: int) -> Break:
     return apply
 
 
+def empty(root: Path) -> None:
+    with h5py.File(root / PART0, "a") as file:
+        del file["tracings"]
+        file["tracings"] = h5py.Empty("f")
+
+
 def linked(root: Path) -> None:
     (root / PART0).rename(root.parent / "elsewhere.hdf5")
     with h5py.File(root / PART0, "w") as file:
@@ -232,6 +238,7 @@ BROKEN = [
     (part([7, 3, 11], FULL, np.int16), r"tracings is int16 .*, not floating point"),
     (cut(0), r"part0\.hdf5: "),
     (cut(100_000), r"part0\.hdf5: .*truncated"),
+    (empty, r"part0\.hdf5: tracings is float32 None, not floating point"),
     (linked, r"part0\.hdf5: tracings is a link to somewhere else"),
     (no_ids, r"part0\.hdf5: has no dataset 'exam_id'"),
     (no_parts, r"none of exams_part0\.hdf5, exams_part1\.hdf5 is here"),
