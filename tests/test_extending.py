@@ -94,10 +94,12 @@ def test_an_example_passes_its_battery(name: str, tmp_path: Path) -> None:
 # What a new row could upset: orders and sizes, ids of studies that do not ask for it, pages that
 # list all rows, tests that walk through registries.
 OTHERS = """
-test_architecture.py test_docs.py sweeps/plan/test_ids.py sweeps/grid analysis/laws/test_laws.py
-scaling/models/test_cost.py scaling/models/test_families.py scaling/models/test_docs.py
-scaling/objectives/test_contract.py scaling/objectives/test_labels.py
-scaling/corpora/test_registry.py
+test_architecture.py test_docs.py sweeps/plan/test_ids.py sweeps/grid
+analysis/laws/test_laws.py::test_every_law_has_its_contract
+analysis/laws/test_laws.py::test_every_law_stands_on_the_page
+scaling/models/test_cost.py::test_three_counts_agree scaling/models/test_families.py
+scaling/objectives/test_contract.py::test_every_objective_has_a_battery
+scaling/objectives/test_labels.py scaling/corpora/test_registry.py
 """
 
 
