@@ -7,8 +7,6 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from scaling.records.tables import ResultsError
-
 
 def add_bootstrap(command: argparse.ArgumentParser) -> None:
     """The option ``--bootstrap``."""
@@ -34,12 +32,18 @@ def parse(
 def exit_code(
     run: Callable[[argparse.Namespace], None],
     options: argparse.Namespace,
-    refused: type[ValueError] = ResultsError,
+    refused: type[ValueError] | None = None,
 ) -> int:
-    """0 where ``run`` ends; 2 where input is ``refused`` or a file fails, which stderr names."""
+    """0 where ``run`` ends; 2 where input is ``refused`` or a file fails, which stderr names.
+
+    Refused is, as a rule, a ``ResultsError``.
+    """
+    from scaling.records.tables import ResultsError
+
+    bad_input = refused or ResultsError
     try:
         run(options)
-    except refused as error:
+    except bad_input as error:
         text = str(error)
     except OSError as error:
         text = f"{error.filename or 'output'}: {error.strerror}"

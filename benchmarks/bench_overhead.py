@@ -20,8 +20,8 @@ from scaling.identity import Job
 from scaling.simulated import STEP_S
 from scaling.workspace import Workspace
 from sweeps.drive.driver import run_plan
-from sweeps.drive.executors import JobEvent, make_executor
-from sweeps.drive.executors.base import Executor, OnEvent
+from sweeps.drive.executors import make_executor
+from sweeps.drive.executors.base import Executor, JobEvent, OnEvent
 from sweeps.grid.load import load_grid
 from sweeps.plan.corpora import find_corpora
 from sweeps.plan.cost import Speeds, makespan

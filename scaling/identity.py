@@ -53,13 +53,18 @@ class _Configuration:
         A field that joined after the first studies (``LATER``) must not change their ids: it is
         left out at its default, which says what the code did before there was a choice.
         """
-        value = {
-            field.name: getattr(self, field.name)
+        return {
+            field.name: _plain(getattr(self, field.name))
             for field in dataclasses.fields(self)
             if not (field.metadata.get("later") and getattr(self, field.name) == field.default)
         }
-        plain: dict[str, Any] = json.loads(json.dumps(value, default=lambda part: part.to_dict()))
-        return plain
+
+
+def _plain(value: Any) -> Any:
+    """As JSON gives it back."""
+    if isinstance(value, _Configuration):
+        return value.to_dict()
+    return [_plain(part) for part in value] if isinstance(value, tuple) else value
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

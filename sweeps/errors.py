@@ -10,6 +10,8 @@ import os
 import sys
 from typing import NamedTuple, TextIO
 
+SOME_FAILED, BAD_CONFIGURATION = 1, 2  # exit codes, beside 128 + the signal that ended a command
+
 Loc = tuple[str | int, ...]  # keys and list positions, from the outside in
 
 

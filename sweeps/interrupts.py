@@ -16,7 +16,14 @@ import threading
 import types
 from collections.abc import Callable, Iterator
 
-from sweeps.errors import ClusterError, ConfigurationError, StorageError, tell
+from sweeps.errors import (
+    BAD_CONFIGURATION,
+    SOME_FAILED,
+    ClusterError,
+    ConfigurationError,
+    StorageError,
+    tell,
+)
 
 GRACE_S = 4.0  # for running trials to reach a place where they can stop
 LIMIT_S = 9.0  # for the whole end
@@ -171,10 +178,10 @@ def _ended(body: Callable[[], int], interrupted: str) -> int:
         return body()
     except ConfigurationError as error:
         tell(str(error))
-        return 2
+        return BAD_CONFIGURATION
     except (StorageError, ClusterError) as error:
         tell(str(getattr(error, "strerror", None) or error))
-        return 1
+        return SOME_FAILED
     except KeyboardInterrupt as interrupt:
         with shielded():
             tell(interrupted)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sweeps import interrupts
 from sweeps.drive.executors import EXECUTORS, make_executor
-from sweeps.errors import ConfigurationError, say, tell
+from sweeps.errors import SOME_FAILED, ConfigurationError, say, tell
 
 if TYPE_CHECKING:
     from sweeps.drive.driver import RunOutcome
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sweeps.plan.plan import Plan
     from sweeps.store import Store
 
-OK, SOME_FAILED = 0, 1  # the others are of ``interrupts.run_command``
+OK = 0
 
 
 def parser() -> argparse.ArgumentParser:

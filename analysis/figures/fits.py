@@ -36,7 +36,7 @@ from analysis.fit.result import Fit
 from analysis.laws import FloatArray
 from analysis.text import count, number
 
-SERIES = 10  # colours of a panel, where the other axis has more values
+MOST_COLOURS = 10  # colours of a panel, where the other axis has more values
 _POINTS = 60
 _LARGEST = 1e290  # responses beyond leave matplotlib no room for margins
 
@@ -108,7 +108,7 @@ def _drawable(value: FloatArray) -> FloatArray:
 def picked(values: FloatArray) -> FloatArray:
     """All distinct values, or some that are spread over them."""
     distinct: FloatArray = np.unique(values)
-    count = min(SERIES, len(distinct))
+    count = min(MOST_COLOURS, len(distinct))
     spread: FloatArray = distinct[np.linspace(0, len(distinct) - 1, count).round().astype(int)]
     return spread
 

@@ -31,14 +31,18 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns 0, or 2 for a folder that cannot be read or has no such question."""
-    return exit_code(_run, parse(parser(), arguments), refused=ValueError)
+    return exit_code(_run, parse(parser(), arguments))
 
 
 def _run(options: argparse.Namespace) -> None:
     from analysis.questions.answers import ask
     from analysis.studies.load import load
+    from scaling.records.tables import ResultsError
 
-    answers = ask(load(options.folder), n_boot=options.bootstrap, only=options.only)
+    try:
+        answers = ask(load(options.folder), n_boot=options.bootstrap, only=options.only)
+    except ValueError as error:
+        raise ResultsError(str(error)) from None
     numbers = json.dumps(answers.to_dict(), indent=1, allow_nan=False) if options.json else ""
     print_text(numbers or answers.text())
 

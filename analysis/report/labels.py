@@ -28,6 +28,7 @@ _AXES = {
     "labels-probe": ("share of the labels", "macro-AUROC"),
 }
 UNTRAINED = (SCRATCH, "random")  # origins drawn dashed
+_COLUMNS = 3  # of panels
 _LINES = ["-", "-.", ":", (0, (1, 3))]
 _CELL = ["panel", "model", "N", "origin", "labels"]
 
@@ -113,7 +114,9 @@ def label_pictures(cells: dict[str, pd.DataFrame]) -> dict[str, figures.Picture]
 def _picture(rows: pd.DataFrame, horizontal: str, vertical: str) -> figures.Picture:
     panels = sorted(rows["panel"].unique())
     with figures.style():
-        picture, axes = figures.grid(len(panels), columns=3, width=3.9, height=2.9, below=0.6)
+        picture, axes = figures.grid(
+            len(panels), columns=_COLUMNS, width=3.9, height=2.9, below=0.6
+        )
         styles = _styles(rows)
         for panel, name in zip(axes, panels, strict=True):
             _draw(panel, rows[rows["panel"] == name], styles)
@@ -121,7 +124,7 @@ def _picture(rows: pd.DataFrame, horizontal: str, vertical: str) -> figures.Pict
             panel.set_xlabel(horizontal)
             panel.set_ylabel(vertical)
         handles = [Line2D([], [], label=", ".join(key), **own) for key, own in styles.items()]
-        columns = min(3, len(panels))
+        columns = min(_COLUMNS, len(panels))
         picture.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=3.0)
     return picture
 

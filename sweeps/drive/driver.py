@@ -17,7 +17,7 @@ from scaling.provenance import failed_training
 from scaling.records.names import HELD_OUT, LOST, TRAJECTORY
 from scaling.records.record import status_of
 from scaling.workspace import Workspace
-from sweeps.drive.executors import Executor, JobEvent
+from sweeps.drive.executors.base import Executor, JobEvent
 from sweeps.drive.progress import Progress
 from sweeps.errors import ConfigurationError, StorageError
 from sweeps.plan.corpora import CorpusTask, StudyCorpora

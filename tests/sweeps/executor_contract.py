@@ -9,7 +9,7 @@ import pytest
 from scaling.identity import Job
 from scaling.records.record import read_record
 from scaling.workspace import Workspace
-from sweeps.drive.executors import Executor, JobEvent
+from sweeps.drive.executors.base import Executor, JobEvent
 from tests.sweeps.conftest import GRID, WriteGrid
 from tests.sweeps.study import plan_of
 
@@ -50,7 +50,11 @@ class ExecutorContract:
         ended = [e.job.training.id for e in events if e.kind == "finished"]
         started = [e.job.training.id for e in events if e.kind == "started"]
         wanted = sorted(job.training.id for job in jobs)
-        assert sorted(ended) == sorted(started) == wanted
+        given = [job.training.id for job in jobs]
+        assert sorted(started) == wanted
+        # The driver puts the longest first; jobs that run at once may say so in either order.
+        assert all(abs(given.index(name) - place) <= 2 for place, name in enumerate(started))
+        assert sorted(ended) == wanted
         assert all(spooled)
         status = {
             r["trial"]["status"] for e in events for r in e.records if r["kind"] == "training"

@@ -6,10 +6,10 @@ A new executor is one file and one row of ``EXECUTORS``; its class takes the num
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from sweeps.drive.executors.base import Executor, JobEvent
-
-__all__ = ["EXECUTORS", "Executor", "JobEvent", "make_executor"]
+if TYPE_CHECKING:
+    from sweeps.drive.executors.base import Executor
 
 EXECUTORS = {  # name: module and class, imported when it is asked for
     "tune": "sweeps.drive.executors.cluster:TuneExecutor",

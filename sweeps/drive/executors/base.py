@@ -39,7 +39,7 @@ OnEvent = Callable[[JobEvent], None]
 
 
 class Executor(Protocol):
-    """Runs jobs, each alone in its process; each gets one ``finished``, ``crashed`` or ``storage``.
+    """Runs jobs, no two at once in a process; each gets ``finished``, ``crashed`` or ``storage``.
 
     Records are in the spool before ``finished`` is sent. An exception raised by ``on_event``
     ends the run and comes out of ``run``; running jobs are stopped. So does an interrupt (see
@@ -47,7 +47,7 @@ class Executor(Protocol):
     """
 
     def run(self, jobs: Sequence[Job], workspace: Workspace, on_event: OnEvent) -> None:
-        """Run ``jobs``; which starts first is the executor's choice."""
+        """Run ``jobs``, started in the order given: the longest come first."""
         ...
 
 

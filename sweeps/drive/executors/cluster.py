@@ -271,16 +271,16 @@ class _Cluster:
 
     def _task(self) -> str:
         """What ``tune.main`` reads, as JSON."""
-        store, cache = self.workspace.store.resolve(), self.workspace.cache.resolve()
+        store, cache = (str(p.resolve()) for p in (self.workspace.store, self.workspace.cache))
         task = {
             "jobs": [{"id": name, "job": job.to_dict()} for name, job in self.jobs.items()],
             "workspace": dataclasses.asdict(self.workspace) | {"store": store, "cache": cache},
             "workers": self.workers,
-            "scratch": self.scratch.resolve(),
+            "scratch": str(self.scratch.resolve()),
             "temporary": self.temporary,
             "own": self.own,
         }
-        return json.dumps(task, default=str)
+        return json.dumps(task)
 
     def _news(self) -> Iterator[JobEvent]:
         """Events that have come in, after a while at most."""

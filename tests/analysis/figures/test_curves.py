@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from analysis import fit_law
 from analysis.figures import base as figures
 from analysis.figures import fits
-from analysis.figures.fits import SERIES, picked, scale_text
+from analysis.figures.fits import MOST_COLOURS, picked, scale_text
 from analysis.fit.result import Fit
 from tests.analysis.checks.test_second_opinion import CASES, noisy
 
@@ -61,7 +61,7 @@ def test_many_values_of_another_axis_share_a_few_curves() -> None:
     loss = (0.2 + 5 * n**-0.5 + 4 * d**-0.4) * np.exp(0.01 * rng.standard_normal(60))
     axes = panels(fit_law({"N": n, "D": d, "loss": loss}, n_boot=0).plot())[0]
     curves = [line for line in axes.lines if line.get_marker() in ("None", "", None)]
-    assert len(curves) == SERIES + 1  # and the floor
+    assert len(curves) == MOST_COLOURS + 1  # and the floor
     assert picked(np.array([3.0, 1.0, 3.0])).tolist() == [1.0, 3.0]
 
 

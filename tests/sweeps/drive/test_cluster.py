@@ -15,7 +15,8 @@ import pytest
 
 from scaling.identity import Job
 from scaling.workspace import Workspace
-from sweeps.drive.executors import JobEvent, cluster
+from sweeps.drive.executors import cluster
+from sweeps.drive.executors.base import JobEvent
 from sweeps.drive.executors.cluster import TuneExecutor
 from sweeps.errors import ClusterError, StorageError
 from tests.sweeps.conftest import WriteGrid

@@ -19,8 +19,7 @@ from scaling.records.record import write_record
 from scaling.trial import run_job
 from scaling.workspace import Workspace
 from sweeps.drive.driver import RunOutcome, prepare_corpora, run_plan
-from sweeps.drive.executors import JobEvent
-from sweeps.drive.executors.base import OnEvent
+from sweeps.drive.executors.base import JobEvent, OnEvent
 from sweeps.errors import ConfigurationError, StorageError
 from sweeps.grid.load import load_grid
 from sweeps.plan.corpora import Case, CorpusTask, StudyCorpora, find_corpora

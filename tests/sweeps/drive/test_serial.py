@@ -7,7 +7,8 @@ import pytest
 from scaling.identity import Job
 from scaling.simulated import selected
 from scaling.workspace import Workspace
-from sweeps.drive.executors import Executor, JobEvent, make_executor
+from sweeps.drive.executors import make_executor
+from sweeps.drive.executors.base import Executor, JobEvent
 from tests.sweeps.executor_contract import ExecutorContract
 
 

@@ -16,7 +16,8 @@ import pytest
 
 from scaling.identity import Job
 from scaling.workspace import Workspace
-from sweeps.drive.executors import Executor, JobEvent, make_executor
+from sweeps.drive.executors import make_executor
+from sweeps.drive.executors.base import Executor, JobEvent
 from sweeps.drive.executors.cluster import environment
 from tests.sweeps.conftest import WriteGrid
 from tests.sweeps.executor_contract import ExecutorContract
