@@ -16,7 +16,6 @@ from scaling.corpora.catalogue import SOURCES, SourceInfo
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.signals.presets import preset
 from scaling.corpora.sources.read.base import Source, Summary
-from scaling.corpora.sources.read.listed import ListedSource
 from scaling.identity import CorpusSpec
 from scaling.records.names import nearest
 
@@ -87,6 +86,8 @@ def _opened(info: SourceInfo, spec: CorpusSpec, root: Path | None) -> Source:
     asked = {"train": spec.records, "validation": spec.validation, "test": spec.test}
     sizes = {split: size for split, size in asked.items() if size is not None}
     if info.kind == "files" and sizes:
+        from scaling.corpora.sources.read.listed import ListedSource
+
         assert isinstance(source, ListedSource), f"{info.name} lists no records to choose among"
         source = source.at_most(sizes)
     return _tested_on(source, info, spec.fold)
@@ -96,6 +97,8 @@ def _tested_on(source: Source, info: SourceInfo, fold: int) -> Source:
     """The source with another fold as its test split; 0 keeps the official one."""
     if fold == 0:
         return source
+    from scaling.corpora.sources.read.listed import ListedSource
+
     assert isinstance(source, ListedSource), f"{info.name} has folds but lists no records"
     return source.tested_on(fold, info.folds)
 

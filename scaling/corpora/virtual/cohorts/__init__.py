@@ -8,27 +8,43 @@ share with its like, and a column in ``cohorts.csv`` (people and recorder) and i
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+
 from scaling.corpora.virtual.cohorts.base import Cohort
-from scaling.corpora.virtual.cohorts.outcomes import ECHONEXT, MIMIC
-from scaling.corpora.virtual.cohorts.ptbxl import PTBXL
-from scaling.corpora.virtual.cohorts.statements import BASIC, CODE, CPSC2018, CSN, SHIFTED, WEARABLE
+
+__all__ = ["COHORTS", "Cohort"]
 
 
-def by_name(*cohorts: Cohort) -> dict[str, Cohort]:
-    """Cohorts by their names.
+class Cohorts(Mapping[str, Cohort]):
+    """Cohorts by their names; a module is imported when one of it is asked for."""
 
-    Raises:
-        ValueError: two with the same name.
-    """
-    cohorts_by_name: dict[str, Cohort] = {}
-    for cohort in cohorts:
-        if cohort.name in cohorts_by_name:
-            first = cohorts_by_name[cohort.name].about
-            raise ValueError(f"{cohort.name} is there twice: {first!r} and {cohort.about!r}")
-        cohorts_by_name[cohort.name] = cohort
-    return cohorts_by_name
+    def __init__(self, places: Mapping[str, str]) -> None:
+        """``places``: by name, module and constant."""
+        self.places = places
+
+    def __getitem__(self, name: str) -> Cohort:
+        module, _, constant = self.places[name].partition(":")
+        cohort: Cohort = getattr(import_module(f"{__name__}.{module}"), constant)
+        return cohort
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
 
 
-COHORTS = by_name(BASIC, CODE, SHIFTED, CPSC2018, CSN, PTBXL, ECHONEXT, MIMIC, WEARABLE)
-
-__all__ = ["COHORTS", "Cohort", "by_name"]
+COHORTS = Cohorts(
+    {
+        "virtual/basic": "statements:BASIC",
+        "virtual/code": "statements:CODE",
+        "virtual/shifted": "statements:SHIFTED",
+        "virtual/cpsc2018": "statements:CPSC2018",
+        "virtual/csn": "statements:CSN",
+        "virtual/ptbxl": "ptbxl:PTBXL",
+        "virtual/echonext": "outcomes:ECHONEXT",
+        "virtual/mimic": "outcomes:MIMIC",
+        "virtual/wearable": "statements:WEARABLE",
+    }
+)

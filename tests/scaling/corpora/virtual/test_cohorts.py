@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import dataclasses
 import functools
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from scaling.corpora.catalogue import SOURCES
 from scaling.corpora.sources import code_hdf5, cpsc2018, csn, echonext, mimic_labels
 from scaling.corpora.sources.ptbxl import TASKS as PTBXL_TASKS
 from scaling.corpora.sources.ptbxl import open_source as open_ptbxl
-from scaling.corpora.virtual.cohorts import COHORTS, Cohort, by_name, ptbxl
+from scaling.corpora.virtual.cohorts import COHORTS, Cohort, ptbxl
 from scaling.corpora.virtual.cohorts.base import CohortTask, task_of
 from scaling.corpora.virtual.cohorts.chances import (
     Chances,
@@ -457,15 +459,16 @@ def test_impossible_cohorts_are_refused() -> None:
         dataclasses.replace(COHORTS["virtual/code"], tasks={})
 
 
-def test_two_cohorts_of_one_name_are_refused() -> None:
-    code = COHORTS["virtual/code"]
-    assert by_name(code, COHORTS["virtual/csn"]) == {
-        "virtual/code": code, "virtual/csn": COHORTS["virtual/csn"],
-    }  # fmt: skip
-    with pytest.raises(
-        ValueError, match=r"virtual/code is there twice: .*telehealth.* and 'other'"
-    ):
-        by_name(code, dataclasses.replace(code, about="other"))
+def test_a_cohort_is_made_when_it_is_asked_for() -> None:
+    """A dry run needs one of them, and all together take longer than the rest of it."""
+    code = (
+        "import sys; from scaling.corpora.virtual.cohorts import COHORTS; COHORTS['virtual/basic']"
+    )
+    code += "; print(*sorted(m.rpartition('.')[2] for m in sys.modules if '.cohorts.' in m))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.split() == ["base", "statements"]
+    with pytest.raises(KeyError, match="virtual/nobody"):
+        _ = COHORTS["virtual/nobody"]
 
 
 def test_a_label_that_needs_what_nobody_has_is_refused() -> None:
