@@ -461,12 +461,14 @@ def test_impossible_cohorts_are_refused() -> None:
 
 def test_a_cohort_is_made_when_it_is_asked_for() -> None:
     """A dry run needs one of them, and all together take longer than the rest of it."""
-    code = (
-        "import sys; from scaling.corpora.virtual.cohorts import COHORTS; COHORTS['virtual/basic']"
-    )
-    code += "; print(*sorted(m.rpartition('.')[2] for m in sys.modules if '.cohorts.' in m))"
+    code = """
+import sys
+from scaling.corpora.virtual.cohorts import COHORTS
+COHORTS["virtual/basic"]
+print(*sorted(name.rpartition(".")[2] for name in sys.modules if ".cohorts." in name))
+"""
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert out.stdout.split() == ["base", "statements"]
+    assert out.stdout.split() == ["base", "conditions", "statements"]
     with pytest.raises(KeyError, match="virtual/nobody"):
         _ = COHORTS["virtual/nobody"]
 
