@@ -19,7 +19,6 @@ from analysis.text import number
 from analysis.transfer import Transfer, fit_transfer
 from scaling.records.names import LINEAR_PROBE, STATUSES, USED
 
-PROBE = LINEAR_PROBE
 _SIZES = 3  # from which an exponent of the MACs is estimated
 _GROWS = 0.05  # exponent of C in D at fixed N below which C is a function of N alone
 
@@ -209,12 +208,12 @@ def task_fits(rows: pd.DataFrame, fit: Fit, title: str, notes: list[str]) -> tup
     options = fit.options
     tasks = []
     own = set(rows["corpus"].astype(str))
-    probed = rows.loc[(rows["protocol"] == PROBE) & (rows["metric"] == "loss"), "task"]
+    probed = rows.loc[(rows["protocol"] == LINEAR_PROBE) & (rows["metric"] == "loss"), "task"]
     for task in sorted(set(probed.astype(str)) - own):
         try:
             law = fit_law(
-                rows, task=task, protocol=PROBE, n_boot=options.n_boot, seed=options.seed,
-                pool=options.pool,
+                rows, task=task, protocol=LINEAR_PROBE, n_boot=options.n_boot,
+                seed=options.seed, pool=options.pool,
             )  # fmt: skip
         except ValueError as error:
             notes.append(f"{title}: {task} dropped ({error})")

@@ -23,6 +23,7 @@ from analysis.studies.groups import groups, titles
 from analysis.studies.load import Study, study
 from analysis.studies.rows import law_rows, pooled, trial_rows
 from analysis.text import finite_or_none, jsonable
+from scaling.records.names import LINEAR_PROBE
 
 SCHEMA = 1
 MARGINALS = ("n_law", "d_law")
@@ -202,7 +203,12 @@ def other_tasks(part: pd.DataFrame, chosen: Configuration | None) -> tuple[TaskF
 
     Those of the questions where they are about the group; else without resamples.
     """
-    tasks = chosen.tasks if chosen else task_fits(part, fit_law(part, n_boot=0), "", [])
+    if chosen:
+        tasks = chosen.tasks
+    elif (part["protocol"] == LINEAR_PROBE).any():
+        tasks = task_fits(part, fit_law(part, n_boot=0), "", [])
+    else:  # a study of many groups without probes would fit each twice
+        tasks = ()
     return tuple(t for t in tasks if len(t.fit.rows) >= _FEWEST)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
+import pkgutil
 import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -103,8 +103,7 @@ def build(family: str, size: str, leads: int = 12, dropout: float = 0.0) -> nn.M
         raise ValueError(f"family {family} has no size {size!r}; it has {', '.join(info.sizes)}")
     if not info.builder:
         raise ValueError(f"family {family} has no backbone")
-    module, name = info.builder.split(":")
-    backbone: nn.Module = getattr(importlib.import_module(module), name)(size, leads, dropout)
+    backbone: nn.Module = pkgutil.resolve_name(info.builder)(size, leads, dropout)
     return backbone
 
 

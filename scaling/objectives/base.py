@@ -8,7 +8,7 @@ patients.
 from __future__ import annotations
 
 import dataclasses
-import importlib
+import pkgutil
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -131,8 +131,7 @@ def objective_of(training: Training) -> Objective:
     """
     info = OBJECTIVES[training.objective]
     settings = info.settings(training.options)
-    module, name = info.implementation.split(":")
-    objective: Objective = getattr(importlib.import_module(module), name)(settings)
+    objective: Objective = pkgutil.resolve_name(info.implementation)(settings)
     return objective
 
 

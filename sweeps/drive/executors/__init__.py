@@ -5,7 +5,7 @@ A new executor is one file and one row of ``EXECUTORS``; its class takes the num
 
 from __future__ import annotations
 
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +19,5 @@ EXECUTORS = {  # name: module and class, imported when it is asked for
 
 def make_executor(name: str, workers: int) -> Executor:
     """Build an executor of ``EXECUTORS`` for so many jobs at once; nothing is started yet."""
-    module, _, kind = EXECUTORS[name].partition(":")
-    executor: Executor = getattr(import_module(module), kind)(workers)
+    executor: Executor = resolve_name(EXECUTORS[name])(workers)
     return executor

@@ -9,7 +9,7 @@ share with its like, and a column in ``cohorts.csv`` (people and recorder) and i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from importlib import import_module
+from pkgutil import resolve_name
 
 from scaling.corpora.virtual.cohorts.base import Cohort
 
@@ -24,8 +24,7 @@ class Cohorts(Mapping[str, Cohort]):
         self.places = places
 
     def __getitem__(self, name: str) -> Cohort:
-        module, _, constant = self.places[name].partition(":")
-        cohort: Cohort = getattr(import_module(f"{__name__}.{module}"), constant)
+        cohort: Cohort = resolve_name(f"{__name__}.{self.places[name]}")
         return cohort
 
     def __iter__(self) -> Iterator[str]:
