@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from scaling.identity import CODEBOOK, START, CorpusSpec, Training
+from scaling.identity import CODEBOOK, RESTORATION, START, TEACHER, CorpusSpec, Training
 from scaling.models import families
 from scaling.models.sizes import TOKEN_WIDTH
 from scaling.objectives.registry import OBJECTIVES
@@ -22,23 +22,43 @@ if TYPE_CHECKING:
 
 SAME_MODEL = ("family", "size", "leads")
 SAME_SIGNALS = ("fs_hz", "preprocessing")
-SAME_AS_PARENT = {START: SAME_MODEL}  # of any other role only what both are given to read
+# By role, of any other only what both are given to read: leads.
+SAME_AS_PARENT = {
+    START: SAME_MODEL,
+    TEACHER: ("leads", "task", "label_set"),
+    RESTORATION: ("leads", "input_leads"),
+}
+ONLY_OF = {CODEBOOK: "codebook", RESTORATION: "restore"}  # the stage that a role is of
+SAME_RECORDS = ("source", "seed", "fold", "window_s", *SAME_SIGNALS)
 LOSE_SOME = "heartbeats over all leads and lose some"
 
 
 def parent_differences(role: str, config: Mapping[str, Any], training: Training) -> list[str]:
     """What keeps a parent from having a role in ``training``, one entry a field.
 
-    A model to start from must be of the same family, size and leads; a codebook be one; and all
-    must have seen signals of the same sampling rate and preprocessing. The window may differ.
+    A model to start from must be of the same family, size and leads; a codebook be one; a teacher
+    must tell the same classes apart on the same records, with all leads, and a restoration net be
+    given the same leads; and all must have seen signals of the same sampling rate and
+    preprocessing. The window may differ, but for a teacher.
 
     A field that its sidecar, ``config``, does not say is not compared: that of a converted
     checkpoint may lack the corpus.
     """
-    found = _of_training(config, training, SAME_AS_PARENT.get(role, ("leads",)))
+    ours, corpus = training.to_dict(), config.get("corpus") or {}
+    theirs: Mapping[str, Any] = config
+    if role == RESTORATION:  # all leads are not said
+        theirs, ours = {"input_leads": []} | dict(config), {"input_leads": []} | ours
+    if role == TEACHER:
+        theirs, ours = {"label_set": ""} | dict(config), {"label_set": ""} | ours
+        corpus, ours["corpus"] = {"fold": 0} | corpus, {"fold": 0} | ours["corpus"]
+    found = _differences(theirs, ours, SAME_AS_PARENT.get(role, ("leads",)))
+    found += _differences(corpus, ours["corpus"], SAME_RECORDS if role == TEACHER else SAME_SIGNALS)
     stage = config.get("stage")
-    if role == CODEBOOK and stage not in (None, CODEBOOK):
-        found.insert(0, f"stage {stage} instead of {CODEBOOK}")
+    for only, of in ONLY_OF.items():
+        if role == only and stage not in (None, of):
+            found.insert(0, f"stage {stage} instead of {of}")
+    if role == TEACHER and config.get("input_leads"):
+        found.append(f"input leads {_text(config['input_leads'])} instead of all")
     return found
 
 

@@ -16,7 +16,8 @@ import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from scaling.records.record import PARAMETER_GROUPS
+from scaling.objectives.registry import OBJECTIVES, unlabelled_records
+from scaling.records.record import AUXILIARY, PARAMETER_GROUPS
 
 BF16 = ("avx512_bf16", "amx_bf16", "bf16")  # as PyTorch names what x86 and ARM have
 # Learned, though by averages and not by gradients, so they are no parameters to PyTorch.
@@ -53,6 +54,15 @@ class Counts:
 def training_flops(macs: int, batch: int, steps: int) -> int:
     """C: floating-point operations of ``steps`` training steps (S1, section 4.2)."""
     return 6 * macs * batch * steps
+
+
+def records_per_step(training: Training) -> int:
+    """Records that a step trains on, labelled and unlabelled."""
+    batch = training.recipe.batch
+    if training.family == "simulated":
+        return batch
+    settings = OBJECTIVES[training.objective].settings(training.options)
+    return batch + unlabelled_records(batch, float(settings.get("unlabelled", 0.0)))
 
 
 def count(family: str, size: str, leads: int, samples: int, num_labels: int) -> Counts:
@@ -116,12 +126,17 @@ def _simulated(size: str, num_labels: int) -> Counts:
 def count_params(model: nn.Module) -> dict[str, int]:
     """Parameters by group: the name of the top-level module each belongs to.
 
-    The codes of a codebook are counted with them (``LEARNED_BUFFERS``).
+    What only training has (``AUXILIARY``) is left out. The codes of a codebook are counted with them (``LEARNED_BUFFERS``).
     """
     params = dict.fromkeys(PARAMETER_GROUPS, 0)
+    known = (*PARAMETER_GROUPS, AUXILIARY)
     learned = [(name, b) for name, b in model.named_buffers() if name in LEARNED_BUFFERS]
     for name, value in (*model.named_parameters(), *learned):
-        params[name.split(".")[0]] += value.numel()
+        group = name.split(".")[0]
+        if group not in known:
+            raise KeyError(f"{name}: {group} is none of {', '.join(known)}")
+        if group != AUXILIARY:
+            params[group] += value.numel()
     return params
 
 

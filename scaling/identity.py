@@ -21,7 +21,6 @@ LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V
 # What another training is to this one: whose codes it predicts, whose weights it begins with, whose
 # outputs it imitates, or what mends its signals before it sees them.
 ROLES = CODEBOOK, START, TEACHER, RESTORATION = "codebook", "start", "teacher", "restoration"
-SEVERAL = (TEACHER,)  # roles that more than one parent may have
 UNSAID = {CODEBOOK, START}  # roles that an id does not hold: it is older than they are
 
 LATER = {"later": True}  # marks a field that joined after the first studies; see ``to_dict``
@@ -177,6 +176,11 @@ class Training(_Configuration):
     options: Options = dataclasses.field(default=(), metadata=LATER)
     # which classes of the task are trained on; empty for all. See ``scaling.data.label_sets``
     label_set: str = dataclasses.field(default="", metadata=LATER)
+    # leads that the model is given, by name; the others are zero, or restored where it has a parent
+    # of that role. Empty for all
+    input_leads: tuple[str, ...] = dataclasses.field(default=(), metadata=LATER)
+    # which records are labelled: the seed of ``scaling.corpora.format.splits.labelled_subset``
+    labelled_draw: int = dataclasses.field(default=0, metadata=LATER)
 
     @property
     def id(self) -> str:
@@ -197,6 +201,12 @@ class Training(_Configuration):
         """Ids of its parents, in order."""
         return tuple(parent.id for parent in self.parents)
 
+    @property
+    def hidden_leads(self) -> tuple[str, ...]:
+        """Leads that the model is not given, in order."""
+        given = self.input_leads or self.leads
+        return tuple(lead for lead in self.leads if lead not in given)
+
     def parents_of_role(self, role: str) -> tuple[str, ...]:
         """Ids of those of its parents that have a role."""
         return tuple(parent.id for parent in self.parents if parent.role == role)
@@ -216,6 +226,7 @@ class Training(_Configuration):
         fields["corpus"] = CorpusSpec(**fields["corpus"])
         fields["recipe"] = Recipe(**fields["recipe"])
         fields["leads"] = tuple(fields["leads"])
+        fields["input_leads"] = tuple(fields.get("input_leads", ()))
         ids = fields["parents"]
         roles = fields.pop("roles", None) or _old_roles(fields["objective"], len(ids))
         fields["parents"] = tuple(map(Parent, roles, ids))

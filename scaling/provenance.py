@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scaling.identity import Evaluation, Training
+from scaling.identity import RESTORATION, TEACHER, Evaluation, Training
 from scaling.numerics import NUMERICS
 from scaling.records.names import BEST, HELD_OUT, LINEAR_PROBE, TRAJECTORY
 from scaling.records.schema import SCHEMA, TRIALS, names
@@ -114,6 +114,10 @@ def run_columns(training: Training) -> dict[str, Any]:
         "lr": training.recipe.lr,
         "batch": training.recipe.batch,
         "seed": training.seed,
+        "input_leads": "+".join(training.input_leads),
+        "teacher": ";".join(training.parents_of_role(TEACHER)),
+        "restoration": ";".join(training.parents_of_role(RESTORATION)),
+        "labelled_draw": training.labelled_draw,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": sha,
         "dirty": dirty,

@@ -17,13 +17,16 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from scaling.compatible import parent_differences
-from scaling.identity import CODEBOOK, ROLES, SEVERAL, Parent, Training
+from scaling.identity import CODEBOOK, RESTORATION, ROLES, START, Parent, Training
 from scaling.models.vq_hbr import VqHbr
+from scaling.objectives.base import Context, objective_of
+from scaling.records.record import AUXILIARY
 from scaling.records.files import write_json, write_whole
 from scaling.workspace import Workspace
 
 BACKBONE = "backbone"  # the part of a model that another can start from
-FROZEN = (CODEBOOK,)  # roles of models that an objective calls beside the one it trains
+# Roles of models that are called where a trained model is measured; a teacher is not.
+MEASURED_WITH = (CODEBOOK, RESTORATION)
 
 
 class WeightsError(ValueError):
@@ -74,6 +77,7 @@ class ParentWeights:
     id: str
     state: dict[str, Tensor]
     config: Mapping[str, Any]
+    classes: tuple[str, ...] = ()  # what it was trained to tell apart
 
     def put_into(self, model: nn.Module, state: dict[str, Tensor]) -> None:
         """Give ``model`` these of its weights.
@@ -102,7 +106,7 @@ def parents_of(
         if parent.role not in roles:
             continue
         same = found.setdefault(parent.role, [])
-        if same and parent.role not in SEVERAL:
+        if same:
             raise ParentError(
                 f"{training.id} has two parents that are a {parent.role}, {same[0].id} and "
                 f"{parent.id}: name one"
@@ -126,25 +130,42 @@ def _loaded(parent: Parent, workspace: Workspace) -> ParentWeights:
     if not isinstance(config, Mapping):
         sidecar = path.with_suffix(".json")
         raise WeightsError(f"parent {parent.id}: {sidecar} does not say how it was trained")
-    return ParentWeights(id=parent.id, state=state, config=config)
+    classes = tuple(about.get("classes", ()))
+    return ParentWeights(id=parent.id, state=state, config=config, classes=classes)
 
 
 def frozen_models(
     parents: Mapping[str, Sequence[ParentWeights]], device: torch.device
 ) -> dict[str, nn.Module]:
-    """Models an objective needs beside the one it trains, by role, in evaluation mode.
+    """Models that are called beside the one that is trained, by role, in evaluation mode.
 
-    That is the codebook (``VqHbr``), where there is one.
+    They are the codebook (``VqHbr``), the teacher (``Classifier``) and the restoration net
+    (``Restorer``), where there are.
 
     Raises:
-        ParentError: weights that are not those of a codebook.
+        ParentError: weights that are not of what their sidecars say.
     """
     models: dict[str, nn.Module] = {}
-    for parent in parents.get(CODEBOOK, ()):
-        model = VqHbr(parent.config["size"])
-        parent.put_into(model, parent.state)
-        models[CODEBOOK] = model.to(device).eval().requires_grad_(False)
+    for role, same in parents.items():
+        for parent in same:
+            if role == START:
+                continue
+            model = VqHbr(parent.config["size"]) if role == CODEBOOK else _as_trained(parent)
+            parent.put_into(model, parent.state)
+            models[role] = model.to(device).eval().requires_grad_(False)
     return models
+
+
+def _as_trained(parent: ParentWeights) -> nn.Module:
+    """The untrained model of a parent."""
+    training = Training.from_dict(parent.config)
+    context = Context(training=training, outputs=len(parent.classes))
+    return objective_of(training).build(context)
+
+
+def kept(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a model without those that only its training needed."""
+    return {k: v for k, v in state.items() if not k.startswith(f"{AUXILIARY}.")}
 
 
 def start_from(model: nn.Module, parent: ParentWeights) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from scaling.corpora.format.corpus import Corpus
 from scaling.corpora.prepare.prepare import prepare
@@ -41,12 +42,50 @@ class Batch:
     rows_B: Tensor  # (B,) int64 places in the split
     # what the objective added to the split, by name, each (B, ...)
     extra: dict[str, Tensor] = dataclasses.field(default_factory=dict)
+    # (B, L, T) all leads as recorded, where in ``x_BLT`` some are hidden or restored
+    recorded_BLT: Tensor | None = None
+    unlabelled: int = 0  # how many records, the last of the batch, have labels of NaN
+
+    @property
+    def all_leads_BLT(self) -> Tensor:  # noqa: N802 - the shape is part of the name
+        """All leads as recorded, which a teacher sees; (B, L, T)."""
+        return self.x_BLT if self.recorded_BLT is None else self.recorded_BLT
 
     def part(self, places: slice | Tensor) -> Self:
-        """Some of the records; a tensor of places is on the CPU, or the records are."""
-        own = [field.name for field in dataclasses.fields(self) if field.name != "extra"]
-        extra = {name: value[places] for name, value in self.extra.items()}
-        return type(self)(extra=extra, **{name: getattr(self, name)[places] for name in own})
+        """Some of the records of one set; a tensor of places is on the CPU, or the records are."""
+        assert not self.unlabelled, "a batch of two sets is not cut"
+        own = ("x_BLT", "r_peaks_BP", "labels_BC", "patients_B", "rows_B")
+        found = type(self)(
+            extra={name: value[places] for name, value in self.extra.items()},
+            **{name: getattr(self, name)[places] for name in own},
+        )
+        if self.recorded_BLT is None:
+            return found
+        return dataclasses.replace(found, recorded_BLT=self.recorded_BLT[places])
+
+    def with_unlabelled(self, other: Self) -> Self:
+        """This batch and one of unlabelled records behind it, of which only those are told apart.
+
+        What has been added to one split alone is left out.
+        """
+        peaks = max(self.r_peaks_BP.shape[1], other.r_peaks_BP.shape[1])
+        padded = [
+            pad(batch.r_peaks_BP, (0, peaks - batch.r_peaks_BP.shape[1]), value=NO_PEAK)
+            for batch in (self, other)
+        ]
+        shared = self.extra.keys() & other.extra.keys()
+        recorded = self.recorded_BLT is not None and other.recorded_BLT is not None
+        both = [self.all_leads_BLT, other.all_leads_BLT]
+        return type(self)(
+            x_BLT=torch.cat([self.x_BLT, other.x_BLT]),
+            r_peaks_BP=torch.cat(padded),
+            labels_BC=torch.cat([self.labels_BC, other.labels_BC]),
+            patients_B=torch.cat([self.patients_B, other.patients_B]),
+            rows_B=torch.cat([self.rows_B, other.rows_B]),
+            extra={n: torch.cat([self.extra[n], other.extra[n]]) for n in sorted(shared)},
+            recorded_BLT=torch.cat(both) if recorded else None,
+            unlabelled=len(other.rows_B),
+        )
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -64,6 +103,10 @@ class Split:
     r_peaks: Tensor  # (n, P) int16, ``NO_PEAK`` behind the last of a record; on the CPU
     # what an objective needs beside them, each (n, ...) on the device
     extra: dict[str, Tensor] = dataclasses.field(default_factory=dict)
+    # (L,) float32, 1 for a lead that models are given and 0 for one that is hidden; None: all are
+    given: Tensor | None = None
+    # (n, L, T) int16, signals that models are given instead; see ``scaling.training.restored``
+    restored: Tensor | None = None
     _ids: Tensor | None = dataclasses.field(default=None, init=False, repr=False)
 
     def __len__(self) -> int:
@@ -76,19 +119,30 @@ class Split:
 
     def batch(self, rows: Tensor) -> Batch:
         """The records at places ``rows``, an int64 tensor on any device."""
-        steps_BLT = self.steps(rows)
+        recorded_BLT = self.steps(rows).float() * self.mv
+        restored_BLT = self.restored_steps(rows)
+        x_BLT = recorded_BLT
+        if restored_BLT is not None:
+            x_BLT = restored_BLT.float() * self.mv
+        elif self.given is not None:
+            x_BLT = recorded_BLT * self.given[:, None]
         r_peaks_BP = self.r_peaks[rows.cpu()]
         rows = rows.to(self.device)
         if self._ids is None:  # on the device, since a step must not wait for a copy to it
             self._ids = torch.from_numpy(self.patients).to(self.device)
         return Batch(
-            x_BLT=steps_BLT.float() * self.mv,
+            x_BLT=x_BLT,
             r_peaks_BP=r_peaks_BP,
             labels_BC=self.labels[rows],
             patients_B=self._ids[rows],
             rows_B=rows,
             extra={name: value[rows] for name, value in self.extra.items()},
+            recorded_BLT=None if x_BLT is recorded_BLT else recorded_BLT,
         )
+
+    def restored_steps(self, rows: Tensor) -> Tensor | None:
+        """Restored signals as stored at places ``rows``, (B, L, T) int16; None without any."""
+        return None if self.restored is None else self.restored[rows.to(self.device)]
 
     def steps(self, rows: Tensor) -> Tensor:
         """Signals as stored at places ``rows``, (B, L, T) int16 on the device."""
@@ -103,6 +157,7 @@ class Split:
             patients=self.patients[:n],
             r_peaks=self.r_peaks[:n],
             extra={name: value[:n] for name, value in self.extra.items()},
+            restored=None if self.restored is None else self.restored[:n],
         )
 
     def chunks(self, size: int | None = None) -> Iterator[Batch]:
@@ -121,12 +176,22 @@ class StreamedSplit(Split):
         corpus: where the signals are.
         corpus_rows: (n,) row of each record in it.
         leads: (L,) places of the leads in the corpus; None for all of them.
+        restored_map: (records of the corpus, L, T) int16 in a memory map, with the leads of the
+            split; None where models are given what was recorded.
         signals: empty, (0, L, T); it says where batches come out.
     """
 
     corpus: Corpus
     corpus_rows: NDArray[np.int64]
     leads: NDArray[np.int64] | None = None
+    restored_map: NDArray[np.int16] | None = None
+
+    def restored_steps(self, rows: Tensor) -> Tensor | None:
+        """Restored signals as stored at places ``rows``, (B, L, T) int16; None without any."""
+        if self.restored_map is None:
+            return None
+        found = self.restored_map[self.corpus_rows[rows.cpu().numpy()]]
+        return torch.from_numpy(found).to(self.device)
 
     def steps(self, rows: Tensor) -> Tensor:
         """Signals as stored at places ``rows``, (B, L, T) int16 on the device."""
@@ -228,11 +293,14 @@ def split_of(
     classes: Sequence[str] | None = None,
     *,
     streamed: bool = False,
+    given: Sequence[str] = (),
+    restored: NDArray[np.int16] | None = None,
 ) -> Split:
     """Records ``rows`` of ``corpus``, in any order, with the labels of a task, on ``device``.
 
     Leads and classes are those named, in that order, or all. ``streamed`` leaves the signals in
-    the memory map; see ``device.fits``.
+    the memory map; see ``device.fits``. Models are given the leads ``given``, or all, the others
+    being zero; or else ``restored`` signals, of all records of the corpus.
 
     Raises:
         CorpusError: a lead or task the corpus does not hold.
@@ -243,14 +311,24 @@ def split_of(
         labels_NC = labels_NC[:, columns(corpus.classes(task), classes)]
     split = unlabelled(corpus, rows, device, leads)
     split.labels = torch.from_numpy(labels_NC.astype(np.float32)).to(device)
-    if streamed:
-        return split
+    if given:
+        names = corpus.leads if leads is None else leads
+        split.given = torch.tensor([float(name in given) for name in names], device=device)
+    split.restored_map = restored
+    return split if streamed else resident(split)
+
+
+def resident(split: StreamedSplit) -> Split:
+    """The same records with their signals on the device."""
+    every = torch.arange(len(split))
     return Split(
-        signals=split.steps(torch.arange(len(rows))),
+        signals=split.steps(every),
         labels=split.labels,
         patients=split.patients,
         mv=split.mv,
         r_peaks=split.r_peaks,
+        given=split.given,
+        restored=split.restored_steps(every),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from scaling.compatible import cannot_read, signal_differences, weights_differences
-from scaling.cost import training_flops
-from scaling.identity import CorpusSpec, Training
+from scaling.cost import records_per_step, training_flops
+from scaling.identity import RESTORATION, CorpusSpec, Training
 from scaling.models import families
+from scaling.models.restorer import Restorer
+from scaling.models.system import System
 from scaling.objectives.base import Context, Objective, objective_of
 from scaling.provenance import corpus_name
 from scaling.weights import (
-    FROZEN,
+    MEASURED_WITH,
     WeightsError,
     backbone_of,
     frozen_models,
@@ -48,7 +51,7 @@ class Trained:
     def flops(self) -> int:
         """C: training compute spent by that step."""
         macs = self.record["trial"]["macs"]
-        return training_flops(macs, self.training.recipe.batch, self.step)
+        return training_flops(macs, records_per_step(self.training), self.step)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -61,30 +64,44 @@ class Trained:
         return tuple(self.about.get("core", ()))
 
     def backbone(self) -> nn.Module:
-        """The backbone alone, frozen, in evaluation mode.
+        """The backbone, frozen, in evaluation mode; it hides and restores leads as in training.
 
         Raises:
-            WeightsError: weights of another architecture.
+            WeightsError: weights of another architecture; a parent's are gone.
             ValueError: a family without a backbone to probe.
         """
         training = self.training
         model = families.build(training.family, training.size, len(training.leads))
-        return self._filled(model, backbone_of(self.state))
+        return self._system(self._filled(model, backbone_of(self.state)), self._parents())
 
     def whole(self) -> tuple[Objective, Context, nn.Module]:
         """The model as it was trained, its objective, and what that may know (its parents).
 
+        It takes all leads as recorded, and hides and restores those that it was not given.
+
         Raises:
             WeightsError: weights of another architecture; a parent's are gone.
         """
-        objective = objective_of(self.training)
-        parents = parents_of(self.training, self.workspace, FROZEN)
-        context = Context(
-            training=self.training,
-            outputs=len(self.classes),
-            parents=frozen_models(parents, self.device),
-        )
-        return objective, context, self._filled(objective.build(context), self.state)
+        objective, parents = objective_of(self.training), self._parents()
+        context = Context(training=self.training, outputs=len(self.classes), parents=parents)
+        model = self._filled(objective.build(context), self.state)
+        if not objective.hides_leads:
+            model = self._system(model, parents)
+        return objective, context, model
+
+    def _parents(self) -> dict[str, nn.Module]:
+        parents = parents_of(self.training, self.workspace, MEASURED_WITH)
+        return frozen_models(parents, self.device)
+
+    def _system(self, model: nn.Module, parents: Mapping[str, nn.Module]) -> nn.Module:
+        """``model``, or what is deployed of it: with its leads hidden, and restored."""
+        training = self.training
+        if not training.hidden_leads:
+            return model
+        restorer = parents.get(RESTORATION)
+        assert restorer is None or isinstance(restorer, Restorer)
+        system = System(model, training.leads, training.input_leads, restorer)
+        return system.to(self.device).eval().requires_grad_(False)
 
     def check_reads(self, spec: CorpusSpec, task: str) -> None:
         """Check that records of ``spec`` mean to this model what its training records did.

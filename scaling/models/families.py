@@ -79,6 +79,13 @@ FAMILIES: dict[str, Family] = {
             slots={size: shape.tokens for size, shape in sizes.VQ_HBR.items()},
         ),
         Family(
+            name="unet",
+            sizes=("c4", "c8", "c16", "c32", "c64"),
+            paradigms=("ssl",),
+            numerics="models.unet",
+            offers=("restoration",),
+        ),
+        Family(
             name="simulated",
             sizes=(),
             paradigms=("sl", "ssl"),

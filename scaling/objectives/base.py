@@ -62,7 +62,8 @@ class Objective:
     """What is minimised; a subclass has a row in ``registry`` and passes a battery.
 
     The model's top-level modules are named after parameter groups
-    (``scaling.records.record.PARAMETER_GROUPS``), so that parameters can be counted by group.
+    (``scaling.records.record.PARAMETER_GROUPS``), so that parameters can be counted by group; what
+    only training needs of it is in one called ``auxiliary``.
     A subclass defines ``build``, ``outputs``, ``loss`` and ``held_out``, and what else it needs.
 
     Attributes:
@@ -71,9 +72,16 @@ class Objective:
     """
 
     predicts_labels = False
+    # whether its model hides the leads that the training is not given, and is shown all
+    hides_leads = False
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+
+    @property
+    def unlabelled(self) -> float:
+        """Unlabelled records that a step has for each labelled one; 0 for none."""
+        return float(self.settings.get("unlabelled", 0.0))
 
     def build(self, context: Context) -> nn.Module:
         """The untrained model, on whatever device is current; draws from torch's global stream.
@@ -109,6 +117,10 @@ class Objective:
         Random choices are fixed by the record, so that two models see the same.
         """
         raise NotImplementedError
+
+    def taught_records(self, splits: Mapping[str, Split], batch: int, steps: int) -> int:
+        """Records that a teacher is shown in a training of so many steps; 0 without one."""
+        return 0
 
     def measure(self, model: nn.Module, split: Split, core: Sequence[int] = ()) -> Measured:
         """All that is said of the records of ``split``, one by one; in float32.

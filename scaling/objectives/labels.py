@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from scaling.data.batches import Batch, Split, predict
 from scaling.objectives.base import Context, Measured, Objective
+from scaling.objectives.boxes import boxes_of
 
 LARGEST_ODDS = 1e-12  # a probability is kept so far from 0 and 1, that its log-odds are finite
 
@@ -31,7 +33,13 @@ class Classifier(nn.Module):
         self.backbone = backbone
         features = backbone.features
         assert isinstance(features, int)
+        self.features = features  # what the head reads
         self.head = nn.Linear(features, outputs)
+
+    @property
+    def output_layer(self) -> nn.Linear:
+        """x"""
+        return self.head
 
     def forward(self, x_BLT: Tensor, r_peaks_BP: Tensor | None = None) -> Tensor:
         """Records (B, L, T) in millivolts and their R peaks to logits (B, outputs)."""
@@ -89,14 +97,15 @@ class LabelObjective(Objective):
         with torch.no_grad():
             model.head.bias.copy_(self.prior(train.labels.cpu()))
 
-    def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+    def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Any:
         """Logits (B, C); no random choice."""
         logits_BC: Tensor = model(batch.x_BLT, batch.r_peaks_BP)
         return logits_BC
 
-    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+    def loss(self, outputs: Any, batch: Batch) -> Tensor:
         """Mean over the batch, in nats."""
-        return self.losses(outputs.float(), batch.labels_BC).mean()
+        losses_B: Tensor = self.losses(outputs.float(), batch.labels_BC)
+        return losses_B.mean()
 
     def held_out(self, model: nn.Module, split: Split) -> Tensor:
         """Loss of each record, (n,) in nats."""
@@ -121,15 +130,32 @@ class LabelObjective(Objective):
         return logits_NC.double()
 
 
+class Mixed(NamedTuple):
+    """Logits of mixed records, and their labels mixed alike; both (B, C)."""
+
+    logits_BC: Tensor
+    labels_BC: Tensor
+
+
 class Supervised(LabelObjective):
-    """Binary cross-entropy of independent labels."""
+    """Binary cross-entropy of independent labels, of mixed records where boxes are drawn."""
 
     def losses(self, logits_BC: Tensor, labels_BC: Tensor) -> Tensor:
         """Mean over its labels, (B,)."""
         return binary_losses(logits_BC, labels_BC)
 
-    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+    def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Any:
+        """Logits (B, C); with boxes those of mixtures, and their labels."""
+        boxes = boxes_of(batch, self.settings, generator)
+        if boxes is None:
+            return super().outputs(model, batch, generator)
+        logits_BC = model(boxes.mix(batch.x_BLT), batch.r_peaks_BP)
+        return Mixed(logits_BC, boxes.mix_labels(batch.labels_BC))
+
+    def loss(self, outputs: Any, batch: Batch) -> Tensor:
         """Mean over records and labels at once, which rounds once."""
+        if isinstance(outputs, Mixed):
+            return binary_loss(outputs.logits_BC.float(), outputs.labels_BC)
         return binary_loss(outputs.float(), batch.labels_BC)
 
 

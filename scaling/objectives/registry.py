@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from scaling.identity import Options
+from scaling.identity import CODEBOOK, TEACHER, Options
 from scaling.models.families import FAMILIES
 
 Settings = dict[str, float | int | str]
@@ -23,9 +23,11 @@ class ObjectiveInfo:
     options: Options = ()
     # (option, lowest, highest) of the values that make sense
     limits: tuple[tuple[str, float, float], ...] = ()
-    # whether it predicts the codes of a frozen codebook, which is then a parent
-    codebook: bool = False
+    # (option, words that it may be) of the options that are one of some words
+    choices: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    roles: tuple[str, ...] = ()  # of the parents that it needs: a codebook, a teacher
     least_batch: int = 1  # records that a batch must have at least
+    least_classes: int = 1  # classes that its task must have at least
     # whether a grid that names no objective means it, under its paradigm
     default: bool = False
 
@@ -48,6 +50,9 @@ class ObjectiveInfo:
         """What is wrong with a value of option ``name``: of another kind, or out of its limits."""
         default = dict(self.options)[name]
         if isinstance(default, str):
+            words = dict(self.choices).get(name)
+            if words and value not in words:
+                return f"must be {' or '.join(words)}, not {value!r}"
             return None if isinstance(value, str) else f"must be text, not {value!r}"
         if isinstance(value, bool) or not isinstance(value, int | float):
             return f"must be a number, not {value!r}"
@@ -74,6 +79,49 @@ class ObjectiveInfo:
         return known | dict(options)
 
 
+def unlabelled_records(batch: int, share: float) -> int:
+    """Unlabelled records of a step of ``batch`` labelled ones, at least one where there are any."""
+    return max(1, round(share * batch)) if share else 0
+
+
+# Boxes (CutMix over leads and time, S2 Eq. 4-10); defaults are those of the authors' other code.
+BOXES: Options = (("boxes", "none"), ("box_border", "clip"), ("box_shape", 0.75))
+BOX_CHOICES = (("boxes", ("none", "record", "batch")), ("box_border", ("clip", "inside")))
+BOX_LIMITS = (("box_shape", 0.01, 100.0),)
+
+
+TEMPERATURE = (("temperature", 0.01, 100.0),)
+
+
+def _distillation(
+    name: str,
+    options: Options = (),
+    limits: tuple[tuple[str, float, float], ...] = (),
+    *,
+    alpha: float = 1.0,
+    least_batch: int = 1,
+    least_classes: int = 1,
+    implementation: str,
+) -> ObjectiveInfo:
+    """A method of the stage ``distill`` with its own options, and those that all methods have.
+
+    These are ``alpha``, the weight of its imitation of the teacher; ``unlabelled``, how many
+    unlabelled records a step has for each labelled one; and those of boxes.
+    """
+    return ObjectiveInfo(
+        name=name,
+        paradigm="sl",
+        stages=("distill",),
+        implementation=f"scaling.objectives.distill.{implementation}",
+        options=(("alpha", alpha), *options, ("unlabelled", 0.0), *BOXES),
+        limits=(("alpha", 0.0, 1e6), *limits, ("unlabelled", 0.0, 16.0), *BOX_LIMITS),
+        choices=BOX_CHOICES,
+        roles=(TEACHER,),
+        least_batch=least_batch,
+        least_classes=least_classes,
+    )
+
+
 OBJECTIVES: dict[str, ObjectiveInfo] = {
     info.name: info
     for info in (
@@ -82,6 +130,9 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
             paradigm="sl",
             default=True,
             implementation="scaling.objectives.labels:Supervised",
+            options=BOXES,
+            limits=BOX_LIMITS,
+            choices=BOX_CHOICES,
         ),
         ObjectiveInfo(
             name="focal",
@@ -113,7 +164,7 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
             asks="masking",
             options=(("codes", 8192), ("mask_ratio", 0.5)),
             limits=(("codes", 2, 32768), ("mask_ratio", 0.01, 0.99)),
-            codebook=True,
+            roles=(CODEBOOK,),
         ),
         ObjectiveInfo(
             name="codebook",
@@ -124,6 +175,35 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
             asks="codes",
             options=(("commitment", 1.0), ("decay", 0.99)),
             limits=(("commitment", 0.0, 100.0), ("decay", 0.0, 0.9999)),
+        ),
+        ObjectiveInfo(
+            name="restoration",
+            paradigm="ssl",
+            default=True,
+            stages=("restore",),
+            implementation="scaling.objectives.restoration:Restoration",
+            asks="restoration",
+        ),
+        ObjectiveInfo(
+            name="none",
+            paradigm="sl",
+            stages=("distill",),
+            implementation="scaling.objectives.distill.none:NoTeacher",
+            options=BOXES,
+            limits=BOX_LIMITS,
+            choices=BOX_CHOICES,
+        ),
+        _distillation(
+            "kd",
+            (("temperature", 1.0),),
+            TEMPERATURE,
+            implementation="kd:KnowledgeDistillation",
+        ),
+        _distillation(
+            "liteheart",
+            (("beta", 0.1), ("temperature", 1.0)),
+            (("beta", 0.0, 1e6), *TEMPERATURE),
+            implementation="liteheart:LiteHeart",
         ),
         ObjectiveInfo(
             name="untrained",

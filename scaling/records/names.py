@@ -17,6 +17,10 @@ LOST = ("diverged", "failed")  # trials without a value
 HELD_OUT, LINEAR_PROBE = "held-out", "linear-probe"  # protocols
 BEST, TRAJECTORY = "best-validation", "trajectory"  # which weights of a training are measured
 
+# Ways for a student to learn, with a teacher and without; held out all are measured by labels.
+METHODS = (
+    "none", "kd", "dkd", "cc", "rkd", "dist", "pkt", "psm", "wkd", "mvkt", "liteheart",
+)  # fmt: skip
 LOSSES = {  # what each objective's held-out loss is
     "supervised": "binary cross-entropy",
     "focal": "focal loss",
@@ -24,8 +28,10 @@ LOSSES = {  # what each objective's held-out loss is
     "contrastive": "contrastive loss",
     "masked": "cross-entropy of masked codes",
     "codebook": "reconstruction and commitment",
+    "restoration": "mean squared error",
+    **dict.fromkeys(METHODS, "binary cross-entropy"),
 }
-UNITS = {"codebook": "mV²"}  # of those losses that are not in nats
+UNITS = {"codebook": "mV²", "restoration": "mV²"}  # of those losses that are not in nats
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -17,6 +17,7 @@ from scaling.records.names import STATUSES
 from scaling.records.schema import EVALUATIONS, INTERVAL, KINDS, SCHEMA, TRIALS, Column, Kind, names
 
 PARAMETER_GROUPS = ("backbone", "head", "embedding", "codebook")
+AUXILIARY = "auxiliary"  # a part of a model in training that is neither kept nor counted
 KEYS = {
     "training": ("kind", "schema", "id", "config", "trial", "params", "curve", "error",
                  "provenance"),

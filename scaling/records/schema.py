@@ -103,6 +103,58 @@ TRIALS = (
         place="optional",
     ),
     Column("C_full", "`C` counted with `macs_full`; laws use `C`", "number", "FLOP", "optional"),
+    Column(
+        "input_leads",
+        "leads that the model is given, joined by `+`; the others are zero, or restored; empty for "
+        "all, as in tables older than it",
+        place="optional",
+    ),
+    Column("teacher", "training id of the teacher; empty without one", place="optional"),
+    Column(
+        "restoration",
+        "training id of the net that restores leads; empty where they are zero",
+        place="optional",
+    ),
+    Column(
+        "labelled", "training records whose labels were used", "integer", "records", "optional"
+    ),
+    Column(
+        "unlabelled",
+        "training records that were used without their labels",
+        "integer",
+        "records",
+        "optional",
+    ),
+    Column(
+        "labelled_draw", "seed of the draw of labelled records", "integer", place="optional"
+    ),
+    Column(
+        "N_system",
+        "parameters of what is deployed: all of the model's and of the restoration net's",
+        "integer",
+        place="optional",
+    ),
+    Column(
+        "macs_system",
+        "multiply-accumulates of what is deployed, on one record",
+        "count",
+        place="optional",
+    ),
+    Column(
+        "C_teacher",
+        "FLOPs of the teacher's forward passes: 2 x its MACs on each record it was shown",
+        "number",
+        "FLOP",
+        "optional",
+    ),
+    Column(
+        "C_parents",
+        "`C` and `C_teacher` of all trainings that it rests on, each counted once; empty where one "
+        "has no record here",
+        "number",
+        "FLOP",
+        "optional",
+    ),
 )
 EVALUATIONS = (
     Column("evaluation", "evaluation id; of a training curve, the training id", place="id"),

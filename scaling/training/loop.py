@@ -14,10 +14,12 @@ from scaling.cost import training_flops
 from scaling.data.batches import Order, Split
 from scaling.identity import Recipe
 from scaling.objectives.base import Objective
+from scaling.objectives.registry import unlabelled_records
 from scaling.records.patients import mean_and_se
 from scaling.training.checkpoint import Checkpoint, State
 
 EXPLODED = 10.0  # times its first value: a loss above that is not coming back
+SECOND_ORDER = 1 << 32  # between the seeds of the orders of labelled and unlabelled records
 CHECK_EVERY = 16  # steps between looks at the loss where a look makes a GPU wait
 
 Weights = dict[str, Tensor]
@@ -51,6 +53,12 @@ class Run:
         self.model, self.objective, self.splits = model, objective, splits
         self.recipe, self.macs = recipe, macs
         self.order = Order(len(splits["train"]), recipe.batch, seed)
+        self.records = recipe.batch  # of a step
+        self.second: Order | None = None
+        if "unlabelled" in splits:
+            size = unlabelled_records(recipe.batch, objective.unlabelled)
+            self.second = Order(len(splits["unlabelled"]), size, seed + SECOND_ORDER)
+            self.records += size
         self.generator = torch.Generator().manual_seed(seed)
         self.parameters = list(model.parameters())
         self.optimiser = torch.optim.AdamW(
@@ -72,6 +80,8 @@ class Run:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         batch = self.splits["train"].batch(next(self.order))
+        if self.second is not None:
+            batch = batch.with_unlabelled(self.splits["unlabelled"].batch(next(self.second)))
         if not self.model.training:
             self.model.train()
         with self.precision():
@@ -153,7 +163,7 @@ class Run:
         steps = self.outcome.steps
         row = {
             "step": steps,
-            "C": training_flops(self.macs, self.recipe.batch, steps),
+            "C": training_flops(self.macs, self.records, steps),
             "split": split,
             "value": value,
             "n": n,
@@ -178,6 +188,9 @@ class Run:
             "generator": self.generator.get_state(),
             "torch": torch.get_rng_state(),
         }
+        if self.second is not None:
+            tensors["unlabelled.queue"] = self.second.queue
+            tensors["unlabelled.generator"] = self.second.generator.get_state()
         if self.device.type == "cuda":
             tensors["cuda"] = torch.cuda.get_rng_state(self.device)
         if self.losses:  # since the last evaluation
@@ -207,6 +220,9 @@ class Run:
         self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
         self.order.queue = tensors["order.queue"]
         self.order.generator.set_state(tensors["order.generator"])
+        if self.second is not None:
+            self.second.queue = tensors["unlabelled.queue"]
+            self.second.generator.set_state(tensors["unlabelled.generator"])
         self.generator.set_state(tensors["generator"])
         torch.set_rng_state(tensors["torch"])
         if self.device.type == "cuda":
@@ -245,7 +261,7 @@ def train(
     Args:
         model: what ``objective`` built; changed in place.
         objective: what is minimised.
-        splits: ``train``, ``validation`` and ``test``.
+        splits: ``train``, ``validation``, ``test``, and ``unlabelled`` where the objective uses it.
         recipe: how to train.
         seed: order of the batches (initial weights are the caller's).
         macs: forward MACs of one record, for C.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ from scaling.data.device import fits, signal_bytes
 from scaling.data.label_sets import choose
 from scaling.identity import Training
 
+UNLABELLED = "unlabelled"  # the split of training records whose labels are not shown
 CURVE_TEST_RECORDS = 1024  # records of the test split whose loss the curve has
 
 
@@ -24,21 +26,45 @@ CURVE_TEST_RECORDS = 1024  # records of the test split whose loss the curve has
 class Selection:
     """Records and classes of one training."""
 
-    splits: dict[str, Split]  # ``train``, ``validation``, and the test records of the curve
+    # ``train``, ``validation``, the test records of the curve, and ``unlabelled`` training records
+    # where there are and the objective uses them; their labels are NaN
+    splits: dict[str, Split]
     rows: NDArray[np.int64]  # rows of the training records in the corpus
     classes: tuple[str, ...]  # names of the classes trained on, in the task's order
     core: tuple[str, ...]  # those a label set keeps fixed; empty without one
     notes: tuple[str, ...]  # sentences the user should read
 
+    @property
+    def patients(self) -> int:
+        """How many patients the training records come from, unlabelled ones included."""
+        parts = [self.splits[name].patients for name in ("train", UNLABELLED) if name in self.splits]
+        return len(np.unique(np.concatenate(parts)))
 
-def select(corpus: Corpus, training: Training, device: torch.device) -> Selection:
+
+def select(
+    corpus: Corpus,
+    training: Training,
+    device: torch.device,
+    *,
+    unlabelled: bool = False,
+    hide: bool = True,
+    restored: NDArray[np.int16] | None = None,
+) -> Selection:
     """The D training records (nested by patient), validation and test, for ``device``.
 
     They are resident there where they fit, else streamed from the memory map, which is said.
 
+    Args:
+        corpus: what is trained on.
+        training: what is run.
+        device: where batches come out.
+        unlabelled: whether training records without labels are wanted too.
+        hide: whether leads that the training is not given are zero; else its model hides them.
+        restored: (records, L, T) restored signals of the corpus; see ``scaling.training.restored``.
+
     Raises:
         CorpusError: more records than there are, or leads or a task the corpus does not hold.
-        ValueError: a label set that cannot be chosen.
+        ValueError: a label set that cannot be chosen, or no unlabelled record.
     """
     task = training.task
     rows = training_rows(corpus, training)
@@ -48,12 +74,25 @@ def select(corpus: Corpus, training: Training, device: torch.device) -> Selectio
         "validation": corpus.rows("validation", task),
         "test": corpus.rows("test", task)[:CURVE_TEST_RECORDS],
     }
+    if unlabelled:
+        chosen[UNLABELLED] = np.setdiff1d(corpus.subset(task, training.data), rows)
+        if not len(chosen[UNLABELLED]):
+            raise ValueError(
+                f"{training.id}: all of its {len(rows)} records are labelled, and its objective "
+                "wants unlabelled ones: lower labels_fraction or set its option unlabelled to 0"
+            )
+    hidden = hide and bool(training.hidden_leads)
     size = signal_bytes(corpus, sum(map(len, chosen.values())), len(training.leads))
-    streamed = not fits(size, device)
+    streamed = not fits(size * (1 if restored is None else 2), device)
     splits = {
-        name: split_of(corpus, found, task, device, training.leads, classes, streamed=streamed)
+        name: split_of(
+            corpus, found, task, device, training.leads, classes, streamed=streamed,
+            given=training.input_leads if hidden else (), restored=restored,
+        )
         for name, found in chosen.items()
-    }
+    }  # fmt: skip
+    if unlabelled:  # so that a use of them cannot go unseen
+        splits[UNLABELLED].labels.fill_(math.nan)
     notes = []
     if streamed:
         notes.append(
@@ -84,7 +123,8 @@ def training_rows(corpus: Corpus, training: Training) -> NDArray[np.int64]:
     if training.paradigm != "sl" or training.labels_fraction == 1.0:
         return rows
     labels = corpus.labels(training.task)
-    return labelled_subset(corpus.patients, labels, rows, training.labels_fraction)
+    fraction, draw = training.labels_fraction, training.labelled_draw
+    return labelled_subset(corpus.patients, labels, rows, fraction, draw)
 
 
 def training_classes(corpus: Corpus, training: Training) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -7,9 +7,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
-from scaling.cost import Counts, bf16_note, count_training, training_flops
+from scaling.cost import (
+    Counts,
+    bf16_note,
+    count_macs,
+    count_training,
+    records_per_step,
+    training_flops,
+)
 from scaling.data.batches import EVAL_BATCH, Split, open_corpus
 from scaling.data.device import (
     OutOfMemory,
@@ -21,15 +29,24 @@ from scaling.data.device import (
     release_memory,
     training_advice,
 )
-from scaling.identity import START, Training
+from scaling.identity import RESTORATION, START, TEACHER, Training
 from scaling.models.checkpointing import recompute_blocks
 from scaling.objectives.base import Context, Objective, objective_of
 from scaling.objectives.registry import OBJECTIVES
 from scaling.provenance import corpus_name, run_columns, training_record
 from scaling.training.checkpoint import Checkpoint, State
 from scaling.training.loop import Outcome, Run, Weights, evaluated_steps, train
-from scaling.training.selection import Selection, select
-from scaling.weights import BACKBONE, frozen_models, parents_of, save_weights, start_from
+from scaling.training.restored import restored_signals
+from scaling.training.selection import UNLABELLED, Selection, select
+from scaling.weights import (
+    BACKBONE,
+    ParentError,
+    frozen_models,
+    kept,
+    parents_of,
+    save_weights,
+    start_from,
+)
 from scaling.workspace import Report, Workspace
 
 Record = dict[str, Any]
@@ -78,10 +95,40 @@ class _Job:
         self.trajectory = trajectory
         self.row = run_columns(training)
         self.corpus = open_corpus(training.corpus, workspace)
-        self.selection: Selection = select(self.corpus, training, device)
         self.objective: Objective = objective_of(training)
+        self.parents = parents_of(training, workspace)
+        self.frozen = frozen_models(self.parents, device)
+        self.selection: Selection = select(
+            self.corpus,
+            training,
+            device,
+            unlabelled=self.objective.unlabelled > 0,
+            hide=not self.objective.hides_leads,
+            restored=self._restored(),
+        )
+        self._check_teacher()
         self.counts: Counts = count_training(training, len(self.selection.classes))
         self.annotated = False
+
+    def _restored(self) -> NDArray[np.int16] | None:
+        """Signals of all records by the restoration net, where the training has one."""
+        for parent in self.parents.get(RESTORATION, ()):
+            net, cache = self.frozen[RESTORATION], self.workspace.cache
+            return restored_signals(self.corpus, self.training, parent.id, net, cache)
+        return None
+
+    def _check_teacher(self) -> None:
+        """Columns of the teacher's answers are the classes that the student learns.
+
+        Raises:
+            ParentError: they are others, or in another order.
+        """
+        for parent in self.parents.get(TEACHER, ()):
+            if parent.classes != self.selection.classes:
+                raise ParentError(
+                    f"teacher {parent.id} tells {', '.join(parent.classes)} apart, and "
+                    f"{self.training.id} learns {', '.join(self.selection.classes)}"
+                )
 
     def run(self, report: Report) -> Record:
         """Train and keep weights; the record."""
@@ -104,7 +151,7 @@ class _Job:
             )
         if outcome.best_state:
             path = self.workspace.weights_of(training.id)
-            save_weights(path, outcome.best_state, self._about(outcome.best_step))
+            save_weights(path, kept(outcome.best_state), self._about(outcome.best_step))
         return self._record(outcome, checkpoint)
 
     def what_fits(self) -> str:
@@ -133,17 +180,14 @@ class _Job:
     def _model(self) -> nn.Module:
         """The model as it starts, on the device; splits get what its objective needs."""
         training, splits = self.training, self.selection.splits
-        parents = parents_of(training, self.workspace)
         context = Context(
-            training=training,
-            outputs=len(self.selection.classes),
-            parents=frozen_models(parents, self.device),
+            training=training, outputs=len(self.selection.classes), parents=self.frozen
         )
         if not self.annotated:
             self.objective.annotate(splits, context)
             self.annotated = True
         model = initial_model(self.objective, context, splits["train"])
-        for parent in parents.get(START, ()):
+        for parent in self.parents.get(START, ()):
             start_from(model, parent)
         if training.recipe.activation_checkpointing:
             recompute_blocks(model.get_submodule(BACKBONE))
@@ -170,7 +214,8 @@ class _Job:
         return f"comes after steps whose weights were not kept ({', '.join(map(str, steps))})"
 
     def _keep(self, step: int, state: Weights) -> None:
-        save_weights(self.workspace.weights_at(self.training.id, step), state, self._about(step))
+        path = self.workspace.weights_at(self.training.id, step)
+        save_weights(path, kept(state), self._about(step))
 
     def _about(self, step: int) -> Record:
         """The sidecar of the weights of ``step``."""
@@ -188,15 +233,16 @@ class _Job:
             "num_labels": len(self.selection.classes),
             "N": counts.N,
             "params_total": counts.total,
-            "patients": len(np.unique(self.corpus.patients[self.selection.rows])),
+            "patients": self.selection.patients,
             "status": outcome.status,
             "steps": outcome.steps,
-            "C": training_flops(counts.macs, training.recipe.batch, outcome.steps),
+            "C": training_flops(counts.macs, records_per_step(training), outcome.steps),
             "macs": counts.macs,
             "macs_full": counts.macs_full,
-            "C_full": training_flops(counts.macs_full, training.recipe.batch, outcome.steps),
+            "C_full": training_flops(counts.macs_full, records_per_step(training), outcome.steps),
             "duration_s": round(checkpoint.seconds(), 3),
             "device": device_name(self.device),
+            **self._beside(outcome.steps),
         }
         corpus = training.corpus
         fixed = {
@@ -213,6 +259,38 @@ class _Job:
             curve=[fixed | point for point in outcome.curve],
             notes=[note for note in notes if note],
         )
+
+
+    def _beside(self, steps: int) -> Record:
+        """What else the trial rests on, and what is deployed of it."""
+        training, splits, counts = self.training, self.selection.splits, self.counts
+        shape = (1, len(training.leads), training.corpus.samples)
+        found: Record = {"N_system": counts.total, "macs_system": counts.macs, "C_teacher": 0}
+        if training.paradigm == "sl":
+            found["labelled"] = len(splits["train"])
+            found["unlabelled"] = len(splits[UNLABELLED]) if UNLABELLED in splits else 0
+        if (net := self.frozen.get(RESTORATION)) is not None:
+            found["N_system"] += sum(value.numel() for value in net.parameters())
+            found["macs_system"] += count_macs(net, shape)
+        if (teacher := self.frozen.get(TEACHER)) is not None:
+            shown = self.objective.taught_records(splits, training.recipe.batch, steps)
+            found["C_teacher"] = 2 * count_macs(teacher, shape) * shown
+        spent = self._spent_by_parents()
+        return found | ({} if spent is None else {"C_parents": spent})
+
+    def _spent_by_parents(self) -> float | None:
+        """FLOPs of all trainings that this one rests on; None where one has no record here."""
+        todo, seen, spent = [*self.training.parent_ids], set[str](), 0.0
+        while todo:
+            if (name := todo.pop()) in seen:
+                continue
+            seen.add(name)
+            record = self.workspace.finished(name)
+            if record is None:
+                return None
+            spent += record["trial"]["C"] + (record["trial"].get("C_teacher") or 0)
+            todo += record["config"]["parents"]
+        return spent
 
 
 def initial_model(objective: Objective, context: Context, train: Split) -> nn.Module:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scaling.cost import Counts, count_training, training_flops
+from scaling.cost import Counts, count_training, records_per_step, training_flops
 from scaling.identity import Evaluation, Training
 from scaling.models.families import FAMILIES
 from scaling.numerics import versions
@@ -128,12 +128,12 @@ class Speeds:
 
     def expected_s(self, training: Training, macs: int) -> float:
         """Expected seconds of a training that runs to its cap on steps."""
-        steps, batch = training.recipe.max_steps, training.recipe.batch
+        steps, records = training.recipe.max_steps, records_per_step(training)
         measured = self.step_s(training)
         if measured is not None:
             return measured * steps
         speed = GUESSED_FLOPS_PER_S[training.recipe.precision]
-        return GUESSED_STEP_S * steps + training_flops(macs, batch, steps) / speed
+        return GUESSED_STEP_S * steps + training_flops(macs, records, steps) / speed
 
 
 def evaluations_s(

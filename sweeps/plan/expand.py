@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ from sweeps.plan.parents import (
     Released,
     choose_codebook,
     choose_parents,
+    going_with,
 )
 from sweeps.stages.base import CODES, UNTRAINED
 from sweeps.stages.keys import CODEBOOK_FAMILY
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from sweeps.grid.load import Study
     from sweeps.plan.corpora import Case, CorpusTask, StudyCorpora
     from sweeps.stages.base import Stage, Start
+    from sweeps.stages.keys import ObjectiveChoice
     from sweeps.store import Known
 
 
@@ -66,9 +69,11 @@ def _recipes(stage: Stage, start: Start) -> list[Recipe]:
     ]
 
 
-def _options(stage: Stage, objective: ObjectiveInfo, fixed: Settings) -> list[Options]:
+def _options(
+    choice: ObjectiveChoice | None, objective: ObjectiveInfo, fixed: Settings
+) -> list[Options]:
     """Settings that differ from the objective's defaults, sorted by name."""
-    given = (stage.objective.model_extra or {}) if stage.objective is not None else {}
+    given = (choice.model_extra or {}) if choice is not None else {}
     defaults = dict(objective.options)
     options = []
     for values in itertools.product(*given.values()):
@@ -121,15 +126,17 @@ class _Expansion:
         self.mistakes: list[Mistake] = []
 
     def expand(self, known: Mapping[str, Known]) -> Done:
-        rule = self.stage.parent_rule
-        chosen = Chosen(trainings=())
-        if rule is not None:
+        chosen: dict[str, Chosen] = {}
+        for role, (key, rule) in self.stage.parent_rules.items():
             try:
-                chosen = choose_parents(rule, self.earlier, known)
+                chosen[role] = choose_parents(rule, self.earlier, known)
             except NoParentError as error:
-                self.mistakes.append(Mistake(loc=(*self.here, "parents"), message=str(error)))
-        parents = {training.id: training for training in chosen.trainings}
-        jobs = tuple(job for case in self.cases for job in self._of_case(case, parents))
+                self.mistakes.append(Mistake(loc=(*self.here, key), message=str(error)))
+        candidates = {
+            role: {training.id: training for training in found.trainings}
+            for role, found in chosen.items()
+        }
+        jobs = tuple(job for case in self.cases for job in self._of_case(case, candidates))
         for training, message in unreadable(jobs):
             loc = (*self.here, *self.stage.place_of(training.family, training.size))
             self.mistakes.append(Mistake(loc=loc, message=message))
@@ -137,8 +144,8 @@ class _Expansion:
         return Done(
             name=self.stage.name,
             jobs=jobs,
-            continued=rule is not None,
-            waiting=chosen.waiting,
+            continued=self.stage.parent_rule is not None,
+            waiting=any(found.waiting for found in chosen.values()),
         )
 
     def _other_signals(self, jobs: Sequence[Job]) -> Iterator[Mistake]:
@@ -161,7 +168,8 @@ class _Expansion:
                     )
                     loc: Loc = (*self.here, "corpus")
                     if self.stage.corpus is None:
-                        loc = self._codebook_loc() if role == CODEBOOK else (*self.here, "parents")
+                        key = self.stage.parent_rules[role][0] if role != CODEBOOK else ""
+                        loc = (*self.here, key) if key else self._codebook_loc()
                     yield Mistake(loc=loc, message=message)
 
     def _config_of(self, parent: str) -> Mapping[str, Any]:
@@ -169,19 +177,31 @@ class _Expansion:
             return self.released.training
         return self.lineage.config_of(parent)
 
-    def _of_case(self, case: Case, parents: Mapping[str, Training]) -> Iterator[Job]:
-        fitting = {i: t for i, t in parents.items() if self.lineage.fits(t, case.corpus.spec)}
-        if parents and not fitting:
-            message = (
-                f"no parent can be tested on {case.corpus.name}: each has trained on records "
-                "of its test split; let the parents have the same folds"
-            )
-            self.mistakes.append(Mistake(loc=(*self.here, "parents"), message=message))
-        for start in self.stage.starts(fitting):
-            for training in self._trainings(case.corpus, start):
+    def _of_case(
+        self, case: Case, candidates: Mapping[str, Mapping[str, Training]]
+    ) -> Iterator[Job]:
+        fitting: dict[str, dict[str, Training]] = {}
+        for role, found in candidates.items():
+            fit = {i: t for i, t in found.items() if self.lineage.fits(t, case.corpus.spec)}
+            fitting[role] = fit
+            if found and not fit:
+                message = (
+                    f"no {'parent' if role == START else role} can be tested on "
+                    f"{case.corpus.name}: each has trained on records of its test split; let them "
+                    "have the same folds"
+                )
+                key = self.stage.parent_rules[role][0]
+                self.mistakes.append(Mistake(loc=(*self.here, key), message=message))
+        for start in self.stage.starts(fitting.get(START, {})):
+            for training in self._trainings(case.corpus, start, fitting):
                 yield Job(training=training, evaluations=(*self._evaluations(training, case),))
 
-    def _trainings(self, corpus: CorpusTask, start: Start) -> Iterator[Training]:
+    def _trainings(
+        self,
+        corpus: CorpusTask,
+        start: Start,
+        fitting: Mapping[str, Mapping[str, Training]],
+    ) -> Iterator[Training]:
         """Every combination of what the stage leaves to its axes, for a start.
 
         What cannot change a trial is not an axis of it: the recipe of a model that is not trained,
@@ -191,7 +211,7 @@ class _Expansion:
         objective = OBJECTIVES[stage.objective_of(start)]
         parents = [Parent(START, start.parent)] if start.parent else []
         codes: Settings = {}
-        if objective.codebook:
+        if CODEBOOK in objective.roles:
             try:
                 codebook, codes[CODES] = self._codebook(corpus.spec, start)
             except NoParentError as error:
@@ -199,16 +219,16 @@ class _Expansion:
                 return
             parents.insert(0, Parent(CODEBOOK, codebook))
         shares, label_sets = stage.label_axes if start.paradigm == "sl" else ([1.0], [""])
-        for recipe, options, data, labels, label_set, seed in itertools.product(
+        for recipe, options, data, labels, label_set, (seed, draw) in itertools.product(
             [Recipe()] if objective.name == UNTRAINED else _recipes(stage, start),
-            _options(stage, objective, codes),
+            _options(stage.choice_of(start), objective, codes),
             [cell.data] if cell else stage.data or [],
             shares,
             label_sets,
-            [cell.seed] if cell and cell.seed is not None else stage.seeds,
+            [(cell.seed, 0)] if cell and cell.seed is not None else stage.seeds_and_draws,
         ):
             modules = _training_modules(start.family, objective, label_set, self.released)
-            yield Training(
+            training = Training(
                 stage=stage.name,
                 corpus=corpus.spec,
                 task=corpus.task,
@@ -224,7 +244,32 @@ class _Expansion:
                 numerics=_numerics(corpus.spec, *modules),
                 options=options,
                 label_set=label_set,
+                input_leads=start.input_leads,
+                labelled_draw=draw if labels < 1.0 else 0,
             )
+            yield from self._with_frozen(training, objective, fitting)
+
+    def _with_frozen(
+        self,
+        training: Training,
+        objective: ObjectiveInfo,
+        fitting: Mapping[str, Mapping[str, Training]],
+    ) -> Iterator[Training]:
+        """A training with each teacher and each restoration net that go with it."""
+        families = [(TEACHER, TEACHER in objective.roles), (RESTORATION, True)]
+        choices: list[list[Parent]] = []
+        for role, wanted in families:
+            rule, found = self.stage.parent_rules.get(role), fitting.get(role, {})
+            if rule is None or not found or not wanted:
+                continue
+            try:
+                going = going_with(training, role, found.values(), self.stage.more_labels)
+            except NoParentError as error:
+                self.mistakes.append(Mistake(loc=(*self.here, rule[0]), message=str(error)))
+                return
+            choices.append([Parent(role, parent.id) for parent in going])
+        for parents in itertools.product(*choices):
+            yield dataclasses.replace(training, parents=(*training.parents, *parents))
 
     def _codebook(self, corpus: CorpusSpec, start: Start) -> tuple[str, int]:
         """Id and number of codes of the codebook that a masked trial predicts."""
@@ -296,7 +341,7 @@ def _training_modules(
     yield from ("training", "evaluation.held_out", FAMILIES[family].numerics, objective.numerics)
     if label_set:
         yield "label_sets"
-    if released is not None and objective.codebook:
+    if released is not None and CODEBOOK in objective.roles:
         yield FAMILIES[CODEBOOK_FAMILY].numerics
 
 

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling.identity import CODEBOOK, CorpusSpec, Job, Training
+from scaling.identity import CODEBOOK, RESTORATION, CorpusSpec, Job, Training
 from scaling.models.families import FAMILIES
 from scaling.models.sizes import VQ_HBR
 from scaling.records.names import HELD_OUT
 from scaling.workspace import Workspace
 from sweeps.errors import ConfigurationError, StorageError
 from sweeps.stages import STAGES
+from sweeps.stages.keys import leads_named
 from sweeps.store import Known, is_finished
 
 if TYPE_CHECKING:
@@ -175,7 +176,8 @@ def _matches(rule: Parents, training: Training) -> bool:
         wanted = getattr(rule, key)
         if wanted is not None and getattr(training, field) not in wanted:
             return False
-    return True
+    leads = getattr(rule, "input_leads", None)  # only rules about restoration nets say them
+    return leads is None or training.input_leads in [leads_named(words) for words in leads]
 
 
 def _comparable(training: Training, metric: str) -> tuple[object, ...]:
@@ -186,7 +188,9 @@ def _comparable(training: Training, metric: str) -> tuple[object, ...]:
     """
     corpus = training.corpus
     measured = (corpus.source, corpus.fold, training.task, training.label_set)
-    of_whom = (training.family, training.paradigm, *measured)
+    # Those of more labels, or given more leads, would win over others without being better.
+    given = (training.labels_fraction, training.labelled_draw, training.input_leads)
+    of_whom = (training.family, training.paradigm, *measured, *given)
     if metric != "loss":
         return of_whom
     codebooks = training.parents_of_role(CODEBOOK)
@@ -227,6 +231,53 @@ def _best(group: Sequence[Job], metric: str, known: Mapping[str, Known]) -> Trai
             f"validation {metric} to choose the best by"
         )
     return min(scores)[2]
+
+
+def going_with(
+    training: Training, role: str, candidates: Iterable[Training], more_labels: bool
+) -> list[Training]:
+    """Which of ``candidates`` teach ``training``, or restore its signals.
+
+    A teacher has seen the labels of no record whose label its student does not see: it has the same
+    share and draw of labelled records, and the same records, or fewer where none has the same.
+    With ``more_labels`` any will do. A restoration net is given the leads of the student. Where
+    some have the student's seed, only these go with it.
+
+    Raises:
+        NoParentError: none goes with it; says what differs.
+    """
+    found = list(candidates)
+    if role == RESTORATION:
+        going = [t for t in found if t.input_leads == training.input_leads]
+        if not going:
+            given = "+".join(training.input_leads) or "all leads"
+            known = ", ".join(sorted({"+".join(t.input_leads) for t in found}))
+            raise NoParentError(
+                f"no restoration net is given {given}; they are given {known}: train one for it "
+                "in the restore stage"
+            )
+    elif more_labels:
+        going = found
+    else:
+        going = [t for t in found if _labels(t) == _labels(training) and t.data <= training.data]
+        if not going:
+            known = ", ".join(sorted({_labels_text(t) for t in found}))
+            raise NoParentError(
+                f"no teacher has seen the labels of {_labels_text(training)} and no others: they "
+                f"have those of {known}. Give both stages the same labels, draws and data, or let "
+                "teachers have more by teacher: {oracle: true}"
+            )
+        going = [t for t in going if t.data == training.data] or going
+    return [t for t in going if t.seed == training.seed] or going
+
+
+def _labels(training: Training) -> tuple[float, int, str]:
+    return training.labels_fraction, training.labelled_draw, training.label_set
+
+
+def _labels_text(training: Training) -> str:
+    draw = f" (draw {training.labelled_draw})" * (training.labels_fraction < 1.0)
+    return f"{training.labels_fraction:g} of {training.data} records{draw}"
 
 
 def choose_codebook(

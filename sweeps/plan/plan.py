@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling.cost import Counts, training_flops
+from scaling.cost import Counts, records_per_step, training_flops
 from scaling.identity import Evaluation, Job, Training
 from scaling.provenance import commit
 from sweeps.plan.cost import Ladder, Speeds, disk_bytes, evaluations_s, unprepared_bytes
@@ -149,7 +149,7 @@ def _planned(
     seconds = evaluations_s(missing, training, counts, corpora)
     if not finished and training.objective != UNTRAINED:
         recipe = training.recipe
-        flops = training_flops(counts.macs, recipe.batch, recipe.max_steps)
+        flops = training_flops(counts.macs, records_per_step(training), recipe.max_steps)
         seconds += speeds.expected_s(training, counts.macs)
     todo = Job(training=training, evaluations=tuple(missing))
     return Planned(

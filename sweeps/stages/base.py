@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticKnownError
 
-from scaling.identity import START, Training
+from scaling.identity import CODEBOOK, RESTORATION, START, TEACHER, Training
 from scaling.models.families import FAMILIES
 from scaling.objectives.registry import OBJECTIVES, ObjectiveInfo, default_objective
 from scaling.records.names import suggest
@@ -38,6 +38,11 @@ from sweeps.stages.keys import (
     steps_that_do_not_fit,
 )
 
+PURPOSES = {
+    START: "start from",
+    TEACHER: "learn from",
+    RESTORATION: "be given restored signals of",
+}
 UNTRAINED = "untrained"  # the objective of weights as initialised
 CODES = "codes"  # a setting: the size of the codebook, which is known from the codebook
 STAGES: dict[str, type["Stage"]] = {}  # filled by ``sweeps.stages``, one row a stage
@@ -52,6 +57,8 @@ class Start:
     paradigm: str
     parent: str = ""  # id of the training whose backbone it starts from
     cell: Cell | None = None  # the explicit combination it is of
+    objective: ObjectiveChoice | None = None  # of a stage with several; None: that of the stage
+    input_leads: tuple[str, ...] = ()  # leads that it is given; empty for all
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +76,15 @@ def starting_stages() -> list[str]:
     return [name for name, stage in STAGES.items() if stage.gives == START]
 
 
+def named_stage(given: Any, names: list[str]) -> Any:
+    """A word of a grid that must be one of these stages."""
+    *first, last = names
+    if given not in names:
+        expected = f"{', '.join(map(repr, first))} or {last!r}" if first else repr(last)
+        raise PydanticKnownError("literal_error", {"expected": expected})
+    return given
+
+
 def stages_of(info: ObjectiveInfo) -> list[str]:
     """Stages that an objective may run in."""
     families = set(info.families)
@@ -76,27 +92,26 @@ def stages_of(info: ObjectiveInfo) -> list[str]:
     return list(info.stages) or able
 
 
-class _ParentStage:
-    """In the JSON Schema and in a grid: the name of a stage that others can start from."""
+class ParentStage:
+    """In the JSON Schema: the name of one of some stages, or of those that others can start from."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = list(names)
 
     def __get_pydantic_json_schema__(
         self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        return {"enum": starting_stages(), "type": "string"}
+        return {"enum": self.names or starting_stages(), "type": "string"}
 
 
 def _parent_stage(name: Any) -> Any:
-    *first, last = starting_stages()
-    if name not in (*first, last):
-        expected = f"{', '.join(map(repr, first))} or {last!r}"
-        raise PydanticKnownError("literal_error", {"expected": expected})
-    return name
+    return named_stage(name, starting_stages())
 
 
 class Parents(Checked):
     """Which trials of earlier stages a stage starts from: all that match, or the best of them."""
 
-    stage: Annotated[str, BeforeValidator(_parent_stage), _ParentStage()] | None = None
+    stage: Annotated[str, BeforeValidator(_parent_stage), ParentStage()] | None = None
     families: Axis[Network] | None = None
     sizes: Axis[AnySize] | None = None
     paradigms: Axis[Paradigm] | None = None
@@ -157,6 +172,21 @@ class Stage(Checked):
         return None
 
     @property
+    def parent_rules(self) -> Mapping[str, tuple[str, Parents]]:
+        """By role, the key that says which trials of earlier stages have it, and what it says."""
+        return {} if self.parent_rule is None else {START: ("parents", self.parent_rule)}
+
+    @property
+    def more_labels(self) -> bool:
+        """Whether a teacher may have seen labels that its student has not."""
+        return False
+
+    @property
+    def seeds_and_draws(self) -> list[tuple[int, int]]:
+        """Seeds of trials, each with the draw of labelled records that goes with it."""
+        return [(seed, 0) for seed in self.seeds]
+
+    @property
     def sizes_by_family(self) -> Mapping[str, list[str]]:
         """Architectures that it crosses with data, and sizes of each."""
         return {}
@@ -188,10 +218,14 @@ class Stage(Checked):
 
     def objective_of(self, start: Start) -> str:
         """The objective it names, or the one a paradigm means for a family."""
-        if self.objective is not None:
-            return self.objective.name
+        if (chosen := self.choice_of(start)) is not None:
+            return chosen.name
         # Paradigm and family are checked to go together; 'simulated' names what it stands for.
         return default_objective(start.paradigm, start.family) or "supervised"
+
+    def choice_of(self, start: Start) -> ObjectiveChoice | None:
+        """The objective that the grid names for a trial, with settings; None where it names none."""
+        return start.objective or self.objective
 
     def data_sizes(self) -> Iterator[tuple[Loc, int]]:
         """Every D, and where it stands."""
@@ -226,13 +260,16 @@ class Stage(Checked):
         if set(self.paradigms_trained()) != {"random"}:
             yield from self._recipe_mistakes(given, wrong)
         if self.objective is not None:
-            yield from self._objective_mistakes(self.objective, given["objective"], wrong)
+            for mistake in self.choice_mistakes(self.objective, given["objective"], wrong):
+                yield mistake._replace(loc=("objective", *mistake.loc))
         yield from self.own_mistakes(given, context)
-        rule = self.parent_rule
-        if rule is not None and rule.stage_name not in [name for name, _ in context.stages]:
-            place: Loc = ("parents", "stage") if rule.stage else ("parents",)
-            message = f"there is no {rule.stage_name} stage before this one for it to start from"
-            yield Mistake(loc=place, message=message, at_key=True)
+        for role, (key, rule) in self.parent_rules.items():
+            if rule.stage_name not in [name for name, _ in context.stages]:
+                place: Loc = (key, "stage") if rule.stage else (key,)
+                message = (
+                    f"there is no {rule.stage_name} stage before this one for it to {PURPOSES[role]}"
+                )
+                yield Mistake(loc=place, message=message, at_key=True)
         if "corpus" not in given:
             yield from self._simulated_mistakes(context.simulated)
         elif self.corpus is not None:
@@ -283,17 +320,17 @@ class Stage(Checked):
             for mistake in steps_that_do_not_fit(axes, unread):
                 yield mistake._replace(loc=(*here, *mistake.loc))
 
-    def _objective_mistakes(
+    def choice_mistakes(
         self, chosen: ObjectiveChoice, given: Any, wrong: Set[str]
     ) -> Iterator[Mistake]:
         """An objective that the stage and its families can have, with settings that it has."""
         info = OBJECTIVES[chosen.name]
         if message := self._unfit(info, wrong):
-            yield Mistake(loc=("objective", "name"), message=message)
+            yield Mistake(loc=("name",), message=message)
         settings = {key: value for key, value in info.options if key != CODES}
         for key, axis in (chosen.model_extra or {}).items():
-            here: Loc = ("objective", key)
-            if key == CODES and info.codebook:
+            here: Loc = (key,)
+            if key == CODES and CODEBOOK in info.roles:
                 message = "the number of codes is that of the codebook; remove 'codes'"
                 yield Mistake(loc=here, message=message, at_key=True)
             elif key not in settings:
@@ -338,9 +375,14 @@ class Stage(Checked):
 
 
 class Measured(Stage):
-    """A stage whose models are measured on tasks, and may be trained on some labels only."""
+    """A stage whose models are measured on tasks, and may be trained on some labels only.
+
+    Each of ``draws`` is a draw of the labelled records and a seed at once, for trials that are to
+    tell how much both scatter.
+    """
 
     labels: Axis[Share] | None = None
+    draws: Axis[NonNegative] | None = None
     label_sets: Axis[LabelSet] | None = None
     tasks: list[TaskOrName] = Field(default_factory=list)
     few_shot: Axis[Share] | None = None
@@ -351,6 +393,13 @@ class Measured(Stage):
     def label_axes(self) -> tuple[list[float], list[str]]:
         """Shares of the labels, and label sets, of its supervised trials."""
         return self.labels or [1.0], self.label_sets or [""]
+
+    @property
+    def seeds_and_draws(self) -> list[tuple[int, int]]:
+        """Seeds of trials, each with the draw of labelled records that goes with it."""
+        if self.draws is None:
+            return super().seeds_and_draws
+        return [(draw, draw) for draw in self.draws]
 
     @property
     def measurement(self) -> Measurement:
@@ -364,7 +413,10 @@ class Measured(Stage):
 
     def own_mistakes(self, given: Mapping[str, Any], context: Context) -> Iterator[Mistake]:
         """Labels only where labels are used, probes only of tasks."""
-        for key in ("labels", "label_sets"):
+        if {"draws", "seeds"} <= given.keys():
+            message = "each draw is also a seed; remove 'seeds'"
+            yield Mistake(loc=("seeds",), message=message, at_key=True)
+        for key in ("labels", "label_sets", "draws"):
             if key in given and "sl" not in self.paradigms_trained():
                 message = f"no trial of this stage uses labels; remove {key!r}"
                 yield Mistake(loc=(key,), message=message, at_key=True)

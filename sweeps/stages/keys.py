@@ -29,7 +29,7 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 from scaling.corpora.catalogue import SOURCES
 from scaling.corpora.signals.presets import PRESETS
 from scaling.data.label_sets import parse
-from scaling.identity import Recipe
+from scaling.identity import LEADS, Recipe
 from scaling.models.families import FAMILIES
 from scaling.objectives.registry import OBJECTIVES, default_objective
 from scaling.records.names import PARADIGMS, suggest
@@ -38,7 +38,10 @@ from sweeps.errors import Loc, Mistake
 T = TypeVar("T")
 MISTAKE = "mistake"  # type of the errors of pydantic that carry one of ours
 CODEBOOK_FAMILY = "vq-hbr"
-NETWORKS = [name for name in FAMILIES if name != CODEBOOK_FAMILY]
+RESTORATION_FAMILY = "unet"
+SPECIAL = (CODEBOOK_FAMILY, RESTORATION_FAMILY)  # families that only one kind of stage trains
+NETWORKS = [name for name in FAMILIES if name not in SPECIAL]
+ALL_LEADS = "all"
 
 
 class ScalarToo:
@@ -104,6 +107,31 @@ def _label_set(word: str) -> str:
     return word
 
 
+def leads_named(words: str) -> tuple[str, ...]:
+    """Leads as a grid writes them (``I``, ``II+V1+V5``, ``all``), in the usual order.
+
+    Raises:
+        ValueError: a lead that there is not, or one named twice.
+    """
+    if words == ALL_LEADS:
+        return ()
+    names = words.split("+")
+    for name in names:
+        if name not in LEADS:
+            raise ValueError(f"no lead {name!r}; {suggest(name, [*LEADS, ALL_LEADS])}")
+        if names.count(name) > 1:
+            raise ValueError(f"lead {name} is named twice")
+    return tuple(lead for lead in LEADS if lead in names) if len(names) < len(LEADS) else ()
+
+
+def _leads(words: str) -> str:
+    try:
+        leads_named(words)
+    except ValueError as error:
+        raise refused(f"{error}; write leads as I or II+V1+V5, or all") from None
+    return words
+
+
 Axis = Annotated[list[T], Field(min_length=1), BeforeValidator(_as_list), ScalarToo()]
 Families = Annotated[dict[str, Axis[str]], Field(min_length=1)]
 
@@ -120,6 +148,7 @@ Family = Annotated[str, known("family", FAMILIES)]
 Network = Annotated[str, known("family", NETWORKS)]
 AnySize = Annotated[str, AfterValidator(_some_size)]
 LabelSet = Annotated[str, AfterValidator(_label_set)]
+InputLeads = Annotated[str, AfterValidator(_leads)]
 
 
 class Keys(BaseModel):

@@ -114,7 +114,7 @@ class Pretrain(Measured):
         """Masked trials need a codebook, and nothing else does."""
         if LEADS_TO_OBJECTIVE & (given.keys() - self.model_fields_set):
             return  # what is wrong there decides
-        masked = sorted(name for name in self._objectives() if OBJECTIVES[name].codebook)
+        masked = sorted(name for name in self._objectives() if CODEBOOK in OBJECTIVES[name].roles)
         before = [stage for name, stage in context.stages if STAGES[name].gives == CODEBOOK]
         if not masked:
             if "codebook" in given:

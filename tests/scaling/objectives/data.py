@@ -84,7 +84,7 @@ def tiny_training(name: str, family: str | None = None, **changes: object) -> Tr
         "objective": name,
         "data": 64,
         "recipe": Recipe(batch=BATCH, warmup_steps=4),
-        "options": (("codes", CODES),) if info.codebook else (),
+        "options": (("codes", CODES),) if CODEBOOK in info.roles else (),
     }
     return Training(**(fields | changes))  # type: ignore[arg-type]
 
@@ -93,7 +93,7 @@ def tiny_case(name: str, family: str | None = None) -> Case:
     """A case of the contract: 64 training and 80 validation records."""
     training = tiny_training(name, family)
     parents: dict[str, nn.Module] = (
-        {"codebook": SizeCodebook()} if OBJECTIVES[name].codebook else {}
+        {"codebook": SizeCodebook()} if CODEBOOK in OBJECTIVES[name].roles else {}
     )
     exclusive = name == "categorical"
     return Case(

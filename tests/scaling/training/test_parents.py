@@ -15,7 +15,7 @@ from scaling.identity import LEADS, START, TEACHER, Job, Parent, Training
 from scaling.models.vq_hbr import VqHbr
 from scaling.trial import run_job
 from scaling.weights import (
-    FROZEN,
+    MEASURED_WITH,
     ParentError,
     WeightsError,
     frozen_models,
@@ -30,7 +30,7 @@ NO_STEPS = dataclasses.replace(SUPERVISED.recipe, lr=1e-12, max_steps=1, eval_ev
 
 
 def frozen(training: Training, place: Workspace) -> dict[str, nn.Module]:
-    return frozen_models(parents_of(training, place, FROZEN), CPU)
+    return frozen_models(parents_of(training, place, MEASURED_WITH), CPU)
 
 
 def run(training: Training, place: Workspace) -> dict[str, Any]:

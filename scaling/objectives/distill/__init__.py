@@ -1,0 +1,1 @@
+"""Knowledge distillation: what a student imitates of a teacher, one method a file."""

@@ -1,0 +1,59 @@
+"""Restoration: all leads from some of them, by mean squared error (S2, section 4.2).
+
+The loss of a record is the mean squared difference from its recorded leads, over all leads and
+samples, in mV^2 (of z-scored signals without a unit). Leads that the net is given pass through and
+add nothing.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from scaling.corpora.signals.presets import PRESETS
+from scaling.data.batches import Batch, Split, evaluated
+from scaling.models.restorer import Restorer
+from scaling.models.unet import UNet
+from scaling.objectives.base import Context, Objective
+
+
+def squared_errors(restored_BLT: Tensor, true_BLT: Tensor) -> Tensor:
+    """Mean squared error of each record over its leads and samples, (B,) in float32."""
+    return (restored_BLT.float() - true_BLT).square().mean(dim=(1, 2))
+
+
+class Restoration(Objective):
+    """Mean squared error of restored leads."""
+
+    hides_leads = True
+
+    def build(self, context: Context) -> nn.Module:
+        """The net, with the leads that it is given and the identities that hold in millivolts.
+
+        Raises:
+            ValueError: no lead is hidden, so that there is nothing to restore.
+        """
+        training = context.training
+        if not training.hidden_leads:
+            raise ValueError("all leads are given: name those that the net is given as input_leads")
+        net = UNet(training.size, len(training.leads))
+        millivolts = PRESETS[training.corpus.preprocessing].units == "mV"
+        return Restorer(net, training.leads, training.input_leads, millivolts=millivolts)
+
+    def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Restored leads (B, L, T); no random choice."""
+        restored_BLT: Tensor = model(batch.all_leads_BLT, batch.r_peaks_BP)
+        return restored_BLT
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Mean over records, leads and samples, in mV^2."""
+        return squared_errors(outputs, batch.all_leads_BLT).mean()
+
+    def held_out(self, model: nn.Module, split: Split) -> Tensor:
+        """Loss of each record, (n,) in mV^2."""
+
+        def losses(batch: Batch) -> Tensor:
+            restored_BLT = model(batch.x_BLT, batch.r_peaks_BP)
+            return squared_errors(restored_BLT, batch.all_leads_BLT).cpu()
+
+        return evaluated(model, losses, split)
