@@ -55,7 +55,7 @@ FAMILIES: dict[str, Family] = {
             numerics="models.resnet",
             builder="scaling.models.resnet:ResNet1d",
             offers=("halves",),
-            cannot_read=lambda size, samples, leads: sizes.resnet_cannot_read(size, samples),
+            cannot_read=lambda size, samples, leads: sizes.strides_cannot_read(size, samples),
         ),
         Family(
             name="transformer",
@@ -67,6 +67,15 @@ FAMILIES: dict[str, Family] = {
             fs_hz=sizes.FS_HZ,
             cannot_read=lambda size, samples, leads: sizes.heartbeats_cannot_read(samples, leads),
             slots={size: shape.tokens for size, shape in sizes.TRANSFORMER.items()},
+        ),
+        Family(
+            name="convtx",
+            sizes=tuple(sizes.CONVTX),
+            paradigms=("sl", "ssl", "random"),
+            numerics="models.conv_transformer",
+            builder="scaling.models.conv_transformer:ConvTransformer",
+            offers=("halves",),
+            cannot_read=lambda size, samples, leads: sizes.strides_cannot_read(size, samples),
         ),
         Family(
             name="vq-hbr",

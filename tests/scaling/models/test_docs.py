@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def millions(macs: int) -> str:
 
 
 def test_every_size_has_one_row() -> None:
-    assert [cells[0] for cells in CELLS] == [*sizes.RESNET, *sizes.TRANSFORMER]
+    assert [cells[0] for cells in CELLS] == [*sizes.RESNET, *sizes.TRANSFORMER, *sizes.CONVTX]
 
 
 @pytest.mark.parametrize("size", sizes.RESNET)
@@ -51,4 +52,19 @@ def test_transformers(size: str) -> None:
         f"{codes.total:,}",
         millions(classes.macs),
         millions(classes.macs_full),
+    ]
+
+
+@pytest.mark.parametrize("size", sizes.CONVTX)
+def test_convolutional_transformers(size: str) -> None:
+    shape, shortest = sizes.CONVTX[size], sizes.shortest(size)
+    long, short = (count("convtx", size, 12, samples, 6) for samples in (1000, 500))
+    assert ROWS[size] == [
+        str(math.ceil(1000 / shortest)),
+        str(shape.width // shape.heads),
+        str(shortest),
+        f"{long.N:,}",
+        f"{long.total:,}",
+        millions(long.macs),
+        millions(short.macs),
     ]
