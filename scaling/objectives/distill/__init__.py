@@ -1,0 +1,1 @@
+"""Distillation: how a student imitates a frozen teacher, one loss a file."""
