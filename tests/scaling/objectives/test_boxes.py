@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from scaling.objectives.distill.boxes import Boxes, draw_boxes
+from scaling.objectives.boxes import Boxes, draw_boxes
 
 LEADS, SAMPLES = 12, 500
 
