@@ -96,16 +96,16 @@ class LiteHeart(Distillation):
     def imitation(
         self, auxiliary: nn.Module | None, pair: Pair, generator: torch.Generator
     ) -> Tensor:
-        """L_K + (beta / alpha) L_D over the set, in nats: alpha times it is that of Eq. 19 and 20.
+        """L_K over the set, in nats; no random choice."""
+        temperature = float(self.settings["temperature"])
+        return kd_loss(pair.student.logits_BC, pair.teacher.logits_BC, temperature)
 
-        ``generator`` draws the shift of Eq. 18's second term.
-        """
-        o_BC = pair.teacher.logits_BC
-        loss = kd_loss(pair.student.logits_BC, o_BC, float(self.settings["temperature"]))
+    def taught(self, auxiliary: nn.Module | None, pair: Pair, generator: torch.Generator) -> Tensor:
+        """Eq. 20, alpha L_K + beta L_D of a set; ``generator`` draws the shift of wrong pairs."""
+        total = super().taught(auxiliary, pair, generator)
         if auxiliary is None:
-            return loss
+            return total
         partner_B, valid_B = partners(pair.records_B, generator)
-        z_BF = pair.student.features_BF
+        z_BF, o_BC = pair.student.features_BF, pair.teacher.logits_BC
         information = mutual_information_loss(auxiliary, z_BF, o_BC, partner_B, valid_B)
-        share = float(self.settings["beta"]) / float(self.settings["alpha"])
-        return loss + share * information
+        return total + float(self.settings["beta"]) * information

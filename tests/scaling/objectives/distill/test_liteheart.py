@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from scaling.objectives.base import Context
+from scaling.objectives.distill.base import Pair
 from scaling.objectives.distill.kd import kd_loss
 from scaling.objectives.distill.liteheart import (
     Discriminator,
@@ -149,17 +150,22 @@ def test_it_learns_what_features_say_of_logits() -> None:
     assert ends[1] > 1.3
 
 
-def test_the_whole_is_equation_19() -> None:
+def taught(settings: dict[str, float | int | str], pair: Pair, net: nn.Module | None) -> Tensor:
+    return LiteHeart(settings).taught(net, pair, torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("alpha", [0.5, 0.0])
+def test_the_whole_is_equation_19(alpha: float) -> None:
     pair, net = some_pair(), discriminator()
     o = pair.teacher.logits_BC
     partner, valid = partners(pair.records_B, torch.Generator().manual_seed(0))
     information = mutual_information_loss(net, pair.student.features_BF, o, partner, valid)
-    expected = 0.5 * kd_loss(pair.student.logits_BC, o, 2.0) + 0.2 * information
-    found = 0.5 * imitation(LiteHeart(SETTINGS), pair, net)
+    expected = alpha * kd_loss(pair.student.logits_BC, o, 2.0) + 0.2 * information
+    found = taught(SETTINGS | {"alpha": alpha}, pair, net)
     torch.testing.assert_close(found, expected)
     found.backward()  # type: ignore[no-untyped-call]
     assert pair.student.features_BF.grad is not None
-    assert pair.student.logits_BC.grad is not None
+    assert (pair.student.logits_BC.grad is not None) == (alpha > 0)
     assert all(p.grad is not None and bool(p.grad.any()) for p in net.parameters())
 
 
@@ -170,6 +176,7 @@ def test_without_beta_there_is_no_discriminator_and_it_is_kd() -> None:
     pair = some_pair()
     expected = kd_loss(pair.student.logits_BC, pair.teacher.logits_BC, 2.0)
     assert torch.equal(imitation(objective, pair), expected)
+    assert torch.equal(taught(SETTINGS | {"beta": 0.0}, pair, None), 0.5 * expected)
 
 
 def test_the_discriminator_is_as_wide_as_the_students_features() -> None:
@@ -181,5 +188,5 @@ def test_the_discriminator_is_as_wide_as_the_students_features() -> None:
 
 
 def test_a_record_alone_gives_a_number() -> None:
-    found = imitation(LiteHeart(SETTINGS), taken(some_pair(), [0]), discriminator())
+    found = taught(SETTINGS, taken(some_pair(), [0]), discriminator())
     assert bool(torch.isfinite(found))
