@@ -57,8 +57,6 @@ def cc_loss(student_BF: Tensor, teacher_BF: Tensor, gamma: float = 0.4, order: i
 class CorrelationCongruence(Distillation):
     """CC on pooled features; option ``gamma``."""
 
-    needs_records = LEAST
-
     def imitation(
         self, auxiliary: nn.Module | None, pair: Pair, generator: torch.Generator
     ) -> Tensor:

@@ -64,8 +64,6 @@ def dist_loss(
 class CorrelatedDistillation(Distillation):
     """DIST of independent classes; options ``temperature``, ``inter`` and ``intra``."""
 
-    needs_records = LEAST
-
     def imitation(
         self, auxiliary: nn.Module | None, pair: Pair, generator: torch.Generator
     ) -> Tensor:

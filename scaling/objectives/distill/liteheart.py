@@ -83,8 +83,6 @@ def mutual_information_loss(
 class LiteHeart(Distillation):
     """KD and mutual information; options ``alpha``, ``beta`` and ``temperature``."""
 
-    needs_records = 2
-
     def auxiliary(
         self, context: Context, student_features: int, teacher_features: int
     ) -> nn.Module | None:

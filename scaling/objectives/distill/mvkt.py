@@ -167,8 +167,6 @@ def places(pair: Pair, records: int) -> Tensor:
 class MultiViewTransfer(Distillation):
     """MVKT; options ``temperature`` of MKD, ``contrast`` and ``negatives``."""
 
-    needs_records = LEAST
-
     def auxiliary(
         self, context: Context, student_features: int, teacher_features: int
     ) -> nn.Module | None:

@@ -54,8 +54,6 @@ def pkt_loss(student_BF: Tensor, teacher_BF: Tensor) -> Tensor:
 class ProbabilisticTransfer(Distillation):
     """PKT on pooled features."""
 
-    needs_records = LEAST
-
     def imitation(
         self, auxiliary: nn.Module | None, pair: Pair, generator: torch.Generator
     ) -> Tensor:

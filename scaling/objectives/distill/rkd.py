@@ -74,8 +74,6 @@ def _eye(features_BF: Tensor) -> Tensor:
 class RelationalDistillation(Distillation):
     """RKD on pooled features; options ``distance`` and ``angle``."""
 
-    needs_records = LEAST
-
     def imitation(
         self, auxiliary: nn.Module | None, pair: Pair, generator: torch.Generator
     ) -> Tensor:

@@ -80,9 +80,8 @@ def check_copies_do_not_count(objective: Distillation) -> None:
             assert not two[RECORDS:].any()
 
 
-def check_too_few_records_are_refused(objective: Distillation, name: str) -> None:
+def check_too_few_records_are_refused(objective: Distillation, name: str, least: int) -> None:
     """Copies are no records; as many as are needed give a number."""
-    least = objective.needs_records
     pair = some_pair()
     with pytest.raises(ValueError, match=rf"the {name} loss .* at least {least} different records"):
         imitation(objective, taken(pair, [*range(least - 1), 0, 0, 0]))

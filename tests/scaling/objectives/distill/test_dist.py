@@ -100,7 +100,7 @@ def test_copies_do_not_count() -> None:
 
 
 def test_too_few_records_are_refused() -> None:
-    check_too_few_records_are_refused(OBJECTIVE, "DIST")
+    check_too_few_records_are_refused(OBJECTIVE, "DIST", 3)
 
 
 def test_like_records_give_numbers() -> None:

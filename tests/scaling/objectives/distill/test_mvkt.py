@@ -216,7 +216,7 @@ def test_too_few_records_are_refused() -> None:
         def imitation(self, auxiliary, pair, generator):  # type: ignore[no-untyped-def]
             return super().imitation(made, pair, generator)
 
-    check_too_few_records_are_refused(Given(SETTINGS), "MVKT")
+    check_too_few_records_are_refused(Given(SETTINGS), "MVKT", 2)
 
 
 def test_student_and_both_projections_learn_and_the_teacher_does_not() -> None:
