@@ -1,1 +1,1 @@
-"""Knowledge distillation: what a student imitates of a teacher, one method a file."""
+"""Distillation: how a student imitates a frozen teacher, one loss a file."""

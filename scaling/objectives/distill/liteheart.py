@@ -83,8 +83,6 @@ def mutual_information_loss(
 class LiteHeart(Distillation):
     """KD and mutual information; options ``alpha``, ``beta`` and ``temperature``."""
 
-    needs_records = 2
-
     def auxiliary(
         self, context: Context, student_features: int, teacher_features: int
     ) -> nn.Module | None:
@@ -101,7 +99,7 @@ class LiteHeart(Distillation):
         return kd_loss(pair.student.logits_BC, pair.teacher.logits_BC, temperature)
 
     def taught(self, auxiliary: nn.Module | None, pair: Pair, generator: torch.Generator) -> Tensor:
-        """alpha L_K + beta L_D of a set; ``generator`` draws the shift of the second term's pairs."""
+        """Eq. 20, alpha L_K + beta L_D of a set; ``generator`` draws the shift of wrong pairs."""
         total = super().taught(auxiliary, pair, generator)
         if auxiliary is None:
             return total
