@@ -16,6 +16,7 @@ LOST = ("diverged", "failed")  # trials without a value
 
 HELD_OUT, LINEAR_PROBE = "held-out", "linear-probe"  # protocols
 BEST, TRAJECTORY = "best-validation", "trajectory"  # which weights of a training are measured
+MULTILABEL = "multilabel"  # metrics that an evaluation may have beside those that all have
 
 LOSSES = {  # what each objective's held-out loss is
     "supervised": "binary cross-entropy",
