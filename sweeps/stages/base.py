@@ -62,6 +62,7 @@ class Measurement:
     shares: tuple[float, ...] = (1.0,)  # of a task's labelled training records given to a probe
     trajectory: bool = False  # whether every evaluated step is probed too
     predictions: bool = False  # whether logits are kept
+    metrics: str = ""  # beside those that every evaluation has, where labels are predicted
 
 
 def starting_stages() -> list[str]:
@@ -346,6 +347,7 @@ class Measured(Stage):
     few_shot: Axis[Share] | None = None
     trajectory: bool | None = None
     predictions: bool | None = None
+    metrics: Literal["multilabel"] | None = None
 
     @property
     def label_axes(self) -> tuple[list[float], list[str]]:
@@ -360,6 +362,7 @@ class Measured(Stage):
             shares=tuple(self.few_shot or [1.0]),
             trajectory=bool(self.trajectory),
             predictions=bool(self.predictions),
+            metrics=self.metrics or "",
         )
 
     def own_mistakes(self, given: Mapping[str, Any], context: Context) -> Iterator[Mistake]:
@@ -373,6 +376,10 @@ class Measured(Stage):
             if value and not self.tasks and "tasks" not in wrong:
                 message = f"{key!r} is about the probes of tasks, and there is no task; add 'tasks'"
                 yield Mistake(loc=(key,), message=message, at_key=True)
+        unlabelled = "sl" not in self.paradigms_trained() and not self.tasks
+        if self.metrics and unlabelled and not {"paradigms", "tasks"} & wrong:
+            message = "no trial here predicts labels, and there is no task; remove 'metrics'"
+            yield Mistake(loc=("metrics",), message=message, at_key=True)
 
 
 def crossed(sizes_by_family: Mapping[str, list[str]], paradigms: list[str]) -> Iterator[Start]:
