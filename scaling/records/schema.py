@@ -103,6 +103,12 @@ TRIALS = (
         place="optional",
     ),
     Column("C_full", "`C` counted with `macs_full`; laws use `C`", "number", "FLOP", "optional"),
+    Column(
+        "options",
+        'settings of the objective that differ from its defaults, as JSON (`{"tau": 2.0}`), empty '
+        "for none; tables older than it lack the column and are read as empty",
+        place="config",
+    ),
 )
 EVALUATIONS = (
     Column("evaluation", "evaluation id; of a training curve, the training id", place="id"),
