@@ -259,6 +259,8 @@ class Evaluation(_Configuration):
     labels_fraction: float = dataclasses.field(default=1.0, metadata=LATER)
     # whether the logits of each validation and test record are kept too
     predictions: bool = dataclasses.field(default=False, metadata=LATER)
+    # metrics beside those that every evaluation has: ``multilabel``, or empty for none
+    metrics: str = dataclasses.field(default="", metadata=LATER)
 
     @property
     def id(self) -> str:

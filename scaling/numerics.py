@@ -43,6 +43,7 @@ NUMERICS: dict[str, int] = {
     "training": 2,
     "evaluation.held_out": 2,
     "evaluation.metrics": 2,
+    "evaluation.multilabel": 1,
     "evaluation.linear_probe": 1,
     "simulated": 1,
 }

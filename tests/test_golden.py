@@ -34,6 +34,7 @@ from scaling.models.vq_hbr import Codebook, VqHbr
 from scaling.numerics import NUMERICS
 from scaling.objectives.base import Context
 from scaling.objectives.labels import Supervised, binary_loss, binary_losses
+from scaling.records.multilabel import FThresholds, multilabel_metrics
 from scaling.records.patients import Resamples, mean_and_se
 from scaling.simulated import expected_loss, expected_shifted_loss, noise
 from scaling.training.trainer import initial_model
@@ -170,6 +171,16 @@ def metrics() -> Numbers:
     return [*area, *(e.value for e in found), *(e.high for e in list(found)[:5])]
 
 
+def multilabel() -> Numbers:
+    split = toy_split(64, 5)
+    means = (split.signals.float().mean(dim=2) * split.mv).double().numpy()
+    scores = (means[:, :2] + means[:, 2:4]).round(1)  # with ties
+    labels, resamples = split.labels.numpy() > 0.5, Resamples.draw(np.arange(64) // 2)
+    thresholds = FThresholds.choose(scores, labels)
+    found = multilabel_metrics(scores, labels, thresholds, resamples, classes=("a", "b")).values()
+    return [*(v[0] for v in found), *(float(np.nanstd(v)) for v in found)]
+
+
 def probe() -> Numbers:
     parts = [toy_split(n, seed) for n, seed in ((96, 6), (48, 7))]
     a, b = (Features(x=s.signals.float().mean(dim=2) * s.mv, y=s.labels) for s in parts)
@@ -196,6 +207,7 @@ RECIPES: dict[str, Callable[[], Numbers] | Callable[[Path], Numbers]] = {
     "training": training,
     "evaluation.held_out": held_out,
     "evaluation.metrics": metrics,
+    "evaluation.multilabel": multilabel,
     "evaluation.linear_probe": probe,
     "simulated": simulated,
 }
@@ -302,6 +314,26 @@ GOLDEN: dict[tuple[str, int], Numbers] = {
         0.601758,
         0.578918,
         1,
+    ],
+    ("evaluation.multilabel", 1): [
+        0.109375,
+        1.09375,
+        0.816578,
+        0.845993,
+        0.781933,
+        0.886815,
+        0.775288,
+        0.835836,
+        0.856151,
+        0.032675,
+        0.0958603,
+        0.0466621,
+        0.0331502,
+        0.0432071,
+        0.0246946,
+        0.0407099,
+        0.0553843,
+        0.0485131,
     ],
     ("evaluation.linear_probe", 1): [1.75265, -0.0200371, 0.026732],
     ("simulated", 1): [0.528339, 0.701285, 1.01107],

@@ -254,7 +254,7 @@ def _live(store: LiveStore, name: str) -> tuple[pd.DataFrame, pd.DataFrame, dict
             continue
         try:
             _collect(_json(path, None), name, rows, values)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise _broken(path, error) from None
     own = pd.DataFrame(rows, columns=names(TRIALS))
     trials.append(typed(store.records, own, *_columns(TRIALS)))

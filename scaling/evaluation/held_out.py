@@ -17,6 +17,7 @@ from scaling.evaluation.measure import (
     split_rows,
     value_row,
 )
+from scaling.evaluation.multilabel import multilabel_rows
 from scaling.evaluation.trained import Trained
 from scaling.identity import Evaluation
 from scaling.objectives.base import Measured
@@ -38,7 +39,8 @@ def measure_held_out(
         Rows, and for an objective that predicts labels the predictions they are from.
 
     Raises:
-        ValueError: a split without records, or classes that the task does not have.
+        ValueError: a split without records, classes that the task does not have, or metrics of
+            labels where none are predicted.
         WeightsError: weights of another architecture; a parent's are gone.
     """
     objective, context, model = trained.whole()
@@ -64,6 +66,7 @@ def measure_held_out(
             found += loss_rows(name, measured[name].losses, split.patients)
     if scored:
         found += label_rows(scored, core)
+    found += multilabel_rows(evaluation, scored, trained.classes)
     if "train" in splits:
         quality, n = objective.quality(model, splits["train"], splits["test"]), len(rows["test"])
         found += [value_row("test", metric, value, n) for metric, value in quality.items()]

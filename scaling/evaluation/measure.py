@@ -26,6 +26,7 @@ from torch import Tensor
 
 from scaling.corpora.format.corpus import Corpus
 from scaling.records.files import write_whole
+from scaling.records.multilabel import f_beta, f_beta_thresholds, known_classes
 from scaling.records.patients import (
     Estimate,
     Resamples,
@@ -39,7 +40,6 @@ from scaling.records.schema import PREDICTED_SPLITS
 Row = dict[str, Any]
 
 MEASURED = PREDICTED_SPLITS
-EVEN_ODDS = 0.0  # the log-odds of a probability of one half
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,8 +125,7 @@ def label_metrics(
     predicted_NC = scores_NC >= thresholds_C
     hits = resamples.sums(predicted_NC & labels_NC)
     positives, called = resamples.sums(labels_NC), resamples.sums(predicted_NC)
-    records_R = resamples.weights_NR.sum(axis=0, dtype=np.float64)
-    known_RC = (positives > 0) & (positives < records_R[:, None])
+    known_RC = known_classes(positives, resamples)
     precision = np.nan_to_num(divide(hits, called))
     right_N = (
         (scores_NC.argmax(axis=1) == labels_NC.argmax(axis=1)).astype(np.float64)
@@ -136,7 +135,7 @@ def label_metrics(
     used = float(known_RC[0].sum())
     return {
         "macro_auroc": Estimate.of(macro_auroc(scores_NC, labels_NC, resamples)),
-        "macro_f1": Estimate.of(mean_known(divide(2 * hits, called + positives), known_RC)),
+        "macro_f1": Estimate.of(mean_known(f_beta(hits, called, positives, 1.0), known_RC)),
         "accuracy": Estimate.of(resamples.mean(right_N)),
         "macro_precision": Estimate.of(mean_known(precision, known_RC)),
         "macro_recall": Estimate.of(mean_known(divide(hits, positives), known_RC)),
@@ -147,22 +146,8 @@ def label_metrics(
 def f1_thresholds(
     scores_NC: NDArray[np.float64], labels_NC: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """The threshold of each class with the highest F1, (C,), for ``scores >= threshold``.
-
-    Candidates are the scores themselves; records of equal score are predicted alike. Of equally
-    good thresholds the highest is taken. A class without positives has no best threshold: it
-    gets even odds, a log-odds of 0.
-    """
-    found = np.full(scores_NC.shape[1], EVEN_ODDS)
-    for c, (scores, labels) in enumerate(zip(scores_NC.T, labels_NC.T, strict=True)):
-        if not labels.any():
-            continue
-        order = np.argsort(-scores, kind="stable")
-        ranked, hits = scores[order], np.cumsum(labels[order])
-        f1 = 2 * hits / (np.arange(1, len(ranked) + 1) + hits[-1])
-        last_of_a_tie = np.append(ranked[1:] != ranked[:-1], True)
-        found[c] = ranked[np.argmax(np.where(last_of_a_tie, f1, -1.0))]
-    return found
+    """The threshold of each class with the highest F1, (C,); see ``f_beta_thresholds``."""
+    return f_beta_thresholds(scores_NC, labels_NC, 1.0)
 
 
 def is_single_label(labels_NC: NDArray[np.bool_]) -> bool:

@@ -23,6 +23,7 @@ from scaling.corpora.format.corpus import Corpus
 from scaling.corpora.format.splits import labelled_subset
 from scaling.data.batches import evaluated, unlabelled
 from scaling.evaluation.measure import MEASURED, Row, Scored, label_rows, split_rows, value_row
+from scaling.evaluation.multilabel import multilabel_rows
 from scaling.evaluation.trained import Trained
 from scaling.identity import Evaluation
 from scaling.objectives.labels import binary_loss, binary_losses, prior_logits
@@ -125,7 +126,9 @@ def measure_probe(
     shares = features["train"].y.mean(dim=0)
     used = int(((shares > 0) & (shares < 1)).sum())
     rows = [value_row("train", "classes_used", float(used), len(probe.rows["train"]))]
-    return rows + label_rows(scored), scored
+    rows += label_rows(scored)
+    classes = probe.corpus.classes(probe.evaluation.task)
+    return rows + multilabel_rows(probe.evaluation, scored, classes), scored
 
 
 def _scored(probe: Probe, split: str, layer: nn.Linear, features: Features) -> Scored:

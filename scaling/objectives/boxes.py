@@ -26,11 +26,15 @@ Choices where the paper is silent:
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from scaling.data.batches import Batch
 from scaling.objectives.distill.sets import partners
+from scaling.objectives.registry import Settings
 
 PER = ("record", "batch")
 BORDERS = ("clip", "inside")
@@ -74,6 +78,39 @@ class Boxes:
             return self
         names = [field.name for field in dataclasses.fields(self)]
         return Boxes(**{name: getattr(self, name).to(device) for name in names})
+
+
+def joined(parts: Sequence[Boxes]) -> Boxes:
+    """Boxes of sets one behind the other in a batch; partners are of the same set."""
+    before = itertools.accumulate((len(part.partner_B) for part in parts), initial=0)
+    return Boxes(
+        leads_BL=torch.cat([part.leads_BL for part in parts]),
+        samples_BT=torch.cat([part.samples_BT for part in parts]),
+        partner_B=torch.cat([p.partner_B + n for p, n in zip(parts, before, strict=False)]),
+        share_B=torch.cat([part.share_B for part in parts]),
+    )
+
+
+def sets_of(batch: Batch) -> tuple[slice, ...]:
+    """Places of the labelled records of a batch, and of the unlabelled ones behind them."""
+    labelled = len(batch.rows_B) - batch.unlabelled
+    both = (slice(0, labelled), slice(labelled, None))
+    return both if batch.unlabelled else both[:1]
+
+
+def boxes_of(batch: Batch, settings: Settings, generator: torch.Generator) -> Boxes | None:
+    """Boxes of a batch as the settings of an objective have them (``registry.BOXES``), or None."""
+    per, border = str(settings["boxes"]), str(settings["box_border"])
+    if per == "none":
+        return None
+    leads, samples = batch.x_BLT.shape[1:]
+    shape = float(settings["box_shape"])
+    return joined(
+        [
+            draw_boxes(batch.rows_B[places], leads, samples, shape, per, border, generator)
+            for places in sets_of(batch)
+        ]
+    )
 
 
 def draw_boxes(

@@ -16,6 +16,7 @@ LOST = ("diverged", "failed")  # trials without a value
 
 HELD_OUT, LINEAR_PROBE = "held-out", "linear-probe"  # protocols
 BEST, TRAJECTORY = "best-validation", "trajectory"  # which weights of a training are measured
+MULTILABEL = "multilabel"  # metrics that an evaluation may have beside those that all have
 
 # Ways for a student to learn, with a teacher and without; held out all are measured by labels.
 METHODS = (

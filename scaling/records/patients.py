@@ -91,16 +91,57 @@ class Resamples:
         self, scores_N: NDArray[np.float64], labels_N: NDArray[np.bool_]
     ) -> NDArray[np.float64]:
         """Area under the ROC curve, ties counted half, (R,); NaN where a class is missing."""
+        return self.ranked(scores_N, labels_N).auroc()
+
+    def ranked(self, scores_N: NDArray[np.float64], labels_N: NDArray[np.bool_]) -> Ranked:
+        """The positives of a class among its negatives, by score."""
         positives, negatives = np.flatnonzero(labels_N), np.flatnonzero(~labels_N)
         negatives = negatives[np.argsort(scores_N[negatives], kind="stable")]
         below_MR = np.zeros((len(negatives) + 1, self.weights_NR.shape[1]), np.float32)
         np.cumsum(self.weights_NR[negatives], axis=0, out=below_MR[1:])
-        ranked, wanted = scores_N[negatives], scores_N[positives]
-        left, right = (np.searchsorted(ranked, wanted, side=side) for side in ("left", "right"))
-        ours_PR = self.weights_NR[positives]
-        twice_PR = (below_MR[left] + below_MR[right]).astype(np.float64)
-        pairs = ours_PR.sum(axis=0, dtype=np.float64) * below_MR[-1]
-        return divide(np.einsum("pr,pr->r", ours_PR, twice_PR) / 2, pairs)
+        ranks, wanted = scores_N[negatives], scores_N[positives]
+        left, right = (np.searchsorted(ranks, wanted, side=side) for side in ("left", "right"))
+        return Ranked(
+            scores_P=wanted,
+            weights_PR=self.weights_NR[positives],
+            below_PR=below_MR[left],
+            not_above_PR=below_MR[right],
+            negatives_R=below_MR[-1],
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Ranked:
+    """The P positives of a class among its negatives, in R resamples; counts are exact."""
+
+    scores_P: NDArray[np.float64]  # of the positives
+    weights_PR: NDArray[np.float32]  # how often each positive is there
+    below_PR: NDArray[np.float32]  # negatives of a smaller score than each positive
+    not_above_PR: NDArray[np.float32]  # the same, and those of an equal one
+    negatives_R: NDArray[np.float32]  # all negatives
+
+    def auroc(self) -> NDArray[np.float64]:
+        """Area under the ROC curve, ties counted half, (R,); NaN where a class is missing."""
+        twice_PR = (self.below_PR + self.not_above_PR).astype(np.float64)
+        pairs = self.weights_PR.sum(axis=0, dtype=np.float64) * self.negatives_R
+        return divide(np.einsum("pr,pr->r", self.weights_PR, twice_PR) / 2, pairs)
+
+    def average_precision(self) -> NDArray[np.float64]:
+        """Mean over the positives of the precision at their score, (R,); NaN without positives.
+
+        AP = sum over distinct scores, from the highest, of (rise of the recall) x (precision of
+        what scores as much or more): no interpolation, and ties are called together, as in
+        scikit-learn's ``average_precision_score``.
+        """
+        order = np.argsort(-self.scores_P, kind="stable")
+        falling, weights_PR = -self.scores_P[order], self.weights_PR[order]
+        ends = np.searchsorted(falling, falling, side="right") - 1  # last of each tie
+        hits_PR = np.cumsum(weights_PR, axis=0, dtype=np.float32)[ends].astype(np.float64)
+        called_PR = hits_PR + (self.negatives_R - self.below_PR[order])
+        # Where nothing is called the positive itself is not there either.
+        precision_PR = hits_PR / np.maximum(called_PR, 1.0)
+        found = weights_PR.sum(axis=0, dtype=np.float64)
+        return divide(np.einsum("pr,pr->r", weights_PR, precision_PR), found)
 
 
 def mean_and_se(

@@ -173,10 +173,17 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def trial_row(record: Mapping[str, Any], study: str) -> Row:
-    """The *trials* row of a training record; None where an older one lacks a column."""
+    """The *trials* row of a training record; None, or empty, where an older one lacks a column."""
     row = {"study": study} | dict.fromkeys(names(TRIALS, "optional")) | record["trial"]
     config = record["config"]
-    return dict(row) | {name: config.get(name, "") for name in names(TRIALS, "config")}
+    return dict(row) | {name: _as_text(config.get(name, "")) for name in names(TRIALS, "config")}
+
+
+def _as_text(setting: str | list[list[Any]]) -> str:
+    """A setting of a configuration as a column holds it: pairs of a name and a value as JSON."""
+    if isinstance(setting, str):
+        return setting
+    return json.dumps(dict(setting), sort_keys=True) if setting else ""
 
 
 def evaluation_rows(record: Mapping[str, Any]) -> list[Row]:

@@ -115,9 +115,7 @@ TRIALS = (
         "training id of the net that restores leads; empty where they are zero",
         place="optional",
     ),
-    Column(
-        "labelled", "training records whose labels were used", "integer", "records", "optional"
-    ),
+    Column("labelled", "training records whose labels were used", "integer", "records", "optional"),
     Column(
         "unlabelled",
         "training records that were used without their labels",
@@ -125,9 +123,7 @@ TRIALS = (
         "records",
         "optional",
     ),
-    Column(
-        "labelled_draw", "seed of the draw of labelled records", "integer", place="optional"
-    ),
+    Column("labelled_draw", "seed of the draw of labelled records", "integer", place="optional"),
     Column(
         "N_system",
         "parameters of what is deployed: all of the model's and of the restoration net's",
@@ -154,6 +150,12 @@ TRIALS = (
         "number",
         "FLOP",
         "optional",
+    ),
+    Column(
+        "options",
+        'settings of the objective that differ from its defaults, as JSON (`{"tau": 2.0}`), empty '
+        "for none; tables older than it lack the column and are read as empty",
+        place="config",
     ),
 )
 EVALUATIONS = (

@@ -37,7 +37,9 @@ class Selection:
     @property
     def patients(self) -> int:
         """How many patients the training records come from, unlabelled ones included."""
-        parts = [self.splits[name].patients for name in ("train", UNLABELLED) if name in self.splits]
+        parts = [
+            self.splits[name].patients for name in ("train", UNLABELLED) if name in self.splits
+        ]
         return len(np.unique(np.concatenate(parts)))
 
 

@@ -260,7 +260,6 @@ class _Job:
             notes=[note for note in notes if note],
         )
 
-
     def _beside(self, steps: int) -> Record:
         """What else the trial rests on, and what is deployed of it."""
         training, splits, counts = self.training, self.selection.splits, self.counts

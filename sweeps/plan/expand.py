@@ -292,8 +292,14 @@ class _Expansion:
         asked = self.stage.measurement
         if training.objective != UNTRAINED:
             # Only labels have predictions of their own; other objectives have a loss alone.
-            keep = asked.predictions and training.paradigm == "sl"
-            yield _evaluation(training, case.corpus, HELD_OUT, predictions=keep)
+            own = training.paradigm == "sl"
+            yield _evaluation(
+                training,
+                case.corpus,
+                HELD_OUT,
+                predictions=asked.predictions and own,
+                metrics=asked.metrics if own else "",
+            )
         for task in case.tasks:
             for share in asked.shares:
                 yield _evaluation(
@@ -302,6 +308,7 @@ class _Expansion:
                     LINEAR_PROBE,
                     labels_fraction=share,
                     predictions=asked.predictions,
+                    metrics=asked.metrics,
                 )
             if asked.trajectory and training.objective != UNTRAINED:
                 yield _evaluation(training, task, LINEAR_PROBE, checkpoint=TRAJECTORY)
@@ -315,17 +322,20 @@ def _evaluation(
     checkpoint: str = BEST,
     labels_fraction: float = 1.0,
     predictions: bool = False,
+    metrics: str = "",
 ) -> Evaluation:
-    module = f"evaluation.{protocol.replace('-', '_')}"
+    modules = [f"evaluation.{protocol.replace('-', '_')}", "evaluation.held_out"]
+    modules += ["evaluation.metrics", *([f"evaluation.{metrics}"] if metrics else [])]
     return Evaluation(
         training=training.id,
         corpus=target.spec,
         task=target.task,
         protocol=protocol,
         checkpoint=checkpoint,
-        numerics=_numerics(target.spec, module, "evaluation.held_out", "evaluation.metrics"),
+        numerics=_numerics(target.spec, *modules),
         labels_fraction=float(labels_fraction),
         predictions=predictions,
+        metrics=metrics,
     )
 
 

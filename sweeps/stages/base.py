@@ -69,6 +69,7 @@ class Measurement:
     shares: tuple[float, ...] = (1.0,)  # of a task's labelled training records given to a probe
     trajectory: bool = False  # whether every evaluated step is probed too
     predictions: bool = False  # whether logits are kept
+    metrics: str = ""  # beside those that every evaluation has, where labels are predicted
 
 
 def starting_stages() -> list[str]:
@@ -266,9 +267,7 @@ class Stage(Checked):
         for role, (key, rule) in self.parent_rules.items():
             if rule.stage_name not in [name for name, _ in context.stages]:
                 place: Loc = (key, "stage") if rule.stage else (key,)
-                message = (
-                    f"there is no {rule.stage_name} stage before this one for it to {PURPOSES[role]}"
-                )
+                message = f"there is no {rule.stage_name} stage before this one for it to {PURPOSES[role]}"
                 yield Mistake(loc=place, message=message, at_key=True)
         if "corpus" not in given:
             yield from self._simulated_mistakes(context.simulated)
@@ -388,6 +387,7 @@ class Measured(Stage):
     few_shot: Axis[Share] | None = None
     trajectory: bool | None = None
     predictions: bool | None = None
+    metrics: Literal["multilabel"] | None = None
 
     @property
     def label_axes(self) -> tuple[list[float], list[str]]:
@@ -409,6 +409,7 @@ class Measured(Stage):
             shares=tuple(self.few_shot or [1.0]),
             trajectory=bool(self.trajectory),
             predictions=bool(self.predictions),
+            metrics=self.metrics or "",
         )
 
     def own_mistakes(self, given: Mapping[str, Any], context: Context) -> Iterator[Mistake]:
@@ -425,6 +426,10 @@ class Measured(Stage):
             if value and not self.tasks and "tasks" not in wrong:
                 message = f"{key!r} is about the probes of tasks, and there is no task; add 'tasks'"
                 yield Mistake(loc=(key,), message=message, at_key=True)
+        unlabelled = "sl" not in self.paradigms_trained() and not self.tasks
+        if self.metrics and unlabelled and not {"paradigms", "tasks"} & wrong:
+            message = "no trial here predicts labels, and there is no task; remove 'metrics'"
+            yield Mistake(loc=("metrics",), message=message, at_key=True)
 
 
 def crossed(sizes_by_family: Mapping[str, list[str]], paradigms: list[str]) -> Iterator[Start]:

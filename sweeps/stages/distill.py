@@ -138,7 +138,9 @@ class Distill(Measured):
         if self.restoration is not None:
             for i, words in enumerate(self.input_leads):
                 if not leads_named(words):
-                    message = "all leads are given, so there is none to restore; remove 'restoration'"
+                    message = (
+                        "all leads are given, so there is none to restore; remove 'restoration'"
+                    )
                     yield Mistake(loc=("input_leads", i), message=message)
 
     def _unmet(
@@ -167,7 +169,9 @@ class Distill(Measured):
         """Settings that some method has, with values that it can take."""
         written = given.get("settings")
         for key, axis in self.settings.items():
-            having = [OBJECTIVES[m.name] for m in self.methods if key in dict(OBJECTIVES[m.name].options)]
+            having = [
+                OBJECTIVES[m.name] for m in self.methods if key in dict(OBJECTIVES[m.name].options)
+            ]
             if not having:
                 known = {k for m in self.methods for k, _ in OBJECTIVES[m.name].options}
                 message = f"no method of this stage has a setting {key!r}; {suggest(key, known)}"

@@ -84,7 +84,9 @@ class Restore(Stage):
             message = "a trial with a parent has its leads; remove 'input_leads'"
             yield Mistake(loc=("input_leads",), message=message, at_key=True)
         elif "families" in given and "input_leads" not in given:
-            message = "the key 'input_leads' is missing: say which leads the net is given, such as I"
+            message = (
+                "the key 'input_leads' is missing: say which leads the net is given, such as I"
+            )
             yield Mistake(loc=(), message=message)
         for i, words in enumerate(self.input_leads or ()):
             if not leads_named(words):

@@ -201,4 +201,3 @@ class Distillation(LabelObjective):
                 records_B=batch.rows_B[places],
                 teacher_weights_CK=self.teacher.output_layer.weight,
             )
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -11,18 +12,19 @@ from typing import Any
 
 import pytest
 
+from scaling.identity import Training
 from scaling.provenance import failed_evaluation, failed_training
 from scaling.records.files import write_json, write_whole
-from scaling.records.record import RecordError, read_record, validate, write_record
+from scaling.records.record import RecordError, read_record, trial_row, validate, write_record
 from scaling.records.schema import EVALUATIONS, names
 from tests.scaling.test_identity import TRAINING
 
 
-def failed() -> dict[str, Any]:
+def failed(training: Training = TRAINING) -> dict[str, Any]:
     try:
         raise RuntimeError("out of luck")
     except RuntimeError as error:
-        return failed_training(TRAINING, error)
+        return failed_training(training, error)
 
 
 def test_a_failed_training_keeps_its_traceback(tmp_path: Path) -> None:
@@ -32,6 +34,18 @@ def test_a_failed_training_keeps_its_traceback(tmp_path: Path) -> None:
     assert record["trial"]["status"] == "failed"
     assert record["trial"]["D"] == 256
     assert "out of luck" in record["error"]["traceback"]
+
+
+def test_columns_of_the_configuration_are_text() -> None:
+    """Older records, and those at the defaults, do not have them."""
+    options = (("boxes", 1), ("mixing", "none"), ("tau", 2.0))
+    other = dataclasses.replace(TRAINING, options=options, label_set="tail-0.1")
+    record = json.loads(json.dumps(failed(other)))
+    row = trial_row(record, "s")
+    assert row["options"] == '{"boxes": 1, "mixing": "none", "tau": 2.0}'
+    assert row["label_set"] == "tail-0.1"
+    plain = trial_row(failed(), "s")
+    assert plain["options"] == plain["label_set"] == ""
 
 
 @pytest.mark.parametrize(

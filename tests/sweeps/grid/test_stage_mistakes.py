@@ -67,6 +67,8 @@ MISTAKES = {
     "label set": ("parents", "label_sets: [rare]\n      parents", "14:20", "dominant-SHARE"),
     "few shots of nothing": ("parents", "few_shot: 0.1\n      parents", "14:7", "add 'tasks'"),
     "no such share": ("tasks", "few_shot: 0\n      tasks", "12:17", "greater than 0"),
+    "metrics": ("parents", "metrics: multi\n      parents", "14:16", "must be 'multilabel'"),
+    "metrics of nothing": ("tasks: [virtual/shifted]", "metrics: multilabel", "12:7", "no task;"),
     "fold": ("window_s: 5", "fold: 3", "2:52", "has no folds; remove 'fold'"),
     "fold of a task": ("[virtual/shifted]", "[{source: ptbxl, fold: 11}]", "12:37", "folds 1 to"),
     "corpus of a stage": ("tasks", "corpus: virtual/cod\n      tasks", "12:15", "'virtual/code'"),

@@ -108,6 +108,20 @@ def test_each_objective_is_measured_as_it_can_be(write_grid: WriteGrid) -> None:
     assert said("random") == probes
 
 
+def test_metrics_are_asked_of_what_predicts_labels(write_grid: WriteGrid) -> None:
+    """Of held-out models on labels and of probes at the best step; other ids stay as they were."""
+    text = FOUR.replace("few_shot", "metrics: multilabel\n      few_shot")
+    before, after = plan_of(write_grid(FOUR)), plan_of(write_grid(text))
+    for paradigm, asked in (("sl", 3), ("ssl", 2), ("random", 2)):
+        old, new = (job_of(p, paradigm, "resnet").evaluations for p in (before, after))
+        more = [e for e in new if e.metrics == "multilabel"]
+        assert len(more) == asked
+        assert all(dict(e.numerics)["evaluation.multilabel"] == 1 for e in more)
+        assert all("trajectory" != e.checkpoint for e in more)
+        assert {e.id for e in new} - {e.id for e in old} == {e.id for e in more}
+        assert all("evaluation.multilabel" not in dict(e.numerics) for e in old)
+
+
 def test_what_is_not_trained_does_not_depend_on_its_recipe(write_grid: WriteGrid) -> None:
     first = job_of(plan_of(write_grid(FOUR)), "random", "resnet").training
     text = FOUR.replace("few_shot", "recipe: {max_steps: 7, warmup_steps: 1, eval_every: 2}\n"
