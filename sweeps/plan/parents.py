@@ -161,7 +161,7 @@ def choose_parents(rule: Parents, earlier: Sequence[Done], known: Mapping[str, K
         return Chosen(trainings=tuple(job.training for job in jobs), waiting=waiting)
     groups: dict[tuple[object, ...], list[Job]] = {}
     for job in jobs:
-        groups.setdefault(_comparable(job.training, rule.best), []).append(job)
+        groups.setdefault(_comparable(job.training, rule), []).append(job)
     if waiting or not all(_settled(job, known) for job in jobs):
         largest = tuple(max(group, key=_rank).training for group in groups.values())
         return Chosen(trainings=largest, waiting=True)
@@ -180,18 +180,18 @@ def _matches(rule: Parents, training: Training) -> bool:
     return leads is None or training.input_leads in [leads_named(words) for words in leads]
 
 
-def _comparable(training: Training, metric: str) -> tuple[object, ...]:
-    """What trials have in common whose ``metric`` compares; the best of each is a parent.
+def _comparable(training: Training, rule: Parents) -> tuple[object, ...]:
+    """What trials have in common whose metric compares; the best of each is a parent.
 
     A loss depends on what is minimised: the objective and its settings (a focal loss falls with
     gamma, a contrastive one with its temperature), and the codebook whose codes are predicted.
     """
     corpus = training.corpus
     measured = (corpus.source, corpus.fold, training.task, training.label_set)
-    # Those of more labels, or given more leads, would win over others without being better.
-    given = (training.labels_fraction, training.labelled_draw, training.input_leads)
-    of_whom = (training.family, training.paradigm, *measured, *given)
-    if metric != "loss":
+    of_whom: tuple[object, ...] = (training.family, training.paradigm, *measured)
+    if rule.best_of_each:
+        of_whom += (training.labels_fraction, training.labelled_draw, training.input_leads)
+    if rule.best != "loss":
         return of_whom
     codebooks = training.parents_of_role(CODEBOOK)
     return (*of_whom, training.objective, training.options, codebooks)

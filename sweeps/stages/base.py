@@ -120,6 +120,10 @@ class Parents(Checked):
     seeds: Axis[NonNegative] | None = None
     best: Literal["loss", "macro_auroc"] | None = None
 
+    # Whether trials of other shares and draws of labels, or of other leads, have a best of their
+    # own. Where any start will do they compete.
+    best_of_each: ClassVar[bool] = False
+
     @property
     def stage_name(self) -> str:
         """Name of the stage that the parents are of."""

@@ -30,6 +30,8 @@ from sweeps.stages.restore import RestorationParents
 class Teachers(Parents):
     """Which trials of earlier stages teach: all that match, or the best of them."""
 
+    best_of_each: ClassVar[bool] = True
+
     oracle: bool | None = None
 
     @property

@@ -25,6 +25,8 @@ class RestorationParents(Parents):
     stage: Annotated[str, BeforeValidator(_restore), ParentStage("restore")] | None = None
     input_leads: Axis[InputLeads] | None = None
 
+    best_of_each: ClassVar[bool] = True
+
     @property
     def stage_name(self) -> str:
         """Restore, whatever comes between."""

@@ -50,7 +50,7 @@ class Pair:
     student: Answers
     teacher: Answers  # without gradient
     labels_BC: Tensor  # float32, mixed where signals are; NaN for unlabelled records
-    records_B: Tensor  # int64; equal numbers are the same record
+    records_B: Tensor  # int64 in [0, D); equal numbers are the same record, in both sets
     teacher_weights_CK: Tensor  # weights of the last layer of the teacher's head, a row a class
 
 
@@ -89,6 +89,7 @@ class Distillation(LabelObjective):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.teacher: Classifier | None = None
+        self.labelled = 0  # training records with labels; unlabelled ones are counted on from them
 
     def auxiliary(
         self, context: Context, student_features: int, teacher_features: int
@@ -126,7 +127,7 @@ class Distillation(LabelObjective):
         if teacher is None:
             return
         assert isinstance(teacher, Classifier)
-        self.teacher = teacher
+        self.teacher, self.labelled = teacher, len(splits["train"])
         if self.settings["boxes"] != "none":
             return
 
@@ -193,11 +194,11 @@ class Distillation(LabelObjective):
     def _pairs(self, lesson: Lesson, batch: Batch) -> Iterator[Pair]:
         assert self.teacher is not None
         assert lesson.teacher is not None
-        for places in lesson.sets:
+        for places, before in zip(lesson.sets, (0, self.labelled), strict=False):
             yield Pair(
                 student=lesson.student.part(places),
                 teacher=lesson.teacher.part(places),
                 labels_BC=lesson.labels_BC[places],
-                records_B=batch.rows_B[places],
+                records_B=batch.rows_B[places] + before,
                 teacher_weights_CK=self.teacher.output_layer.weight,
             )

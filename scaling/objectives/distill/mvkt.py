@@ -154,16 +154,6 @@ def mvkt_loss(
     return losses[0] + losses[1]
 
 
-def places(pair: Pair, records: int) -> Tensor:
-    """Places of a set's records in the bank of D, (B,) int64 on the device of the labels.
-
-    Labelled and unlabelled records are numbered apart, each from 0, and together are D at most:
-    those of the latter, whose labels are NaN, stand at the end of the bank, the last first.
-    """
-    records_B = pair.records_B.to(pair.labels_BC.device)
-    return torch.where(pair.labels_BC[:, 0].isnan(), records - 1 - records_B, records_B)
-
-
 class MultiViewTransfer(Distillation):
     """MVKT; options ``temperature`` of MKD, ``contrast`` and ``negatives``."""
 
@@ -197,7 +187,7 @@ class MultiViewTransfer(Distillation):
             student.features_BF[rows_B],
             teacher.features_BF[rows_B],
             positives(pair.labels_BC, teacher.logits_BC)[rows_B],
-            places(pair, records)[rows_B],
+            pair.records_B.to(device)[rows_B],
             drawn_M.to(device),
         )
         temperature = float(self.settings["temperature"])

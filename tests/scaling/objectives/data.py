@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from scaling.data.batches import NO_PEAK, Split
-from scaling.identity import CorpusSpec, Recipe, Training
+from scaling.identity import CODEBOOK, TEACHER, CorpusSpec, Recipe, Training
 from scaling.models.families import FAMILIES
 from scaling.models.heartbeats import MIDDLE, Heartbeats
 from scaling.models.sizes import VqShape
 from scaling.models.vq_hbr import VqHbr
-from scaling.objectives.base import Context
+from scaling.objectives.base import Context, objective_of
 from scaling.objectives.registry import OBJECTIVES
 from scaling.objectives.testing import BATCH, Case
 
@@ -85,16 +87,37 @@ def tiny_training(name: str, family: str | None = None, **changes: object) -> Tr
         "data": 64,
         "recipe": Recipe(batch=BATCH, warmup_steps=4),
         "options": (("codes", CODES),) if CODEBOOK in info.roles else (),
+        "input_leads": ("I",) if {"distill", "restore"} & set(info.stages) else (),
     }
     return Training(**(fields | changes))  # type: ignore[arg-type]
+
+
+@functools.cache
+def tiny_teacher() -> nn.Module:
+    """A frozen teacher of another family's size and width, wiser than a student at its start."""
+    training = tiny_training("supervised", "resnet", size="d2w12")
+    torch.manual_seed(7)
+    objective = objective_of(training)
+    model = objective.build(Context(training=training, outputs=len(CLASSES)))
+    split, random = tiny_split(64, 0), torch.Generator()
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(20):
+        batch = split.batch(torch.randperm(64, generator=random)[:32])
+        optimiser.zero_grad()
+        loss = objective.loss(objective.outputs(model, batch, random), batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    return model.eval().requires_grad_(False)
 
 
 def tiny_case(name: str, family: str | None = None) -> Case:
     """A case of the contract: 64 training and 80 validation records."""
     training = tiny_training(name, family)
-    parents: dict[str, nn.Module] = (
-        {"codebook": SizeCodebook()} if CODEBOOK in OBJECTIVES[name].roles else {}
-    )
+    parents: dict[str, nn.Module] = {}
+    if CODEBOOK in OBJECTIVES[name].roles:
+        parents[CODEBOOK] = SizeCodebook()
+    if TEACHER in OBJECTIVES[name].roles:
+        parents[TEACHER] = tiny_teacher()
     exclusive = name == "categorical"
     return Case(
         training=training,

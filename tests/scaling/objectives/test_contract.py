@@ -61,6 +61,68 @@ class TestCodebook(ObjectiveContract):
         return tiny_case(self.name)
 
 
+class TestRestoration(ObjectiveContract):
+    name = "restoration"
+
+    @pytest.fixture
+    def case(self) -> Case:
+        return tiny_case(self.name)
+
+
+class Distillation(ObjectiveContract):
+    """What all methods share: their teacher is there in training alone."""
+
+    @pytest.fixture(params=["resnet", "convtx"])
+    def case(self, request: pytest.FixtureRequest) -> Case:
+        return tiny_case(self.name, request.param)
+
+
+class TestNone(Distillation):
+    name = "none"
+
+
+class TestKd(Distillation):
+    name = "kd"
+
+
+class TestDkd(Distillation):
+    name = "dkd"
+
+
+class TestCc(Distillation):
+    name = "cc"
+
+
+class TestRkd(Distillation):
+    name = "rkd"
+
+
+class TestDist(Distillation):
+    name = "dist"
+
+
+class TestPkt(Distillation):
+    name = "pkt"
+
+
+class TestPsm(Distillation):
+    name = "psm"
+
+
+class TestWkd(Distillation):
+    name = "wkd"
+
+
+class TestMvkt(Distillation):
+    name = "mvkt"
+    stochastic = True
+
+
+class TestLiteHeart(Distillation):
+    name = "liteheart"
+    stochastic = True
+
+
 class TestUntrained(BuildContract):
     name = "untrained"
 

@@ -50,7 +50,7 @@ MISTAKES = {
     "paradigm": (DATA, f"{DATA}\n      paradigms: [slx]", "7:19", "did you mean 'sl'?"),
     "paradigm of a family": (DATA, f"{DATA}\n      paradigms: ssl", "7:18", "is not trained as"),
     "network on no ECG": (SIZES, NETWORK, "5:18", "the family 'simulated' goes with"),
-    "later stage": ("stages:", "stages:\n  - distill: {}", "4:5", "not available yet in this"),
+    "later stage": ("stages:", "stages:\n  - compress: {}", "4:5", "not available yet in this"),
     "not a list": ("stages:\n  - ", "stages:\n    ", "4:5", "must be a list"),
     "cells and axes": (DATA, CELLS, "7:7", "not both"),
     "warm-up too long": ("warmup_steps: 4", "warmup_steps: 40", "7:56", "does not fit in"),

@@ -43,6 +43,29 @@ class TestFinetune(StageContract):
     least = "parents: {}, scratch: true, data: [16], tasks: [virtual/shifted], few_shot: [0.5, 1]"
 
 
+RESTORED = PRETRAINED + "  - restore: {families: {unet: [c4]}, input_leads: I, data: [32]}\n"
+
+
+class TestRestore(StageContract):
+    name = "restore"
+    least = "families: {unet: [c4, c8]}, input_leads: [I, II+V2], data: [32]"
+
+
+class TestRestoreOn(StageContract):
+    name = "restore"
+    before = RESTORED
+    least = "parents: {}, data: [16]"
+
+
+class TestDistill(StageContract):
+    name = "distill"
+    before = RESTORED
+    least = (
+        "families: {resnet: [d2w6, d2w12]}, input_leads: I, methods: [none, kd], data: [32], "
+        "teacher: {stage: pretrain}, restoration: {}, tasks: [virtual/shifted]"
+    )
+
+
 def test_every_stage_has_a_battery() -> None:
     here = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
     assert set(re.findall(r"^    name = \"([^\"]+)\"", here, re.M)) == set(STAGES)

@@ -17,7 +17,6 @@ from scaling.objectives.distill.mvkt import (
     MultiViewTransfer,
     estimation_loss,
     mvkt_loss,
-    places,
 )
 from tests.scaling.objectives.data import tiny_training
 from tests.scaling.objectives.distill.answers import (
@@ -126,16 +125,6 @@ def test_unlabelled_records_have_the_diseases_the_teacher_says() -> None:
     kept = made.positive_bank[DATA - 1 - pair.records_B]
     assert torch.equal(kept, pair.teacher.logits_BC >= 0.0)
     assert int(made.positive_bank.sum()) == int(kept.sum())
-
-
-def test_a_record_with_labels_and_one_without_have_places_of_their_own() -> None:
-    """Each kind is numbered from 0."""
-    numbers = torch.arange(RECORDS)
-    both = [
-        places(dataclasses.replace(some_pair(labelled=known), records_B=numbers), 2 * RECORDS)
-        for known in (True, False)
-    ]
-    assert sorted(torch.cat(both).tolist()) == list(range(2 * RECORDS))
 
 
 def test_without_knowledge_it_is_the_logarithm_of_the_negatives() -> None:
