@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, conv_transpose2d, pad
+from torch.nn.functional import conv2d, linear, pad
 
 
 def channels_last(x_BC1T: Tensor) -> Tensor:
@@ -44,12 +44,19 @@ class Conv(nn.Conv1d):
 
 
 class UpConv(nn.ConvTranspose1d):
-    """A transposed convolution along the last axis of (B, C, 1, T), ``factor`` samples of each."""
+    """A transposed convolution of (B, C, 1, T) that makes ``factor`` samples of each.
+
+    Its kernel is as long as its stride, so samples do not meet and it is one matrix product.
+    """
 
     def __init__(self, width_in: int, width: int, factor: int) -> None:
         super().__init__(width_in, width, factor, factor)
 
     def forward(self, x_BC1T: Tensor, output_size: list[int] | None = None) -> Tensor:
         """(B, C_in, 1, T) to (B, C, 1, T * factor); no other ``output_size`` is possible."""
-        weight = self.weight.unsqueeze(2)
-        return channels_last(conv_transpose2d(x_BC1T, weight, self.bias, (1, *self.stride)))
+        records, _, _, samples = x_BC1T.shape
+        bias = None if self.bias is None else self.bias.repeat(self.kernel_size[0])
+        weight = self.weight.permute(2, 1, 0).flatten(0, 1)
+        made_BTK = linear(x_BC1T.squeeze(2).transpose(1, 2), weight, bias)
+        apart = made_BTK.view(records, samples * self.kernel_size[0], self.out_channels)
+        return apart.transpose(1, 2).unsqueeze(2)

@@ -24,12 +24,14 @@ class Family:
     sizes: tuple[str, ...]  # names of its sizes, smallest first; empty when ``pattern`` decides
     paradigms: tuple[str, ...]  # what it can be trained under
     numerics: str  # module whose version enters training ids
+    # the stage that trains it, and the only one; empty for networks that other stages train
+    stage: str = ""
     # ``module:class`` of the backbone, called with (size, leads, dropout); empty for a family
     # without one
     builder: str = ""
     pattern: str = ""  # regular expression of legal size names where they are not a fixed list
     # what objectives may ask of it (``ObjectiveInfo.asks``): ``halves`` (records cut in two,
-    # without R peaks), ``masking`` (heartbeats that are hidden), ``codes``
+    # without R peaks), ``masking`` (heartbeats that are hidden), ``codes``, ``restoration`` (leads)
     offers: tuple[str, ...] = ()
     fs_hz: int | None = None  # the only sampling rate it reads, or None for any
     # from size, samples per lead and leads to what keeps it from reading such records; None where
@@ -82,6 +84,7 @@ FAMILIES: dict[str, Family] = {
             sizes=tuple(sizes.VQ_HBR),
             paradigms=("ssl",),
             numerics="models.vq_hbr",
+            stage="codebook",
             offers=("codes",),
             fs_hz=sizes.FS_HZ,
             cannot_read=lambda size, samples, leads: sizes.heartbeats_cannot_read(samples, leads),
@@ -89,9 +92,10 @@ FAMILIES: dict[str, Family] = {
         ),
         Family(
             name="unet",
-            sizes=("c4", "c8", "c16", "c32", "c64"),
+            sizes=tuple(sizes.UNET),
             paradigms=("ssl",),
             numerics="models.unet",
+            stage="restore",
             offers=("restoration",),
         ),
         Family(

@@ -231,9 +231,7 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
             least_classes=3,
             implementation="dist:CorrelatedDistillation",
         ),
-        _distillation(
-            "pkt", alpha=2.0, least_batch=3, implementation="pkt:ProbabilisticTransfer"
-        ),
+        _distillation("pkt", alpha=2.0, least_batch=3, implementation="pkt:ProbabilisticTransfer"),
         _distillation(
             "psm",
             (("temperature", 1.0),),

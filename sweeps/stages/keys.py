@@ -39,8 +39,7 @@ T = TypeVar("T")
 MISTAKE = "mistake"  # type of the errors of pydantic that carry one of ours
 CODEBOOK_FAMILY = "vq-hbr"
 RESTORATION_FAMILY = "unet"
-SPECIAL = (CODEBOOK_FAMILY, RESTORATION_FAMILY)  # families that only one kind of stage trains
-NETWORKS = [name for name in FAMILIES if name not in SPECIAL]
+NETWORKS = [name for name, info in FAMILIES.items() if not info.stage]  # of no stage of their own
 ALL_LEADS = "all"
 
 

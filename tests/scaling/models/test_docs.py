@@ -6,9 +6,11 @@ import math
 from pathlib import Path
 
 import pytest
+import torch
 
-from scaling.cost import count
+from scaling.cost import count, count_macs
 from scaling.models import sizes
+from scaling.models.unet import UNet
 
 PAGE = Path(__file__).parents[3] / "docs/models.md"
 CELLS = [
@@ -24,7 +26,8 @@ def millions(macs: int) -> str:
 
 
 def test_every_size_has_one_row() -> None:
-    assert [cells[0] for cells in CELLS] == [*sizes.RESNET, *sizes.TRANSFORMER, *sizes.CONVTX]
+    ladders = (sizes.RESNET, sizes.TRANSFORMER, sizes.CONVTX, sizes.UNET)
+    assert [cells[0] for cells in CELLS] == [size for ladder in ladders for size in ladder]
 
 
 @pytest.mark.parametrize("size", sizes.RESNET)
@@ -67,4 +70,15 @@ def test_convolutional_transformers(size: str) -> None:
         f"{long.total:,}",
         millions(long.macs),
         millions(short.macs),
+    ]
+
+
+@pytest.mark.parametrize("size", sizes.UNET)
+def test_unets(size: str) -> None:
+    with torch.device("meta"):
+        net = UNet(size)
+    assert ROWS[size] == [
+        ", ".join(map(str, sizes.UNET[size].channels)),
+        f"{sum(value.numel() for value in net.parameters()):,}",
+        *(millions(count_macs(net, (1, 12, samples))) for samples in (1000, 500)),
     ]
