@@ -32,6 +32,8 @@ NUMERICS: dict[str, int] = {
     "models.resnet": 2,
     "models.transformer": 2,
     "models.vq_hbr": 1,
+    "models.conv_transformer": 1,
+    "models.unet": 1,
     "objectives.supervised": 1,
     "objectives.focal": 1,
     "objectives.categorical": 1,

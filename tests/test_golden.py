@@ -30,6 +30,8 @@ from scaling.evaluation.probe import Features, fit_probe
 from scaling.identity import LEADS, CorpusSpec
 from scaling.models.families import build
 from scaling.models.heartbeats import tokenize
+from scaling.models.restorer import Restorer
+from scaling.models.unet import UNet
 from scaling.models.vq_hbr import Codebook, VqHbr
 from scaling.numerics import NUMERICS
 from scaling.objectives.base import Context
@@ -127,6 +129,25 @@ def vq_hbr() -> Numbers:
     return [*numbers, float(book.codes[book.nearest(z)].mul(z).sum())]
 
 
+def conv_transformer() -> Numbers:
+    torch.manual_seed(0)
+    x = torch.randn(2, 12, 500)
+    sizes = ("d16n1h2s2", "d8n1h1")
+    with torch.no_grad():
+        return [v for size in sizes for v in build("convtx", size).eval()(x)[:, 0].tolist()]
+
+
+def unet() -> Numbers:
+    torch.manual_seed(0)
+    x = torch.randn(2, 12, 500)
+    numbers: Numbers = []
+    for millivolts in (True, False):
+        model = Restorer(UNet("c4"), LEADS, ("aVR", "V2"), millivolts=millivolts).eval()
+        with torch.no_grad():
+            numbers += model(x)[1, [1, 4, 7, 10], 100].tolist()
+    return numbers
+
+
 def objective() -> Numbers:
     logits = torch.tensor([[0.5, -2.0], [3.0, 0.1]])
     return [float(binary_loss(logits, torch.tensor([[1.0, 0.0], [0.0, 1.0]])))]
@@ -182,6 +203,8 @@ RECIPES: dict[str, Callable[[], Numbers] | Callable[[Path], Numbers]] = {
     "models.resnet": resnet,
     "models.transformer": transformer,
     "models.vq_hbr": vq_hbr,
+    "models.conv_transformer": conv_transformer,
+    "models.unet": unet,
     "objectives.supervised": objective,
     "objectives.untrained": untrained_features,
     "training": training,
@@ -269,6 +292,17 @@ GOLDEN: dict[tuple[str, int], Numbers] = {
     ("models.resnet", 2): [0.23588, 3.72867],
     ("models.transformer", 2): [5849.59, 230, -1.48434, -2.098, -0.423301, -0.11751],
     ("models.vq_hbr", 1): [-0.295455, 0.212594, 70.2437, 62.0764],
+    ("models.unet", 1): [
+        0.57557,
+        0.8849,
+        -1.42971,
+        -0.190949,
+        0.053998,
+        0.461318,
+        -1.42971,
+        0.475454,
+    ],
+    ("models.conv_transformer", 1): [1.85069, 1.76254, 0.41271, 0.356127],
     ("objectives.codebook", 1): [0.155546, 0.147367, 0.0997202],
     ("objectives.supervised", 1): [1.0735],
     ("objectives.focal", 1): [0.168244, 0.159387, 0.18411],

@@ -24,12 +24,14 @@ class Family:
     sizes: tuple[str, ...]  # names of its sizes, smallest first; empty when ``pattern`` decides
     paradigms: tuple[str, ...]  # what it can be trained under
     numerics: str  # module whose version enters training ids
+    # the stage that trains it, and the only one; empty for networks that other stages train
+    stage: str = ""
     # ``module:class`` of the backbone, called with (size, leads, dropout); empty for a family
     # without one
     builder: str = ""
     pattern: str = ""  # regular expression of legal size names where they are not a fixed list
     # what objectives may ask of it (``ObjectiveInfo.asks``): ``halves`` (records cut in two,
-    # without R peaks), ``masking`` (heartbeats that are hidden), ``codes``
+    # without R peaks), ``masking`` (heartbeats that are hidden), ``codes``, ``restoration`` (leads)
     offers: tuple[str, ...] = ()
     fs_hz: int | None = None  # the only sampling rate it reads, or None for any
     # from size, samples per lead and leads to what keeps it from reading such records; None where
@@ -55,7 +57,7 @@ FAMILIES: dict[str, Family] = {
             numerics="models.resnet",
             builder="scaling.models.resnet:ResNet1d",
             offers=("halves",),
-            cannot_read=lambda size, samples, leads: sizes.resnet_cannot_read(size, samples),
+            cannot_read=lambda size, samples, leads: sizes.strides_cannot_read(size, samples),
         ),
         Family(
             name="transformer",
@@ -69,14 +71,32 @@ FAMILIES: dict[str, Family] = {
             slots={size: shape.tokens for size, shape in sizes.TRANSFORMER.items()},
         ),
         Family(
+            name="convtx",
+            sizes=tuple(sizes.CONVTX),
+            paradigms=("sl", "ssl", "random"),
+            numerics="models.conv_transformer",
+            builder="scaling.models.conv_transformer:ConvTransformer",
+            offers=("halves",),
+            cannot_read=lambda size, samples, leads: sizes.strides_cannot_read(size, samples),
+        ),
+        Family(
             name="vq-hbr",
             sizes=tuple(sizes.VQ_HBR),
             paradigms=("ssl",),
             numerics="models.vq_hbr",
+            stage="codebook",
             offers=("codes",),
             fs_hz=sizes.FS_HZ,
             cannot_read=lambda size, samples, leads: sizes.heartbeats_cannot_read(samples, leads),
             slots={size: shape.tokens for size, shape in sizes.VQ_HBR.items()},
+        ),
+        Family(
+            name="unet",
+            sizes=tuple(sizes.UNET),
+            paradigms=("ssl",),
+            numerics="models.unet",
+            stage="restore",
+            offers=("restoration",),
         ),
         Family(
             name="simulated",

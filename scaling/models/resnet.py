@@ -9,34 +9,17 @@ Sizes are named ``d<blocks>w<channels of the last block>``. Channels follow Ribe
 64, 128, 196, 256, 320 resampled to the number of blocks and scaled to the last width
 (the reading of S1's Table S.4 in which all ten sizes fall into their decade).
 
-Parameters are those of one-dimensional layers, but what is computed are two-dimensional ones on
-images one sample high, (B, C, 1, T), in channels-last memory: the same sums, which libraries
-have much faster kernels for. ``docs/models.md`` has the figures.
+Convolutions are run as two-dimensional ones (``channels_last``), which is much faster.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d
 
+from scaling.models.channels_last import Conv, as_images
 from scaling.models.checkpointing import run_block
-from scaling.models.sizes import RESNET, resnet_cannot_read
-
-
-class Conv(nn.Conv1d):
-    """A one-dimensional convolution without bias along the last axis of (B, C, 1, T).
-
-    ``kernel`` is odd; it is padded so that stride 1 keeps the number of samples.
-    """
-
-    def __init__(self, width_in: int, width: int, kernel: int, stride: int = 1) -> None:
-        super().__init__(width_in, width, kernel, stride, padding=kernel // 2, bias=False)
-
-    def forward(self, x_BC1T: Tensor) -> Tensor:
-        """(B, C_in, 1, T) to (B, C, 1, ceil(T / stride)), in the memory format of the input."""
-        weight = self.weight.unsqueeze(2)  # here, so that weights keep their names and shapes
-        return conv2d(x_BC1T, weight, None, (1, *self.stride), (0, self.kernel_size[0] // 2))
+from scaling.models.sizes import RESNET, strides_cannot_read
 
 
 class ResidualBlock(nn.Module):
@@ -91,17 +74,11 @@ class ResNet1d(nn.Module):
         Raises:
             ValueError: records of which the strides leave less than a sample.
         """
-        if problem := resnet_cannot_read(self.size, x_BLT.shape[-1]):
+        if problem := strides_cannot_read(self.size, x_BLT.shape[-1]):
             raise ValueError(problem)
-        x = self.conv1(_channels_last(x_BLT.unsqueeze(2)))
-        x = self.bn1(_channels_last(x))  # a copy with one lead only, which has no order of axes
+        x = self.bn1(self.conv1(as_images(x_BLT)))
         y = x
         for block in self.blocks:
             y, x = run_block(block, y, x)
         features: Tensor = x.mean(dim=(2, 3))
         return features
-
-
-def _channels_last(x_BC1T: Tensor) -> Tensor:
-    """The same numbers, those of all channels at one sample side by side in memory."""
-    return x_BC1T.contiguous(memory_format=torch.channels_last)

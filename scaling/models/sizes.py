@@ -3,7 +3,8 @@
 S1 Table S.4 gives the (depth, width) of ten ResNets and the (layers, width, heads, feed-forward
 width) of ten Transformers. The rest is our reading, written out here rather than derived at build
 time, so that a size is a plain fact; a test shows where S1's ResNet channels come from (Ribeiro's
-ramp). Laptop sizes are ours.
+ramp). The convolutional Transformers without a stride in their names are those of S2 (LiteHeart)
+and of FastECG, on which it builds; so are the three larger UNets. Laptop sizes are ours.
 """
 
 from __future__ import annotations
@@ -59,6 +60,30 @@ class VqShape:
     laptop: bool = False  # whether it is one of ours rather than HeartLang's
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class ConvtxShape:
+    """A convolutional Transformer, named ``d<width>n<layers>``.
+
+    The name has also ``h<heads>`` where there are not 16, and ``s2`` where strides are 2.
+    """
+
+    width: int  # of the convolutions and of the hidden state
+    layers: int  # Transformer layers
+    heads: int = 16  # of attention, which share the width
+    strides: tuple[int, ...] = (4, 4, 4)  # time stride of each convolutional block
+    # whether a token attends to itself and earlier ones alone, as in the released code
+    causal: bool = True
+    laptop: bool = False  # whether it is one of ours rather than one of S2's or FastECG's
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class UnetShape:
+    """A UNet, named ``c<channels of the first level>``."""
+
+    channels: tuple[int, ...]  # of each level; each but the first divides time by ``UNET_POOL``
+    laptop: bool = False  # whether it is one of ours rather than one of S2's
+
+
 # Every block halves time in S1's sizes: legal for all ten at 1000 samples and at 500 (the
 # original's factor of 4 runs out of samples at seven blocks). Laptop sizes have two blocks that
 # each divide time by 4, which sees as far at half the cost, and start at half their width:
@@ -111,18 +136,52 @@ VQ_HBR: dict[str, VqShape] = {
     "l1d64k512": VqShape(1, 1, 64, 1, 256, 512, 32, laptop=True),
     "l4d768k8192": VqShape(4, 2, 768, 2, 2048, 8192, 128),
 }
+# Three strides of 2 leave 125 tokens of 80 ms of ten seconds at 100 Hz, three of 4 leave 16 of
+# 640 ms, longer than a PR interval; S2 has them for 400 to 500 Hz. Heads of laptop sizes are 8 to
+# 16 wide: attention to 125 tokens costs as many softmaxes as there are heads.
+CONVTX: dict[str, ConvtxShape] = {
+    "d8n1h1s2": ConvtxShape(8, 1, 1, (2, 2, 2), laptop=True),
+    "d16n1h2s2": ConvtxShape(16, 1, 2, (2, 2, 2), laptop=True),
+    "d24n1h3s2": ConvtxShape(24, 1, 3, (2, 2, 2), laptop=True),
+    "d32n1h4s2": ConvtxShape(32, 1, 4, (2, 2, 2), laptop=True),
+    "d48n2h4s2": ConvtxShape(48, 2, 4, (2, 2, 2), laptop=True),
+    "d64n1h4s2": ConvtxShape(64, 1, 4, (2, 2, 2), laptop=True),
+    "d64n1s2": ConvtxShape(64, 1, 16, (2, 2, 2), laptop=True),
+    "d96n3h8s2": ConvtxShape(96, 3, 8, (2, 2, 2), laptop=True),
+    "d8n1h1": ConvtxShape(8, 1, 1, laptop=True),
+    "d16n1h2": ConvtxShape(16, 1, 2, laptop=True),
+    "d24n1h3": ConvtxShape(24, 1, 3, laptop=True),
+    "d32n1h4": ConvtxShape(32, 1, 4, laptop=True),
+    "d48n2h4": ConvtxShape(48, 2, 4, laptop=True),
+    "d96n3h8": ConvtxShape(96, 3, 8, laptop=True),
+    "d64n1": ConvtxShape(64, 1),
+    "d128n1": ConvtxShape(128, 1),
+    "d128n4": ConvtxShape(128, 4),
+    "d256n8": ConvtxShape(256, 8),
+    "d512n12": ConvtxShape(512, 12),
+    "d768n12": ConvtxShape(768, 12),
+}
+UNET_POOL = 4  # samples that become one from a level of a UNet to the next
+UNET: dict[str, UnetShape] = {
+    "c4": UnetShape((4, 8, 16, 32), laptop=True),
+    "c8": UnetShape((8, 16, 32, 64), laptop=True),
+    "c16": UnetShape((16, 32, 64, 128)),
+    "c32": UnetShape((32, 64, 128, 256)),
+    "c64": UnetShape((64, 128, 256, 512)),
+}
 
 
 def shortest(size: str) -> int:
-    """Samples of the shortest record a ResNet reads: its strides leave one of it.
+    """Samples of the shortest record that a ResNet or ConvTransformer reads: strides leave one.
 
-    Below that, the last block would see nothing but padding.
+    Below that, the last block would see little or nothing but padding. No name is one of both.
     """
-    return math.prod(RESNET[size].strides)
+    shape = RESNET[size] if size in RESNET else CONVTX[size]
+    return math.prod(shape.strides)
 
 
-def resnet_cannot_read(size: str, samples: int) -> str | None:
-    """Why a ResNet cannot read records of ``samples`` samples; None when it can."""
+def strides_cannot_read(size: str, samples: int) -> str | None:
+    """Why such a model cannot read records of ``samples`` samples; None when it can."""
     if samples >= shortest(size):
         return None
     return (

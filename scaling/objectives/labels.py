@@ -24,14 +24,22 @@ LARGEST_ODDS = 1e-12  # a probability is kept so far from 0 and 1, that its log-
 
 
 class Classifier(nn.Module):
-    """Backbone and head, of one logit a label, named so that parameters can be counted by group."""
+    """Backbone and head, of one logit a label, named so that parameters can be counted by group.
+
+    The head is the family's own where the backbone has a method ``head``, else one linear layer.
+    """
 
     def __init__(self, backbone: nn.Module, outputs: int) -> None:
         super().__init__()
         self.backbone = backbone
-        features = backbone.features
+        features, own = backbone.features, getattr(backbone, "head", None)
         assert isinstance(features, int)
-        self.head = nn.Linear(features, outputs)
+        self.head: nn.Module = own(outputs) if own else nn.Linear(features, outputs)
+
+    @property
+    def output_layer(self) -> nn.Linear:
+        """The last linear layer of the head, whose outputs are the logits."""
+        return [layer for layer in self.head.modules() if isinstance(layer, nn.Linear)][-1]
 
     def forward(self, x_BLT: Tensor, r_peaks_BP: Tensor | None = None) -> Tensor:
         """Records (B, L, T) in millivolts and their R peaks to logits (B, outputs)."""
@@ -59,7 +67,7 @@ def prior_logits(labels_NC: Tensor) -> Tensor:
 
 
 class LabelObjective(Objective):
-    """A backbone with a linear head, trained on labels; a subclass defines ``losses``.
+    """A backbone with a head, trained on labels; a subclass defines ``losses``.
 
     Attributes:
         independent: whether a label's loss is its own, so that some have one without the others.
@@ -77,17 +85,17 @@ class LabelObjective(Objective):
         return prior_logits(labels_NC)
 
     def build(self, context: Context) -> Classifier:
-        """Backbone and linear head; the head's weights start small."""
+        """Backbone and head; the weights of its output layer start small."""
         model = Classifier(context.backbone(), context.outputs)
         with torch.no_grad():
-            model.head.weight.mul_(0.1)
+            model.output_layer.weight.mul_(0.1)
         return model
 
     def start(self, model: nn.Module, train: Split) -> None:
-        """The head starts at the class frequencies."""
+        """The output layer starts at the class frequencies."""
         assert isinstance(model, Classifier)
         with torch.no_grad():
-            model.head.bias.copy_(self.prior(train.labels.cpu()))
+            model.output_layer.bias.copy_(self.prior(train.labels.cpu()))
 
     def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """Logits (B, C); no random choice."""

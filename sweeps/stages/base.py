@@ -250,12 +250,23 @@ class Stage(Checked):
                 message = f"no family {family!r}; {suggest(family, FAMILIES)}"
                 yield Mistake(loc=here, message=message, at_key=True)
                 continue
-            if family not in self.families_trained:
-                message = "a codebook stage trains the family 'vq-hbr', other stages all others"
-                yield Mistake(loc=here, message=message, at_key=True)
+            if elsewhere := self._not_trained(family):
+                yield Mistake(loc=here, message=elsewhere, at_key=True)
             for i, size in enumerate(sizes):
                 if problem := no_size(family, size):
                     yield Mistake(loc=(*here, i), message=problem)
+        for i, cell in enumerate(self.listed):
+            if elsewhere := self._not_trained(cell.family):
+                yield Mistake(loc=("cells", i, "family"), message=elsewhere)
+
+    def _not_trained(self, family: str) -> str | None:
+        """That the stage does not train a family, and what does; None where it does."""
+        if family in self.families_trained:
+            return None
+        if home := FAMILIES[family].stage:
+            return f"a {home} stage trains the family {family!r}, a {self.name} stage does not"
+        own = " or ".join(map(repr, self.families_trained))
+        return f"a {self.name} stage trains the family {own}, not {family!r}"
 
     def families_named(self) -> list[str]:
         """Architectures that it names, crossed or listed."""

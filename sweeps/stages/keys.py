@@ -38,7 +38,7 @@ from sweeps.errors import Loc, Mistake
 T = TypeVar("T")
 MISTAKE = "mistake"  # type of the errors of pydantic that carry one of ours
 CODEBOOK_FAMILY = "vq-hbr"
-NETWORKS = [name for name in FAMILIES if name != CODEBOOK_FAMILY]
+NETWORKS = [name for name, info in FAMILIES.items() if not info.stage]  # of no stage of their own
 
 
 class ScalarToo:

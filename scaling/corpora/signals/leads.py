@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 LIMB = LEADS[:6]
 # Every limb lead as a sum of I and II.
-_OF_I_AND_II = {
+OF_I_AND_II = {
     "I": (1.0, 0.0),
     "II": (0.0, 1.0),
     "III": (-1.0, 1.0),
@@ -156,8 +156,8 @@ def derive(signals: Signals, pair: tuple[str, str], lead: str) -> NDArray[Any]:
 @functools.cache
 def _weights(pair: tuple[str, str], lead: str) -> tuple[float, float]:
     """``lead`` = p * first + q * second of the pair, with all written as sums of I and II."""
-    (a, b), (c, d) = (_OF_I_AND_II[name] for name in pair)
-    x, y = _OF_I_AND_II[lead]
+    (a, b), (c, d) = (OF_I_AND_II[name] for name in pair)
+    x, y = OF_I_AND_II[lead]
     determinant = a * d - b * c
     return (x * d - y * c) / determinant, (a * y - b * x) / determinant
 

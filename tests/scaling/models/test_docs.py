@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
+import torch
 
-from scaling.cost import count
+from scaling.cost import count, count_macs
 from scaling.models import sizes
+from scaling.models.unet import UNet
 
 PAGE = Path(__file__).parents[3] / "docs/models.md"
 CELLS = [
@@ -23,7 +26,8 @@ def millions(macs: int) -> str:
 
 
 def test_every_size_has_one_row() -> None:
-    assert [cells[0] for cells in CELLS] == [*sizes.RESNET, *sizes.TRANSFORMER]
+    ladders = (sizes.RESNET, sizes.TRANSFORMER, sizes.CONVTX, sizes.UNET)
+    assert [cells[0] for cells in CELLS] == [size for ladder in ladders for size in ladder]
 
 
 @pytest.mark.parametrize("size", sizes.RESNET)
@@ -51,4 +55,30 @@ def test_transformers(size: str) -> None:
         f"{codes.total:,}",
         millions(classes.macs),
         millions(classes.macs_full),
+    ]
+
+
+@pytest.mark.parametrize("size", sizes.CONVTX)
+def test_convolutional_transformers(size: str) -> None:
+    shape, shortest = sizes.CONVTX[size], sizes.shortest(size)
+    long, short = (count("convtx", size, 12, samples, 6) for samples in (1000, 500))
+    assert ROWS[size] == [
+        str(math.ceil(1000 / shortest)),
+        str(shape.width // shape.heads),
+        str(shortest),
+        f"{long.N:,}",
+        f"{long.total:,}",
+        millions(long.macs),
+        millions(short.macs),
+    ]
+
+
+@pytest.mark.parametrize("size", sizes.UNET)
+def test_unets(size: str) -> None:
+    with torch.device("meta"):
+        net = UNet(size)
+    assert ROWS[size] == [
+        ", ".join(map(str, sizes.UNET[size].channels)),
+        f"{sum(value.numel() for value in net.parameters()):,}",
+        *(millions(count_macs(net, (1, 12, samples))) for samples in (1000, 500)),
     ]

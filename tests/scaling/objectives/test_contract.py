@@ -15,7 +15,7 @@ from tests.scaling.objectives.data import tiny_case
 class TestSupervised(ObjectiveContract):
     name = "supervised"
 
-    @pytest.fixture(params=["resnet", "transformer"])
+    @pytest.fixture(params=["resnet", "transformer", "convtx"])
     def case(self, request: pytest.FixtureRequest) -> Case:
         return tiny_case(self.name, request.param)
 
@@ -39,9 +39,9 @@ class TestCategorical(ObjectiveContract):
 class TestContrastive(ObjectiveContract):
     name = "contrastive"
 
-    @pytest.fixture
-    def case(self) -> Case:
-        return tiny_case(self.name)
+    @pytest.fixture(params=["resnet", "convtx"])
+    def case(self, request: pytest.FixtureRequest) -> Case:
+        return tiny_case(self.name, request.param)
 
 
 class TestMasked(ObjectiveContract):

@@ -108,9 +108,10 @@ def test_an_untrained_head_gives_the_class_frequencies(name: str) -> None:
     model = objective.build(case.context)
     objective.start(model, case.splits["train"])
     assert isinstance(model, Classifier)
-    assert model.head.weight.abs().max().item() <= 0.1 / model.head.in_features**0.5
+    last = model.output_layer
+    assert last.weight.abs().max().item() <= 0.1 / last.in_features**0.5
     share = case.splits["train"].labels.mean(dim=0)
-    bias = model.head.bias.detach()
+    bias = last.bias.detach()
     found = bias.softmax(dim=0) if name == "categorical" else bias.sigmoid()
     torch.testing.assert_close(found, share, atol=0.02, rtol=0)
 

@@ -36,6 +36,8 @@ smoke:
   pretrain: {data: [16]}
 """
 CODEBOOK = GRID[GRID.index("  - codebook") : GRID.index("  - pretrain")]
+CROSSED = GRID[GRID.index("families: {transformer") : GRID.index("tasks: [virtual/s")]
+LISTED = "cells: [{{family: {}, data: 16}}]\n      "
 
 # (what to replace, by what, line:column, words of the message)
 MISTAKES = {
@@ -56,6 +58,10 @@ MISTAKES = {
     "codebook twice": ("tasks", "codebook: {size: x, path: y}\n      tasks", "12:17", "either as"),
     "family of a codebook stage": ("{vq-hbr:", "{resnet:", "5:18", "trains the family 'vq-hbr'"),
     "codebook family elsewhere": ("{transformer:", "{vq-hbr:", "8:18", "trains the family 'vq-"),
+    "restoration family": ("{transformer:", "{unet:", "8:18", "a restore stage trains the family"),
+    "cell of a codebook": (CROSSED, LISTED.format("vq-hbr, size: l1d48k256t128"), "8:24",
+                           "trains the family 'vq-hbr', a pretrain stage does not"),
+    "cell of a restoration": (CROSSED, LISTED.format("unet, size: c4"), "8:24", "a restore stage"),
     "best": ("best: loss", "best: los", "14:23", "must be 'loss' or 'macro_auroc'"),
     "best of ssl": ("best: loss", "best: macro_auroc, paradigms: ssl", "14:23", "use loss"),
     "parents' stage": ("best: loss", "stage: finetune", "14:17", "no finetune stage before this"),
