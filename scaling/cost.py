@@ -126,7 +126,8 @@ def _simulated(size: str, num_labels: int) -> Counts:
 def count_params(model: nn.Module) -> dict[str, int]:
     """Parameters by group: the name of the top-level module each belongs to.
 
-    What only training has (``AUXILIARY``) is left out. The codes of a codebook are counted with them (``LEARNED_BUFFERS``).
+    What only training has (``AUXILIARY``) is left out; the codes of a codebook are counted
+    (``LEARNED_BUFFERS``).
     """
     params = dict.fromkeys(PARAMETER_GROUPS, 0)
     known = (*PARAMETER_GROUPS, AUXILIARY)

@@ -20,8 +20,8 @@ from scaling.compatible import parent_differences
 from scaling.identity import CODEBOOK, RESTORATION, ROLES, START, Parent, Training
 from scaling.models.vq_hbr import VqHbr
 from scaling.objectives.base import Context, objective_of
-from scaling.records.record import AUXILIARY
 from scaling.records.files import write_json, write_whole
+from scaling.records.record import AUXILIARY
 from scaling.workspace import Workspace
 
 BACKBONE = "backbone"  # the part of a model that another can start from

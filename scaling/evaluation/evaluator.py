@@ -23,13 +23,14 @@ from scaling.data.device import (
     release_memory,
 )
 from scaling.evaluation.held_out import measure_held_out
-from scaling.evaluation.measure import Row, save_predictions, thresholds_of
+from scaling.evaluation.measure import save_predictions, thresholds_of
 from scaling.evaluation.probe import FeatureStore, Probe, measure_probe, prepare_probe
 from scaling.evaluation.trained import Trained, load_trained
 from scaling.identity import Evaluation, Training
 from scaling.provenance import corpus_name, evaluation_record, failed_evaluation, protocol_name
 from scaling.records.files import reraise_storage
 from scaling.records.names import HELD_OUT, TRAJECTORY
+from scaling.records.patients import Row
 from scaling.training.loop import evaluated_steps
 from scaling.weights import WeightsError
 from scaling.workspace import Workspace

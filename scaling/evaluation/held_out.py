@@ -10,17 +10,16 @@ from scaling.data.batches import Split, split_of
 from scaling.data.label_sets import columns
 from scaling.evaluation.measure import (
     MEASURED,
-    Row,
     Scored,
     label_rows,
     loss_rows,
     split_rows,
-    value_row,
 )
 from scaling.evaluation.multilabel import multilabel_rows
 from scaling.evaluation.trained import Trained
 from scaling.identity import Evaluation
 from scaling.objectives.base import Measured
+from scaling.records.patients import Row
 from scaling.training.selection import training_rows
 
 TRAIN_RECORDS = 1024  # of those trained on, for the gap between training and validation
@@ -68,8 +67,7 @@ def measure_held_out(
         found += label_rows(scored, core)
     found += multilabel_rows(evaluation, scored, trained.classes)
     if "train" in splits:
-        quality, n = objective.quality(model, splits["train"], splits["test"]), len(rows["test"])
-        found += [value_row("test", metric, value, n) for metric, value in quality.items()]
+        found += objective.quality(model, splits)
     return found, scored
 
 

@@ -15,10 +15,8 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,14 +28,14 @@ from scaling.records.multilabel import f_beta, f_beta_thresholds, known_classes
 from scaling.records.patients import (
     Estimate,
     Resamples,
+    Row,
     divide,
+    estimate_row,
     macro_auroc,
     mean_and_se,
     mean_known,
 )
 from scaling.records.schema import PREDICTED_SPLITS
-
-Row = dict[str, Any]
 
 MEASURED = PREDICTED_SPLITS
 
@@ -161,21 +159,6 @@ def thresholds_of(scored: Mapping[str, Scored], classes: Sequence[str]) -> dict[
     validation = scored["validation"]
     found = f1_thresholds(validation.scores_NC, validation.labels_NC)
     return dict(zip(classes, found.tolist(), strict=True))
-
-
-def value_row(split: str, metric: str, value: float, n: int) -> Row:
-    """A row of a value without standard error or interval."""
-    return {"split": split, "metric": metric, "value": value, "n": n, "value_se": None}
-
-
-def estimate_row(split: str, metric: str, estimate: Estimate, n: int) -> Row:
-    """A row; without ``low`` and ``high`` where they are not known."""
-    row = value_row(split, metric, estimate.value, n)
-    if not math.isnan(estimate.se):
-        row["value_se"] = estimate.se
-    if not math.isnan(estimate.low):
-        row |= {"low": estimate.low, "high": estimate.high}
-    return row
 
 
 def save_predictions(

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from scaling.evaluation.measure import MEASURED, Row, Scored, estimate_row
+from scaling.evaluation.measure import MEASURED, Scored
 from scaling.identity import Evaluation
 from scaling.records.multilabel import FThresholds, multilabel_metrics
 from scaling.records.names import MULTILABEL
-from scaling.records.patients import Estimate, Resamples
+from scaling.records.patients import Estimate, Resamples, Row, estimate_row
 
 # ``macro_auroc`` and ``macro_f1``, the others of the six, are among the rows there are.
 BESIDE = ("ranking_loss", "coverage", "map", "macro_f2", "macro_f1_s2")

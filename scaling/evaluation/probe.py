@@ -22,12 +22,13 @@ from torch import Tensor, nn
 from scaling.corpora.format.corpus import Corpus
 from scaling.corpora.format.splits import labelled_subset
 from scaling.data.batches import evaluated, unlabelled
-from scaling.evaluation.measure import MEASURED, Row, Scored, label_rows, split_rows, value_row
+from scaling.evaluation.measure import MEASURED, Scored, label_rows, split_rows
 from scaling.evaluation.multilabel import multilabel_rows
 from scaling.evaluation.trained import Trained
 from scaling.identity import Evaluation
 from scaling.objectives.labels import binary_loss, binary_losses, prior_logits
 from scaling.records.names import SPLITS
+from scaling.records.patients import Row, value_row
 
 EPOCHS = 200
 PATIENCE = 5

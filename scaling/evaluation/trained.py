@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,8 @@ class Trained:
         """
         training = self.training
         model = families.build(training.family, training.size, len(training.leads))
-        return self._system(self._filled(model, backbone_of(self.state)), self._parents())
+        parents = self._parents((RESTORATION,))
+        return self._system(self._filled(model, backbone_of(self.state)), parents)
 
     def whole(self) -> tuple[Objective, Context, nn.Module]:
         """The model as it was trained, its objective, and what that may know (its parents).
@@ -82,15 +83,15 @@ class Trained:
         Raises:
             WeightsError: weights of another architecture; a parent's are gone.
         """
-        objective, parents = objective_of(self.training), self._parents()
+        objective, parents = objective_of(self.training), self._parents(MEASURED_WITH)
         context = Context(training=self.training, outputs=len(self.classes), parents=parents)
         model = self._filled(objective.build(context), self.state)
         if not objective.hides_leads:
             model = self._system(model, parents)
         return objective, context, model
 
-    def _parents(self) -> dict[str, nn.Module]:
-        parents = parents_of(self.training, self.workspace, MEASURED_WITH)
+    def _parents(self, roles: Sequence[str]) -> dict[str, nn.Module]:
+        parents = parents_of(self.training, self.workspace, roles)
         return frozen_models(parents, self.device)
 
     def _system(self, model: nn.Module, parents: Mapping[str, nn.Module]) -> nn.Module:

@@ -19,6 +19,7 @@ from scaling.data.batches import Batch, Split
 from scaling.identity import Training
 from scaling.models.families import build
 from scaling.objectives.registry import OBJECTIVES, Settings
+from scaling.records.patients import Row
 
 # Records at once where tokens meet codes: 128 of each record against 8,192 codes are 268 MB.
 HELD_OUT_BATCH = 64
@@ -129,9 +130,13 @@ class Objective:
         """
         return Measured(losses={"loss": self.held_out(model, split)})
 
-    def quality(self, model: nn.Module, train: Split, test: Split) -> dict[str, float]:
-        """Metric -> value of the test records together, where training records are at hand."""
-        return {}
+    def quality(self, model: nn.Module, splits: Mapping[str, Split]) -> list[Row]:
+        """Rows of an evaluation on test records together, where training records are at hand.
+
+        ``splits`` are ``train``, all that was trained on, ``validation`` and ``test``; models are
+        shown all of their leads.
+        """
+        return []
 
 
 def objective_of(training: Training) -> Objective:

@@ -13,6 +13,7 @@ encoder follow each other into a small part of the sphere.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from scaling.models.families import problem
 from scaling.models.heartbeats import Part, put_back, tokenize
 from scaling.models.vq_hbr import KMEANS_PER_CODE, Reconstruction, VqHbr
 from scaling.objectives.base import HELD_OUT_BATCH, Context, Objective
+from scaling.records.patients import Row, value_row
 
 BEATS_PER_CODE = 200  # training heartbeats plain k-means is given for each centre, at most
 ROUNDS = 25
@@ -126,13 +128,13 @@ class CodebookObjective(Objective):
 
         return evaluated(model, losses, split, HELD_OUT_BATCH)
 
-    def quality(self, model: nn.Module, train: Split, test: Split) -> dict[str, float]:
+    def quality(self, model: nn.Module, splits: Mapping[str, Split]) -> list[Row]:
         """Use of the codes and error of the reconstruction, against plain k-means.
 
         Args:
             model: trained; measured in evaluation mode and left in it.
-            train: training records, for k-means; it looks at up to 200 heartbeats for each centre.
-            test: records that are measured.
+            splits: ``train``, for k-means, which looks at up to 200 heartbeats for each centre,
+                and ``test``, which is measured.
 
         Returns:
             ``perplexity`` of the use of codes over all real heartbeats, exp of the entropy in nats,
@@ -142,6 +144,7 @@ class CodebookObjective(Objective):
         """
         assert isinstance(model, VqHbr)
         model.eval()
+        train, test = splits["train"], splits["test"]
         uses_K, error, beats = torch.zeros(model.shape.codes, dtype=torch.float64), 0.0, 0
         with torch.no_grad():
             for batch in test.chunks(HELD_OUT_BATCH):
@@ -155,12 +158,13 @@ class CodebookObjective(Objective):
         raw_NW, held_out_MW = (
             heartbeats(split, model.tokens, limit) for split, limit in ((train, most), (test, None))
         )
-        return {
+        found = {
             "perplexity": perplexity(uses_K),
             "codes_used": float((uses_K > 0).double().mean()),
             "mse": error / beats,
             "mse_kmeans": kmeans_mse(raw_NW, held_out_MW, model.shape.codes),
         }
+        return [value_row("test", metric, value, len(test)) for metric, value in found.items()]
 
 
 def _reconstructions(

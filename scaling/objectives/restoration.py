@@ -7,6 +7,8 @@ add nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +17,9 @@ from scaling.data.batches import Batch, Split, evaluated
 from scaling.models.restorer import Restorer
 from scaling.models.unet import UNet
 from scaling.objectives.base import Context, Objective
+from scaling.objectives.fir import fit_fir, restoration_rows
+from scaling.records.names import SPLITS
+from scaling.records.patients import Row
 
 
 def squared_errors(restored_BLT: Tensor, true_BLT: Tensor) -> Tensor:
@@ -57,3 +62,13 @@ class Restoration(Objective):
             return squared_errors(restored_BLT, batch.all_leads_BLT).cpu()
 
         return evaluated(model, losses, split)
+
+    def quality(self, model: nn.Module, splits: Mapping[str, Split]) -> list[Row]:
+        """How well each hidden lead of the test records is restored, beside the best FIR filter.
+
+        See ``scaling.objectives.fir``; ``model`` is in evaluation mode.
+        """
+        assert isinstance(model, Restorer)
+        train, validation, test = (splits[name] for name in SPLITS)
+        fir = fit_fir(train, validation, model.leads, model.input_leads)
+        return restoration_rows("test", test, model, fir)

@@ -19,7 +19,7 @@ from scaling.data.batches import Batch, Order, Split
 from scaling.identity import Training
 from scaling.objectives.base import Context, Objective, objective_of
 from scaling.objectives.registry import OBJECTIVES, default_objective
-from scaling.records.record import PARAMETER_GROUPS
+from scaling.records.record import AUXILIARY, PARAMETER_GROUPS
 
 STEPS = 30
 BATCH = 16
@@ -71,12 +71,13 @@ class BuildContract:
     def test_top_level_modules_are_parameter_groups(self, model: nn.Module) -> None:
         names = {name for name, _ in model.named_children()}
         assert "backbone" in names
-        assert names <= set(PARAMETER_GROUPS)
+        assert names <= {*PARAMETER_GROUPS, AUXILIARY}
 
     def test_counted_groups_sum_to_what_is_built(self, case: Case, model: nn.Module) -> None:
         counts = count_training(case.training, case.context.outputs)
         buffers = [b for name, b in model.named_buffers() if name == "codebook.codes"]
-        held = sum(value.numel() for value in (*model.parameters(), *buffers))
+        kept = [v for n, v in model.named_parameters() if not n.startswith(f"{AUXILIARY}.")]
+        held = sum(value.numel() for value in (*kept, *buffers))
         assert counts.total == held
         assert 0 < counts.N <= counts.total
         assert counts.macs > 0

@@ -9,10 +9,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+Row = dict[str, Any]  # of the table *evaluations*
 
 BOOTSTRAPS = 200
 LEVELS = (2.5, 97.5)  # percentiles of the 95 % interval
@@ -187,3 +189,18 @@ def macro_auroc(
     ]
     areas_RC = np.stack(columns, axis=1)
     return mean_known(areas_RC, ~np.isnan(areas_RC))
+
+
+def value_row(split: str, metric: str, value: float, n: int) -> Row:
+    """A row of a value without standard error or interval."""
+    return {"split": split, "metric": metric, "value": value, "n": n, "value_se": None}
+
+
+def estimate_row(split: str, metric: str, estimate: Estimate, n: int) -> Row:
+    """A row; without ``low`` and ``high`` where they are not known."""
+    row = value_row(split, metric, estimate.value, n)
+    if not math.isnan(estimate.se):
+        row["value_se"] = estimate.se
+    if not math.isnan(estimate.low):
+        row |= {"low": estimate.low, "high": estimate.high}
+    return row

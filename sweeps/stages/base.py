@@ -94,7 +94,7 @@ def stages_of(info: ObjectiveInfo) -> list[str]:
 
 
 class ParentStage:
-    """In the JSON Schema: the name of one of some stages, or of those that others can start from."""
+    """In the JSON Schema: the name of one of some stages, or of all that others can start from."""
 
     def __init__(self, *names: str) -> None:
         self.names = list(names)
@@ -229,7 +229,7 @@ class Stage(Checked):
         return default_objective(start.paradigm, start.family) or "supervised"
 
     def choice_of(self, start: Start) -> ObjectiveChoice | None:
-        """The objective that the grid names for a trial, with settings; None where it names none."""
+        """The objective that the grid names for a trial, with settings; None without one."""
         return start.objective or self.objective
 
     def data_sizes(self) -> Iterator[tuple[Loc, int]]:
@@ -271,7 +271,8 @@ class Stage(Checked):
         for role, (key, rule) in self.parent_rules.items():
             if rule.stage_name not in [name for name, _ in context.stages]:
                 place: Loc = (key, "stage") if rule.stage else (key,)
-                message = f"there is no {rule.stage_name} stage before this one for it to {PURPOSES[role]}"
+                purpose = PURPOSES[role]
+                message = f"there is no {rule.stage_name} stage before this one for it to {purpose}"
                 yield Mistake(loc=place, message=message, at_key=True)
         if "corpus" not in given:
             yield from self._simulated_mistakes(context.simulated)

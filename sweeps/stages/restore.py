@@ -11,7 +11,7 @@ from pydantic import BeforeValidator
 
 from scaling.identity import RESTORATION, START, Training
 from sweeps.errors import Mistake
-from sweeps.stages.base import ParentStage, Parents, Stage, Start, named_stage
+from sweeps.stages.base import Parents, ParentStage, Stage, Start, named_stage
 from sweeps.stages.keys import RESTORATION_FAMILY, Axis, Context, Families, InputLeads, leads_named
 
 

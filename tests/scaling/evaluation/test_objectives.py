@@ -19,7 +19,7 @@ from scaling.workspace import Workspace
 from tests.scaling.evaluation.pieces import OTHER, Record, held_out, measured, probe, value
 from tests.scaling.training.trials import CODEBOOK, SUPERVISED, TRAINED, of_objective
 
-ON_LABELS = ("supervised", "focal", "categorical")
+ON_LABELS = ("supervised", "focal", "categorical") + METHODS
 
 
 def one_label_each(*words: Any, **named: Any) -> Split:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from scaling.data.batches import Split
 from scaling.identity import Recipe
 from scaling.models.heartbeats import Part, tokenize
 from scaling.objectives.base import Context, objective_of
@@ -225,9 +226,15 @@ def test_raw_heartbeats_are_the_real_ones_in_order(model: CodebookModel) -> None
     assert torch.equal(heartbeats(split, model.tokens, 7), whole[:7])
 
 
+def quality(model: CodebookModel, train: Split, test: Split) -> dict[str, float]:
+    rows = OBJECTIVE.quality(model, {"train": train, "test": test})
+    assert {(row["split"], row["n"]) for row in rows} == {("test", len(test))}
+    return {row["metric"]: row["value"] for row in rows}
+
+
 def test_quality_counts_real_heartbeats_of_held_out_records(model: CodebookModel) -> None:
     train, held_out = tiny_split(64, 0), tiny_split(20, 1)
-    found = OBJECTIVE.quality(model, train, held_out)
+    found = quality(model, train, held_out)
     batch = held_out.batch(torch.arange(20))
     with torch.no_grad():
         one = model.eval().reconstruct(tokenize(batch.x_BLT, batch.r_peaks_BP, model.tokens))
@@ -245,10 +252,10 @@ def test_a_short_training_rebuilds_better_and_uses_its_codes() -> None:
     train, held_out = tiny_split(64, 0), tiny_split(32, 1)
     recipe = Recipe(batch=16, warmup_steps=10, max_steps=40)
     model = build(recipe=recipe)
-    before = OBJECTIVE.quality(model, train, held_out)
+    before = quality(model, train, held_out)
     run = run_of(model)
     for _ in range(recipe.max_steps):
         assert run.step()
-    after = OBJECTIVE.quality(model, train, held_out)
+    after = quality(model, train, held_out)
     assert after["mse"] < 0.5 * before["mse"]
     assert after["perplexity"] > 0.3 * 256

@@ -191,7 +191,9 @@ def test_a_family_has_the_objectives_of_its_paradigms() -> None:
         ("contrastive", ("temperature", True), "must be a number"),
         ("masked", ("codes", 8.0), "whole number"),
         ("masked", ("ratio", 0.5), "has no option 'ratio'; it has codes, mask_ratio"),
-        ("supervised", ("gamma", 2.0), "it has none"),
+        ("supervised", ("gamma", 2.0), "no option 'gamma'; it has boxes"),
+        ("supervised", ("boxes", "some"), "must be none or record or batch"),
+        ("categorical", ("gamma", 2.0), "it has none"),
     ],
 )
 def test_settings_say_what_is_wrong_with_an_option(

@@ -42,7 +42,7 @@ LISTED = "cells: [{{family: {}, data: 16}}]\n      "
 # (what to replace, by what, line:column, words of the message)
 MISTAKES = {
     "two keys": ("  - finetune:", "    finetune:", "7:5", "in a list item of its own"),
-    "no key": ("smoke:", "  - {}\nsmoke:", "16:5", "one key of codebook, pretrain, restore, finetune"),
+    "no key": ("smoke:", "  - {}\nsmoke:", "16:5", "of codebook, pretrain, restore, finetune"),
     "later stage": ("- finetune:", "- compress:", "13:5", "'compress' is not available yet"),
     "no data": ("      data: [32]\nsmoke", "smoke", "14:7", "the key 'data' is missing"),
     "objective": ("name: masked", "name: maskd", "10:25", "did you mean 'masked'?"),

@@ -31,8 +31,15 @@ from torch.nn.functional import conv1d, pad
 from scaling.corpora.signals.leads import lead_order, lead_positions
 from scaling.corpora.signals.presets import FLAT
 from scaling.data.batches import Batch, Split, in_parts
-from scaling.evaluation.measure import Row, estimate_row, value_row
-from scaling.records.patients import Estimate, Resamples, divide, mean_known
+from scaling.records.patients import (
+    Estimate,
+    Resamples,
+    Row,
+    divide,
+    estimate_row,
+    mean_known,
+    value_row,
+)
 
 TAPS = (1, 11, 21, 41, 81, 161)  # reaches that are tried, in samples, half to each side
 RIDGE = 1e-9  # of the mean of G's diagonal: leads that others determine leave G singular

@@ -17,14 +17,14 @@ from scaling.corpora.errors import CorpusError
 from scaling.corpora.signals.leads import lead_order
 from scaling.corpora.signals.presets import preset, quantise
 from scaling.data.batches import NO_PEAK, Split
-from scaling.evaluation.restoration import (
+from scaling.identity import LEADS
+from scaling.objectives.fir import (
     Fir,
     fit_fir,
     hidden_quality,
     lead_quality,
     restoration_rows,
 )
-from scaling.identity import LEADS
 from scaling.records.patients import Estimate, Resamples
 from tests.scaling.corpora.real import ptbxl
 
