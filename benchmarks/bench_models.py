@@ -1,6 +1,6 @@
 """Seconds of a training step of each laptop size, and model-FLOPs utilisation on a GPU.
 
-``python -m benchmarks.bench_models`` takes half a minute: batch 64, 12 x 500 samples, one thread,
+``python -m benchmarks.bench_models`` takes a minute: batch 64, 12 x 500 samples, one thread,
 medians, in processor seconds, which other programs on the machine do not stretch. With CUDA it
 also prints the utilisation of the largest ResNet and Transformer at 12 x 1000 samples in bf16:
 C of a step (6 x MACs x batch) over its seconds and the GPU's peak.
@@ -28,6 +28,7 @@ from hearts import hearts
 LEADS, LABELS, WARM, STEPS = 12, 6, 3, 9
 LAPTOP = [("resnet", size) for size, shape in sizes.RESNET.items() if shape.laptop]
 LAPTOP += [("transformer", size) for size, shape in sizes.TRANSFORMER.items() if shape.laptop]
+LAPTOP += [("convtx", size) for size, shape in sizes.CONVTX.items() if shape.laptop]
 LARGEST = (("resnet", "d7w1024"), ("transformer", "l8d768h8"))
 # Dense bf16 FLOP/s as their makers state them; the first name found in the device's counts.
 PEAKS = {"H200": 989e12, "H100 PCIe": 756e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12}
