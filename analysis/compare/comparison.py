@@ -43,6 +43,42 @@ VALIDATION_RULES = {
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingDraws:
+    """Which trainings of a configuration are in each resample.
+
+    A mean of n values drawn with replacement scatters by sqrt((n - 1) / n) too little, and
+    so few values call for Student's t: deviations are stretched by both (the expanded
+    percentile interval of Hesterberg 2015, The American Statistician 69:371).
+
+    Attributes:
+        shares: of each training in a resample (1 + R, n), equal in the first row; they sum to 1.
+        stretch: of deviations from the mean over all trainings.
+    """
+
+    shares: FloatArray
+    stretch: float
+
+    @classmethod
+    def draw(cls, runs: int, resamples: int, rng: np.random.Generator) -> TrainingDraws:
+        """Draw ``runs`` of as many with replacement; one alone says nothing of others."""
+        if runs == 1:
+            return cls(shares=np.ones((1 + resamples, 1)), stretch=1.0)
+        shares = rng.multinomial(runs, np.full(runs, 1.0 / runs), size=1 + resamples) / runs
+        shares[0] = 1.0 / runs  # the records as they are: the mean itself
+        stretch = math.sqrt(runs / (runs - 1)) * (t_quantile(runs - 1) / NORMAL)
+        return cls(shares=shares, stretch=stretch)
+
+    def mean(self, values: Sequence[FloatArray]) -> FloatArray:
+        """Mean over the trainings drawn, of values (1 + R,) of each on the same resamples."""
+        middle: FloatArray = np.mean(values, axis=0)
+        if len(values) == 1:
+            return middle
+        drawn = (self.shares.T * values).sum(axis=0)
+        stretched: FloatArray = middle + self.stretch * (drawn - middle)
+        return stretched
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
     """Macro-AUROC of a model on the records as they are and on resamples.
 
@@ -55,41 +91,18 @@ class Scores:
     by_fold: FloatArray
 
     @classmethod
-    def mean(cls, scores: Sequence[Scores]) -> Scores:
-        """Mean over models, resample by resample."""
-        return cls(
-            pooled=np.mean([s.pooled for s in scores], axis=0),
-            by_fold=np.mean([s.by_fold for s in scores], axis=0),
-        )
-
-    @classmethod
     def over_seeds(cls, scores: Sequence[Scores], rng: np.random.Generator) -> Scores:
         """Mean over the trainings of a configuration; its resamples draw among them as well.
-
-        A mean of n values drawn with replacement scatters by sqrt((n - 1) / n) too little, and
-        so few values call for Student's t: deviations are stretched by both (the expanded
-        percentile interval of Hesterberg 2015, The American Statistician 69:371).
 
         Args:
             scores: of each training, on the same resamples of the same patients. One alone
                 comes back as it is: it says nothing of other seeds.
             rng: draws the trainings.
         """
-        runs, resamples = len(scores), len(scores[0].pooled)
-        mean = cls.mean(scores)
-        if runs == 1:
-            return mean
-        counts = rng.multinomial(runs, np.full(runs, 1.0 / runs), size=resamples) / runs
-        counts[0] = 1.0 / runs  # the records as they are: the mean itself
-        stretch = math.sqrt(runs / (runs - 1)) * (t_quantile(runs - 1) / NORMAL)
-
-        def drawn(values: Sequence[FloatArray], middle: FloatArray) -> FloatArray:
-            stretched: FloatArray = middle + stretch * ((counts.T * values).sum(axis=0) - middle)
-            return stretched
-
+        draws = TrainingDraws.draw(len(scores), len(scores[0].pooled) - 1, rng)
         return cls(
-            pooled=drawn([s.pooled for s in scores], mean.pooled),
-            by_fold=drawn([s.by_fold for s in scores], mean.by_fold),
+            pooled=draws.mean([s.pooled for s in scores]),
+            by_fold=draws.mean([s.by_fold for s in scores]),
         )
 
     def less(self, other: Scores) -> Scores:

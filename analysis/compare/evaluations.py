@@ -28,7 +28,6 @@ _EVALUATION = (
     *CONFIGURATION, "task", "protocol", "corpus_fold", "task_fold", "seed", "trial", "evaluation",
     "parents",
 )  # fmt: skip
-TEST = PREDICTED_SPLITS.index("test")  # in the array ``split``
 _BCE = ("supervised",)  # objectives whose own loss is binary cross-entropy
 
 
@@ -150,7 +149,7 @@ def predictions_of(
         again = wanted.loc[wanted["fold"].duplicated(), "fold"].iloc[0]
         raise ResultsError(f"{name}: several results of fold {again}, none of which is the one")
     parts = [
-        read_test(store / f"{row['evaluation']}.npz", int(row["fold"]))
+        read_split(store / f"{row['evaluation']}.npz", int(row["fold"]))
         for row in wanted.to_dict("records")
     ]
     return joined_folds(parts, name)
@@ -158,7 +157,7 @@ def predictions_of(
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Predictions:
-    """Logits of test records, sorted by record."""
+    """Logits of records, sorted by record; those that a model is tested on, as a rule."""
 
     record: npt.NDArray[np.str_]  # record ids (n,)
     patient: npt.NDArray[np.int64]  # patient of each record (n,)
@@ -169,16 +168,16 @@ class Predictions:
     classes: tuple[str, ...]  # names of the classes (C,)
 
 
-def read_test(path: Path, fold: int) -> Predictions:
-    """Test records of a predictions file.
+def read_split(path: Path, fold: int, split: str = "test") -> Predictions:
+    """Test records of a predictions file, or those of its other ``split``, validation.
 
     Raises:
         ResultsError: the file is not there, is not an archive of the arrays it should hold, or
             its arrays do not fit each other; the message names the file.
     """
     arrays = _arrays(path)
-    test = arrays["split"] == TEST
-    rows = len(test)
+    there = arrays["split"] == PREDICTED_SPLITS.index(split)
+    rows = len(there)
     classes = tuple(str(c) for c in arrays["classes"])
     for name in ("row", "record", "patient"):
         if arrays[name].shape != (rows,):
@@ -188,19 +187,19 @@ def read_test(path: Path, fold: int) -> Predictions:
             raise ResultsError(
                 f"{path}: {name} has shape {arrays[name].shape}, not ({rows}, {len(classes)})"
             )
-    if not test.any():
-        raise ResultsError(f"{path}: no test record")
-    logits = arrays["logits"][test].astype(np.float64)
+    if not there.any():
+        raise ResultsError(f"{path}: no {split} record")
+    logits = arrays["logits"][there].astype(np.float64)
     if not np.isfinite(logits).all():
-        raise ResultsError(f"{path}: logits of test records are not all finite")
-    record = arrays["record"][test].astype(np.str_)
+        raise ResultsError(f"{path}: logits of {split} records are not all finite")
+    record = arrays["record"][there].astype(np.str_)
     order = np.argsort(record, kind="stable")
     _once(record[order], f"{path}")
     return Predictions(
         record=record[order],
-        patient=arrays["patient"][test].astype(np.int64)[order],
+        patient=arrays["patient"][there].astype(np.int64)[order],
         fold=np.full(len(record), fold, dtype=np.int64),
-        labels=arrays["labels"][test][order] > 0,
+        labels=arrays["labels"][there][order] > 0,
         logits=logits[order],
         classes=classes,
     )

@@ -17,7 +17,7 @@ import pytest
 from analysis import compare_models
 from analysis.compare.__main__ import main
 from analysis.compare.comparison import Scores, scores
-from analysis.compare.evaluations import Predictions, read_test
+from analysis.compare.evaluations import Predictions, read_split
 from analysis.compare.study import as_text
 from scaling.records.patients import Estimate, Resamples, macro_auroc
 from scaling.records.tables import ResultsError
@@ -328,4 +328,4 @@ def test_pickles_are_never_read(tmp_path: Path) -> None:
     arrays["record"] = arrays["record"].astype(object)
     np.savez(tmp_path / "e.npz", **arrays)
     with pytest.raises(ResultsError, match=r"e.npz: cannot be read \(Object arrays"):
-        read_test(tmp_path / "e.npz", 1)
+        read_split(tmp_path / "e.npz", 1)

@@ -1,0 +1,84 @@
+"""Made-up stores of several methods: what they predict is known, and so is which is better."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scaling.records.schema import EVALUATIONS, TRIALS, names
+
+TASK, CLASSES = "ptbxl:superclass", ("NORM", "MI", "STTC")
+Arrays = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One trial and its held-out evaluation."""
+
+    name: str
+    objective: str = "kd"
+    quality: float = 1.0  # of what it predicts: the shift of a positive's logits
+    fold: int = 0
+    seed: int = 0
+    kept: bool = True  # whether it keeps its predictions
+    task: str = TASK
+    columns: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def predicted(trial: Trial, records: int = 80) -> Arrays:
+    """Half validation and half test; labels, patients and difficulty are of the fold alone."""
+    rng = np.random.default_rng(trial.fold)
+    n = 2 * records
+    labels = (rng.random((n, len(CLASSES))) < [0.5, 0.3, 0.4]).astype(np.uint8)
+    hard = rng.standard_normal((n, len(CLASSES)))
+    own = np.random.default_rng([trial.fold, trial.seed, *trial.name.encode()])
+    logits = trial.quality * labels + 0.7 * hard + 0.7 * own.standard_normal(hard.shape) - 1
+    rows = np.arange(n) + 1000 * trial.fold
+    return {
+        "split": np.repeat(np.arange(2, dtype=np.int8), records),
+        "row": rows, "record": np.array([f"r{r:05d}" for r in rows]),
+        "patient": rows // 2, "labels": labels, "logits": logits.astype(np.float32),
+        "classes": np.array(CLASSES),
+    }  # fmt: skip
+
+
+def write_store(folder: Path, trials: list[Trial]) -> Path:
+    """A results folder whose live store holds these trials."""
+    store = folder / "made" / ".runs"
+    (store / "predictions").mkdir(parents=True)
+    rows, values = [], []
+    for trial in trials:
+        fold = f"@fold{trial.fold}" if trial.fold else ""
+        row: dict[str, Any] = dict.fromkeys(names(TRIALS, "id", "row"))
+        rows.append(row | {
+            "study": "made", "stage": "pretrain", "trial": f"t{trial.name}", "family": "resnet",
+            "size": "d2w6", "paradigm": "sl", "objective": trial.objective,
+            "corpus": f"{TASK}{fold}", "preprocessing": "none", "recipe": '{"lr": 0.01}',
+            "labels_fraction": 1.0, "num_labels": 3, "leads": 12, "N": 5000, "D": 120, "lr": 0.01,
+            "batch": 64, "seed": trial.seed, "status": "done", "C": 1e9, "parents": "",
+            "options": "", "label_set": "", **trial.columns,
+        })  # fmt: skip
+        task = f"{trial.task}{fold}"
+        values.append({
+            "evaluation": f"e{trial.name}", "trial": f"t{trial.name}", "step": 1, "C": 1e9,
+            "task": task, "split": "test", "metric": "macro_auroc", "n": 80,
+            "protocol": "held-out", "value": 0.8, "value_se": 0.01,
+        })  # fmt: skip
+        if trial.kept:
+            np.savez(store / f"predictions/e{trial.name}.npz", **predicted(trial))  # type: ignore[arg-type]
+    pd.DataFrame(rows)[[*names(TRIALS, "id", "row", "config")]].to_parquet(store / "trials.parquet")
+    pd.DataFrame(values)[[*names(EVALUATIONS, "id", "row")]].to_parquet(
+        store / "evaluations.parquet"
+    )
+    ids, evaluations = [r["trial"] for r in rows], [v["evaluation"] for v in values]
+    (store / "compacted.json").write_text(json.dumps([*ids, *evaluations]))
+    stage = {"stage": "pretrain", "trials": ids, "evaluations": evaluations}
+    (store / "study.json").write_text(
+        json.dumps({"study": "made", "schema": 1, "grid": {}, "stages": [stage]})
+    )
+    return folder / "made"
