@@ -24,7 +24,7 @@ from scaling.identity import TEACHER
 from scaling.objectives.base import Context
 from scaling.objectives.boxes import Boxes, boxes_of, sets_of
 from scaling.objectives.labels import Classifier, LabelObjective, binary_loss, binary_losses
-from scaling.objectives.registry import Settings, unlabelled_records
+from scaling.objectives.registry import OBJECTIVES, Settings, unlabelled_records
 from scaling.records.record import AUXILIARY
 
 LOGITS, FEATURES = "teacher_logits", "teacher_features"  # what splits keep of a teacher
@@ -121,10 +121,19 @@ class Distillation(LabelObjective):
     def annotate(self, splits: dict[str, Split], context: Context) -> None:
         """Keep what the teacher says of the records trained on, if no boxes are drawn over them.
 
-        Without a teacher, as where a finished student is measured, nothing is kept.
+        Where a finished student is measured, no teacher is called and nothing is kept.
+
+        Raises:
+            ValueError: the training has no teacher, and its method needs one.
         """
-        teacher = context.parents.get(TEACHER)
+        teacher, training = context.parents.get(TEACHER), context.training
         if teacher is None:
+            needed = TEACHER in OBJECTIVES[training.objective].roles
+            if needed and not training.parents_of_role(TEACHER):
+                raise ValueError(
+                    f"the method {training.objective} learns from a teacher, and {training.id} has "
+                    "none: give it a parent of that role"
+                )
             return
         assert isinstance(teacher, Classifier)
         self.teacher, self.labelled = teacher, len(splits["train"])

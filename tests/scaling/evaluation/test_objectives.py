@@ -13,13 +13,14 @@ from scaling.data.batches import Split
 from scaling.evaluation import held_out as measuring
 from scaling.evaluation.trained import load_trained
 from scaling.identity import Evaluation, Job, Parent, Training
+from scaling.records.names import METHODS
 from scaling.training import selection
 from scaling.trial import run_job
 from scaling.workspace import Workspace
 from tests.scaling.evaluation.pieces import OTHER, Record, held_out, measured, probe, value
 from tests.scaling.training.trials import CODEBOOK, SUPERVISED, TRAINED, of_objective
 
-ON_LABELS = ("supervised", "focal", "categorical") + METHODS
+ON_LABELS = ("supervised", "focal", "categorical", *METHODS)
 
 
 def one_label_each(*words: Any, **named: Any) -> Split:

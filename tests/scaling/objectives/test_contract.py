@@ -115,7 +115,6 @@ class TestWkd(Distillation):
 
 class TestMvkt(Distillation):
     name = "mvkt"
-    stochastic = True
 
 
 class TestLiteHeart(Distillation):
