@@ -241,12 +241,15 @@ def going_with(
     A teacher has seen the labels of no record whose label its student does not see: it has the same
     share and draw of labelled records, and the same records, or fewer where none has the same.
     With ``more_labels`` any will do. A restoration net is given the leads of the student. Where
-    some have the student's seed, only these go with it.
+    some are of the student's corpus, only these go with it, and of them those of its seed where
+    some have it.
 
     Raises:
         NoParentError: none goes with it; says what differs.
     """
     found = list(candidates)
+    if same := [t for t in found if _same_records(t, training)]:
+        found = same
     if role == RESTORATION:
         going = [t for t in found if t.input_leads == training.input_leads]
         if not going:
@@ -269,6 +272,13 @@ def going_with(
             )
         going = [t for t in going if t.data == training.data] or going
     return [t for t in going if t.seed == training.seed] or going
+
+
+def _same_records(parent: Training, training: Training) -> bool:
+    """Whether both are of one corpus and fold, and of one task where the parent has labels."""
+    ours, theirs = training.corpus, parent.corpus
+    same_task = parent.paradigm != "sl" or parent.task == training.task
+    return (theirs.source, theirs.fold) == (ours.source, ours.fold) and same_task
 
 
 def _labels(training: Training) -> tuple[float, int, str]:
