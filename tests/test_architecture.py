@@ -29,7 +29,7 @@ ORDERS = {
         ["analysis.figures"],
         ["analysis.questions"],
         ["analysis.decisions"],
-        ["analysis.report", "analysis.findings"],
+        ["analysis.report", "analysis.findings", "analysis.pictures"],
     ],
     "sweeps": [
         [GROUND],
@@ -57,7 +57,7 @@ ORDERS = {
         ["scaling.cost", "scaling.compatible"],
         ["scaling.weights"],
         ["scaling.training", "scaling.evaluation", "scaling.convert"],
-        ["scaling.deploy"],
+        ["scaling.deploy", "scaling.explain"],
         ["scaling.simulated", "scaling.trial"],
     ],
 }

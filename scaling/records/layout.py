@@ -48,6 +48,11 @@ class LiveStore:
         return self.store / "predictions"
 
     @property
+    def explained(self) -> Path:
+        """What pictures of students are drawn from; see ``scaling.records.explained``."""
+        return self.store / "explained.npz"
+
+    @property
     def compacted(self) -> Path:
         """Which records the tables hold; written after them."""
         return self.store / COMPACTED

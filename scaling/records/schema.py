@@ -184,6 +184,9 @@ INTERVAL = ("low", "high")  # a row has both or none
 # Arrays of a file of predictions, over validation and test records.
 PREDICTION_ARRAYS = ("split", "row", "record", "patient", "labels", "logits", "classes")
 PREDICTED_SPLITS = ("validation", "test")  # and their numbers in the array ``split``
+# Test records whose signals, and whose features, pictures of students have if no other number is
+# asked for; see ``explained``.
+EXPLAINED_RECORDS, EXPLAINED_POINTS = 3, 1000
 
 
 def names(table: tuple[Column, ...], *places: Place) -> tuple[str, ...]:
