@@ -158,13 +158,13 @@ class CodebookObjective(Objective):
         raw_NW, held_out_MW = (
             heartbeats(split, model.tokens, limit) for split, limit in ((train, most), (test, None))
         )
-        found = {
+        values = {
             "perplexity": perplexity(uses_K),
             "codes_used": float((uses_K > 0).double().mean()),
             "mse": error / beats,
             "mse_kmeans": kmeans_mse(raw_NW, held_out_MW, model.shape.codes),
         }
-        return [value_row("test", metric, value, len(test)) for metric, value in found.items()]
+        return [value_row("test", metric, value, len(test)) for metric, value in values.items()]
 
 
 def _reconstructions(

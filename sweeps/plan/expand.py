@@ -304,10 +304,11 @@ class _Expansion:
             return found
         kept = [t for t in found if not self.lineage.saw_more_labels(t, training)]
         if not kept:
+            source = training.corpus.source
             raise NoParentError(
-                f"each teacher starts from a model that has seen labels of {training.corpus.source} "
-                "which its student does not see: let it start from one of other patients, or of "
-                "none, or let teachers have more labels by teacher: {oracle: true}"
+                f"each teacher starts from a model that has seen labels of {source} which its "
+                "student does not see: let it start from one of other patients, or of none, or let "
+                "teachers have more labels by teacher: {oracle: true}"
             )
         return kept
 

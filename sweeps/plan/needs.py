@@ -83,10 +83,12 @@ def _small_sets(stage: Stage, training: Training, info: ObjectiveInfo) -> Iterat
         message = f"{enough}, and only {unlabelled} are unlabelled; give fewer labels"
         yield Mistake(loc=shares, message=message)
     elif (found := fewest_different(size, unlabelled)) < info.least_batch:
-        message = (
-            f"{enough}, and where an epoch ends {size} unlabelled ones may be {found}; let a step "
-            f"have {least} or more"
+        few = (
+            f"it has {size}"
+            if size < info.least_batch
+            else f"where an epoch ends {size} may be {found}"
         )
+        message = f"{enough}, and of unlabelled ones {few}; let it have {least} or more"
         yield Mistake(loc=stage.place_of_setting(training, UNLABELLED), message=message)
 
 

@@ -233,4 +233,6 @@ def describe_training(training: Training) -> str:
     labels = f" labels={training.labels_fraction:g}" * (training.labels_fraction < 1.0)
     fold = f" fold={training.corpus.fold}" * (training.corpus.fold > 0)
     model = f"{training.family}/{training.size}"
-    return f"{stage}{model}{kind}{method}{leads} D={training.data}{labels}{fold} seed={training.seed}"
+    return (
+        f"{stage}{model}{kind}{method}{leads} D={training.data}{labels}{fold} seed={training.seed}"
+    )

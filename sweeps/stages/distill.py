@@ -121,9 +121,10 @@ class Distill(Measured):
 
     def place_of_setting(self, training: Training, key: str) -> Loc:
         """Where a method, or the stage for all of them, says a setting."""
-        place = self.place_of_objective(training.objective)
-        own = self.methods[place[-1]].model_extra or {}
-        return (*place, key) if key in own else ("settings", key)
+        for i, method in enumerate(self.methods):
+            if method.name == training.objective and key in (method.model_extra or {}):
+                return ("methods", i, key)
+        return ("settings", key)
 
     def own_mistakes(self, given: Mapping[str, Any], context: Context) -> Iterator[Mistake]:
         """Students, methods and what these need."""

@@ -25,7 +25,6 @@ from scaling.weights import (
 from scaling.workspace import Workspace
 from tests.scaling.training.trials import (
     CODEBOOK,
-    STUDENT,
     SUPERVISED,
     TAUGHT,
     of_objective,
@@ -171,12 +170,6 @@ def test_a_training_may_have_a_teacher_beside_its_start(trials: Workspace) -> No
         "start": [SUPERVISED.id],
         "teacher": [TAUGHT.id],
     }
-
-
-def test_two_parents_of_one_role_are_refused(trials: Workspace) -> None:
-    parents = (Parent(TEACHER, TAUGHT.id), *STUDENT.parents)
-    (record,) = run_job(Job(training=dataclasses.replace(STUDENT, parents=parents)), trials)
-    assert f"has two parents that are a teacher, {TAUGHT.id} and" in record["error"]["message"]
 
 
 def test_what_is_no_codebook_cannot_be_one(trials: Workspace) -> None:

@@ -55,7 +55,8 @@ class Noisy(Supervised):
             raise Killed
         noise = 0.1 * torch.randn(batch.x_BLT.shape, generator=generator)
         noisy = dataclasses.replace(batch, x_BLT=batch.x_BLT + noise)
-        return super().outputs(model, noisy, generator)
+        logits: Tensor = super().outputs(model, noisy, generator)
+        return logits
 
 
 def run(
