@@ -57,6 +57,7 @@ ORDERS = {
         ["scaling.cost", "scaling.compatible"],
         ["scaling.weights"],
         ["scaling.training", "scaling.evaluation", "scaling.convert"],
+        ["scaling.deploy"],
         ["scaling.simulated", "scaling.trial"],
     ],
 }
@@ -201,6 +202,7 @@ def test_only_the_tune_executor_imports_ray() -> None:
             {"torch", "pandas", "numpy", "matplotlib", "jinja2", "requests"},
         ),
         ("scaling.cost", {"torch", "numpy"}),
+        ("scaling.deploy.latency", {"torch", "numpy"}),
         ("analysis", {"torch", "ray", "numpy", "pandas", "scipy", "matplotlib", "lmfit"}),
     ],
 )

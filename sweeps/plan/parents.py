@@ -253,12 +253,15 @@ def going_with(
     A teacher has seen the labels of no record whose label its student does not see: it has the same
     share and draw of labelled records, and the same records; with all labels also fewer of them.
     With ``more_labels`` any will do. A restoration net is given the leads of the student. Where
-    some have the student's seed, only these go with it.
+    some are of the student's corpus, only these go with it, and of them those of its seed where
+    some have it.
 
     Raises:
         NoParentError: none goes with it; says what differs.
     """
     found = list(candidates)
+    if same := [t for t in found if _same_records(t, training)]:
+        found = same
     if role == RESTORATION:
         going = [t for t in found if t.input_leads == training.input_leads]
         if not going:
@@ -294,6 +297,13 @@ def sees_no_more(other: Training, student: Training) -> bool:
         return other.data <= student.data
     same = (other.data, other.labelled_draw) == (student.data, student.labelled_draw)
     return same and other.labels_fraction <= student.labels_fraction
+
+
+def _same_records(parent: Training, training: Training) -> bool:
+    """Whether both are of one corpus and fold, and of one task where the parent has labels."""
+    ours, theirs = training.corpus, parent.corpus
+    same_task = parent.paradigm != "sl" or parent.task == training.task
+    return (theirs.source, theirs.fold) == (ours.source, ours.fold) and same_task
 
 
 def _labels(training: Training) -> tuple[float, int, str]:

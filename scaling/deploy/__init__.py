@@ -1,0 +1,1 @@
+"""What is deployed, and what it costs where it runs."""
