@@ -202,6 +202,11 @@ class Training(_Configuration):
         return tuple(parent.id for parent in self.parents)
 
     @property
+    def labelled(self) -> int:
+        """Training records whose labels are used; see ``labels_fraction``."""
+        return max(1, round(self.labels_fraction * self.data))
+
+    @property
     def hidden_leads(self) -> tuple[str, ...]:
         """Leads that the model is not given, in order."""
         given = self.input_leads or self.leads

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from scaling.compatible import cannot_read, parent_differences, signal_differences
 from scaling.identity import (
     CODEBOOK,
+    LEADS,
     RESTORATION,
     START,
     TEACHER,
@@ -30,6 +31,7 @@ from scaling.provenance import corpus_name
 from scaling.records.names import BEST, HELD_OUT, LINEAR_PROBE, TRAJECTORY
 from sweeps.errors import Loc, Mistake
 from sweeps.plan.corpora import task_place
+from sweeps.plan.needs import lacking_leads, unmet_needs
 from sweeps.plan.parents import (
     Chosen,
     Done,
@@ -141,12 +143,28 @@ class _Expansion:
             loc = (*self.here, *self.stage.place_of(training.family, training.size))
             self.mistakes.append(Mistake(loc=loc, message=message))
         self.mistakes += self._other_signals(jobs)
+        self.mistakes += self._unmet(jobs)
         return Done(
             name=self.stage.name,
             jobs=jobs,
             continued=self.stage.parent_rule is not None,
             waiting=any(found.waiting for found in chosen.values()),
         )
+
+    def _unmet(self, jobs: Sequence[Job]) -> Iterator[Mistake]:
+        """Records, leads or classes that trials would not have."""
+        for case in self.cases:
+            if message := lacking_leads(case.corpus.spec, LEADS):
+                own: Loc = ("corpus",) if self.stage.corpus is None else (*self.here, "corpus")
+                yield Mistake(loc=(*own, "preprocessing"), message=message)
+        classes = {
+            (case.corpus.spec, case.corpus.task): len(case.corpus.summary.classes)
+            for case in self.cases
+        }
+        for training in (job.training for job in jobs):
+            count = classes[training.corpus, training.task]
+            for mistake in unmet_needs(self.stage, training, count):
+                yield mistake._replace(loc=(*self.here, *mistake.loc))
 
     def _other_signals(self, jobs: Sequence[Job]) -> Iterator[Mistake]:
         """Signals that differ between what is trained on, what it starts from and its tasks."""
@@ -162,9 +180,10 @@ class _Expansion:
             name = corpus_name(training.corpus.source, training.task, training.corpus.fold)
             for role, parent in training.parents:
                 if found := parent_differences(role, self._config_of(parent), training):
+                    alike = "labels and signals" if role == TEACHER else "signals"
                     message = (
                         f"trials on {name} {USES[role]} that was trained with {'; '.join(found)}: "
-                        "give both the same signals"
+                        f"give both the same {alike}"
                     )
                     loc: Loc = (*self.here, "corpus")
                     if self.stage.corpus is None:
@@ -263,13 +282,35 @@ class _Expansion:
             if rule is None or not found or not wanted:
                 continue
             try:
-                going = going_with(training, role, found.values(), self.stage.more_labels)
+                candidates = self._honest(training, role, found.values())
+                going = going_with(training, role, candidates, self.stage.more_labels)
             except NoParentError as error:
                 self.mistakes.append(Mistake(loc=(*self.here, rule[0]), message=str(error)))
                 return
             choices.append([Parent(role, parent.id) for parent in going])
         for parents in itertools.product(*choices):
             yield dataclasses.replace(training, parents=(*training.parents, *parents))
+
+    def _honest(
+        self, training: Training, role: str, candidates: Iterable[Training]
+    ) -> list[Training]:
+        """Those of ``candidates`` whose own ancestors saw no label that ``training`` does not see.
+
+        Raises:
+            NoParentError: none is left.
+        """
+        found = list(candidates)
+        if role != TEACHER or self.stage.more_labels:
+            return found
+        kept = [t for t in found if not self.lineage.saw_more_labels(t, training)]
+        if not kept:
+            source = training.corpus.source
+            raise NoParentError(
+                f"each teacher starts from a model that has seen labels of {source} which its "
+                "student does not see: let it start from one of other patients, or of none, or let "
+                "teachers have more labels by teacher: {oracle: true}"
+            )
+        return kept
 
     def _codebook(self, corpus: CorpusSpec, start: Start) -> tuple[str, int]:
         """Id and number of codes of the codebook that a masked trial predicts."""

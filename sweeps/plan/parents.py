@@ -132,6 +132,19 @@ class Lineage:
             if parent in self._trainings:
                 yield from self.specs(self._trainings[parent])
 
+    def saw_more_labels(self, teacher: Training, student: Training) -> bool:
+        """Whether an ancestor of a teacher saw labels of the student's records that it does not."""
+        for parent in teacher.parent_ids:
+            if (found := self._trainings.get(parent)) is None:
+                continue
+            ours, theirs = student.corpus, found.corpus
+            same = (theirs.source, theirs.seed) == (ours.source, ours.seed)
+            if found.paradigm == "sl" and same and not sees_no_more(found, student):
+                return True
+            if self.saw_more_labels(found, student):
+                return True
+        return False
+
     def fits(self, parent: Training, child: CorpusSpec) -> bool:
         """Whether a child on ``child`` would test only records that its ancestors have not seen.
 
@@ -189,8 +202,7 @@ def _comparable(training: Training, rule: Parents) -> tuple[object, ...]:
     corpus = training.corpus
     measured = (corpus.source, corpus.fold, training.task, training.label_set)
     of_whom: tuple[object, ...] = (training.family, training.paradigm, *measured)
-    if rule.best_of_each:
-        of_whom += (training.labels_fraction, training.labelled_draw, training.input_leads)
+    of_whom += tuple(getattr(training, field) for field in rule.best_of_each)
     if rule.best != "loss":
         return of_whom
     codebooks = training.parents_of_role(CODEBOOK)
@@ -239,7 +251,7 @@ def going_with(
     """Which of ``candidates`` teach ``training``, or restore its signals.
 
     A teacher has seen the labels of no record whose label its student does not see: it has the same
-    share and draw of labelled records, and the same records, or fewer where none has the same.
+    share and draw of labelled records, and the same records; with all labels also fewer of them.
     With ``more_labels`` any will do. A restoration net is given the leads of the student. Where
     some are of the student's corpus, only these go with it, and of them those of its seed where
     some have it.
@@ -262,16 +274,29 @@ def going_with(
     elif more_labels:
         going = found
     else:
-        going = [t for t in found if _labels(t) == _labels(training) and t.data <= training.data]
+        alike = [t for t in found if _labels(t) == _labels(training)]
+        going = [t for t in alike if sees_no_more(t, training)]
         if not going:
             known = ", ".join(sorted({_labels_text(t) for t in found}))
             raise NoParentError(
                 f"no teacher has seen the labels of {_labels_text(training)} and no others: they "
-                f"have those of {known}. Give both stages the same labels, draws and data, or let "
-                "teachers have more by teacher: {oracle: true}"
+                f"have those of {known}. Give both stages the same labels, draws, label_sets and "
+                "data, or let teachers have more by teacher: {oracle: true}"
             )
         going = [t for t in going if t.data == training.data] or going
     return [t for t in going if t.seed == training.seed] or going
+
+
+def sees_no_more(other: Training, student: Training) -> bool:
+    """Whether all records of one corpus whose labels ``other`` sees are labelled for ``student``.
+
+    Shares of the same records and draw are nested; those of fewer records are not, since which are
+    labelled depends on how often each class is among them.
+    """
+    if student.labels_fraction == 1.0:
+        return other.data <= student.data
+    same = (other.data, other.labelled_draw) == (student.data, student.labelled_draw)
+    return same and other.labels_fraction <= student.labels_fraction
 
 
 def _same_records(parent: Training, training: Training) -> bool:
@@ -287,7 +312,8 @@ def _labels(training: Training) -> tuple[float, int, str]:
 
 def _labels_text(training: Training) -> str:
     draw = f" (draw {training.labelled_draw})" * (training.labels_fraction < 1.0)
-    return f"{training.labels_fraction:g} of {training.data} records{draw}"
+    of = f" of {training.label_set}" * bool(training.label_set)
+    return f"{training.labels_fraction:g} of {training.data} records{draw}{of}"
 
 
 def choose_codebook(

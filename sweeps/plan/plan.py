@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.cost import Counts, records_per_step, training_flops
 from scaling.identity import Evaluation, Job, Training
+from scaling.objectives.registry import default_objective
 from scaling.provenance import commit
 from sweeps.plan.cost import Ladder, Speeds, disk_bytes, evaluations_s, unprepared_bytes
 from sweeps.plan.expand import expand
@@ -226,6 +227,12 @@ def describe_training(training: Training) -> str:
     """A trial in a few words, for messages."""
     stage = "" if STAGES[training.stage].for_laws else f"{training.stage} "
     kind = f" {training.paradigm}" * (training.paradigm != "sl")
+    usual = default_objective(training.paradigm, training.family)
+    method = f" {training.objective}" * (training.objective != usual)
+    leads = f" {'+'.join(training.input_leads)}" * bool(training.input_leads)
+    labels = f" labels={training.labels_fraction:g}" * (training.labels_fraction < 1.0)
     fold = f" fold={training.corpus.fold}" * (training.corpus.fold > 0)
     model = f"{training.family}/{training.size}"
-    return f"{stage}{model}{kind} D={training.data}{fold} seed={training.seed}"
+    return (
+        f"{stage}{model}{kind}{method}{leads} D={training.data}{labels}{fold} seed={training.seed}"
+    )

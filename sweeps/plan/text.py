@@ -94,6 +94,7 @@ def _settings(training: Training) -> dict[str, object]:
         "parents": "+".join(training.parent_ids) or "none",
         "labels": training.labels_fraction,
         "label_set": training.label_set or "all",
+        "leads": "+".join(training.input_leads) or "all",
     }
     return said | dict(training.options) | training.recipe.to_dict()
 

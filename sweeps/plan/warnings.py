@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.corpora.errors import CorpusError
-from scaling.cost import bf16_emulated
+from scaling.cost import bf16_emulated, records_per_step
 from scaling.identity import CODEBOOK, CorpusSpec, Job, Training
 from sweeps.errors import ConfigurationError
 from sweeps.plan.parents import Done, Lineage
@@ -84,16 +84,37 @@ def _law(trials: Sized) -> Iterator[str]:
 
 
 def _recipes(trials: Sized) -> Iterator[str]:
-    big = {t.recipe.batch for t, _ in trials if t.recipe.batch > t.data}
+    """Batches and steps beside the records that they are drawn from: those with labels, if few."""
+    big = {t.recipe.batch for t, _ in trials if t.recipe.batch > t.labelled}
     if big:
-        smallest = min(t.data for t, _ in trials if t.recipe.batch > t.data)
-        yield f"batch {max(big)} is larger than the data ({smallest} records) of some trials"
-    short = sorted({t.data for t, _ in trials if t.recipe.max_steps * t.recipe.batch < t.data})
+        smallest = min((t for t, _ in trials if t.recipe.batch > t.labelled), key=_labelled)
+        records = "records" if smallest.labels_fraction == 1.0 else "labelled records"
+        yield (
+            f"batch {max(big)} is larger than the data ({smallest.labelled} {records}) of some "
+            "trials"
+        )
+    short = sorted({t.data for t, _ in trials if _shown(t, t.recipe.batch) < t.labelled})
     if short:
         yield (
             f"max_steps x batch is less than one pass over D = {', '.join(map(str, short))}: "
             "those trials do not see all of their data"
         )
+    others = [(t, records_per_step(t) - t.recipe.batch) for t, _ in trials]
+    left = sorted({t.data for t, size in others if size and _shown(t, size) < t.data - t.labelled})
+    if left:
+        yield (
+            f"max_steps x batch x unlabelled is less than one pass over the unlabelled records of "
+            f"D = {', '.join(map(str, left))}: those trials do not see all of them"
+        )
+
+
+def _labelled(training: Training) -> int:
+    return training.labelled
+
+
+def _shown(training: Training, of_step: int) -> int:
+    """Records that the steps of a trial see, copies counted, with so many of a kind in a step."""
+    return training.recipe.max_steps * of_step
 
 
 def _codebooks(stages: Sequence[Done]) -> Iterator[str]:

@@ -120,9 +120,9 @@ class Parents(Checked):
     seeds: Axis[NonNegative] | None = None
     best: Literal["loss", "macro_auroc"] | None = None
 
-    # Whether trials of other shares and draws of labels, or of other leads, have a best of their
-    # own. Where any start will do they compete.
-    best_of_each: ClassVar[bool] = False
+    # Fields of trainings of which each value has a best of its own, since children follow it.
+    # Where any start will do they compete.
+    best_of_each: ClassVar[tuple[str, ...]] = ()
 
     @property
     def stage_name(self) -> str:
@@ -246,6 +246,14 @@ class Stage(Checked):
             if (cell.family, cell.size) == (family, size):
                 return ("cells", i, "size")
         return ("parents",)
+
+    def place_of_objective(self, name: str) -> Loc:
+        """Where it names an objective of its trials, or what leads to it."""
+        return ("objective",)
+
+    def place_of_setting(self, training: Training, key: str) -> Loc:
+        """Where it says the setting ``key`` of a trial's objective."""
+        return ("objective", key)
 
     # What is wrong with it.
 

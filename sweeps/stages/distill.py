@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field
 from scaling.identity import RESTORATION, START, TEACHER, Training
 from scaling.objectives.registry import OBJECTIVES
 from scaling.records.names import suggest
-from sweeps.errors import Mistake
+from sweeps.errors import Loc, Mistake
 from sweeps.stages.base import Measured, Parents, Start
 from sweeps.stages.keys import (
     Axis,
@@ -30,7 +30,7 @@ from sweeps.stages.restore import RestorationParents
 class Teachers(Parents):
     """Which trials of earlier stages teach: all that match, or the best of them."""
 
-    best_of_each: ClassVar[bool] = True
+    best_of_each: ClassVar[tuple[str, ...]] = ("labels_fraction", "labelled_draw", "data")
 
     oracle: bool | None = None
 
@@ -114,6 +114,17 @@ class Distill(Measured):
         return ObjectiveChoice.model_construct(
             _fields_set=None, name=method.name, **(shared | (method.model_extra or {}))
         )
+
+    def place_of_objective(self, name: str) -> Loc:
+        """Where it names a method."""
+        return ("methods", [method.name for method in self.methods].index(name))
+
+    def place_of_setting(self, training: Training, key: str) -> Loc:
+        """Where a method, or the stage for all of them, says a setting."""
+        for i, method in enumerate(self.methods):
+            if method.name == training.objective and key in (method.model_extra or {}):
+                return ("methods", i, key)
+        return ("settings", key)
 
     def own_mistakes(self, given: Mapping[str, Any], context: Context) -> Iterator[Mistake]:
         """Students, methods and what these need."""

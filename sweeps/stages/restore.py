@@ -25,7 +25,7 @@ class RestorationParents(Parents):
     stage: Annotated[str, BeforeValidator(_restore), ParentStage("restore")] | None = None
     input_leads: Axis[InputLeads] | None = None
 
-    best_of_each: ClassVar[bool] = True
+    best_of_each: ClassVar[tuple[str, ...]] = ("input_leads",)
 
     @property
     def stage_name(self) -> str:

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from scaling.data.batches import Batch, Order, Split
 from scaling.identity import Recipe
 from scaling.objectives.labels import Supervised
+from scaling.objectives.registry import OBJECTIVES
 from scaling.training.loop import Outcome, Run, learning_rate, train
 
+SETTINGS = OBJECTIVES["supervised"].settings(())
 RECIPE = Recipe(max_steps=60, batch=16, lr=0.05, warmup_steps=5, eval_every=10)
 
 
@@ -47,7 +49,7 @@ def toy_split(n: int, seed: int) -> Split:
 
 def run(recipe: Recipe, model: nn.Module | None = None, n: int = 128) -> Outcome:
     splits = {"train": toy_split(n, 1), "validation": toy_split(64, 2), "test": toy_split(64, 3)}
-    return train(model or Toy(), Supervised({}), splits, recipe, seed=0, macs=100)
+    return train(model or Toy(), Supervised(SETTINGS), splits, recipe, seed=0, macs=100)
 
 
 def losses(outcome: Outcome, split: str) -> list[float]:
@@ -85,9 +87,9 @@ def test_the_curve_is_measured_in_the_precision_of_the_recipe() -> None:
     recipe = dataclasses.replace(RECIPE, precision="bf16")
     outcome, model = run(recipe), Toy()
     model.load_state_dict(outcome.best_state)
-    exact = Supervised({}).held_out(model, toy_split(64, 2)).mean().item()
+    exact = Supervised(SETTINGS).held_out(model, toy_split(64, 2)).mean().item()
     with torch.autocast("cpu", torch.bfloat16):
-        rough = Supervised({}).held_out(model, toy_split(64, 2)).mean().item()
+        rough = Supervised(SETTINGS).held_out(model, toy_split(64, 2)).mean().item()
     (found,) = (
         row["value"]
         for row in outcome.curve
@@ -171,7 +173,7 @@ def test_a_training_loss_that_explodes_ends_the_run_as_diverged() -> None:
             return super().loss(outputs, batch) * self.factor
 
     splits = {"train": toy_split(64, 1), "validation": toy_split(64, 2), "test": toy_split(64, 3)}
-    outcome = train(Toy(), Overflowing({}), splits, RECIPE, seed=0, macs=100)
+    outcome = train(Toy(), Overflowing(SETTINGS), splits, RECIPE, seed=0, macs=100)
     values = losses(outcome, "train")
     assert (outcome.status, outcome.steps) == ("diverged", 10 * len(values))
     assert values[-1] > 10 * values[0] > values[-2]

@@ -188,7 +188,8 @@ def test_memory_that_was_short_for_a_moment_is_told_apart(
     ) -> Tensor:
         if next(tries, False):
             raise MemoryError
-        return real(self, model, batch, generator)
+        logits: Tensor = real(self, model, batch, generator)
+        return logits
 
     monkeypatch.setattr(Supervised, "outputs", outputs)
     (record,) = run_job(Job(training=SUPERVISED), trials)

@@ -23,7 +23,12 @@ from scaling.weights import (
     parents_of,
 )
 from scaling.workspace import Workspace
-from tests.scaling.training.trials import CODEBOOK, SUPERVISED, of_objective
+from tests.scaling.training.trials import (
+    CODEBOOK,
+    SUPERVISED,
+    TAUGHT,
+    of_objective,
+)
 
 CPU = torch.device("cpu")
 NO_STEPS = dataclasses.replace(SUPERVISED.recipe, lr=1e-12, max_steps=1, eval_every=1)
@@ -156,16 +161,14 @@ def test_two_parents_of_one_role_are_refused(trials: Workspace) -> None:
         parents_of(both, trials)
 
 
-def test_a_training_may_have_several_teachers_beside_its_start(trials: Workspace) -> None:
-    teachers = [dataclasses.replace(SUPERVISED, seed=seed) for seed in (1, 2)]
-    for training in (SUPERVISED, *teachers):
-        run(training, trials)
+def test_a_training_may_have_a_teacher_beside_its_start(trials: Workspace) -> None:
+    run(SUPERVISED, trials)
     child = child_of(SUPERVISED)
-    roles = (*child.parents, *(Parent(TEACHER, teacher.id) for teacher in teachers))
+    roles = (*child.parents, Parent(TEACHER, TAUGHT.id))
     found = parents_of(dataclasses.replace(child, parents=roles), trials)
     assert {role: [parent.id for parent in parents] for role, parents in found.items()} == {
         "start": [SUPERVISED.id],
-        "teacher": [teacher.id for teacher in teachers],
+        "teacher": [TAUGHT.id],
     }
 
 

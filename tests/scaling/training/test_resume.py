@@ -16,7 +16,7 @@ from scaling.data.batches import Batch
 from scaling.objectives.labels import Supervised
 from scaling.training.checkpoint import Checkpoint, State
 from scaling.training.loop import Outcome, train
-from tests.scaling.training.test_loop import RECIPE, toy_split
+from tests.scaling.training.test_loop import RECIPE, SETTINGS, toy_split
 
 MADE_FOR = {"training": "t1", "torch": torch.__version__}
 SHORT = dataclasses.replace(RECIPE, max_steps=40, weight_decay=0.1, patience=100)
@@ -46,7 +46,7 @@ class Noisy(Supervised):
     """Draws from the objective's generator, and is killed at one of its steps."""
 
     def __init__(self, kill_at: int | None = None) -> None:
-        super().__init__({})
+        super().__init__(SETTINGS)
         self.kill_at, self.step = kill_at, 0
 
     def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
@@ -55,7 +55,8 @@ class Noisy(Supervised):
             raise Killed
         noise = 0.1 * torch.randn(batch.x_BLT.shape, generator=generator)
         noisy = dataclasses.replace(batch, x_BLT=batch.x_BLT + noise)
-        return super().outputs(model, noisy, generator)
+        logits: Tensor = super().outputs(model, noisy, generator)
+        return logits
 
 
 def run(

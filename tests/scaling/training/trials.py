@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from scaling.identity import CorpusSpec, Job, Parent, Recipe, Training
+from scaling.identity import RESTORATION, TEACHER, CorpusSpec, Job, Parent, Recipe, Training
 from scaling.objectives.registry import OBJECTIVES
+from scaling.records.names import METHODS
 from scaling.trial import run_job
 from scaling.workspace import Workspace
 
@@ -37,6 +38,27 @@ CODEBOOK = dataclasses.replace(
     objective="codebook",
     recipe=dataclasses.replace(RECIPE, dropout=0.0),
 )
+TAUGHT = dataclasses.replace(SUPERVISED, size="d2w12", labels_fraction=0.5, labelled_draw=3)
+NET = dataclasses.replace(
+    SUPERVISED,
+    stage="restore",
+    family="unet",
+    size="c4",
+    paradigm="ssl",
+    objective="restoration",
+    input_leads=("I",),
+)
+# A student with all that there is: restored leads, boxes, and unlabelled records.
+STUDENT = dataclasses.replace(
+    TAUGHT,
+    stage="distill",
+    size="d2w6",
+    objective="kd",
+    input_leads=("I",),
+    options=(("boxes", "record"), ("unlabelled", 1.0)),
+    parents=(Parent(TEACHER, TAUGHT.id), Parent(RESTORATION, NET.id)),
+)
+PARENTS = {"codebook": CODEBOOK, "teacher": TAUGHT, "restoration": NET}
 TRAINED = [name for name, info in OBJECTIVES.items() if info.paradigm != "random"]
 
 
@@ -44,6 +66,15 @@ def of_objective(name: str) -> Training:
     """A small training with that objective."""
     if name == "codebook":
         return CODEBOOK
+    if name == "restoration":
+        return NET
+    if name == "none":
+        options = (("boxes", "record"),)
+        return dataclasses.replace(
+            STUDENT, objective=name, options=options, parents=STUDENT.parents[1:]
+        )
+    if name in METHODS:
+        return dataclasses.replace(STUDENT, objective=name)
     training = dataclasses.replace(SUPERVISED, objective=name, paradigm=OBJECTIVES[name].paradigm)
     if name != "masked":
         return training
@@ -69,15 +100,16 @@ def coarse_bayes() -> Iterator[None]:
 
 
 def prepare(cache: Path) -> None:
-    """Prepare the corpus in ``cache`` and train the codebook in ``cache / "codebook"``."""
+    """Prepare the corpus in ``cache`` and train what is a parent in ``cache / "parents"``."""
     with coarse_bayes():
-        place = Workspace(store=cache / "codebook", cache=cache)
-        (record,) = run_job(Job(training=CODEBOOK), place)
-    assert record["error"] is None, record["error"]
+        place = Workspace(store=cache / "parents", cache=cache)
+        for training in PARENTS.values():
+            (record,) = run_job(Job(training=training), place)
+            assert record["error"] is None, record["error"]
 
 
 def workspace(store: Path, cache: Path) -> Workspace:
-    """A workspace with the codebook's weights, which checkpoints at every evaluation."""
+    """A workspace with the weights of all parents, which checkpoints at every evaluation."""
     made = Workspace(store=store, cache=cache, checkpoint_s=0.0)
-    shutil.copytree(Workspace(store=cache / "codebook", cache=cache).weights, made.weights)
+    shutil.copytree(Workspace(store=cache / "parents", cache=cache).weights, made.weights)
     return made
