@@ -78,6 +78,7 @@ class ParentWeights:
     state: dict[str, Tensor]
     config: Mapping[str, Any]
     classes: tuple[str, ...] = ()  # what it was trained to tell apart
+    units: str = "mV"  # of the signals it was trained on
 
     def put_into(self, model: nn.Module, state: dict[str, Tensor]) -> None:
         """Give ``model`` these of its weights.
@@ -131,7 +132,8 @@ def _loaded(parent: Parent, workspace: Workspace) -> ParentWeights:
         sidecar = path.with_suffix(".json")
         raise WeightsError(f"parent {parent.id}: {sidecar} does not say how it was trained")
     classes = tuple(about.get("classes", ()))
-    return ParentWeights(id=parent.id, state=state, config=config, classes=classes)
+    units = str(about.get("units", "mV"))
+    return ParentWeights(id=parent.id, state=state, config=config, classes=classes, units=units)
 
 
 def frozen_models(
@@ -159,7 +161,7 @@ def frozen_models(
 def _as_trained(parent: ParentWeights) -> nn.Module:
     """The untrained model of a parent."""
     training = Training.from_dict(parent.config)
-    context = Context(training=training, outputs=len(parent.classes))
+    context = Context(training=training, outputs=len(parent.classes), units=parent.units)
     return objective_of(training).build(context)
 
 

@@ -84,7 +84,12 @@ class Trained:
             WeightsError: weights of another architecture; a parent's are gone.
         """
         objective, parents = objective_of(self.training), self._parents(MEASURED_WITH)
-        context = Context(training=self.training, outputs=len(self.classes), parents=parents)
+        context = Context(
+            training=self.training,
+            outputs=len(self.classes),
+            parents=parents,
+            units=str(self.about.get("units", "mV")),
+        )
         model = self._filled(objective.build(context), self.state)
         if not objective.hides_leads:
             model = self._system(model, parents)

@@ -34,6 +34,7 @@ class Context:
     outputs: int  # classes of the task
     # models this one needs, by role (``codebook``), frozen and on the device
     parents: dict[str, nn.Module] = dataclasses.field(default_factory=dict)
+    units: str = "mV"  # of the signals; ``1`` where they have none
 
     def backbone(self) -> nn.Module:
         """The training's untrained backbone, drawn from torch's global stream.

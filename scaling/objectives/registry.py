@@ -28,6 +28,8 @@ class ObjectiveInfo:
     roles: tuple[str, ...] = ()  # of the parents that it needs: a codebook, a teacher
     least_batch: int = 1  # records that a batch must have at least
     least_classes: int = 1  # classes that its task must have at least
+    # whether a student can imitate a model of it: it has a logit of each label by itself
+    teaches: bool = False
     # whether a grid that names no objective means it, under its paradigm
     default: bool = False
 
@@ -117,6 +119,7 @@ def _distillation(
         limits=(("alpha", 0.0, 1e6), *limits, ("unlabelled", 0.0, 16.0), *BOX_LIMITS),
         choices=BOX_CHOICES,
         roles=(TEACHER,),
+        teaches=True,
         least_batch=least_batch,
         least_classes=least_classes,
     )
@@ -130,6 +133,7 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
             paradigm="sl",
             default=True,
             implementation="scaling.objectives.labels:Supervised",
+            teaches=True,
             options=BOXES,
             limits=BOX_LIMITS,
             choices=BOX_CHOICES,
@@ -138,6 +142,7 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
             name="focal",
             paradigm="sl",
             implementation="scaling.objectives.labels:Focal",
+            teaches=True,
             options=(("gamma", 2.0),),
             limits=(("gamma", 0.0, 10.0),),
         ),
@@ -189,6 +194,7 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
             paradigm="sl",
             stages=("distill",),
             implementation="scaling.objectives.distill.none:NoTeacher",
+            teaches=True,
             options=BOXES,
             limits=BOX_LIMITS,
             choices=BOX_CHOICES,

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from scaling.corpora.signals.presets import PRESETS
 from scaling.data.batches import Batch, Split, evaluated
 from scaling.models.restorer import Restorer
 from scaling.models.unet import UNet
@@ -42,7 +41,7 @@ class Restoration(Objective):
         if not training.hidden_leads:
             raise ValueError("all leads are given: name those that the net is given as input_leads")
         net = UNet(training.size, len(training.leads))
-        millivolts = PRESETS[training.corpus.preprocessing].units == "mV"
+        millivolts = context.units == "mV"
         return Restorer(net, training.leads, training.input_leads, millivolts=millivolts)
 
     def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:

@@ -55,9 +55,12 @@ class Column:
 
 TRIALS = (
     Column("study", "name of the study", place="id"),
-    Column("stage", "`codebook`, `pretrain`, `finetune`, ..."),
+    Column("stage", "`codebook`, `pretrain`, `restore`, `finetune`, `distill`"),
     Column("trial", "training id; joins the tables"),
-    Column("parents", "training ids that it starts from, joined by `;`"),
+    Column(
+        "parents",
+        "training ids that it rests on, joined by `;`: start, codebook, teacher, restoration",
+    ),
     Column("family", "architecture"),
     Column("size", "point on the family's ladder"),
     Column("paradigm", "`sl`, `ssl`, or `random` for weights as initialised"),
@@ -73,11 +76,18 @@ TRIALS = (
     Column("D", "unique training records", "integer", "records"),
     Column("patients", "how many patients they come from", "integer"),
     Column("lr", "peak learning rate", "number"),
-    Column("batch", "records a step", "integer", "records"),
+    Column(
+        "batch",
+        "labelled records a step; a student may have unlabelled ones beside them",
+        "integer",
+        "records",
+    ),
     Column("seed", "of initial weights and batch order", "integer"),
     Column("status", "`done`, `failed`, `diverged`, `budget_limited`"),
     Column("steps", "optimiser steps run", "integer"),
-    Column("C", "training FLOPs spent in all: 6 x MACs x batch x steps", "number", "FLOP"),
+    Column(
+        "C", "training FLOPs spent in all: 6 x MACs x records of a step x steps", "number", "FLOP"
+    ),
     Column(
         "macs",
         "multiply-accumulates of one forward pass on one record, of what is computed with all "

@@ -181,7 +181,10 @@ class _Job:
         """The model as it starts, on the device; splits get what its objective needs."""
         training, splits = self.training, self.selection.splits
         context = Context(
-            training=training, outputs=len(self.selection.classes), parents=self.frozen
+            training=training,
+            outputs=len(self.selection.classes),
+            parents=self.frozen,
+            units=self.corpus.units,
         )
         if not self.annotated:
             self.objective.annotate(splits, context)
@@ -224,6 +227,7 @@ class _Job:
             "classes": list(self.selection.classes),
             "core": list(self.selection.core),
             "preprocessing": self.corpus.info["preprocessing"],
+            "units": self.corpus.units,
             "step": step,
         }
 

@@ -10,12 +10,12 @@ import dataclasses
 import heapq
 import json
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from scaling.cost import Counts, count_training, records_per_step, training_flops
-from scaling.identity import Evaluation, Training
+from scaling.identity import RESTORATION, TEACHER, Evaluation, Training
 from scaling.models.families import FAMILIES
 from scaling.numerics import versions
 from scaling.objectives.registry import OBJECTIVES
@@ -92,6 +92,8 @@ def speed_key(training: Training) -> str:
     made_by = ",".join(f"{name}-{n}" for name, n in training.numerics if name in timed)
     shape = f"{len(training.leads)}x{training.corpus.samples}"
     model = f"{training.family}/{training.size}/{training.objective}"
+    if training.parents_of_role(TEACHER):  # unlabelled records and boxes decide what a step does
+        model += f"/{dict(training.options) or ''}"
     return f"{model}/{shape}/{recipe.batch}/{recipe.precision}/{made_by}"
 
 
@@ -183,6 +185,24 @@ def disk_bytes(
         kept = 1 + steps * any(e.checkpoint == TRAJECTORY for e in evaluations)
         total += kept * counts.bytes + RECORD_BYTES + 2 * steps * ROW_BYTES
     return total
+
+
+def restored_bytes(
+    trainings: Iterable[Training], corpora: StudyCorpora, known: Container[str]
+) -> int:
+    """Disk that restored signals will take, of each corpus by each net; not what exists already.
+
+    ``known`` are ids of records: a finished student has left the signals that it was trained on.
+    """
+    found: dict[tuple[str, str], int] = {}
+    for training in trainings:
+        for net in training.parents_of_role(RESTORATION):
+            summary, key = corpora.of(training.corpus, training.task).summary, training.corpus.key
+            records = summary.train + summary.validation + summary.test
+            size = records * len(training.leads) * training.corpus.samples * 2
+            there = training.id in known
+            found[key, net] = 0 if there else min(size, found.get((key, net), size))
+    return sum(found.values())
 
 
 def unprepared_bytes(corpora: StudyCorpora, cache: Path) -> int:

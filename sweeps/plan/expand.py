@@ -264,7 +264,7 @@ class _Expansion:
                 options=options,
                 label_set=label_set,
                 input_leads=start.input_leads,
-                labelled_draw=draw if labels < 1.0 else 0,
+                labelled_draw=draw,
             )
             yield from self._with_frozen(training, objective, fitting)
 

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling.identity import CODEBOOK, RESTORATION, CorpusSpec, Job, Training
+from scaling.identity import CODEBOOK, RESTORATION, TEACHER, CorpusSpec, Job, Training
 from scaling.models.families import FAMILIES
 from scaling.models.sizes import VQ_HBR
+from scaling.objectives.registry import OBJECTIVES
 from scaling.records.names import HELD_OUT
 from scaling.workspace import Workspace
 from sweeps.errors import ConfigurationError, StorageError
@@ -157,16 +158,16 @@ class Lineage:
 def choose_parents(rule: Parents, earlier: Sequence[Done], known: Mapping[str, Known]) -> Chosen:
     """The parents that a rule means.
 
-    The candidates are the trials of the nearest earlier stage of the name, and of those of that
-    name before it that have parents as it has, or have none as it has none.
+    The candidates are the trials that match of the nearest earlier stage of the name that has any,
+    and of those of that name before it that have parents as it has, or have none as it has none.
 
     Raises:
         NoParentError: no trial matches, or none of those that do has the metric.
     """
     name = rule.stage_name
-    same = [stage for stage in earlier if stage.name == name]
+    same = [stage for stage in earlier if stage.name == name and _matching(rule, stage)]
     siblings = [stage for stage in same if stage.continued == same[-1].continued]
-    jobs = [job for stage in siblings for job in stage.jobs if _matches(rule, job.training)]
+    jobs = [job for stage in siblings for job in _matching(rule, stage)]
     if not jobs:
         raise NoParentError(f"no trial of the {name} stage(s) before this one matches these words")
     waiting = any(stage.waiting for stage in siblings)
@@ -181,6 +182,10 @@ def choose_parents(rule: Parents, earlier: Sequence[Done], known: Mapping[str, K
     return Chosen(trainings=tuple(_best(group, rule.best, known) for group in groups.values()))
 
 
+def _matching(rule: Parents, stage: Done) -> list[Job]:
+    return [job for job in stage.jobs if _matches(rule, job.training)]
+
+
 def _matches(rule: Parents, training: Training) -> bool:
     # Trials that were never trained are nobody's parents unless they are asked for.
     if training.paradigm == "random" and "random" not in (rule.paradigms or ()):
@@ -189,6 +194,8 @@ def _matches(rule: Parents, training: Training) -> bool:
         wanted = getattr(rule, key)
         if wanted is not None and getattr(training, field) not in wanted:
             return False
+    if rule.sources is not None and training.corpus.source not in rule.sources:
+        return False
     leads = getattr(rule, "input_leads", None)  # only rules about restoration nets say them
     return leads is None or training.input_leads in [leads_named(words) for words in leads]
 
@@ -260,31 +267,48 @@ def going_with(
         NoParentError: none goes with it; says what differs.
     """
     found = list(candidates)
-    if same := [t for t in found if _same_records(t, training)]:
-        found = same
-    if role == RESTORATION:
-        going = [t for t in found if t.input_leads == training.input_leads]
-        if not going:
-            given = "+".join(training.input_leads) or "all leads"
-            known = ", ".join(sorted({"+".join(t.input_leads) for t in found}))
-            raise NoParentError(
-                f"no restoration net is given {given}; they are given {known}: train one for it "
-                "in the restore stage"
-            )
-    elif more_labels:
-        going = found
-    else:
-        alike = [t for t in found if _labels(t) == _labels(training)]
-        going = [t for t in alike if sees_no_more(t, training)]
-        if not going:
-            known = ", ".join(sorted({_labels_text(t) for t in found}))
-            raise NoParentError(
-                f"no teacher has seen the labels of {_labels_text(training)} and no others: they "
-                f"have those of {known}. Give both stages the same labels, draws, label_sets and "
-                "data, or let teachers have more by teacher: {oracle: true}"
-            )
-        going = [t for t in going if t.data == training.data] or going
+    going = _restoring(training, found) if role == RESTORATION else _teaching(training, found)
+    if role == TEACHER and not more_labels:
+        going = _honest(training, going)
+    going = [t for t in going if _same_records(t, training)] or going
     return [t for t in going if t.seed == training.seed] or going
+
+
+def _restoring(training: Training, found: Sequence[Training]) -> list[Training]:
+    """Nets that are given the leads of a student."""
+    if going := [t for t in found if t.input_leads == training.input_leads]:
+        return going
+    given = "+".join(training.input_leads) or "all leads"
+    known = ", ".join(sorted({"+".join(t.input_leads) for t in found}))
+    raise NoParentError(
+        f"no restoration net is given {given}; they are given {known}: train one for it in the "
+        "restore stage"
+    )
+
+
+def _teaching(training: Training, found: Sequence[Training]) -> list[Training]:
+    """Models with a logit of each label by itself, of the student's task where some are."""
+    if going := [t for t in found if OBJECTIVES[t.objective].teaches]:
+        return [t for t in going if _same_records(t, training)] or going
+    known = ", ".join(sorted({t.objective for t in found}))
+    able = ", ".join(name for name, info in OBJECTIVES.items() if info.teaches)
+    raise NoParentError(
+        f"no model trained by {known} can teach: students imitate one logit for each label. Let "
+        f"teachers be trained by one of {able}"
+    )
+
+
+def _honest(training: Training, found: Sequence[Training]) -> list[Training]:
+    """Teachers that have seen no label which their student does not see."""
+    alike = [t for t in found if _labels(t) == _labels(training)]
+    if going := [t for t in alike if sees_no_more(t, training)]:
+        return [t for t in going if t.data == training.data] or going
+    known = ", ".join(sorted({_labels_text(t) for t in found}))
+    raise NoParentError(
+        f"no teacher has seen the labels of {_labels_text(training)} and no others: they have "
+        f"those of {known}. Give both stages the same labels, draws, label_sets and data, or let "
+        "teachers have more by teacher: {oracle: true}"
+    )
 
 
 def sees_no_more(other: Training, student: Training) -> bool:
@@ -307,7 +331,8 @@ def _same_records(parent: Training, training: Training) -> bool:
 
 
 def _labels(training: Training) -> tuple[float, int, str]:
-    return training.labels_fraction, training.labelled_draw, training.label_set
+    draw = training.labelled_draw if training.labels_fraction < 1.0 else 0
+    return training.labels_fraction, draw, training.label_set
 
 
 def _labels_text(training: Training) -> str:

@@ -11,7 +11,14 @@ from scaling.cost import Counts, records_per_step, training_flops
 from scaling.identity import Evaluation, Job, Training
 from scaling.objectives.registry import default_objective
 from scaling.provenance import commit
-from sweeps.plan.cost import Ladder, Speeds, disk_bytes, evaluations_s, unprepared_bytes
+from sweeps.plan.cost import (
+    Ladder,
+    Speeds,
+    disk_bytes,
+    evaluations_s,
+    restored_bytes,
+    unprepared_bytes,
+)
 from sweeps.plan.expand import expand
 from sweeps.plan.parents import Done
 from sweeps.plan.warnings import find_warnings
@@ -58,7 +65,7 @@ class Plan:
     study: str
     stages: tuple[PlannedStage, ...]  # in the order of the grid
     warnings: tuple[str, ...]  # what looks wrong, one line each
-    corpus_bytes: int  # disk that corpora not prepared yet will take
+    corpus_bytes: int  # disk that corpora not prepared yet, and restored signals, will take
     ladder: tuple[dict[str, Any], ...]  # rows of ``ladder.json``
 
     @property
@@ -98,6 +105,7 @@ def make_plan(
             trials.append(_planned(job, known, counts, speeds, corpora, stage.waiting))
         planned.append(PlannedStage(name=stage.name, trials=tuple(trials), waiting=stage.waiting))
     ladder.save()
+    everything = [trial.job.training for stage in planned for trial in stage.trials]
     sizes = [[trial.counts.N for trial in stage.trials] for stage in planned]
     warnings = find_warnings(list(zip(stages, sizes, strict=True)), repeated)
     warnings += [
@@ -110,7 +118,7 @@ def make_plan(
         study=study.name,
         stages=tuple(planned),
         warnings=tuple(warnings),
-        corpus_bytes=unprepared_bytes(corpora, cache),
+        corpus_bytes=unprepared_bytes(corpora, cache) + restored_bytes(everything, corpora, known),
         ladder=tuple(_ladder_rows(planned, labels, corpora, speeds)),
     )
 

@@ -32,6 +32,7 @@ from sweeps.stages.keys import (
     ObjectiveOrName,
     Paradigm,
     Share,
+    SourceName,
     StageRecipe,
     TaskOrName,
     no_size,
@@ -89,7 +90,11 @@ def named_stage(given: Any, names: list[str]) -> Any:
 def stages_of(info: ObjectiveInfo) -> list[str]:
     """Stages that an objective may run in."""
     families = set(info.families)
-    able = [name for name, stage in STAGES.items() if families & set(stage.families_trained)]
+    able = [
+        name
+        for name, stage in STAGES.items()
+        if families & set(stage.families_trained) and not stage.own_objectives
+    ]
     return list(info.stages) or able
 
 
@@ -113,6 +118,7 @@ class Parents(Checked):
     """Which trials of earlier stages a stage starts from: all that match, or the best of them."""
 
     stage: Annotated[str, BeforeValidator(_parent_stage), ParentStage()] | None = None
+    sources: Axis[SourceName] | None = None
     families: Axis[Network] | None = None
     sizes: Axis[AnySize] | None = None
     paradigms: Axis[Paradigm] | None = None
@@ -145,6 +151,7 @@ class Stage(Checked):
 
     name: ClassVar[str]  # as written in grids
     families_trained: ClassVar[tuple[str, ...]] = tuple(NETWORKS)
+    own_objectives: ClassVar[bool] = False  # whether only those that name it run in it
     gives: ClassVar[str] = START  # the role that a trial of it has as a parent
     roles: ClassVar[tuple[str, ...]] = ()  # of the parents of its trials
     # Those of them that must be there to measure a trained model by its own loss.

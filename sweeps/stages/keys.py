@@ -142,6 +142,7 @@ Dropout = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Precision = Literal["float32", "bf16"]
 
+SourceName = Annotated[str, known("source", SOURCES)]
 Paradigm = Annotated[str, known("paradigm", PARADIGMS)]
 Family = Annotated[str, known("family", FAMILIES)]
 Network = Annotated[str, known("family", NETWORKS)]
@@ -245,7 +246,7 @@ def _details(error: ValidationError) -> list[InitErrorDetails]:
 class _Source(Checked):
     """What both the training corpus and a task may say."""
 
-    source: Annotated[str, known("source", SOURCES)]
+    source: SourceName
     task: str | None = None
     root: str | None = None
     records: Count | None = None

@@ -140,8 +140,12 @@ class Distillation(LabelObjective):
         if self.settings["boxes"] != "none":
             return
 
+        bf16 = training.recipe.precision == "bf16"  # as where boxes are drawn at each step
+
         def said(batch: Batch) -> Tensor:
-            found = answers(teacher, batch.all_leads_BLT, batch.r_peaks_BP)
+            device = batch.x_BLT.device.type
+            with torch.autocast(device, dtype=torch.bfloat16, enabled=bf16):
+                found = answers(teacher, batch.all_leads_BLT, batch.r_peaks_BP)
             return torch.cat([found.logits_BC, found.features_BF], dim=1)
 
         for split in (splits[name] for name in IMITATED if name in splits):

@@ -4,7 +4,7 @@ Multi-view knowledge transferring (Qin et al. 2023, arXiv 2301.12178): contrasti
 leads (CLT), which is CRD (Tian et al. 2020, arXiv 1910.10699) with negatives of other diseases, and
 KD of each class's two outcomes (MKD),
 
-    L = MKD + contrast * CLT,  contrast = 0.8
+    L = MKD + contrast * CLT,  contrast = 0.8 as published
 
 CLT is noise-contrastive estimation from both sides. z are features brought to 128 dimensions and
 unit length by a linear layer for each net, learned beside the student and dropped after training.

@@ -126,7 +126,7 @@ def test_restoration_nets_are_those_of_the_leads(write_grid: WriteGrid) -> None:
 def test_without_parents_leads_are_zero_and_all_labels_are_a_ceiling(write_grid: WriteGrid) -> None:
     plan = plan_of(write_grid(GRID + CEILING))
     ceiling = [t for t in of_stage(plan, "distill") if t.labels_fraction == 1.0]
-    assert [(t.parents, t.seed, t.labelled_draw) for t in ceiling] == [((), 0, 0), ((), 1, 0)]
+    assert [(t.parents, t.seed, t.labelled_draw) for t in ceiling] == [((), 0, 0), ((), 1, 1)]
     alone = plan_of(write_grid(GRID[: GRID.index("  - pretrain")] + CEILING))
     assert {t.id for t in ceiling} == {t.id for t in of_stage(alone, "distill")}
 
