@@ -25,7 +25,7 @@ SAME_SIGNALS = ("fs_hz", "preprocessing")
 # By role, of any other only what both are given to read: leads.
 SAME_AS_PARENT = {
     START: SAME_MODEL,
-    TEACHER: ("leads", "task", "label_set"),
+    TEACHER: ("paradigm", "leads", "task", "label_set"),
     RESTORATION: ("leads", "input_leads"),
 }
 ONLY_OF = {CODEBOOK: "codebook", RESTORATION: "restore"}  # the stage that a role is of
@@ -141,4 +141,6 @@ def _differences(
 
 
 def _text(value: Any) -> str:
-    return ",".join(value) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ",".join(value) or "all"  # input leads
+    return str(value) or "''"

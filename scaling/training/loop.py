@@ -19,7 +19,9 @@ from scaling.records.patients import mean_and_se
 from scaling.training.checkpoint import Checkpoint, State
 
 EXPLODED = 10.0  # times its first value: a loss above that is not coming back
-SECOND_ORDER = 1 << 32  # between the seeds of the orders of labelled and unlabelled records
+# Between the seeds of the orders of labelled and unlabelled records; below 2^32, since PyTorch's
+# generator on the CPU looks at no more bits of a seed than that.
+SECOND_ORDER = 1 << 31
 CHECK_EVERY = 16  # steps between looks at the loss where a look makes a GPU wait
 
 Weights = dict[str, Tensor]

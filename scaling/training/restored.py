@@ -8,6 +8,7 @@ in the corpus's own steps, and all trials with that net read them through a memo
 from __future__ import annotations
 
 import fcntl
+import os
 from pathlib import Path
 
 import numpy as np
@@ -56,12 +57,16 @@ def _make(corpus: Corpus, training: Training, net: nn.Module, path: Path) -> Non
     device = next(net.parameters()).device
     part = path.with_suffix(".part")
     shape = (len(corpus), len(training.leads), corpus.signals.shape[2])
-    signals = np.lib.format.open_memmap(part, mode="w+", dtype=np.int16, shape=shape)
-    for start in range(0, len(corpus), CHUNK):
-        rows = np.arange(start, min(start + CHUNK, len(corpus)))
-        split = unlabelled(corpus, rows, device, training.leads)
-        found = evaluated(net, lambda b: net(b.x_BLT, b.r_peaks_BP).float(), split)
-        steps = torch.round(found / corpus.lsb).clamp_(LIMITS.min, LIMITS.max)
-        signals[rows] = steps.to(torch.int16).cpu().numpy()
-    signals.flush()
+    # Not through a memory map: a disk that is full would end the process, and say nothing.
+    with part.open("wb") as file:
+        header = {"descr": "<i2", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_2_0(file, header)
+        for start in range(0, len(corpus), CHUNK):
+            rows = np.arange(start, min(start + CHUNK, len(corpus)))
+            split = unlabelled(corpus, rows, device, training.leads)
+            found = evaluated(net, lambda b: net(b.x_BLT, b.r_peaks_BP).float(), split)
+            steps = torch.round(found / corpus.lsb).clamp_(LIMITS.min, LIMITS.max)
+            file.write(steps.to(torch.int16).cpu().numpy().astype("<i2", copy=False).tobytes())
+        file.flush()
+        os.fsync(file.fileno())
     part.replace(path)

@@ -17,6 +17,7 @@ from scaling.data.batches import Split, split_of
 from scaling.data.device import fits, signal_bytes
 from scaling.data.label_sets import choose
 from scaling.identity import Training
+from scaling.models.restorer import check_leads
 
 UNLABELLED = "unlabelled"  # the split of training records whose labels are not shown
 CURVE_TEST_RECORDS = 1024  # records of the test split whose loss the curve has
@@ -66,9 +67,12 @@ def select(
 
     Raises:
         CorpusError: more records than there are, or leads or a task the corpus does not hold.
-        ValueError: a label set that cannot be chosen, or no unlabelled record.
+        ValueError: a label set that cannot be chosen, no unlabelled record, or leads to be given
+            that there are not.
     """
     task = training.task
+    if training.input_leads:
+        check_leads(training.leads, training.input_leads)
     rows = training_rows(corpus, training)
     classes, core = training_classes(corpus, training)
     chosen = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ from scaling.provenance import corpus_name, run_columns, training_record
 from scaling.training.checkpoint import Checkpoint, State
 from scaling.training.loop import Outcome, Run, Weights, evaluated_steps, train
 from scaling.training.restored import restored_signals
-from scaling.training.selection import UNLABELLED, Selection, select
+from scaling.training.selection import UNLABELLED, Selection, select, training_rows
 from scaling.weights import (
     BACKBONE,
     ParentError,
@@ -106,7 +107,7 @@ class _Job:
             hide=not self.objective.hides_leads,
             restored=self._restored(),
         )
-        self._check_teacher()
+        self.notes = [*self._teacher_notes(), *self.selection.notes]
         self.counts: Counts = count_training(training, len(self.selection.classes))
         self.annotated = False
 
@@ -117,17 +118,26 @@ class _Job:
             return restored_signals(self.corpus, self.training, parent.id, net, cache)
         return None
 
-    def _check_teacher(self) -> None:
-        """Columns of the teacher's answers are the classes that the student learns.
+    def _teacher_notes(self) -> Iterator[str]:
+        """What the user should know of the teacher, whose answers have the student's classes.
 
         Raises:
-            ParentError: they are others, or in another order.
+            ParentError: it tells others apart, or in another order.
         """
         for parent in self.parents.get(TEACHER, ()):
             if parent.classes != self.selection.classes:
                 raise ParentError(
                     f"teacher {parent.id} tells {', '.join(parent.classes)} apart, and "
                     f"{self.training.id} learns {', '.join(self.selection.classes)}"
+                )
+            teacher = Training.from_dict(parent.config)
+            most = len(self.corpus.rows("train", teacher.task))
+            known = dataclasses.replace(teacher, data=min(teacher.data, most))
+            rows = np.setdiff1d(training_rows(self.corpus, known), self.selection.rows)
+            if len(rows):
+                yield (
+                    f"the teacher has seen the labels of {len(rows):,} records whose labels this "
+                    "training does not use"
                 )
 
     def run(self, report: Report) -> Record:
@@ -255,7 +265,7 @@ class _Job:
             "protocol": "curve",
         }
         bf16 = training.recipe.precision == "bf16" and training.paradigm != "random"
-        notes = [checkpoint.note, *self.selection.notes, bf16_note(self.device) if bf16 else ""]
+        notes = [checkpoint.note, *self.notes, bf16_note(self.device) if bf16 else ""]
         return training_record(
             training,
             row,

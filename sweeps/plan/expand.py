@@ -282,7 +282,9 @@ class _Expansion:
             if rule is None or not found or not wanted:
                 continue
             try:
-                candidates = self._honest(training, role, found.values())
+                candidates = list(found.values())
+                if role == TEACHER:
+                    candidates = self._teachers(training, candidates)
                 going = going_with(training, role, candidates, self.stage.more_labels)
             except NoParentError as error:
                 self.mistakes.append(Mistake(loc=(*self.here, rule[0]), message=str(error)))
@@ -291,16 +293,16 @@ class _Expansion:
         for parents in itertools.product(*choices):
             yield dataclasses.replace(training, parents=(*training.parents, *parents))
 
-    def _honest(
-        self, training: Training, role: str, candidates: Iterable[Training]
-    ) -> list[Training]:
-        """Those of ``candidates`` whose own ancestors saw no label that ``training`` does not see.
+    def _teachers(self, training: Training, candidates: Iterable[Training]) -> list[Training]:
+        """Those that tell classes apart, and whose ancestors saw no label that is not shown.
 
         Raises:
             NoParentError: none is left.
         """
-        found = list(candidates)
-        if role != TEACHER or self.stage.more_labels:
+        found = [t for t in candidates if t.paradigm == "sl"]
+        if not found:
+            raise NoParentError("a teacher tells classes apart: name trials of the paradigm 'sl'")
+        if self.stage.more_labels:
             return found
         kept = [t for t in found if not self.lineage.saw_more_labels(t, training)]
         if not kept:

@@ -176,7 +176,7 @@ class Distill(Measured):
                 f"method {method.name!r} uses unlabelled records, and with all labels there are "
                 "none; give 'labels' below 1, or set its 'unlabelled' to 0"
             )
-            where = ("labels",) if "labels" in given else place
+            where = ("labels", (self.labels or []).index(1.0)) if "labels" in given else place
             yield Mistake(loc=where, message=message)
 
     def _setting_mistakes(self, given: Mapping[str, Any]) -> Iterator[Mistake]:

@@ -241,6 +241,12 @@ REFUSED: dict[str, tuple[str, str, str]] = {
         "teacher: |{}",
         "each teacher starts from a model that has seen labels of virtual/basic which its student",
     ),
+    "no labels": (
+        GRID.replace("[d2w12]}", "[d2w12]}\n      paradigms: [ssl]").replace(
+            "teacher: {}", "teacher: {stage: pretrain}"),
+        "teacher: |{stage",
+        "a teacher tells classes apart: name trials of the paradigm 'sl'",
+    ),
     "another corpus": (
         students("teacher: {}", "teacher: {stage: pretrain, oracle: true}"),
         "teacher: |{stage",

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 
-from scaling.identity import ROLES, START, Training
+from scaling.identity import CODEBOOK, ROLES, START, Training
 from scaling.objectives.registry import OBJECTIVES
 from scaling.records.names import PARADIGMS
 from sweeps.errors import ConfigurationError
@@ -74,11 +74,31 @@ class StageContract:
             assert training.family in kind.families_trained
             assert self.name in stages_of(OBJECTIVES[training.objective])
 
-    def test_its_trials_start_where_it_says(self, plan: Plan, trainings: list[Training]) -> None:
-        earlier = {p.job.training.id for stage in plan.stages[:-1] for p in stage.trials}
+    def test_its_trials_start_where_it_says(
+        self, kind: type[Stage], grid: Path, plan: Plan, trainings: list[Training]
+    ) -> None:
+        (*_, (_, stage)) = load_grid(grid).stages
+        rules = stage.parent_rules
+        assert set(rules) <= set(kind.roles)
+        assert all(key in kind.model_fields for key, _ in rules.values())
+        assert (rules.get(START) is None) == (stage.parent_rule is None)
+        earlier = {
+            p.job.training.id: p.job.training for before in plan.stages[:-1] for p in before.trials
+        }
+        had = set()
         for training in trainings:
-            assert set(training.parent_ids) <= earlier
-            assert {parent.role for parent in training.parents} <= set(STAGES[self.name].roles)
+            roles = [parent.role for parent in training.parents]
+            assert len(set(roles)) == len(roles)
+            assert set(roles) <= {*rules, CODEBOOK}
+            assert set(roles) <= set(kind.roles)
+            assert set(OBJECTIVES[training.objective].roles) <= set(roles)
+            had |= set(roles)
+            for role, name in training.parents:
+                if role in rules:
+                    assert earlier[name].stage == rules[role][1].stage_name
+                else:
+                    assert STAGES[earlier[name].stage].gives == role
+        assert set(rules) <= had
 
     def test_what_is_measured_follows_what_it_says(self, plan: Plan, grid: Path) -> None:
         (*_, (_, stage)) = load_grid(grid).stages
