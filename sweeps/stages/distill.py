@@ -53,6 +53,7 @@ class Distill(Measured):
     name: ClassVar[str] = "distill"
     roles: ClassVar[tuple[str, ...]] = (START, TEACHER, RESTORATION)
     measured_with: ClassVar[tuple[str, ...]] = (RESTORATION,)
+    for_methods: ClassVar[bool] = True
 
     families: Families | None = None
     parents: Parents | None = None
