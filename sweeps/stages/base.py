@@ -157,6 +157,7 @@ class Stage(Checked):
     # Those of them that must be there to measure a trained model by its own loss.
     measured_with: ClassVar[tuple[str, ...]] = ()
     for_laws: ClassVar[bool] = False  # whether laws are fitted to trials of it without parents
+    for_methods: ClassVar[bool] = False  # whether its methods are compared with each other
 
     corpus: TaskOrName | None = None
     data: Axis[Count] | None = None

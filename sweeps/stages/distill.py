@@ -54,6 +54,7 @@ class Distill(Measured):
     roles: ClassVar[tuple[str, ...]] = (START, TEACHER, RESTORATION)
     measured_with: ClassVar[tuple[str, ...]] = (RESTORATION,)
     own_objectives: ClassVar[bool] = True
+    for_methods: ClassVar[bool] = True
 
     families: Families | None = None
     parents: Parents | None = None
