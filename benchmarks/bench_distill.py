@@ -49,7 +49,10 @@ def main() -> int:
         teacher = teacher.eval().requires_grad_(False)
         steps = {name: stepper(name, options.student, teacher, samples) for name in ("none", "kd")}
         records = made_up(samples).batch(torch.arange(BATCH)).x_BLT
-        parts = {**steps, "teacher": functools.partial(forward, teacher, records)}
+        parts: dict[str, Callable[[], object]] = {
+            **steps,
+            "teacher": functools.partial(forward, teacher, records),
+        }
         found = rounds(parts, options.rounds)
         ratios = [
             kd / (none + forward_s)

@@ -93,7 +93,7 @@ def stages_of(info: ObjectiveInfo) -> list[str]:
     able = [
         name
         for name, stage in STAGES.items()
-        if families & set(stage.families_trained) and not stage.own_objectives
+        if families & set(stage.families_trained) and not stage.for_methods
     ]
     return list(info.stages) or able
 
@@ -151,7 +151,6 @@ class Stage(Checked):
 
     name: ClassVar[str]  # as written in grids
     families_trained: ClassVar[tuple[str, ...]] = tuple(NETWORKS)
-    own_objectives: ClassVar[bool] = False  # whether only those that name it run in it
     gives: ClassVar[str] = START  # the role that a trial of it has as a parent
     roles: ClassVar[tuple[str, ...]] = ()  # of the parents of its trials
     # Those of them that must be there to measure a trained model by its own loss.
