@@ -245,7 +245,7 @@ REFUSED: dict[str, tuple[str, str, str]] = {
         GRID.replace("[d2w12]}", "[d2w12]}\n      paradigms: [ssl]").replace(
             "teacher: {}", "teacher: {stage: pretrain}"),
         "teacher: |{stage",
-        "a teacher tells classes apart: name trials of the paradigm 'sl'",
+        "no model trained by contrastive can teach: students imitate one logit for each label",
     ),
     "another corpus": (
         students("teacher: {}", "teacher: {stage: pretrain, oracle: true}"),
