@@ -11,6 +11,7 @@ at boxes, where the teacher is asked at every step, on the same records. Process
 from __future__ import annotations
 
 import argparse
+import functools
 import statistics
 import sys
 import time
@@ -48,7 +49,10 @@ def main() -> int:
         teacher = teacher.eval().requires_grad_(False)
         steps = {name: stepper(name, options.student, teacher, samples) for name in ("none", "kd")}
         records = made_up(samples).batch(torch.arange(BATCH)).x_BLT
-        parts = {**steps, "teacher": lambda x=records, model=teacher: forward(model, x)}
+        parts: dict[str, Callable[[], object]] = {
+            **steps,
+            "teacher": functools.partial(forward, teacher, records),
+        }
         found = rounds(parts, options.rounds)
         ratios = [
             kd / (none + forward_s)

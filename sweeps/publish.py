@@ -3,7 +3,7 @@
 Beside the live store, which git ignores: ``trials.csv``, ``evaluations.csv``, ``study.json``,
 ``ladder.json``, ``corpora.json``, ``provenance.json``, ``figures/`` and ``README.md``; where laws
 were fitted to several configurations, ``findings.md`` and ``findings.json``; where predictions
-were kept, ``comparison.json``. No weights.
+were kept, ``comparison.json``, or ``methods.json`` where students were. No weights.
 """
 
 from __future__ import annotations
@@ -25,7 +25,15 @@ import jinja2
 from scaling.corpora.catalogue import SOURCES
 from scaling.numerics import NUMERICS
 from scaling.records.files import write_json, write_whole
-from scaling.records.layout import AGAIN, CORPORA, LADDER, STUDY, live_store
+from scaling.records.layout import (
+    AGAIN,
+    COMPARISON,
+    CORPORA,
+    LADDER,
+    METHODS_COMPARED,
+    STUDY,
+    live_store,
+)
 from sweeps import interrupts
 from sweeps.errors import ConfigurationError, StorageError, say, tell
 
@@ -35,11 +43,12 @@ if TYPE_CHECKING:
     from sweeps.store import Store
 
 CURVES_BELOW = 1_000_000  # bytes of evaluations.csv up to which training curves are kept
-SOMETIMES = ("findings.md", "findings.json", "comparison.json")
+SOMETIMES = ("findings.md", "findings.json", COMPARISON, METHODS_COMPARED)
 COPIED = {STUDY: dict, LADDER: list, CORPORA: dict}  # and what each holds
 MAKING = ".publishing"  # in the study's folder, while the command runs
 FIGURES = (  # of the README, in this order; then the linear probes
-    "loss", "residuals", "uncertainty", "allocation", "envelope", "approaches", "transfer",
+    "methods", "loss", "residuals", "uncertainty", "allocation", "envelope", "approaches",
+    "transfer",
 )  # fmt: skip
 Numbers = Mapping[str, Any]
 
@@ -123,15 +132,18 @@ def _make(making: Path, store: Store, study: dict[str, Any]) -> None:
     shown = making / "figures"
     report = _analysis("report", store.folder, "--json", unseen=("--figures", str(shown)))
     numbers = json.loads(report)
-    figures = [path.name for path in shown.glob("*.png")]
+    methods, comparison = _compared(store.folder, making, tables["trials"])
+    figures = [path.name for path in shown.glob("*.png")]  # those of findings are on their page
     findings = _configurations(tables["trials"]) > 1 and any(
         law["params"] for group in numbers["groups"] for law in group["laws"].values()
     )
     if findings:
         _analysis("findings", store.folder, unseen=("--out", str(making / "findings.md")))
-    comparison = _comparison(store.folder, making / "comparison.json")
     aged = made_by_older(provenance, json.loads(copied["corpora.json"]))
-    page = readme(study, numbers, figures, findings=findings, comparison=comparison, aged=aged)
+    page = readme(
+        study, numbers, figures, findings=findings, methods=methods, comparison=comparison,
+        aged=aged,
+    )  # fmt: skip
     write_whole(making / "README.md", page.encode())
 
 
@@ -210,14 +222,25 @@ def _configurations(trials: pd.DataFrame) -> int:
     return len(trained[["family", "paradigm"]].drop_duplicates())
 
 
-def _comparison(folder: Path, numbers: Path) -> str:
-    """Models on the same patients, or why they cannot be compared; empty without predictions."""
+def _compared(folder: Path, making: Path, trials: pd.DataFrame) -> tuple[str, str]:
+    """Methods as Markdown, or models as text, on the same patients; neither without predictions.
+
+    Models of a study of students are not set against each other: the best of a family would be
+    the teacher as a rule. What cannot be compared says why.
+    """
+    from sweeps.stages import STAGES
+
     if not any(live_store(folder).predictions.glob("*.npz")):
-        return ""
+        return "", ""
+    students = trials["stage"].isin([name for name, stage in STAGES.items() if stage.for_methods])
     try:
-        return _analysis("compare", folder, unseen=("--out", str(numbers)))
+        if not students.any():
+            return "", _analysis("compare", folder, unseen=("--out", str(making / COMPARISON)))
+        figure = making / "figures" / "methods.png"
+        made = ("--out", str(making / METHODS_COMPARED), "--figure", str(figure))
+        return _analysis("compare", folder, "--methods", "--markdown", unseen=made), ""
     except ConfigurationError as error:
-        return str(error)
+        return "", str(error)
 
 
 def _analysis(command: str, folder: Path, *flags: str, unseen: Sequence[str] = ()) -> str:
@@ -245,6 +268,7 @@ def readme(
     figures: Iterable[str],
     *,
     findings: bool = False,
+    methods: str = "",
     comparison: str = "",
     aged: str = "",
 ) -> str:
@@ -255,6 +279,8 @@ def readme(
         numbers: what ``python -m analysis.report <folder> --json`` prints.
         figures: file names in ``figures/`` that are shown.
         findings: whether ``findings.md`` was written.
+        methods: what ``python -m analysis.compare <folder> --methods --markdown`` prints, if it
+            was run.
         comparison: what ``python -m analysis.compare <folder>`` prints, if it was run.
         aged: what ``made_by_older`` says.
     """
@@ -278,6 +304,7 @@ def readme(
         findings=findings,
         command=_command(study["study"]),
         warnings=_warnings(numbers),
+        methods=methods,
         comparison=comparison,
         figures=sorted(figures, key=_place),
     )

@@ -1,6 +1,6 @@
 """``python -m analysis.compare results/<study>``: the best models, and trained against random.
 
-With ``--methods`` named methods are compared instead.
+With ``--methods`` its methods are compared instead: students and their teachers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.commands import exit_code, print_text
-from scaling.records.layout import COMPARISON
+from scaling.records.layout import COMPARISON, METHODS_COMPARED
 
 
 def parser() -> argparse.ArgumentParser:
@@ -25,20 +25,32 @@ def parser() -> argparse.ArgumentParser:
         "folder",
         type=Path,
         help="results folder with predictions in its live store (.runs), or with a published "
-        f"{COMPARISON}",
+        f"{COMPARISON} or {METHODS_COMPARED}",
     )
     command.add_argument("--task", help="only this task, such as ptbxl:superclass (without a fold)")
     command.add_argument("--protocol", help="only this protocol, such as linear-probe")
     command.add_argument("--bootstrap", type=int, metavar="N", help="resamples (default: 2000)")
     command.add_argument("--seed", type=int, help="of the resamples (default: 0)")
-    methods = command.add_argument_group("methods", "of a study with predictions in its live store")
+    _add_methods(command)
+    command.add_argument("--json", action="store_true", help="print all numbers as JSON")
+    command.add_argument("--out", type=Path, help="write the JSON to this file as well")
+    return command
+
+
+def _add_methods(command: argparse.ArgumentParser) -> None:
+    methods = command.add_argument_group(
+        "methods", "without names each block of students has its own baseline, ceiling and teacher"
+    )
     methods.add_argument(
         "--methods", action="store_true",
         help="compare its methods: objectives, and what else tells trials apart",
     )  # fmt: skip
-    methods.add_argument(
-        "--baseline", metavar="NAME", help="the method that others are set against"
-    )
+    for role, about in (
+        ("baseline", "the method that others are set against"),
+        ("ceiling", "the method that the gap from the baseline leads to"),
+        ("teacher", "the method that taught: the gap to it too"),
+    ):
+        methods.add_argument(f"--{role}", metavar="NAME", help=about)
     methods.add_argument(
         "--pair", nargs=2, action="append", metavar=("NAME", "OTHER"), dest="pairs",
         help="set one method against another too; may be repeated",
@@ -48,9 +60,9 @@ def parser() -> argparse.ArgumentParser:
         "--margin", type=float,
         help="largest difference that counts as none, a share of a metric's range (default: 0.01)",
     )  # fmt: skip
-    command.add_argument("--json", action="store_true", help="print all numbers as JSON")
-    command.add_argument("--out", type=Path, help="write the JSON to this file as well")
-    return command
+    methods.add_argument("--all", action="store_true", help="print every method below the blocks")
+    methods.add_argument("--markdown", action="store_true", help="print Markdown")
+    methods.add_argument("--figure", type=Path, help="write the figure to this PNG file as well")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -60,11 +72,10 @@ def main(arguments: list[str] | None = None) -> int:
         parser().error("--bootstrap must be at least 1")
     if options.margin is not None and not 0 <= options.margin < 1:
         parser().error("--margin must be from 0 to 1")
-    for name in ("baseline", "pairs", "metrics", "margin"):
-        if getattr(options, name) is not None and not options.methods:
-            parser().error(
-                f"--{name.removesuffix('s') if name == 'pairs' else name} needs --methods"
-            )
+    for name in ("baseline", "ceiling", "teacher", "pairs", "metrics", "margin", "all", "markdown",
+                 "figure"):  # fmt: skip
+        if getattr(options, name) not in (None, False) and not options.methods:
+            parser().error(f"--{'pair' if name == 'pairs' else name} needs --methods")
     return exit_code(_run, options)
 
 
@@ -87,15 +98,24 @@ def _models(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 
 def _methods(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    from analysis.compare.method_study import compare_methods, methods_as_text
+    from analysis.compare.method_study import compare_methods
+    from analysis.compare.method_text import methods_as_markdown, methods_as_text
 
-    more = {} if options.margin is None else {"margin": options.margin}
     numbers = compare_methods(
-        options.folder, baseline=options.baseline, pairs=options.pairs or (),
-        metrics=options.metrics, task=options.task, protocol=options.protocol,
-        resamples=options.bootstrap, seed=options.seed, **more,
+        options.folder, baseline=options.baseline, ceiling=options.ceiling,
+        teacher=options.teacher, pairs=options.pairs or (), metrics=options.metrics,
+        task=options.task, protocol=options.protocol, margin=options.margin,
+        resamples=options.bootstrap, seed=options.seed,
     )  # fmt: skip
-    return numbers, methods_as_text(numbers)
+    if options.figure:
+        from analysis.figures.base import png
+        from analysis.figures.methods import methods_picture
+
+        options.figure.parent.mkdir(parents=True, exist_ok=True)
+        options.figure.write_bytes(png(methods_picture(numbers)))
+    if options.markdown:
+        return numbers, methods_as_markdown(numbers)
+    return numbers, methods_as_text(numbers, every=options.all)
 
 
 if __name__ == "__main__":

@@ -242,20 +242,24 @@ def _words(key: str, value: str, among: Set[str]) -> str:
 
 
 def _option_words(name: str, value: str, among: Set[str]) -> str:
-    """``tau 2``; of a switch its name alone, and of what is a word already the word."""
+    """``tau 2``; of a switch its name alone, also where what is not off is one word."""
     if value and among <= {"", "0", "1"}:
         return name if value == "1" else f"no {name}"
-    return f"{name} {_rounded(value)}" if _is_number(value) else value
+    words = among - {"", "none"}
+    if value and len(words) == 1 and not any(map(_is_number, words)):
+        return name if value in words else f"no {name}"
+    return f"{name} {_rounded(value)}" if value else ""
 
 
-def _leads_words(value: str) -> str:
+def leads_words(value: str) -> str:
+    """``lead I`` or ``leads II, V1, V5``, however they are joined."""
     leads = re.findall(r"\w+", value)
     return f"lead{'s' * (len(leads) > 1)} {', '.join(leads)}"
 
 
 _PHRASES: Mapping[str, Callable[[str], str]] = {
     "labels_fraction": lambda value: f"{100 * float(value):g} % labels",
-    "input_leads": _leads_words,
+    "input_leads": leads_words,
     "leads": "{} leads".format,
     "D": "D {}".format,
 }

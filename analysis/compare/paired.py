@@ -101,10 +101,29 @@ class Measured:
 
     def less(self, other: Measured, metric: str) -> FloatArray:
         """A difference on the same resamples, (1 + R,); draw by draw where both have the same."""
-        if self.units.keys() != other.units.keys():
-            return self.of(metric) - other.of(metric)
-        by_draw = [values[metric] - other.units[u][metric] for u, values in self.units.items()]
-        return over_draws(by_draw, self.draws)
+        return contrast([(1.0, self), (-1.0, other)], metric)
+
+
+def contrast(parts: Sequence[tuple[float, Measured]], metric: str) -> FloatArray:
+    """A weighted sum of methods on the same resamples, (1 + R,).
+
+    Those that have the same draws are added draw by draw, so that what they share cancels; draws
+    of others are drawn apart.
+
+    Args:
+        parts: weights and what they are of, all of one call of ``measure_methods``; one at least.
+        metric: of all.
+    """
+    same: dict[frozenset[str], list[tuple[float, Measured]]] = {}
+    for weight, measured in parts:
+        same.setdefault(frozenset(measured.units), []).append((weight, measured))
+    found = []
+    for group in same.values():
+        first = group[0][1]
+        by_draw = [np.sum([w * m.units[u][metric] for w, m in group], axis=0) for u in first.units]
+        found.append(over_draws(by_draw, first.draws))
+    total: FloatArray = np.sum(found, axis=0)
+    return total
 
 
 def over_draws(values: Sequence[FloatArray], draws: TrainingDraws) -> FloatArray:

@@ -10,7 +10,6 @@ it is read.
 from __future__ import annotations
 
 import dataclasses
-import json
 import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ from analysis.compare.evaluations import (
     evaluations_on_test,
     folds_of,
 )
+from analysis.compare.published import nothing_of, read_published
 from analysis.studies.load import study as load_study
 from scaling.records.layout import COMPARISON, live_store
 from scaling.records.tables import ResultsError
@@ -140,23 +140,7 @@ def _published(
         ResultsError: it cannot be read, is of another study, or holds no such task, protocol or
             resamples.
     """
-    try:
-        numbers = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ResultsError(f"{path}: cannot be read ({error})") from None
-    if not isinstance(numbers, dict) or numbers.get("schema") != SCHEMA:
-        raise ResultsError(f"{path}: not a comparison of schema {SCHEMA}, which this version reads")
-    if missing := [key for key in _KEYS if key not in numbers]:
-        raise ResultsError(f"{path}: no key {', '.join(missing)}")
-    if numbers["study"] != study:
-        raise ResultsError(f"{path}: compares {numbers['study']!r}, but study.json is {study!r}")
-    for name, asked in _given(resamples=resamples, seed=seed).items():
-        if asked != numbers[name]:
-            raise ResultsError(
-                f"{path}: published with {name} {numbers[name]}, not {asked}: other resamples need "
-                "the predictions, which are not published: run the study, or do not ask for them"
-            )
-    numbers["published"] = str(path)
+    numbers = read_published(path, study, SCHEMA, _KEYS, _given(resamples=resamples, seed=seed))
     try:
         for key, value in (("task", task), ("protocol", protocol)):
             numbers["chosen"] = [c for c in numbers["chosen"] if value in (None, c["kind"][key])]
@@ -167,8 +151,7 @@ def _published(
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ResultsError(f"{path}: broken ({error!r})") from None
     if not numbers["chosen"] and not numbers["pairs"]:
-        of = "/".join(filter(None, (task, protocol)))
-        raise ResultsError(f"{path}: no comparison{f' of {of}' if of else ''}")
+        raise nothing_of(path, task, protocol)
     return numbers
 
 

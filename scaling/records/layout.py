@@ -8,6 +8,7 @@ from pathlib import Path
 RUNS = ".runs"  # the live store, in the results folder of a study
 STUDY, LADDER, CORPORA = "study.json", "ladder.json", "corpora.json"
 COMPACTED, PROVENANCE, COMPARISON = "compacted.json", "provenance.json", "comparison.json"
+METHODS_COMPARED = "methods.json"
 AGAIN = "run python -m sweeps.run on the study's grid, which writes it anew"
 
 

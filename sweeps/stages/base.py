@@ -93,7 +93,7 @@ def stages_of(info: ObjectiveInfo) -> list[str]:
     able = [
         name
         for name, stage in STAGES.items()
-        if families & set(stage.families_trained) and not stage.own_objectives
+        if families & set(stage.families_trained) and not stage.for_methods
     ]
     return list(info.stages) or able
 
@@ -151,12 +151,12 @@ class Stage(Checked):
 
     name: ClassVar[str]  # as written in grids
     families_trained: ClassVar[tuple[str, ...]] = tuple(NETWORKS)
-    own_objectives: ClassVar[bool] = False  # whether only those that name it run in it
     gives: ClassVar[str] = START  # the role that a trial of it has as a parent
     roles: ClassVar[tuple[str, ...]] = ()  # of the parents of its trials
     # Those of them that must be there to measure a trained model by its own loss.
     measured_with: ClassVar[tuple[str, ...]] = ()
     for_laws: ClassVar[bool] = False  # whether laws are fitted to trials of it without parents
+    for_methods: ClassVar[bool] = False  # whether its methods are compared with each other
 
     corpus: TaskOrName | None = None
     data: Axis[Count] | None = None

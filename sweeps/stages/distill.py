@@ -53,7 +53,7 @@ class Distill(Measured):
     name: ClassVar[str] = "distill"
     roles: ClassVar[tuple[str, ...]] = (START, TEACHER, RESTORATION)
     measured_with: ClassVar[tuple[str, ...]] = (RESTORATION,)
-    own_objectives: ClassVar[bool] = True
+    for_methods: ClassVar[bool] = True
 
     families: Families | None = None
     parents: Parents | None = None

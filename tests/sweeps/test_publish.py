@@ -21,11 +21,13 @@ from sweeps.errors import ConfigurationError
 from sweeps.publish import (
     MAKING,
     _analysis,
+    _compared,
     _configurations,
     made_by_older,
     main,
     publish,
 )
+from tests.analysis.method_stores import students, write_store
 from tests.sweeps.conftest import GRID, WriteGrid
 from tests.sweeps.study import run, store_of
 
@@ -146,6 +148,24 @@ def test_models_with_predictions_are_compared(grid: Path) -> None:
     assert "## On the same patients" in readme and "60 records of 60 patients" in readme
     (chosen,) = json.loads((folder / "comparison.json").read_text())["chosen"]
     assert 0.6 < chosen["pooled"]["low"] < chosen["pooled"]["high"] < 1
+
+
+def test_students_are_compared_by_method(tmp_path: Path) -> None:
+    folder, making = write_store(tmp_path, students((0,))), tmp_path / "making"
+    trials = pd.read_parquet(folder / ".runs" / "trials.parquet")
+    making.mkdir()
+    methods, models = _compared(folder, making, trials)
+    assert "| LiteHeart less LiteHeart-I |" in methods and not models
+    (one,) = json.loads((making / "methods.json").read_text())["comparisons"]
+    assert len(one["blocks"]) == 1
+    assert (making / "figures" / "methods.png").read_bytes().startswith(b"\x89PNG")
+    assert not (making / "comparison.json").exists()
+    for path in (folder / ".runs" / "predictions").glob("eteacher*.npz"):
+        path.write_bytes(b"")
+    methods, why = _compared(folder, making, trials)
+    assert not methods and "analysis.compare" in why and "cannot be read" in why
+    shutil.rmtree(folder / ".runs" / "predictions")
+    assert _compared(folder, making, trials) == ("", "")
 
 
 def test_trials_that_are_no_longer_planned_are_not_published(

@@ -104,6 +104,13 @@ def test_models_compared_on_the_same_patients_are_shown_as_printed() -> None:
     assert "On the same patients" not in text(group())
 
 
+def test_methods_are_shown_as_the_tables_they_are() -> None:
+    page = readme(STUDY, NUMBERS | {"groups": []}, ("methods.png",), methods="| KD | 0.8 |\n")
+    assert "\n\n| KD | 0.8 |\n\n" in page and "analysis.compare results/made-up --methods" in page
+    assert "| `methods.json` |" in page and "![methods](figures/methods.png)" in page
+    assert "methods.json" not in text(group())
+
+
 def test_what_is_not_there_leaves_no_heading() -> None:
     bare = text(group(warnings=[], bayes=None, holdout=None), models=[])
     for heading in ("## Warnings", "## Best models", "## Figures", "Bayes loss,", "largest cell"):
@@ -123,8 +130,8 @@ def test_a_warning_of_many_groups_stands_once() -> None:
 
 
 def test_figures_come_in_order() -> None:
-    names = ["1-loss.png", "2-residuals.png", "uncertainty.png", "allocation.png", "envelope.png",
-             "transfer.png", "probe-loss.png"]  # fmt: skip
+    names = ["methods.png", "1-loss.png", "2-residuals.png", "uncertainty.png", "allocation.png",
+             "envelope.png", "transfer.png", "probe-loss.png"]  # fmt: skip
     page = text(group(), figures=tuple(reversed(names)))
     places = [page.index(f"(figures/{n})") for n in names]
     assert places == sorted(places)

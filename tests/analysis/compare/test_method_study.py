@@ -197,7 +197,8 @@ def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert line.endswith(" better") and line.count("[") == 2
     assert "    liteheart less kd: +0." in text
     numbers = json.loads(out.read_text())
-    assert numbers["baseline"] == "none" and numbers["metrics"] == ["ranking_loss", "map"]
+    assert numbers["metrics"] == ["ranking_loss", "map"]
+    assert numbers["comparisons"][0]["roles"] == {"baseline": "none"}
     assert main(words) == 0
     assert "no differences: name a method as the baseline" in capsys.readouterr().out
     assert main([*words, "--baseline", "nobody"]) == 2

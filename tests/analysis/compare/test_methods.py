@@ -24,8 +24,14 @@ def named(*each: dict[str, str]) -> list[str]:
         ([{"objective": "kd"}, {"objective": "none"}], ["kd", "none"]),
         (
             [{"objective": "kd"},
-             {"objective": "kd", "restoration": "yes", "options.mixing": "boxes"}],
+             {"objective": "kd", "restoration": "yes", "options.boxes": "record"}],
             ["kd", "kd (restored, boxes)"],
+        ),
+        (
+            [{"objective": "kd", "options.boxes": "record"},
+             {"objective": "kd", "options.boxes": "batch"},
+             {"objective": "kd", "options.boxes": "none"}, {"objective": "kd"}],
+            ["kd (boxes record)", "kd (boxes batch)", "kd (boxes none)", "kd"],
         ),
         (  # what does not vary is not said, nor what only others vary in
             [{"objective": "kd", "size": "s1", "options.tau": "2.0"},

@@ -20,7 +20,7 @@ from analysis.studies.load import load
 from scaling.records.tables import ResultsError
 from tests.analysis.student_stores import CLASSES, Trial, study_of_students, write_students
 
-LIKE = "kd (restored, record, unlabelled 1)"
+LIKE = "kd (restored, boxes, unlabelled 1)"
 
 
 def frame_of(folder: Path, trials: list[Trial]) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from analysis.figures.base import Picture, png
 from analysis.studies.load import load
 from tests.analysis.student_stores import CLASSES, LEADS, made_up, study_of_students, write_students
 
-NAMES = {"a": "none", "b": "kd (restored, record, unlabelled 1)"}
+NAMES = {"a": "none", "b": "kd (restored, boxes, unlabelled 1)"}
 EXPLAINED = made_up(("a", "b"))
 
 
@@ -63,7 +63,7 @@ def test_maps_have_a_row_for_each_model_and_a_column_for_each_record() -> None:
     assert titles(picture)[:2] == ["test/0: NORM\n", "test/1: MI\n"]
     panels = picture.axes[:6]
     rows = [panels[i].get_ylabel().replace("\n", " ") for i in (0, 2, 4)]
-    assert rows == ["teacher", "none", "kd (restored, record, unlabelled 1)"]
+    assert rows == ["teacher", "none", "kd (restored, boxes, unlabelled 1)"]
     told = [axes.get_title(loc="right") for axes in panels]
     odds = EXPLAINED.logits[0, 1, 1]
     assert told[1] == f"p(MI) = {1 / (1 + np.exp(-odds)):.2f}"
