@@ -72,6 +72,14 @@ class TestRestoration(ObjectiveContract):
 class Distillation(ObjectiveContract):
     """What all methods share: their teacher is there in training alone."""
 
+    @pytest.fixture
+    def case(self) -> Case:
+        return tiny_case(self.name, "resnet")
+
+
+class OfTwoFamilies(Distillation):
+    """Also of a family that gives its own head: what differs is the same for all methods."""
+
     @pytest.fixture(params=["resnet", "convtx"])
     def case(self, request: pytest.FixtureRequest) -> Case:
         return tiny_case(self.name, request.param)
@@ -81,7 +89,7 @@ class TestNone(Distillation):
     name = "none"
 
 
-class TestKd(Distillation):
+class TestKd(OfTwoFamilies):
     name = "kd"
 
 
@@ -113,7 +121,7 @@ class TestWkd(Distillation):
     name = "wkd"
 
 
-class TestMvkt(Distillation):
+class TestMvkt(OfTwoFamilies):
     name = "mvkt"
 
 
