@@ -16,6 +16,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from scaling.identity import TEACHER
 from scaling.objectives.registry import OBJECTIVES, unlabelled_records
 from scaling.records.record import AUXILIARY, PARAMETER_GROUPS
 
@@ -63,6 +64,19 @@ def records_per_step(training: Training) -> int:
         return batch
     settings = OBJECTIVES[training.objective].settings(training.options)
     return batch + unlabelled_records(batch, float(settings.get("unlabelled", 0.0)))
+
+
+def taught_records(training: Training, steps: int) -> int:
+    """Records that a teacher is shown in ``steps`` steps of a training; 0 without one.
+
+    With boxes these are all of each step, since a mixture is not seen twice, else each record once.
+    """
+    if not training.parents_of_role(TEACHER):
+        return 0
+    settings = OBJECTIVES[training.objective].settings(training.options)
+    if settings["boxes"] != "none":
+        return steps * records_per_step(training)
+    return training.data if settings["unlabelled"] else training.labelled
 
 
 def count(family: str, size: str, leads: int, samples: int, num_labels: int) -> Counts:

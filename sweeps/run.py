@@ -173,7 +173,9 @@ def _execute(
         with interrupts.gently():
             _warn(store.take_in())
             new = [r for r in store.trainings() if r["id"] not in before]
-            Speeds(cache).learn(new, save=True)  # for the plans of other studies
+            speeds = Speeds(cache)  # for the plans of other studies
+            speeds.know(job.training for job in plan.jobs)
+            speeds.learn(new, save=True)
             store.drop_checkpoints()
             store.compact()
             if not interrupts.requested():  # planning takes seconds, and changes no record

@@ -120,10 +120,6 @@ class Objective:
         """
         raise NotImplementedError
 
-    def taught_records(self, splits: Mapping[str, Split], batch: int, steps: int) -> int:
-        """Records that a teacher is shown in a training of so many steps; 0 without one."""
-        return 0
-
     def measure(self, model: nn.Module, split: Split, core: Sequence[int] = ()) -> Measured:
         """All that is said of the records of ``split``, one by one; in float32.
 

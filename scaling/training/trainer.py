@@ -17,6 +17,7 @@ from scaling.cost import (
     count_macs,
     count_training,
     records_per_step,
+    taught_records,
     training_flops,
 )
 from scaling.data.batches import EVAL_BATCH, Split, open_corpus
@@ -286,7 +287,7 @@ class _Job:
             found["N_system"] += sum(value.numel() for value in net.parameters())
             found["macs_system"] += count_macs(net, shape)
         if (teacher := self.frozen.get(TEACHER)) is not None:
-            shown = self.objective.taught_records(splits, training.recipe.batch, steps)
+            shown = taught_records(training, steps)
             found["C_teacher"] = 2 * count_macs(teacher, shape) * shown
         spent = self._spent_by_parents()
         return found | ({} if spent is None else {"C_parents": spent})

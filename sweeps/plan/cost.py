@@ -83,8 +83,8 @@ def _counts_key(training: Training, leads: int, samples: int, num_labels: int) -
     return f"{model}/{head}/{numerics}/full"  # caches of before ``macs_full`` go by shorter names
 
 
-def speed_key(training: Training) -> str:
-    """What the seconds of a step depend on, the machine apart.
+def speed_key(training: Training, teacher: str = "") -> str:
+    """What the seconds of a step depend on, the machine apart; ``teacher`` is family and size.
 
     Versions are those that the training was made with: what an older one took says little.
     """
@@ -93,7 +93,7 @@ def speed_key(training: Training) -> str:
     shape = f"{len(training.leads)}x{training.corpus.samples}"
     model = f"{training.family}/{training.size}/{training.objective}"
     if training.parents_of_role(TEACHER):  # unlabelled records and boxes decide what a step does
-        model += f"/{dict(training.options) or ''}"
+        model += f"/{teacher}/{dict(training.options) or ''}"
     return f"{model}/{shape}/{recipe.batch}/{recipe.precision}/{made_by}"
 
 
@@ -102,6 +102,11 @@ class Speeds:
 
     def __init__(self, cache: Path) -> None:
         self._file = _Cached(cache / "speeds.json")
+        self._models: dict[str, str] = {}
+
+    def know(self, trainings: Iterable[Training]) -> None:
+        """Remember which models trainings are of, since they may be teachers of others."""
+        self._models |= {t.id: f"{t.family}/{t.size}" for t in trainings}
 
     def learn(self, records: Iterable[Mapping[str, Any]], save: bool = False) -> None:
         """Take in finished training records; the median of each kind of trial is kept.
@@ -111,13 +116,16 @@ class Speeds:
             save: keep the medians for other studies.
         """
         found: dict[str, list[float]] = {}
+        read: list[tuple[Training, Mapping[str, Any]]] = []
         for record in records:
-            steps, duration = record["trial"]["steps"], record["trial"]["duration_s"]
-            if not duration or steps is None or steps < FEWEST_STEPS:
-                continue
             with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
-                key = speed_key(Training.from_dict(record["config"]))  # as this version writes it
-                found.setdefault(key, []).append(duration / steps)
+                # As this version writes it.
+                read.append((Training.from_dict(record["config"]), record["trial"]))
+        self.know(training for training, _ in read)
+        for training, row in read:
+            steps, duration = row["steps"], row["duration_s"]
+            if duration and steps is not None and steps >= FEWEST_STEPS:
+                found.setdefault(self._key(training), []).append(duration / steps)
         medians = {key: statistics.median(values) for key, values in found.items()}
         self._file.values |= medians
         if save and medians:
@@ -125,17 +133,24 @@ class Speeds:
 
     def step_s(self, training: Training) -> float | None:
         """Measured seconds per step, or None."""
-        value = self._file.values.get(speed_key(training))
+        value = self._file.values.get(self._key(training))
         return float(value) if isinstance(value, int | float) else None
 
-    def expected_s(self, training: Training, macs: int) -> float:
-        """Expected seconds of a training that runs to its cap on steps."""
+    def _key(self, training: Training) -> str:
+        teachers = (self._models.get(name, "") for name in training.parents_of_role(TEACHER))
+        return speed_key(training, next(teachers, ""))
+
+    def expected_s(self, training: Training, macs: int, beside: int = 0) -> float:
+        """Expected seconds of a training that runs to its cap on steps.
+
+        ``beside`` are the FLOPs of its teacher.
+        """
         steps, records = training.recipe.max_steps, records_per_step(training)
         measured = self.step_s(training)
         if measured is not None:
             return measured * steps
         speed = GUESSED_FLOPS_PER_S[training.recipe.precision]
-        return GUESSED_STEP_S * steps + training_flops(macs, records, steps) / speed
+        return GUESSED_STEP_S * steps + (training_flops(macs, records, steps) + beside) / speed
 
 
 def evaluations_s(

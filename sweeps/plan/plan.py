@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling.cost import Counts, records_per_step, training_flops
-from scaling.identity import Evaluation, Job, Training
+from scaling.cost import Counts, records_per_step, taught_records, training_flops
+from scaling.identity import TEACHER, Evaluation, Job, Training
 from scaling.objectives.registry import default_objective
 from scaling.provenance import commit
 from sweeps.plan.cost import (
@@ -44,6 +44,7 @@ class Planned:
     status: str
     counts: Counts  # parameters, MACs and bytes
     flops: int  # C if it runs to its cap on steps; 0 when its training is finished
+    teacher_flops: int  # of its teacher's forward passes until then
     seconds: float  # expected duration of what is missing
     calibrated: bool  # whether ``seconds`` comes from measured trials of this kind
     disk: int  # bytes that what is missing will leave
@@ -96,13 +97,16 @@ def make_plan(
     ladder = Ladder(cache)
     labels = {target.name: len(target.summary.classes) for target in corpora.all()}
     stages, repeated = _unique(expand(study, corpora, known))
-    planned = []
+    speeds.know(job.training for stage in stages for job in stage.jobs)
+    planned, macs = [], dict[str, int]()
     for stage in stages:
         trials = []
         for job in stage.jobs:
             target = corpora.of(job.training.corpus, job.training.task)
             counts = ladder.counts(job.training, labels[target.name])
-            trials.append(_planned(job, known, counts, speeds, corpora, stage.waiting))
+            macs[job.training.id] = counts.macs
+            taught = sum(macs[name] for name in job.training.parents_of_role(TEACHER))
+            trials.append(_planned(job, known, counts, taught, speeds, corpora, stage.waiting))
         planned.append(PlannedStage(name=stage.name, trials=tuple(trials), waiting=stage.waiting))
     ladder.save()
     everything = [trial.job.training for stage in planned for trial in stage.trials]
@@ -147,6 +151,7 @@ def _planned(
     job: Job,
     known: Mapping[str, Known],
     counts: Counts,
+    teacher_macs: int,
     speeds: Speeds,
     corpora: StudyCorpora,
     waiting: bool,
@@ -154,12 +159,13 @@ def _planned(
     training = job.training
     finished = not waiting and is_finished(training.id, known)
     missing = [e for e in job.evaluations if waiting or not is_finished(e.id, known)]
-    flops = 0
+    flops = teacher_flops = 0
     seconds = evaluations_s(missing, training, counts, corpora)
     if not finished and training.objective != UNTRAINED:
         recipe = training.recipe
         flops = training_flops(counts.macs, records_per_step(training), recipe.max_steps)
-        seconds += speeds.expected_s(training, counts.macs)
+        teacher_flops = 2 * teacher_macs * taught_records(training, recipe.max_steps)
+        seconds += speeds.expected_s(training, counts.macs, teacher_flops)
     todo = Job(training=training, evaluations=tuple(missing))
     return Planned(
         job=job,
@@ -167,6 +173,7 @@ def _planned(
         status="waiting" if waiting else _status(job, missing, known),
         counts=counts,
         flops=flops,
+        teacher_flops=teacher_flops,
         seconds=seconds,
         calibrated=speeds.step_s(training) is not None,
         disk=disk_bytes(training, missing, counts, corpora, trained=finished),

@@ -35,7 +35,9 @@ def short_text(plan: Plan, workers: int) -> str:
     parts = [f"{counts[s]} {s}" for s in STATUSES if counts[s]]
     lines = [f"study {plan.study}: {len(plan.trials)} trials ({', '.join(parts)})"]
     if missing:
-        flops = sum(planned.flops for planned in missing)
+        flops = f"{sum(planned.flops for planned in missing):.2e} FLOPs"
+        if taught := sum(planned.teacher_flops for planned in missing):
+            flops += f" and {taught:.2e} of teachers"
         seconds = sum(
             makespan([p.seconds for p in stage.trials if p.todo is not None], workers)
             for stage in plan.stages
@@ -46,7 +48,7 @@ def short_text(plan: Plan, workers: int) -> str:
         if 0 < calibrated < len(missing):
             basis = f"{calibrated} of {len(missing)} trials calibrated"
         lines.append(
-            f"to run: {len(missing)} trials, at most {flops:.2e} FLOPs, "
+            f"to run: {len(missing)} trials, at most {flops}, "
             f"{_about(seconds)} on {workers} worker(s) ({basis}), {_mb(disk)} MB of disk"
         )
     if counts["waiting"]:

@@ -14,7 +14,7 @@ that losses of all methods compare.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ from scaling.identity import TEACHER
 from scaling.objectives.base import Context
 from scaling.objectives.boxes import Boxes, boxes_of, sets_of
 from scaling.objectives.labels import Classifier, LabelObjective, binary_loss, binary_losses
-from scaling.objectives.registry import OBJECTIVES, Settings, unlabelled_records
+from scaling.objectives.registry import OBJECTIVES, Settings
 from scaling.records.record import AUXILIARY
 
 LOGITS, FEATURES = "teacher_logits", "teacher_features"  # what splits keep of a teacher
@@ -152,14 +152,6 @@ class Distillation(LabelObjective):
             both = evaluated(teacher, said, split)
             outputs = split.labels.shape[1]
             split.extra[LOGITS], split.extra[FEATURES] = both[:, :outputs], both[:, outputs:]
-
-    def taught_records(self, splits: Mapping[str, Split], batch: int, steps: int) -> int:
-        """With boxes every record of every step, else each record once."""
-        if self.teacher is None:
-            return 0
-        if self.settings["boxes"] == "none":
-            return sum(len(splits[name]) for name in IMITATED if name in splits)
-        return steps * (batch + unlabelled_records(batch, self.unlabelled))
 
     def outputs(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Lesson:
         """What student and teacher say of the batch, after mixing where boxes are drawn."""

@@ -47,7 +47,7 @@ MISTAKES = {
     "an objective": ("settings:", "objective: kd\n      settings:", "|objective", "as 'methods'"),
     "no method": ("methods: [none", "methods: [nome", "[|nome", "no objective 'nome'; did"),
     "a method of none": ("methods: [none", "methods: [contrastive", "[|contrastive",
-                         "objective 'contrastive' belongs to a pretrain or finetune stage"),
+                         "objective 'contrastive' belongs to a pretrain or finetune"),
     "a method elsewhere": ("{resnet: [d2w12]}", "{resnet: [d2w12]}\n      objective: kd",
                            "objective: |kd", "objective 'kd' belongs to a distill stage"),
     "a method's setting": ("beta: 0.1", "bta: 0.1", "|bta", "has no setting 'bta'; did you mean"),

@@ -1,8 +1,7 @@
-"""Students in a plan: which teacher and restoration net each has, and what is refused."""
+"""Students in a plan: which teacher and restoration net each has, and what they cost."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,10 +9,9 @@ import pytest
 from scaling.cost import records_per_step
 from scaling.identity import RESTORATION, START, TEACHER, Training
 from scaling.records.names import HELD_OUT
-from sweeps.errors import ConfigurationError
-from sweeps.plan.needs import fewest_different
-from sweeps.plan.parents import sees_no_more
+from sweeps.plan.cost import GUESSED_FLOPS_PER_S, Speeds
 from sweeps.plan.plan import Plan, describe_training
+from sweeps.plan.text import short_text
 from sweeps.store import Known
 from tests.sweeps.conftest import WriteGrid
 from tests.sweeps.plan.test_parents import folded
@@ -60,6 +58,24 @@ CEILING = """\
       methods: none
       data: [128]
       draws: [0, 1]
+"""
+FOLDS = """\
+study: folds
+corpus: {source: ptbxl, fold: [3, 7]}
+stages:
+  - pretrain:
+      corpus: {source: virtual/basic, records: 64, validation: 16, test: 16}
+      families: {resnet: [d2w12]}
+      data: [64]
+  - finetune:
+      parents: {}
+      data: [64]
+  - distill:
+      families: {resnet: [d2w6]}
+      input_leads: I
+      methods: kd
+      data: [64]
+      teacher: {}
 """
 
 
@@ -198,6 +214,50 @@ def test_students_are_measured_like_what_is_finetuned(write_grid: WriteGrid) -> 
         assert (probe.corpus.source, probe.metrics) == ("virtual/shifted", "multilabel")
 
 
+@pytest.mark.parametrize("boxes", [False, True])
+def test_a_plan_counts_what_teachers_compute(boxes: bool, write_grid: WriteGrid) -> None:
+    """Each record once, or those of every step where boxes make others of them each time."""
+    mixed = "settings: {unlabelled: 1.0, boxes: record}"
+    plan = plan_of(
+        write_grid(GRID.replace("settings: {unlabelled: 1.0}", mixed) if boxes else GRID)
+    )
+    macs = {p.job.training.id: p.counts.macs for p in plan.trials}
+    for planned in plan.trials:
+        training = planned.job.training
+        teachers = training.parents_of_role(TEACHER)
+        if not teachers:
+            assert planned.teacher_flops == 0
+            continue
+        shown = 400 * 16 if boxes else training.data
+        assert planned.teacher_flops == 2 * macs[teachers[0]] * shown
+        assert planned.flops == 6 * planned.counts.macs * 16 * 400
+    spent = sum(p.teacher_flops for p in plan.trials)
+    assert f" FLOPs and {spent:.2e} of teachers, " in short_text(plan, 1)
+
+
+def test_a_step_is_timed_with_its_teacher(write_grid: WriteGrid, tmp_path: Path) -> None:
+    text = GRID.replace("{resnet: [d2w12]}", "{resnet: [d2w12, d2w24]}")
+    plan = plan_of(write_grid(text))
+    by_id = {p.job.training.id: p.job.training for p in plan.trials}
+    taught = [t for t in by_id.values() if t.objective == "kd"]
+    size = {t.id: by_id[t.parents_of_role(TEACHER)[0]].size for t in taught}
+    records = [
+        {"config": t.to_dict(), "trial": {"steps": 100, "duration_s": None}} for t in by_id.values()
+    ]
+    for training in taught:
+        took = {"steps": 100, "duration_s": 1.0 if size[training.id] == "d2w12" else 3.0}
+        records.append({"config": training.to_dict(), "trial": took})
+    Speeds(tmp_path).learn(records, save=True)
+    again = Speeds(tmp_path)
+    assert {again.step_s(t) for t in taught} == {None}  # the sizes of teachers are not known yet
+    again.know(by_id.values())
+    for training in taught:
+        assert again.step_s(training) == (0.01 if size[training.id] == "d2w12" else 0.03)
+    small = next(t for t in taught if size[t.id] == "d2w12")
+    guesses = [Speeds(tmp_path / "new").expected_s(small, 10**6, n) for n in (0, 10**12)]
+    assert guesses[1] - guesses[0] == pytest.approx(10**12 / GUESSED_FLOPS_PER_S["float32"])
+
+
 def test_trials_can_be_told_apart_in_messages(write_grid: WriteGrid) -> None:
     students = of_stage(plan_of(write_grid(GRID)), "distill")
     told = {describe_training(t) for t in students if t.objective == "kd"}
@@ -205,192 +265,16 @@ def test_trials_can_be_told_apart_in_messages(write_grid: WriteGrid) -> None:
     assert "distill resnet/d2w6 kd I D=64 labels=0.25 seed=0" in told
 
 
-def teachers(old: str, new: str) -> str:
-    assert old in TEACHERS
-    return GRID.replace(TEACHERS, TEACHERS.replace(old, new))
-
-
-def students(old: str, new: str) -> str:
-    assert old in STUDENTS
-    return GRID.replace(STUDENTS, STUDENTS.replace(old, new))
-
-
-# What the grid says, its last place of some words with a bar before the place, and the message.
-REFUSED: dict[str, tuple[str, str, str]] = {
-    "more labels": (
-        teachers("[0.25, 0.5]", "[0.5]"),
-        "teacher: |{}",
-        "no teacher has seen the labels of 0.25 of 64 records (draw 0) and no others: they have "
-        "those of 0.5 of 128 records (draw 0), 0.5 of 128 records (draw 1), 0.5 of 64 records",
-    ),
-    "another draw": (teachers("[0, 1]", "[2, 3]"), "teacher: |{}", "by teacher: {oracle: true}"),
-    "fewer records": (teachers("[64, 128]", "[64]"), "teacher: |{}", "Give both stages the same"),
-    "more records": (
-        GRID.replace(TEACHERS, TEACHERS.replace("[0.25, 0.5]", "1").replace("[64, 128]", "128"))
-        .replace("[0.25, 0.5]", "1").replace("{unlabelled: 1.0}", "{}"),
-        "teacher: |{}",
-        "1 of 64 records and no others: they have those of 1 of 128 records",
-    ),
-    "a label set": (
-        teachers("labels:", "label_sets: dominant-0.5\n      labels:"),
-        "teacher: |{}",
-        "0.25 of 128 records (draw 0) of dominant-0.5",
-    ),
-    "its own parent saw more": (
-        GRID.replace("{source: virtual/code,", "{source: virtual/basic,"),
-        "teacher: |{}",
-        "each teacher starts from a model that has seen labels of virtual/basic which its student",
-    ),
-    "no labels": (
-        GRID.replace("[d2w12]}", "[d2w12]}\n      paradigms: [ssl]").replace(
-            "teacher: {}", "teacher: {stage: pretrain}"),
-        "teacher: |{stage",
-        "a teacher tells classes apart: name trials of the paradigm 'sl'",
-    ),
-    "another corpus": (
-        students("teacher: {}", "teacher: {stage: pretrain, oracle: true}"),
-        "teacher: |{stage",
-        "on virtual/basic imitate a model that was trained with source virtual/code instead of "
-        "virtual/basic: give both the same labels and signals",
-    ),
-    "another task": (
-        GRID.replace("virtual/basic", "virtual/ptbxl").replace(
-            "  - finetune:\n", "  - finetune:\n      corpus: {source: virtual/ptbxl, task: all}\n"),
-        "teacher: |{}",
-        "imitate a model that was trained with task all instead of superclass",
-    ),
-    "other preprocessing": (
-        students("teacher: {}", "corpus: {source: virtual/shifted, preprocessing: s1}\n      "
-                 "teacher: {oracle: true}"),
-        "corpus: |{source: virtual/shifted",
-        "imitate a model that was trained with source virtual/basic instead of virtual/shifted; "
-        "preprocessing none instead of s1",
-    ),
-    "other leads restored": (
-        students("input_leads: I", "input_leads: V5"),
-        "restoration: |{}",
-        "no restoration net is given V5; they are given I, II+V2: train one for it in the restore",
-    ),
-    "no such net": (
-        students("restoration: {}", "restoration: {input_leads: V5}"),
-        "restoration: |{",
-        "no trial of the restore stage",
-    ),
-    "a small batch": (
-        students("batch: 8", "batch: [8, 2]").replace("kd,", "rkd,"),
-        "batch: [8, |2]",
-        "the objective 'rkd' compares the records of a batch: it needs at least 3, not 2",
-    ),
-    "halves of one record": (
-        GRID.replace("[d2w12]}", "[d2w12]}\n      paradigms: ssl\n      recipe: {batch: 1}"),
-        "batch: |1}",
-        "the objective 'contrastive' compares the records of a batch: it needs at least 2, not 1",
-    ),
-    "a batch of a cell": (
-        GRID.replace("families: {resnet: [d2w12]}\n      data: [64]", "paradigms: ssl\n      "
-                     "cells: [{family: resnet, size: d2w12, data: 64, recipe: {batch: 1}}]"),
-        "batch: |1}",
-        "'contrastive' compares the records of a batch",
-    ),
-    "a batch that may hold copies": (
-        students("batch: 8", "batch: 8, by_size: {d2w6: {batch: 3}}").replace("kd,", "rkd,"),
-        "batch: |3}",
-        "needs 3 different records in a step, and where an epoch ends 3 may be 2; use 5 or more",
-    ),
-    "few labelled records": (
-        GRID.replace("[64, 128]", "[8]").replace("kd,", "rkd,"),
-        "data: [|8]",
-        "'rkd' needs 3 different records in a step, and only 2 of 8 are labelled; give more data",
-    ),
-    "few unlabelled records": (
-        GRID.replace("[64, 128]", "[16]").replace("[0.25, 0.5]", "[0.9]").replace("kd,", "rkd,"),
-        "labels: [|0.9]",
-        "only 2 are unlabelled; give fewer labels",
-    ),
-    "no unlabelled record": (
-        GRID.replace("[64, 128]", "[16]").replace("[0.25, 0.5]", "[0.99]"),
-        "labels: [|0.99]",
-        "'kd' uses unlabelled records, and 16 of 16 are labelled; give fewer labels",
-    ),
-    "a few unlabelled ones of a step": (
-        students("unlabelled: 1.0", "unlabelled: [1.0, 0.3]").replace("kd,", "rkd,"),
-        "unlabelled: |[",
-        "'rkd' needs 3 different records in a step, and of unlabelled ones it has 2; let it have 5",
-    ),
-    "unlabelled copies in a step": (
-        students("unlabelled: 1.0", "unlabelled: [1.0, 0.5]").replace("kd,", "rkd,").replace(
-            "[64, 128]", "[60]"),
-        "unlabelled: |[",
-        "and of unlabelled ones where an epoch ends 4 may be 2; let it have 5 or more",
-    ),
-    "few classes": (
-        GRID.replace("source: virtual/basic", "source: virtual/echonext, task: shd").replace(
-            "[none, kd", "[none, dist"),
-        "methods: [none, |dist",
-        "the objective 'dist' compares classes: it needs at least 3, and the task has 1; take",
-    ),
-    "few leads": (
-        GRID.replace("test: 16, window_s: 5", "test: 16, fs_hz: 500, preprocessing: laq"),
-        "preprocessing: |laq",
-        "preprocessing 'laq' keeps I, and models are made for 12 leads: there is no II, III, aVR",
-    ),
-}  # fmt: skip
-
-
-def refused(grid: Path, plan: Callable[[Path], Plan] = plan_of) -> list[str]:
-    with pytest.raises(ConfigurationError) as caught:
-        plan(grid)
-    return str(caught.value).splitlines()
-
-
-def place(text: str, at: str) -> str:
-    """Line and column of the bar in ``at``, at the last place in ``text`` of the words around."""
-    before, after = at.split("|")
-    lines = text[: text.rindex(before + after) + len(before)].splitlines()
-    return f"{len(lines)}:{len(lines[-1]) + 1}"
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_taught_is_said_at_its_line(name: str, write_grid: WriteGrid) -> None:
-    text, at, words = REFUSED[name]
-    lines = refused(write_grid(text))
-    found = [line for line in lines if words in line]
-    assert found, lines
-    assert found[0].startswith(f"{write_grid(text)}:{place(text, at)}: "), found[0]
-
-
 def test_the_grid_they_are_made_in_is_right(write_grid: WriteGrid) -> None:
     assert len(plan_of(write_grid(GRID)).trials) == 1 + 2 + 8 + 32
 
 
 def test_teachers_follow_folds(write_grid: WriteGrid, shared: Path) -> None:
-    text = """\
-study: folds
-corpus: {source: ptbxl, fold: [3, 7]}
-stages:
-  - finetune:
-      parents: {}
-      data: [64]
-  - distill:
-      families: {resnet: [d2w6]}
-      input_leads: I
-      methods: kd
-      data: [64]
-      teacher: {}
-"""
-    first = "  - pretrain: {corpus: {source: virtual/basic, records: 64, validation: 16, test: 16}"
-    first += ", families: {resnet: [d2w12]}, data: [64]}\n"
-    text = text.replace("  - finetune", f"{first}  - finetune", 1)
-    plan = folded(write_grid(text), shared)
+    plan = folded(write_grid(FOLDS), shared)
     found = of_stage(plan, "distill")
     assert [t.corpus.fold for t in found] == [3, 7]
     for student in found:
         assert parent_of(plan, student, TEACHER).corpus.fold == student.corpus.fold
-    other = "  - distill:\n      corpus: {source: ptbxl, fold: 4}\n"
-    grid = write_grid(text.replace("  - distill:\n", other))
-    (line,) = refused(grid, lambda path: folded(path, shared))
-    assert line.startswith(f"{grid}:14:16: stages.2.distill.teacher: no teacher can be tested on ")
-    assert "ptbxl:superclass@fold4: each has trained on records of its test split" in line
 
 
 def test_warnings_count_the_records_that_are_shown(write_grid: WriteGrid) -> None:
@@ -403,57 +287,3 @@ def test_warnings_count_the_records_that_are_shown(write_grid: WriteGrid) -> Non
     (line,) = (line for line in warnings if "unlabelled" in line)
     assert line.startswith("max_steps x batch x unlabelled is less than one pass over the unlabell")
     assert "records of D = 128:" in line  # 80 are shown, of 32 to 48 or 64 to 96
-
-
-@pytest.mark.parametrize(("size", "records"), [(3, 7), (8, 12), (5, 4), (7, 4), (6, 3), (4, 12)])
-def test_fewest_different_records_of_a_batch(size: int, records: int) -> None:
-    """No batch of an order has fewer, and some arrangement of epochs has as few."""
-    # In the worst case the next epoch begins with what the batch began with.
-    worst = records
-    for start in range(0, size * records, size):
-        first = min((-start) % records or records, size)
-        rest = size - first
-        different = first if rest <= first else min(records, max(first, rest))
-        worst = min(worst, different)
-    assert fewest_different(size, records) <= worst
-    if size <= records:
-        assert fewest_different(size, records) == worst
-
-
-@pytest.mark.parametrize(
-    ("other", "student", "nested"),
-    [
-        ((64, 0.5, 1), (64, 0.5, 1), True),
-        ((64, 0.25, 1), (64, 0.5, 1), True),
-        ((64, 0.5, 1), (64, 0.25, 1), False),
-        ((64, 0.5, 1), (64, 0.5, 0), False),
-        ((32, 0.5, 1), (64, 0.5, 1), False),
-        ((32, 0.5, 1), (64, 1.0, 0), True),
-        ((64, 1.0, 0), (32, 1.0, 0), False),
-    ],
-)
-def test_labels_that_are_nested(
-    other: tuple[int, float, int], student: tuple[int, float, int], nested: bool
-) -> None:
-    pair = [
-        Training.from_dict(
-            {
-                "stage": "finetune",
-                "corpus": {"source": "virtual/basic"},
-                "task": "",
-                "family": "resnet",
-                "size": "d2w6",
-                "paradigm": "sl",
-                "objective": "supervised",
-                "data": data,
-                "recipe": {},
-                "leads": [],
-                "parents": [],
-                "numerics": [],
-                "labels_fraction": fraction,
-                "labelled_draw": draw,
-            }
-        )
-        for data, fraction, draw in (other, student)
-    ]
-    assert sees_no_more(*pair) == nested
