@@ -134,7 +134,7 @@ def study(folder: str | Path) -> Study:
     for stage in planned["stages"]:
         stages[stage["stage"]] = stages.get(stage["stage"], 0) + len(stage["trials"])
     return Study(
-        frame=_joined(kept.assign(codebook=_codebooks(trials)), evaluations),
+        frame=_joined(kept.assign(codebook=_codebooks(trials), given=_given(trials)), evaluations),
         name=planned["study"],
         folder=folder,
         plan=stages,
@@ -169,6 +169,12 @@ def _codebooks(trials: pd.DataFrame) -> pd.Series[str]:
         return ";".join(i for i in parents.split(";") if i in known or i.startswith("x"))
 
     return trials["parents"].map(of).astype("string")
+
+
+def _given(trials: pd.DataFrame) -> pd.Series[str]:
+    """What each trial's model is given where that is not all leads: ``I``, or ``I restored``."""
+    restored = trials["restoration"].fillna("").ne("").map({True: " restored", False: ""})
+    return (trials["input_leads"].fillna("") + restored).astype("string")
 
 
 def _plan(path: Path) -> dict[str, Any]:

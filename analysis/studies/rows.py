@@ -20,13 +20,13 @@ from scaling.records.tables import ResultsError
 
 GROUP = (
     "stage", "family", "paradigm", "objective", "corpus", "preprocessing", "labels_fraction",
-    "leads", "num_labels", "label_set", "codebook",
+    "leads", "num_labels", "label_set", "codebook", "given", "options",
 )  # fmt: skip
 _FOLD = re.compile(r"@fold(\d+)")
 # Not num_labels: a trial that failed early does not know it, and a fold may lack a class.
 _CELL = (
     "stage", "family", "size", "paradigm", "objective", "corpus", "preprocessing", "recipe",
-    "labels_fraction", "leads", "label_set",
+    "labels_fraction", "leads", "label_set", "given", "options",
 )  # fmt: skip
 _SAME = 1 / 3  # of the smallest step between two D of one fold: as close is the same D
 _APART = 2 / 3  # and as far is another; what lies between is refused

@@ -13,7 +13,8 @@ from analysis.report.labels import label_cells, label_pictures
 TRIAL: dict[str, Any] = {
     "stage": "pretrain", "family": "resnet", "paradigm": "sl", "objective": "supervised",
     "corpus": "virtual/basic", "preprocessing": "none", "labels_fraction": 1.0, "leads": 12,
-    "num_labels": 6, "label_set": "", "codebook": "", "size": "d2w6", "N": 1896, "D": 512,
+    "num_labels": 6, "label_set": "", "codebook": "", "given": "", "options": "",
+    "size": "d2w6", "N": 1896, "D": 512,
     "recipe": "a", "parents": "", "status": "done", "trial": "t1", "protocol": "held-out",
     "split": "test", "metric": "loss", "value": 0.3, "task": "virtual/basic", "seed": 0,
 }  # fmt: skip

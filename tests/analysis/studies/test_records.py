@@ -16,6 +16,7 @@ from analysis.studies.load import Study
 from analysis.studies.rows import remarks, trial_rows
 from scaling.records.record import validate
 from scaling.records.tables import ResultsError
+from tests.analysis.method_stores import students, write_store
 from tests.analysis.synthetic import (
     CORPUS,
     SHIFTED,
@@ -286,3 +287,15 @@ def test_published_library_versions(copy: Path) -> None:
     path.write_text('{"torch": "2.13"}')
     with pytest.raises(ResultsError, match=r"provenance.json: broken"):
         load(copy)
+
+
+def test_students_of_other_leads_or_settings_are_no_one_group(tmp_path: Path) -> None:
+    frame = load(write_store(tmp_path, students()))
+    assert set(frame.loc[frame["stage"] == "finetune", "given"]) == {""}
+    kd = frame[frame["objective"] == "kd"]
+    assert set(kd["given"]) == {"I", "I restored"}
+    with pytest.raises(ValueError, match="rows mix several of given"):
+        law_rows(kd, metric="macro_auroc")
+    with pytest.raises(ValueError, match="rows mix several of options"):
+        law_rows(kd[kd["given"] == "I restored"], metric="macro_auroc")
+    assert len(law_rows(kd[kd["given"] == "I"], metric="macro_auroc")) == 3
