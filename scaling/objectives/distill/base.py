@@ -66,12 +66,6 @@ class Lesson:
     auxiliary: nn.Module | None  # what the method trains beside the student
 
 
-class Student(Classifier):
-    """A classifier, and in training what its method needs beside it (``auxiliary``)."""
-
-    auxiliary: nn.Module
-
-
 def answers(model: Classifier, x_BLT: Tensor, r_peaks_BP: Tensor) -> Answers:
     """Logits and features, in float32 also under autocast."""
     features_BF = model.backbone(x_BLT, r_peaks_BP)
