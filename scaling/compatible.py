@@ -28,6 +28,8 @@ SAME_AS_PARENT = {
     TEACHER: ("paradigm", "leads", "task", "label_set"),
     RESTORATION: ("leads", "input_leads"),
 }
+# What configurations leave out at its default, of a training and of a corpus.
+LEFT_OUT: Mapping[str, Any] = {"corpus": None, "input_leads": [], "label_set": "", "fold": 0}
 ONLY_OF = {CODEBOOK: "codebook", RESTORATION: "restore"}  # the stage that a role is of
 SAME_RECORDS = ("source", "seed", "fold", "window_s", *SAME_SIGNALS)
 LOSE_SOME = "heartbeats over all leads and lose some"
@@ -44,15 +46,10 @@ def parent_differences(role: str, config: Mapping[str, Any], training: Training)
     A field that its sidecar, ``config``, does not say is not compared: that of a converted
     checkpoint may lack the corpus.
     """
-    ours, corpus = training.to_dict(), config.get("corpus") or {}
-    theirs: Mapping[str, Any] = config
-    if role == RESTORATION:  # all leads are not said
-        theirs, ours = {"input_leads": []} | dict(config), {"input_leads": []} | ours
-    if role == TEACHER:
-        theirs, ours = {"label_set": ""} | dict(config), {"label_set": ""} | ours
-        corpus, ours["corpus"] = {"fold": 0} | corpus, {"fold": 0} | ours["corpus"]
+    theirs, ours = ({**LEFT_OUT, **one} for one in (config, training.to_dict()))
     found = _differences(theirs, ours, SAME_AS_PARENT.get(role, ("leads",)))
-    found += _differences(corpus, ours["corpus"], SAME_RECORDS if role == TEACHER else SAME_SIGNALS)
+    theirs, ours = ({**LEFT_OUT, **(one["corpus"] or {})} for one in (theirs, ours))
+    found += _differences(theirs, ours, SAME_RECORDS if role == TEACHER else SAME_SIGNALS)
     stage = config.get("stage")
     for only, of in ONLY_OF.items():
         if role == only and stage not in (None, of):

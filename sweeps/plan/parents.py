@@ -267,10 +267,10 @@ def going_with(
         NoParentError: none goes with it; says what differs.
     """
     found = list(candidates)
-    going = _restoring(training, found) if role == RESTORATION else _teaching(training, found)
+    going = _restoring(training, found) if role == RESTORATION else _teaching(found)
+    going = [t for t in going if _same_records(t, training)] or going
     if role == TEACHER and not more_labels:
         going = _honest(training, going)
-    going = [t for t in going if _same_records(t, training)] or going
     return [t for t in going if t.seed == training.seed] or going
 
 
@@ -286,10 +286,10 @@ def _restoring(training: Training, found: Sequence[Training]) -> list[Training]:
     )
 
 
-def _teaching(training: Training, found: Sequence[Training]) -> list[Training]:
-    """Models with a logit of each label by itself, of the student's task where some are."""
+def _teaching(found: Sequence[Training]) -> list[Training]:
+    """Models with a logit of each label by itself."""
     if going := [t for t in found if OBJECTIVES[t.objective].teaches]:
-        return [t for t in going if _same_records(t, training)] or going
+        return going
     known = ", ".join(sorted({t.objective for t in found}))
     able = ", ".join(name for name, info in OBJECTIVES.items() if info.teaches)
     raise NoParentError(

@@ -10,6 +10,7 @@ from scaling.models.families import build
 from scaling.models.resnet import ResNet1d
 from scaling.models.sizes import shortest
 from tests.scaling.models.plain_resnet import PlainResnet
+from tests.scaling.models.weights import far, move_statistics
 
 SIZES = ["d2w6", "d2w64", "d3w24", "d4w64"]  # laptop, laptop, S1, S1
 
@@ -18,19 +19,9 @@ def pair(size: str, leads: int = 12) -> tuple[nn.Module, PlainResnet]:
     """Ours and plain with the same weights, statistics that are not those of the start."""
     torch.manual_seed(0)
     ours, plain = build("resnet", size, leads), PlainResnet(size, leads)
-    for module in ours.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            for value, low in ((module.weight, 0.5), (module.bias, -1.0),
-                               (module.running_mean, -1.0), (module.running_var, 0.5)):  # fmt: skip
-                assert value is not None
-                nn.init.uniform_(value, low, 2.0)
+    move_statistics(ours)
     plain.load_state_dict(ours.state_dict())
     return ours, plain
-
-
-def far(a: Tensor, b: Tensor) -> float:
-    """Largest difference as a share of the largest value."""
-    return float((a - b).detach().abs().max() / b.detach().abs().max())
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from scaling.cost import count
@@ -17,7 +17,7 @@ from scaling.models.testing import FamilyContract
 from scaling.objectives.labels import Classifier
 from tests.scaling.models.fvcore_macs import count_macs_fvcore
 from tests.scaling.models.plain_conv_transformer import PlainConvTransformer
-from tests.scaling.models.weights import without_weights
+from tests.scaling.models.weights import far, move_statistics, without_weights
 
 # Parameters with a head of six classes, and GMACs of four records of 6,144 samples.
 S2 = {
@@ -85,19 +85,9 @@ def pair(size: str, leads: int = 12) -> tuple[nn.Module, PlainConvTransformer]:
     """Ours and plain with the same weights, statistics that are not those of the start."""
     torch.manual_seed(0)
     ours, plain = build("convtx", size, leads), PlainConvTransformer(size, leads)
-    for module in ours.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            for value, low in ((module.weight, 0.5), (module.bias, -1.0),
-                               (module.running_mean, -1.0), (module.running_var, 0.5)):  # fmt: skip
-                assert value is not None
-                nn.init.uniform_(value, low, 2.0)
+    move_statistics(ours)
     plain.load_state_dict(ours.state_dict())
     return ours, plain
-
-
-def far(a: Tensor, b: Tensor) -> float:
-    """Largest difference as a share of the largest value."""
-    return float((a - b).detach().abs().max() / b.detach().abs().max())
 
 
 @pytest.mark.parametrize("training", [True, False])

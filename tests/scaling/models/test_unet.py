@@ -14,6 +14,7 @@ from scaling.models.families import FAMILIES, build, problem
 from scaling.models.sizes import UNET
 from scaling.models.unet import UNet
 from tests.scaling.models.fvcore_macs import count_macs_fvcore
+from tests.scaling.models.weights import far
 
 # Parameters, and GMACs of four records of 6,144 samples; S2 prints 0.36, 1.43 and 5.71 M.
 S2 = {"c16": (359_596, 0.654), "c32": (1_431_372, 2.561), "c64": (5_711_500, 10.129)}
@@ -56,11 +57,6 @@ def plain(net: UNet, x_BLT: Tensor) -> Tensor:
         h = nn.functional.conv_transpose1d(h, stretch.weight, stretch.bias, stride=4)
         h = both(up.get_submodule("convolutions"), torch.cat([h, beside], dim=1))
     return nn.functional.conv1d(h, net.out.weight, net.out.bias)[..., : x_BLT.shape[-1]]
-
-
-def far(a: Tensor, b: Tensor) -> float:
-    """Largest difference as a share of the largest value."""
-    return float((a - b).detach().abs().max() / b.detach().abs().max())
 
 
 @pytest.mark.parametrize("size", UNET)
