@@ -87,6 +87,9 @@ def run_plan(
 ) -> RunOutcome:
     """Run the missing jobs of each stage, longest first, and keep their records.
 
+    Stages that need nothing of each other run together, so that nobody waits for the last trial of
+    one, nor for processes that each run of an executor starts anew.
+
     Args:
         plan: what is missing.
         store: where records are kept; held by this process.
@@ -104,16 +107,30 @@ def run_plan(
     """
     with Progress(_items(plan.stages), workers, out) as progress:
         driver = _Driver(store, progress)
-        for index in range(len(plan.stages)):
+        index = 0
+        while index < len(plan.stages):
             if plan.stages[index].waiting and replan is not None:
                 old = plan.stages[index:]
                 plan = replan()
                 progress.replace(_ids(old), _items(plan.stages[index:]))
-            stage = plan.stages[index]
-            jobs = driver.startable(stage, workspace)
+            together = independent(plan.stages[index:])
+            index += len(together)
+            jobs = driver.startable(together, workspace)
             if jobs:
                 executor.run(jobs, workspace, driver.on_event)
     return driver.outcome
+
+
+def independent(stages: Sequence[PlannedStage]) -> Sequence[PlannedStage]:
+    """The first of some stages, and those after it that wait for no trial of it or each other."""
+    running: set[str] = set()
+    for i, stage in enumerate(stages):
+        missing = [planned.todo.training for planned in stage.trials if planned.todo is not None]
+        needed = {parent for training in missing for parent in training.parent_ids}
+        if i and (stage.waiting or needed & running):
+            return stages[:i]
+        running |= {training.id for training in missing}
+    return stages
 
 
 def _items(stages: Sequence[PlannedStage]) -> list[tuple[str, float, float]]:
@@ -199,10 +216,11 @@ class _Driver:
         self.progress = progress
         self.outcome = RunOutcome()
 
-    def startable(self, stage: PlannedStage, workspace: Workspace) -> list[Job]:
-        """The missing jobs of a stage that can start now, longest first; others are reported."""
+    def startable(self, stages: Sequence[PlannedStage], workspace: Workspace) -> list[Job]:
+        """The missing jobs of stages that can start now, longest first; others are reported."""
         jobs = []
-        for planned in sorted(stage.trials, key=lambda planned: -planned.seconds):
+        trials = [(stage, planned) for stage in stages for planned in stage.trials]
+        for stage, planned in sorted(trials, key=lambda pair: -pair[1].seconds):
             if (job := planned.todo) is None:
                 continue
             reason = why_not(stage, job, self.store.known, workspace)
