@@ -8,18 +8,18 @@ catalogue (``vocabularies``); a task without one is compared with nothing.
 
 - The codes of CODE's six classes, of the virtual cohorts and of PTB-XL's statements stand in no
   file of theirs. Those of CODE are by the names that Ribeiro et al. (2020) give them, and a cohort
-  has those of the set that it is modelled on. A statement of PTB-XL has the code that the
-  Challenge's copy of PTB-XL has for it: the one that as many records carry there as have the
-  statement (``dx_mapping_scored.csv`` and ``dx_mapping_unscored.csv`` of its evaluation code, and
-  headers).
+  has those of the set that it is modelled on. A statement of PTB-XL has the code that means the
+  same in the Challenge's tables (``dx_mapping_scored.csv`` and ``dx_mapping_unscored.csv`` of its
+  evaluation code) and that its copy of PTB-XL uses there.
 - The Challenge writes 164884008, ventricular ectopics, for what CPSC 2018 and PTB-XL call PVC, and
-  does not score it. What their publishers say counts, so it is in the row of premature ventricular
-  beats.
+  does not score it: no record of the two has 427172004 or 17338001. What their publishers say
+  counts, so it is in the row of premature ventricular beats.
 - Left out, since names and codes disagree: ``NORM`` (coded as sinus rhythm, but it is a normal ECG:
-  a sinus rhythm with any other finding is none), CSN's ``STE`` and ``STTU`` (the first has the
-  name of ST elevation, the second its code), and PTB-XL's ``BIGU`` and ``SVARR``, which are wider
-  than the codes that the Challenge gives them. The benchmark's rule of ``csn:published``, and
-  PTB-XL's superclasses and subclasses, make classes of which no code is.
+  a sinus rhythm with any other finding is none); CSN's ``STE`` and ``STTU`` (the first has the
+  name of ST elevation, the second its code); PTB-XL's ``BIGU`` and ``SVARR``, which are wider than
+  ventricular bigeminy and supraventricular beats, and its ``TAB_``, ``NT_`` and ``LOWT``, of which
+  none is the abnormal T wave alone. The benchmark's rule of ``csn:published``, and PTB-XL's
+  superclasses and subclasses, make classes of which no code is.
 
 Standard library only. A change of the table changes numbers: raise ``evaluation.external``.
 """
