@@ -114,6 +114,18 @@ def test_a_student_is_measured_as_it_is_used(place: Workspace) -> None:
     assert len(arrays["split"]) == BASIC.validation + CSN.test  # type: ignore[operator]
 
 
+def test_the_loss_is_cross_entropy_whatever_was_minimised(place: Workspace) -> None:
+    focal = of_objective("focal")
+    asked = external(focal, predictions=True)
+    _, record = run_job(Job(training=focal, evaluations=(asked,)), place)
+    arrays = kept(place, asked)
+    for at, split in enumerate(("validation", "test")):
+        here = arrays["split"] == at
+        p = 1 / (1 + np.exp(-arrays["logits"][here].astype(float)))
+        expected = -np.where(arrays["labels"][here] > 0, np.log(p), np.log(1 - p)).mean()
+        assert value(record, split=split, metric="loss") == pytest.approx(expected, rel=1e-5)
+
+
 def test_what_cannot_be_measured_fails_alone(place: Workspace) -> None:
     bad = [
         external(corpus=BASIC),
