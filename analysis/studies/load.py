@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.studies.taught import with_teachers
 from scaling.records.layout import (
     AGAIN,
     CORPORA,
@@ -81,10 +82,11 @@ def load(folder: str | Path) -> pd.DataFrame:
     Returns:
         One row per measured value. Columns are those of *trials* (its ``C``, all training FLOPs
         of the trial, is called ``C_total``) and of *evaluations* (whose ``C`` is what was spent
-        by ``step``), with ``low`` and ``high`` (95 % interval, NaN where none was measured) and
+        by ``step``), with ``low`` and ``high`` (95 % interval, NaN where none was measured),
         ``codebook`` (ids of the codebooks among the parents, whose codes a masked training
-        predicts). A trial without a value has one row with an empty ``metric``. What was planned
-        and where it ran is told by ``study``.
+        predicts), and of students ``given``, ``L_T``, ``N_T``, ``D_T`` and ``L_alone``
+        (``taught.with_teachers``). A trial without a value has one row with an empty ``metric``.
+        What was planned and where it ran is told by ``study``.
 
     Raises:
         ResultsError: no such folder, no records, tables of another study, or a file that
@@ -134,7 +136,9 @@ def study(folder: str | Path) -> Study:
     for stage in planned["stages"]:
         stages[stage["stage"]] = stages.get(stage["stage"], 0) + len(stage["trials"])
     return Study(
-        frame=_joined(kept.assign(codebook=_codebooks(trials), given=_given(trials)), evaluations),
+        frame=with_teachers(
+            _joined(kept.assign(codebook=_codebooks(trials), given=_given(trials)), evaluations)
+        ),
         name=planned["study"],
         folder=folder,
         plan=stages,

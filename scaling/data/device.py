@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import gc
 import os
 import sys
@@ -94,6 +95,17 @@ def release_memory(device: torch.device) -> None:
     elif sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another C library has no such call
             ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+@functools.cache
+def spare_what_is_loaded() -> None:
+    """Leave what is there by now, modules for the most part, out of collections to come.
+
+    To look through it takes a quarter of a second at the end of every trial. Once a process: what
+    is frozen and later falls into disuse in a cycle is never freed.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def keep_freed() -> None:

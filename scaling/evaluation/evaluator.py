@@ -22,6 +22,7 @@ from scaling.data.device import (
     measuring_advice,
     pick_device,
     release_memory,
+    spare_what_is_loaded,
 )
 from scaling.evaluation.external import measure_external
 from scaling.evaluation.held_out import measure_held_out
@@ -56,6 +57,7 @@ def evaluate_all(
     """
     torch.set_num_threads(workspace.threads)
     keep_freed()
+    spare_what_is_loaded()
     if (record := workspace.finished(training.id)) is None:
         raise FileNotFoundError(f"{training.id}: no finished record of it in {workspace.store}")
     status, weights = record["trial"]["status"], workspace.weights_of(training.id)

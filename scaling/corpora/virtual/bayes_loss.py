@@ -39,6 +39,9 @@ ENTROPY_RECORDS = 8_192
 # Records whose posterior is taken: more, until the standard error is this share of the value.
 FEWEST, MOST, PRECISION = 16, 64, 0.0125
 OUTER, INNER = 8, 96  # signals of each of these records, and posterior draws for each
+# Beside a test split of fewer records: nobody holds its losses against a precise bound.
+FEW_TESTED = 512
+QUICK_RECORDS, QUICK_POSTERIORS, QUICK_OUTER = 2_048, 8, 4
 # Readers imagined where a chance has no formula, for each of these draws and for each record: as
 # many here as there, so that what they leave out of the entropy cancels; and for the test split.
 READERS, MANY_READERS = 256, 1024
@@ -89,7 +92,8 @@ def bayes_loss(
     """Bayes loss of each task of a cohort, mean over labels, in nats.
 
     The Monte Carlo patients are in none of the cohort's splits; so many ``test`` records of the
-    test split are measured too. The numbers do not depend on the processes (``workers``).
+    test split are measured too, and where they are few (``FEW_TESTED``) fewer patients will do,
+    which ``se`` and ``method`` say. The numbers do not depend on the processes (``workers``).
 
     Returns:
         For each task ``value`` with standard error ``se``, the rigorous ``lower_bound``
@@ -98,8 +102,10 @@ def bayes_loss(
         with its sampling as a fitted E does (None without test records).
     """
     with one_thread():
-        known = _entropies(cohort, seed, samples / fs_hz)
-        hidden = _hidden(cohort, seed, fs_hz, samples, known, workers)
+        quick = 0 < test < FEW_TESTED
+        records = min(QUICK_RECORDS, ENTROPY_RECORDS) if quick else ENTROPY_RECORDS
+        known = _entropies(cohort, seed, samples / fs_hz, records)
+        hidden = _hidden(cohort, seed, fs_hz, samples, known, workers, quick)
         drawn = _on_test_split(cohort, seed, test, samples / fs_hz)
     losses = {}
     for name, task in cohort.tasks.items():
@@ -112,18 +118,18 @@ def bayes_loss(
             "lower_bound": float(bound.mean()),
             "per_label": dict(zip(task.classes, per_label.tolist(), strict=True)),
             "test": _shifted(drawn[name], float(extra.mean())),
-            "method": METHOD.format(ENTROPY_RECORDS, len(hidden[name].values)),
+            "method": METHOD.format(records, len(hidden[name].values)),
         }
     return losses
 
 
-def _entropies(cohort: Cohort, seed: int, duration_s: float) -> dict[str, Sums]:
+def _entropies(cohort: Cohort, seed: int, duration_s: float, records: int) -> dict[str, Sums]:
     """H(label | findings); records of a patient are in one block."""
     sums = {name: Sums() for name in cohort.tasks}
     rng = np.random.default_rng([seed, 2])
     whole = sum(VISITS)
-    for start in range(0, ENTROPY_RECORDS, BLOCK):
-        stop = min(start + BLOCK, ENTROPY_RECORDS)
+    for start in range(0, records, BLOCK):
+        stop = min(start + BLOCK, records)
         block = visits(cohort, seed, "bayes", start, stop, duration_s)
         arrays = as_arrays(block.findings)
         for name, chances in class_chances(cohort, arrays, rng, READERS).items():
@@ -134,16 +140,23 @@ def _entropies(cohort: Cohort, seed: int, duration_s: float) -> dict[str, Sums]:
 
 
 def _hidden(
-    cohort: Cohort, seed: int, fs_hz: float, samples: int, known: dict[str, Sums], workers: int
+    cohort: Cohort,
+    seed: int,
+    fs_hz: float,
+    samples: int,
+    known: dict[str, Sums],
+    workers: int,
+    quick: bool,
 ) -> dict[str, Sums]:
     """Entropy that the uncertainty of the findings adds, one record a patient."""
     sums = {name: Sums() for name in cohort.tasks}
     rng, imagine = np.random.default_rng([seed, 1]), np.random.default_rng([seed, 4])
     names = tuple(sorted(cohort.names))
     first_visits = (i for i in itertools.count() if patient_of(i)[1] == 0)
-    chosen = itertools.islice(first_visits, MOST)
+    chosen = itertools.islice(first_visits, min(QUICK_POSTERIORS, MOST) if quick else MOST)
+    outer = QUICK_OUTER if quick else OUTER
     for around in surroundings(cohort, seed, chosen, fs_hz, samples, names, workers):
-        drawn = draw_findings(around, rng, OUTER, INNER)
+        drawn = draw_findings(around, rng, outer, INNER)
         for name, chances in class_chances(cohort, drawn, imagine, READERS).items():
             certain = known_entropy(chances)
             sums[name].add(*hidden_entropy(chances.classes, chances.belongs, certain))

@@ -12,6 +12,8 @@ import pytest
 from scaling.corpora.catalogue import SOURCES, SourceInfo
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.registry import Summaries, describe, resolve, source_info
+from scaling.corpora.sources.read.base import Summary
+from scaling.corpora.sources.virtual import VirtualSource
 from scaling.corpora.virtual.cohorts import COHORTS
 from scaling.identity import CorpusSpec
 from scaling.simulated import SHIFTED
@@ -62,6 +64,22 @@ def test_cohorts_are_sources(name: str) -> None:
     assert found.classes == COHORTS[name].classes[task]
     assert 0 < found.patients < 300
     assert resolve(CorpusSpec(source=name), None).records == SOURCES[name].records
+
+
+def test_each_task_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[tuple[int | None, str]] = []
+    count = VirtualSource.summary
+
+    def counting(source: VirtualSource, task: str) -> Summary:
+        counted.append((source.spec.records, task))
+        return count(source, task)
+
+    monkeypatch.setattr(VirtualSource, "summary", counting)
+    summaries = Summaries()
+    small, large = (CorpusSpec(source="virtual/mimic", records=n, test=8) for n in (8, 16))
+    for spec, task in [(small, "sex"), (large, "sex"), (small, "icu"), (small, "sex")]:
+        assert summaries.of(spec, task, None).train == spec.records
+    assert counted == [(8, "sex"), (16, "sex"), (8, "icu")]
 
 
 def test_a_corpus_of_losses_has_no_folds() -> None:

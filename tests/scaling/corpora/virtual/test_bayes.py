@@ -190,6 +190,17 @@ def test_what_is_known_of_a_disorder_is_a_likelihood_ratio() -> None:
         assert set(np.unique(np.round(drawn["male"], 6))) <= {0.0, 1.0}
 
 
+def test_beside_few_test_records_fewer_patients_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("ENTROPY_RECORDS", 4096), ("FEWEST", 8), ("MOST", 16)):
+        monkeypatch.setattr(bayes, name, value)
+    cohort = COHORTS["virtual/basic"]
+    few, many = (bayes.bayes_loss(cohort, 100, 200, 0, test)[""] for test in (511, 512))
+    assert "2048 and 8 virtual" in few["method"] and "4096 and " in many["method"]
+    assert abs(few["value"] - many["value"]) < 4 * float(np.hypot(few["se"], many["se"]))
+    assert few["se"] < 0.2 * few["value"]
+    assert abs(few["lower_bound"] - many["lower_bound"]) < 0.1 * many["lower_bound"]
+
+
 def test_a_task_that_needs_a_label_is_weighted_by_belonging() -> None:
     rare = Reading(above("rate_bpm", 100.0, 2.0))
     both = dataclasses.replace(
