@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
 from scaling.numerics import NUMERICS
-from scaling.records.names import BEST, HELD_OUT
+from scaling.records.names import BEST, EXTERNAL, OF_THE_HEAD
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
@@ -255,7 +255,9 @@ class Evaluation(_Configuration):
     training: str  # id of the training whose backbone is measured
     corpus: CorpusSpec  # the corpus measured on
     task: str  # label set of that corpus
-    protocol: str  # ``held-out`` (the trained head) or ``linear-probe`` (frozen features)
+    # ``held-out`` (the trained head), ``linear-probe`` (frozen features), or ``external`` (the
+    # trained head on another corpus, on the classes that both have)
+    protocol: str
     # which weights, ``best-validation`` or ``trajectory`` (those of every evaluated step that were
     # kept)
     checkpoint: str = BEST
@@ -272,11 +274,14 @@ class Evaluation(_Configuration):
         """Content id, ``e`` and 16 hexadecimal digits.
 
         The size of the training pool counts where the protocol trains on it: a linear probe
-        changes with it, the held-out loss of a trained head does not.
+        changes with it, the held-out loss of a trained head does not. Of another corpus a trained
+        head sees test records alone: its validation records are those of its own.
         """
         value = self.to_dict()
-        if self.protocol == HELD_OUT:
+        if self.protocol in OF_THE_HEAD:
             del value["corpus"]["records"]
+        if self.protocol == EXTERNAL:
+            del value["corpus"]["validation"]
         return content_id("e", value)
 
     @classmethod

@@ -46,6 +46,7 @@ NUMERICS: dict[str, int] = {
     "evaluation.metrics": 2,
     "evaluation.multilabel": 1,
     "evaluation.linear_probe": 1,
+    "evaluation.external": 1,
     "simulated": 1,
 }
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from scaling.identity import RESTORATION, TEACHER, Evaluation, Training
 from scaling.numerics import NUMERICS
-from scaling.records.names import BEST, HELD_OUT, LINEAR_PROBE, MULTILABEL, TRAJECTORY
+from scaling.records.names import BEST, LINEAR_PROBE, MULTILABEL, OF_THE_HEAD, TRAJECTORY
 from scaling.records.schema import SCHEMA, TRIALS, names
 
 Record = dict[str, Any]
@@ -75,17 +75,17 @@ def protocol_name(evaluation: Evaluation) -> str:
         ValueError: a protocol, checkpoint rule, set of metrics or combination that does not exist.
     """
     name = evaluation.protocol
-    if name not in (HELD_OUT, LINEAR_PROBE):
+    if name not in (*OF_THE_HEAD, LINEAR_PROBE):
         raise ValueError(f"{evaluation.id}: unknown protocol {name!r}")
     if evaluation.checkpoint not in (BEST, TRAJECTORY):
         raise ValueError(f"{evaluation.id}: unknown checkpoint rule {evaluation.checkpoint!r}")
     if evaluation.metrics not in ("", MULTILABEL):
         raise ValueError(f"{evaluation.id}: unknown metrics {evaluation.metrics!r}")
     fraction, along = evaluation.labels_fraction, evaluation.checkpoint == TRAJECTORY
-    if name == HELD_OUT:
+    if name in OF_THE_HEAD:
         if along or fraction != 1.0:
             raise ValueError(
-                f"{evaluation.id}: held-out measures the trained head at the best step with all "
+                f"{evaluation.id}: {name} measures the trained head at the best step with all "
                 "labels; only linear-probe takes a trajectory or a labels_fraction"
             )
         return name

@@ -48,7 +48,12 @@ ORDERS = {
         ["scaling.corpora.signals", "scaling.corpora.processes"],
         ["scaling.corpora.format", "scaling.corpora.virtual"],
         ["scaling.corpora.sources"],
-        ["scaling.corpora.quality", "scaling.corpora.download", "scaling.corpora.registry"],
+        [
+            "scaling.corpora.quality",
+            "scaling.corpora.download",
+            "scaling.corpora.registry",
+            "scaling.corpora.equal_codes",
+        ],
         ["scaling.corpora.prepare"],
         ["scaling.corpora.commands"],
         ["scaling.data"],
@@ -197,6 +202,7 @@ def test_only_the_tune_executor_imports_ray() -> None:
         ("scaling.models.families", {"torch", "numpy"}),
         ("scaling.compatible", {"torch"}),
         ("scaling.corpora.registry", {"torch", "pandas", "numpy"}),
+        ("scaling.corpora.equal_codes", {"torch", "pandas", "numpy"}),
         (
             "scaling.corpora.__main__",
             {"torch", "pandas", "numpy", "matplotlib", "jinja2", "requests"},

@@ -43,7 +43,8 @@ def evaluations_on_test(frame: pd.DataFrame) -> pd.DataFrame:
         the test records (0 for an official split); ``run``, which tells apart models that were
         tested on the same records: the seed, with the fold trained on where the test records are
         an official split; and by what a model may be chosen: ``bce`` and ``auroc``, binary
-        cross-entropy and macro-AUROC on the validation split (NaN where not measured).
+        cross-entropy and macro-AUROC on the validation split (NaN where not measured), which is
+        that of the model's own corpus where it was tested on an external one.
 
     Raises:
         ResultsError: a model was tested on a fold other than the one it was trained for.
@@ -60,8 +61,8 @@ def evaluations_on_test(frame: pd.DataFrame) -> pd.DataFrame:
     by = validation.pivot_table(index="evaluation", columns="metric", values="value")
     known = by.reindex(columns=["bce", "loss", "macro_auroc"])
     own = tested["evaluation"].map(known["loss"])
-    probe = tested["protocol"] != HELD_OUT  # whose loss is binary cross-entropy
-    own_is_bce = tested["objective"].isin(_BCE) | probe
+    # The loss of probes and on external corpora is binary cross-entropy whatever was minimised.
+    own_is_bce = tested["objective"].isin(_BCE) | (tested["protocol"] != HELD_OUT)
     return tested.assign(
         fold=tested["task_fold"], run=run,
         bce=tested["evaluation"].map(known["bce"]).fillna(own.where(own_is_bce)),

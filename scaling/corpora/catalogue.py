@@ -25,6 +25,8 @@ class SourceInfo:
         reader: module with ``open_source``; empty for ``simulated``.
         tasks: label sets, first the one meant when a grid names none; ``("",)`` where there is
             only one.
+        vocabularies: of each task, in their order, the column of ``equal_codes.csv`` that has the
+            names of its classes; empty where none has. Without it no task has one.
         records: default number of training records; None for ``files``.
         validation: default number of validation records.
         test: default number of test records.
@@ -46,6 +48,7 @@ class SourceInfo:
     about: str
     reader: str = ""
     tasks: tuple[str, ...] = ("",)
+    vocabularies: tuple[str, ...] = ()
     records: int | None = None
     validation: int | None = None
     test: int | None = None

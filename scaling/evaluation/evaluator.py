@@ -7,11 +7,12 @@ once for all probes on it. What goes wrong in one evaluation is that evaluation'
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 
+from scaling.corpora.format.corpus import Corpus
 from scaling.data.batches import open_corpus
 from scaling.data.device import (
     OutOfMemory,
@@ -23,14 +24,15 @@ from scaling.data.device import (
     release_memory,
     spare_what_is_loaded,
 )
+from scaling.evaluation.external import measure_external
 from scaling.evaluation.held_out import measure_held_out
-from scaling.evaluation.measure import save_predictions, thresholds_of
+from scaling.evaluation.measure import MEASURED, Scored, save_predictions, thresholds_of
 from scaling.evaluation.probe import FeatureStore, Probe, measure_probe, prepare_probe
 from scaling.evaluation.trained import Trained, load_trained
 from scaling.identity import Evaluation, Training
 from scaling.provenance import corpus_name, evaluation_record, failed_evaluation, protocol_name
 from scaling.records.files import reraise_storage
-from scaling.records.names import HELD_OUT, TRAJECTORY
+from scaling.records.names import EXTERNAL, HELD_OUT, TRAJECTORY
 from scaling.records.patients import Row
 from scaling.training.loop import evaluated_steps
 from scaling.weights import WeightsError
@@ -84,13 +86,15 @@ class _Pass:
         self.thresholds: dict[str, dict[str, float]] = {}
 
     def records(self) -> Iterator[Record]:
-        """Held-out first, then probes at the best step, then probes along the trajectory."""
+        """Of the trained head first, then probes at the best step, then along the trajectory."""
         probes: dict[str, list[Probe]] = {}
         for evaluation in self.evaluations:
             try:
                 protocol_name(evaluation)
                 if evaluation.protocol == HELD_OUT:
                     self._held_out(evaluation)
+                elif evaluation.protocol == EXTERNAL:
+                    self._external(evaluation)
                 else:
                     probes.setdefault(evaluation.checkpoint, []).append(self._prepared(evaluation))
                     continue
@@ -108,16 +112,35 @@ class _Pass:
         trained.check_reads(evaluation.corpus, evaluation.task)
         corpus = open_corpus(evaluation.corpus, self.workspace)
         rows, scored = measure_held_out(trained, corpus, evaluation)
-        if evaluation.predictions:
-            if not scored:
-                name = trained.training.objective
-                raise ValueError(f"{evaluation.id}: objective {name} predicts no labels to keep")
-            path = self.workspace.predictions_of(evaluation.id)
-            save_predictions(path, corpus, scored, trained.classes)
+        if evaluation.predictions and not scored:
+            name = trained.training.objective
+            raise ValueError(f"{evaluation.id}: objective {name} predicts no labels to keep")
         if scored:
-            self.thresholds[evaluation.id] = thresholds_of(scored, trained.classes)
+            self._keep(evaluation, dict.fromkeys(MEASURED, corpus), scored, trained.classes)
         self._add(evaluation, trained, rows)
         self.rows[evaluation.id] += _best_test(trained.record, evaluation)
+
+    def _external(self, evaluation: Evaluation) -> None:
+        trained = self.trained
+        trained.check_reads(evaluation.corpus, evaluation.task)
+        own = open_corpus(trained.training.corpus, self.workspace)
+        other = open_corpus(evaluation.corpus, self.workspace)
+        rows, scored, classes = measure_external(trained, own, other, evaluation)
+        self._keep(evaluation, {"validation": own, "test": other}, scored, classes)
+        self._add(evaluation, trained, rows)
+
+    def _keep(
+        self,
+        evaluation: Evaluation,
+        corpora: Mapping[str, Corpus],
+        scored: Mapping[str, Scored],
+        classes: Sequence[str],
+    ) -> None:
+        """Predictions of the trained head, where they are wanted, and thresholds."""
+        if evaluation.predictions:
+            path = self.workspace.predictions_of(evaluation.id)
+            save_predictions(path, corpora, scored, classes)
+        self.thresholds[evaluation.id] = thresholds_of(scored, classes)
 
     def _prepared(self, evaluation: Evaluation) -> Probe:
         self.trained.check_reads(evaluation.corpus, evaluation.task)
@@ -161,7 +184,7 @@ class _Pass:
             if evaluation.predictions:
                 path = self.workspace.predictions_of(evaluation.id)
                 classes = probe.corpus.classes(evaluation.task)
-                save_predictions(path, probe.corpus, scored, classes)
+                save_predictions(path, dict.fromkeys(MEASURED, probe.corpus), scored, classes)
             self._add(evaluation, trained, rows)
         except Exception as error:
             self._failed(evaluation, error)

@@ -162,26 +162,29 @@ def thresholds_of(scored: Mapping[str, Scored], classes: Sequence[str]) -> dict[
 
 
 def save_predictions(
-    path: Path, corpus: Corpus, scored: Mapping[str, Scored], classes: Sequence[str]
+    path: Path,
+    corpora: Mapping[str, Corpus],
+    scored: Mapping[str, Scored],
+    classes: Sequence[str],
 ) -> None:
     """Write predictions to one compressed array file, atomically.
 
     Arrays, over validation and test records: ``split`` (0 validation, 1 test), ``row`` in the
-    prepared corpus, ``record`` id, ``patient``, ``labels`` (n, C) and ``logits`` (n, C), the
-    log-odds of ``classes`` (C,). They are read with ``numpy.load(path, allow_pickle=False)``.
+    prepared corpus of that split (``corpora`` has it by split), ``record`` id, ``patient``,
+    ``labels`` (n, C) and ``logits`` (n, C), the log-odds of ``classes`` (C,). They are read with
+    ``numpy.load(path, allow_pickle=False)``.
 
     Raises:
         OSError: they could not be written; nothing half-written is left.
     """
     parts = [scored[split] for split in MEASURED]
-    rows = np.concatenate([part.rows_N for part in parts])
-    ids = corpus.record_ids
+    ids = {split: corpora[split].record_ids for split in MEASURED}
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
         split=np.repeat(np.arange(len(parts), dtype=np.int8), [len(p.rows_N) for p in parts]),
-        row=rows,
-        record=np.array([ids[row] for row in rows], dtype=np.str_),
+        row=np.concatenate([part.rows_N for part in parts]),
+        record=np.array([ids[s][row] for s in MEASURED for row in scored[s].rows_N], np.str_),
         patient=np.concatenate([part.patients_N for part in parts]),
         labels=np.concatenate([part.labels_NC for part in parts]).astype(np.uint8),
         logits=np.concatenate([part.scores_NC for part in parts]).astype(np.float32),

@@ -14,7 +14,8 @@ FINISHED = ("done", "budget_limited", "diverged")  # a failed trial is run again
 USED = ("done", "budget_limited")  # trials whose values laws are fitted to
 LOST = ("diverged", "failed")  # trials without a value
 
-HELD_OUT, LINEAR_PROBE = "held-out", "linear-probe"  # protocols
+HELD_OUT, LINEAR_PROBE, EXTERNAL = "held-out", "linear-probe", "external"  # protocols
+OF_THE_HEAD = (HELD_OUT, EXTERNAL)  # those of a model as it was trained, with no fit of their own
 BEST, TRAJECTORY = "best-validation", "trajectory"  # which weights of a training are measured
 MULTILABEL = "multilabel"  # metrics that an evaluation may have beside those that all have
 

@@ -14,7 +14,7 @@ from typing import TextIO
 from scaling.corpora.errors import CorpusError
 from scaling.identity import Job
 from scaling.provenance import failed_training
-from scaling.records.names import HELD_OUT, LOST, TRAJECTORY
+from scaling.records.names import LOST, OF_THE_HEAD, TRAJECTORY
 from scaling.records.record import status_of
 from scaling.workspace import Workspace
 from sweeps.drive.executors.base import Executor, JobEvent
@@ -146,12 +146,13 @@ def _ids(stages: Sequence[PlannedStage]) -> set[str]:
 def needed_parents(job: Job, trained: bool) -> list[str]:
     """Ids of the parents whose weights a job reads.
 
-    Of a job that is ``trained`` only what its stage measures with, and only by the held-out loss.
+    Of a job that is ``trained`` only what its stage measures with, and only where the head that it
+    was trained with is measured.
     """
     training = job.training
     if not trained:
         return list(training.parent_ids)
-    if not any(evaluation.protocol == HELD_OUT for evaluation in job.evaluations):
+    if not any(evaluation.protocol in OF_THE_HEAD for evaluation in job.evaluations):
         return []
     roles = STAGES[training.stage].measured_with
     return [parent.id for parent in training.parents if parent.role in roles]

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.corpora.catalogue import SOURCES
+from scaling.corpora.equal_codes import LabelledTask, shared_classes
 from scaling.identity import CorpusSpec
 from scaling.provenance import corpus_name
-from scaling.records.names import suggest
+from scaling.records.names import SPLITS, suggest
 from sweeps.errors import ConfigurationError, Loc, Mistake
 from sweeps.plan.parents import Released, read_released
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 INHERITED = ("fs_hz", "window_s", "preprocessing", "seed")
 SIZES = ("records", "validation", "test")
+MEASURED_ON = ("tasks", "external")  # keys of a stage that name corpora to measure its trials on
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +41,24 @@ class CorpusTask:
         """The name used in tables, ``ptbxl:superclass`` or ``ptbxl:superclass@fold3``."""
         return corpus_name(self.spec.source, self.task, self.spec.fold)
 
+    @property
+    def labelled(self) -> LabelledTask:
+        """Its classes, with what they are of."""
+        return LabelledTask(self.spec.source, self.task, tuple(self.summary.classes))
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What some trials of a stage train on, and the tasks they are probed on."""
+    """What some trials of a stage train on, and what they are measured on beside it."""
 
     corpus: CorpusTask
-    tasks: tuple[CorpusTask, ...] = ()
+    tasks: tuple[CorpusTask, ...] = ()  # that they are probed on
+    external: tuple[CorpusTask, ...] = ()  # other corpora that their trained heads are tested on
+
+    @property
+    def measured_on(self) -> list[tuple[str, CorpusTask]]:
+        """All that they are measured on beside the corpus, with the key of the stage that says."""
+        return [*(("tasks", t) for t in self.tasks), *(("external", t) for t in self.external)]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +72,16 @@ class StudyCorpora:
         """Every corpus and task once; in each stage those trained on first."""
         found: dict[str, CorpusTask] = {}
         for cases in self.stages:
-            for target in [case.corpus for case in cases] + [t for c in cases for t in c.tasks]:
+            others = [target for case in cases for _, target in case.measured_on]
+            for target in [case.corpus for case in cases] + others:
                 found.setdefault(target.name, target)
         return list(found.values())
+
+    def splits_of(self, target: CorpusTask) -> tuple[str, ...]:
+        """Splits of a corpus and task that are used: of one that is external alone, test."""
+        cases = [case for stage in self.stages for case in stage]
+        fitted = [t.name for case in cases for t in (case.corpus, *case.tasks)]
+        return SPLITS if target.name in fitted else ("test",)
 
     def of(self, spec: CorpusSpec, task: str) -> CorpusTask:
         """The target of a training or an evaluation of this study."""
@@ -107,6 +127,7 @@ def find_corpora(study: Study, roots: Mapping[str, Path]) -> StudyCorpora:
     codebooks = tuple(finder.codebook(here, stage) for here, stage in study.stages)
     finder.mistakes += _too_much_data(study, stages)
     finder.mistakes += _ambiguous(study, stages)
+    finder.mistakes += dict.fromkeys(_not_foreign(study, stages))
     if finder.mistakes:
         raise study.source.error(finder.mistakes)
     return StudyCorpora(stages=stages, codebooks=codebooks)
@@ -124,22 +145,24 @@ class _Finder:
         self.summaries = Summaries()
 
     def cases(self, here: Loc, stage: Stage) -> tuple[Case, ...]:
-        """What each fold of a stage trains on, and its tasks."""
+        """What each fold of a stage trains on, its tasks, and its external corpora."""
         top, own = self.study.grid.corpus, stage.corpus
         where: Loc = ("corpus",) if own is None else (*here, "corpus")
         items: list[Corpus | Task] = [top] if own is None else [own, top]
-        tasks = stage.measurement.tasks
         cases = []
         for fold in _folds(items):
             corpus = self.target(where, items, fold)
-            found = [
-                self.target((*here, "tasks", j), [task, *items], of)
-                for j, task in enumerate(tasks)
-                for of in _folds([task], corpus.spec if corpus is not None else None)
-            ]
-            if corpus is None:
-                continue
-            cases.append(Case(corpus=corpus, tasks=tuple(t for t in found if t is not None)))
+            followed = corpus.spec if corpus is not None else None
+            found: dict[str, tuple[CorpusTask, ...]] = {}
+            for key in MEASURED_ON:
+                targets = [
+                    self.target((*here, key, j), [task, *items], of)
+                    for j, task in enumerate(getattr(stage.measurement, key))
+                    for of in _folds([task], followed)
+                ]
+                found[key] = tuple(target for target in targets if target is not None)
+            if corpus is not None:
+                cases.append(Case(corpus=corpus, **found))
         return tuple(cases)
 
     def target(self, loc: Loc, items: Sequence[Corpus | Task], fold: int) -> CorpusTask | None:
@@ -247,7 +270,11 @@ def _ambiguous(study: Study, stages: tuple[tuple[Case, ...], ...]) -> list[Mista
     for (here, stage), cases in zip(study.stages, stages, strict=True):
         own: Loc = (*here, "corpus") if stage.corpus is not None else ("corpus",)
         named = [(own, case.corpus) for case in cases]
-        named += [((*here, *task_place(stage, t)), t) for case in cases for t in case.tasks]
+        named += [
+            ((*here, *place_of(stage, key, target)), target)
+            for case in cases
+            for key, target in case.measured_on
+        ]
         for loc, target in named:
             if first.setdefault(target.name, target.spec) != target.spec:
                 message = (
@@ -258,15 +285,38 @@ def _ambiguous(study: Study, stages: tuple[tuple[Case, ...], ...]) -> list[Mista
     return list(mistakes)
 
 
-def task_place(stage: Stage, target: CorpusTask) -> Loc:
-    """Where in a stage a task stands: the last item of its name, which is the one that differs."""
+def _not_foreign(study: Study, stages: tuple[tuple[Case, ...], ...]) -> Iterator[Mistake]:
+    """External corpora that are those trained on, or have no class of theirs."""
+    for (here, stage), cases in zip(study.stages, stages, strict=True):
+        for own, target in ((case.corpus, other) for case in cases for other in case.external):
+            message = ""
+            if target.spec.source == own.spec.source:
+                message = (
+                    f"trials are trained on {own.name}, which their held-out records are of: an "
+                    "external corpus is another one; remove it"
+                )
+            else:
+                try:
+                    shared_classes(own.labelled, target.labelled)
+                except ValueError as error:
+                    message = f"nothing can be measured: {error}"
+            if message:
+                loc = (*here, *place_of(stage, "external", target))
+                yield Mistake(loc=loc, message=message)
+
+
+def place_of(stage: Stage, key: str, target: CorpusTask) -> Loc:
+    """Where a stage names what it is measured on, of the ``MEASURED_ON``.
+
+    It is the last item of its name, which is the one that differs.
+    """
     places = [
         j
-        for j, item in enumerate(stage.measurement.tasks)
+        for j, item in enumerate(getattr(stage.measurement, key))
         if item.source == target.spec.source
         and (item.task or SOURCES[item.source].default_task) == target.task
     ]
-    return ("tasks", places[-1])
+    return (key, places[-1])
 
 
 def _too_much_data(study: Study, stages: tuple[tuple[Case, ...], ...]) -> Iterator[Mistake]:

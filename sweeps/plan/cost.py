@@ -14,13 +14,14 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from scaling.corpora.equal_codes import shared_classes
 from scaling.cost import Counts, count_training, records_per_step, training_flops
 from scaling.identity import RESTORATION, TEACHER, Evaluation, Training
 from scaling.models.families import FAMILIES
 from scaling.numerics import versions
 from scaling.objectives.registry import OBJECTIVES
 from scaling.records.files import write_json
-from scaling.records.names import LINEAR_PROBE, TRAJECTORY
+from scaling.records.names import EXTERNAL, LINEAR_PROBE, TRAJECTORY
 from sweeps.plan.corpora import StudyCorpora
 from sweeps.stages.base import UNTRAINED
 
@@ -167,16 +168,32 @@ def evaluations_s(
         if spec.is_simulated:
             continue
         seconds += EVALUATION_S
-        summary = corpora.of(spec, evaluation.task).summary
-        needed = summary.validation + summary.test
+        needed = _looked_at(evaluation, training, corpora)
         passes = 1
         if evaluation.protocol == LINEAR_PROBE:
-            needed += summary.train
+            needed += corpora.of(spec, evaluation.task).summary.train
         if evaluation.checkpoint == TRAJECTORY:
             passes = training.recipe.max_steps // training.recipe.eval_every
         key = (spec.key, evaluation.checkpoint)
         records[key] = max(records.get(key, 0), needed * passes)
     return seconds + 2 * counts.macs * sum(records.values()) / GUESSED_FLOPS_PER_S["float32"]
+
+
+def _looked_at(evaluation: Evaluation, training: Training, corpora: StudyCorpora) -> int:
+    """Validation and test records of an evaluation; an external one's validation is its model's."""
+    target = corpora.of(evaluation.corpus, evaluation.task)
+    external = evaluation.protocol == EXTERNAL
+    own = corpora.of(training.corpus, training.task) if external else target
+    return own.summary.validation + target.summary.test
+
+
+def _classes_kept(evaluation: Evaluation, training: Training, corpora: StudyCorpora) -> int:
+    """Classes whose logits an evaluation keeps."""
+    target = corpora.of(evaluation.corpus, evaluation.task)
+    if evaluation.protocol != EXTERNAL:
+        return len(target.summary.classes)
+    own = corpora.of(training.corpus, training.task)
+    return len(shared_classes(own.labelled, target.labelled))
 
 
 def disk_bytes(
@@ -193,9 +210,8 @@ def disk_bytes(
     total = len(evaluations) * (RECORD_BYTES + 4 * ROW_BYTES)
     for evaluation in evaluations:
         if evaluation.predictions:
-            summary = corpora.of(evaluation.corpus, evaluation.task).summary
-            row = 5 * len(summary.classes) + NAME_BYTES + 17
-            total += row * (summary.validation + summary.test)
+            row = 5 * _classes_kept(evaluation, training, corpora) + NAME_BYTES + 17
+            total += row * _looked_at(evaluation, training, corpora)
     if not trained:
         kept = 1 + steps * any(e.checkpoint == TRAJECTORY for e in evaluations)
         total += kept * counts.bytes + RECORD_BYTES + 2 * steps * ROW_BYTES

@@ -28,9 +28,9 @@ from scaling.models.sizes import TRANSFORMER, VQ_HBR
 from scaling.numerics import versions
 from scaling.objectives.registry import OBJECTIVES, ObjectiveInfo, Settings
 from scaling.provenance import corpus_name
-from scaling.records.names import BEST, HELD_OUT, LINEAR_PROBE, TRAJECTORY
+from scaling.records.names import BEST, EXTERNAL, HELD_OUT, LINEAR_PROBE, TRAJECTORY
 from sweeps.errors import Loc, Mistake
-from sweeps.plan.corpora import task_place
+from sweeps.plan.corpora import place_of
 from sweeps.plan.needs import lacking_leads, unmet_needs
 from sweeps.plan.parents import (
     Chosen,
@@ -143,6 +143,7 @@ class _Expansion:
             loc = (*self.here, *self.stage.place_of(training.family, training.size))
             self.mistakes.append(Mistake(loc=loc, message=message))
         self.mistakes += self._other_signals(jobs)
+        self.mistakes += self._no_longer_foreign(jobs)
         self.mistakes += self._unmet(jobs)
         return Done(
             name=self.stage.name,
@@ -169,13 +170,14 @@ class _Expansion:
     def _other_signals(self, jobs: Sequence[Job]) -> Iterator[Mistake]:
         """Signals that differ between what is trained on, what it starts from and its tasks."""
         for case in self.cases:
-            for task in case.tasks:
-                if found := signal_differences(task.spec, case.corpus.spec):
+            for key, target in case.measured_on:
+                if found := signal_differences(target.spec, case.corpus.spec):
                     message = (
-                        f"{task.name} has {'; '.join(found)}: a model is measured on signals like "
-                        "those it was trained on"
+                        f"{target.name} has {'; '.join(found)}: a model is measured on signals "
+                        "like those it was trained on"
                     )
-                    yield Mistake(loc=(*self.here, *task_place(self.stage, task)), message=message)
+                    place = place_of(self.stage, key, target)
+                    yield Mistake(loc=(*self.here, *place), message=message)
         for training in (job.training for job in jobs):
             name = corpus_name(training.corpus.source, training.task, training.corpus.fold)
             for role, parent in training.parents:
@@ -190,6 +192,19 @@ class _Expansion:
                         key = self.stage.parent_rules[role][0] if role != CODEBOOK else ""
                         loc = (*self.here, key) if key else self._codebook_loc()
                     yield Mistake(loc=loc, message=message)
+
+    def _no_longer_foreign(self, jobs: Sequence[Job]) -> Iterator[Mistake]:
+        """External corpora that a parent of a trial was trained on."""
+        learnt = {s.source for job in jobs for s in self.lineage.specs(job.training)}
+        for case in self.cases:
+            for target in case.external:
+                if target.spec.source in learnt - {case.corpus.spec.source}:
+                    message = (
+                        f"parents of these trials were trained on {target.spec.source}, so it is "
+                        "no external corpus for them; take another, or other parents"
+                    )
+                    place = place_of(self.stage, "external", target)
+                    yield Mistake(loc=(*self.here, *place), message=message)
 
     def _config_of(self, parent: str) -> Mapping[str, Any]:
         if self.released is not None and parent == self.released.id:
@@ -331,15 +346,23 @@ class _Expansion:
 
     def _evaluations(self, training: Training, case: Case) -> Iterator[Evaluation]:
         asked = self.stage.measurement
+        # Only labels have predictions of their own; other objectives have a loss alone.
+        own = training.paradigm == "sl"
         if training.objective != UNTRAINED:
-            # Only labels have predictions of their own; other objectives have a loss alone.
-            own = training.paradigm == "sl"
             yield _evaluation(
                 training,
                 case.corpus,
                 HELD_OUT,
                 predictions=asked.predictions and own,
                 metrics=asked.metrics if own else "",
+            )
+        for target in case.external if own else ():
+            yield _evaluation(
+                training,
+                target,
+                EXTERNAL,
+                predictions=asked.predictions,
+                metrics=asked.metrics,
             )
         for task in case.tasks:
             for share in asked.shares:

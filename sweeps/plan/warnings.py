@@ -18,7 +18,7 @@ from sweeps.stages.base import UNTRAINED
 
 if TYPE_CHECKING:
     from scaling.corpora.format.corpus import Corpus
-    from sweeps.plan.corpora import CorpusTask, StudyCorpora
+    from sweeps.plan.corpora import StudyCorpora
 
 COLLINEAR = 0.9
 FEWEST = 3
@@ -186,9 +186,9 @@ def corpus_warnings(jobs: Iterable[Job], corpora: StudyCorpora, cache: Path) -> 
     Raises:
         ConfigurationError: a corpus cannot be opened.
     """
-    real = [t for t in corpora.all() if not t.spec.is_simulated]
+    lost = lost_heartbeats(jobs, cache)
     try:
-        return [*leaks(corpora, cache), *lost_heartbeats(jobs, cache), *empty_classes(real, cache)]
+        return [*leaks(corpora, cache), *lost, *empty_classes(corpora, cache)]
     except CorpusError as error:
         raise ConfigurationError(str(error)) from None
 
@@ -244,12 +244,14 @@ def lost_heartbeats(jobs: Iterable[Job], cache: Path) -> Iterator[str]:
     yield from lines
 
 
-def empty_classes(corpora: list[CorpusTask], cache: Path) -> Iterator[str]:
+def empty_classes(corpora: StudyCorpora, cache: Path) -> Iterator[str]:
     """Classes without a positive record in a split: nothing can be learned or said of them."""
-    for target in corpora:
+    for target in corpora.all():
+        if target.spec.is_simulated:
+            continue
         corpus = _opened(target.spec, cache)
         labels = corpus.labels(target.task)
-        for split in ("train", "validation", "test"):
+        for split in corpora.splits_of(target):
             counts = labels[corpus.rows(split, target.task)].sum(axis=0)
             pairs = zip(corpus.classes(target.task), counts, strict=True)
             empty = [name for name, n in pairs if not n]

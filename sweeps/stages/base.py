@@ -67,6 +67,7 @@ class Measurement:
     """What is measured of the trials of a stage beside their own loss."""
 
     tasks: tuple[Any, ...] = ()  # corpora and labels that frozen features are probed on
+    external: tuple[Any, ...] = ()  # other corpora that trained heads are measured on
     shares: tuple[float, ...] = (1.0,)  # of a task's labelled training records given to a probe
     trajectory: bool = False  # whether every evaluated step is probed too
     predictions: bool = False  # whether logits are kept
@@ -415,6 +416,7 @@ class Measured(Stage):
     draws: Axis[NonNegative] | None = None
     label_sets: Axis[LabelSet] | None = None
     tasks: list[TaskOrName] = Field(default_factory=list)
+    external: list[TaskOrName] = Field(default_factory=list)
     few_shot: Axis[Share] | None = None
     trajectory: bool | None = None
     predictions: bool | None = None
@@ -437,6 +439,7 @@ class Measured(Stage):
         """What is measured beside the loss of its own."""
         return Measurement(
             tasks=tuple(self.tasks),
+            external=tuple(self.external),
             shares=tuple(self.few_shot or [1.0]),
             trajectory=bool(self.trajectory),
             predictions=bool(self.predictions),
@@ -457,7 +460,14 @@ class Measured(Stage):
             if value and not self.tasks and "tasks" not in wrong:
                 message = f"{key!r} is about the probes of tasks, and there is no task; add 'tasks'"
                 yield Mistake(loc=(key,), message=message, at_key=True)
-        unlabelled = "sl" not in self.paradigms_trained() and not self.tasks
+        headless = "sl" not in self.paradigms_trained()
+        if self.external and headless and "paradigms" not in wrong:
+            message = (
+                "no trial of this stage predicts labels, which are measured on another corpus; "
+                "remove 'external', or probe the corpus by 'tasks'"
+            )
+            yield Mistake(loc=("external",), message=message, at_key=True)
+        unlabelled = headless and not self.tasks
         if self.metrics and unlabelled and not {"paradigms", "tasks"} & wrong:
             message = "no trial here predicts labels, and there is no task; remove 'metrics'"
             yield Mistake(loc=("metrics",), message=message, at_key=True)

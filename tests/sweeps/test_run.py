@@ -9,11 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sweeps.drive.driver import RunOutcome
 from sweeps.run import _summary, main, parser
 from sweeps.store import Store
+from tests.scaling.training.trials import coarse_bayes
 from tests.sweeps.conftest import GRID, SMALLEST, WriteGrid
 from tests.sweeps.study import (
     SLOW,
@@ -237,3 +239,43 @@ def test_a_second_plan_of_networks_needs_no_torch(write_grid: WriteGrid) -> None
     grid = write_grid(text.replace("simulated/shifted", "virtual/shifted"))
     assert "torch" in imported_by(str(grid), "--dry-run")
     assert imported_by(str(grid), "--dry-run") == set()
+
+
+def test_models_of_virtual_patients_are_measured_on_real_records(
+    write_grid: WriteGrid, shared: Path
+) -> None:
+    """The 123 records of the Challenge that are beside the checkout, by their SNOMED codes."""
+    grid = write_grid(
+        """\
+study: elsewhere
+corpus: {source: virtual/code, records: 64, validation: 32, test: 16, window_s: 5}
+stages:
+  - pretrain:
+      families: {resnet: [d2w6]}
+      data: [64]
+      recipe: {max_steps: 4, batch: 16, warmup_steps: 0, eval_every: 2}
+      external: ["challenge2021:scored"]
+      predictions: true
+      metrics: multilabel
+"""
+    )
+    with coarse_bayes():
+        assert run(grid, "--root", f"challenge2021={shared / 'data/challenge-2021'}") == 0
+    records = [r for r in records_of(grid).values() if r["kind"] == "evaluation"]
+    (record,) = [r for r in records if r["config"]["protocol"] == "external"]
+    assert list(record["thresholds"]) == ["1dAVb", "RBBB", "LBBB", "SB", "AF", "ST"]
+    rows = {(row["split"], row["metric"]): row for row in record["values"]}
+    assert {row["task"] for row in record["values"]} == {"challenge2021:scored"}
+    assert rows["validation", "loss"]["n"] == 32
+    assert 5 < rows["test", "loss"]["n"] < 30  # a tenth of those with a scored diagnosis
+    assert rows["test", "loss"]["value"] > 0
+    assert rows["test", "classes_used"]["value"] >= 2
+    assert 0 <= rows["test", "macro_auroc"]["value"] <= 1
+    path = store_of(grid).live.predictions_of(record["id"])
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    headers = {path.stem: path for path in (shared / "data/challenge-2021").rglob("*.hea")}
+    fast = arrays["classes"].tolist().index("ST")
+    for at in np.flatnonzero(arrays["split"] == 1):
+        header = headers[str(arrays["record"][at]).rpartition("/")[2]].read_text()
+        assert arrays["labels"][at, fast] == ("427084000" in header)

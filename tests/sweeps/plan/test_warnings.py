@@ -65,7 +65,7 @@ def test_heartbeats_beyond_the_slots_are_counted(write_grid: WriteGrid, tmp_path
 
 def test_classes_without_a_positive_record_are_named(write_grid: WriteGrid, tmp_path: Path) -> None:
     grid = write_grid(GRID.replace("FAMILIES", "resnet: [d2w6]"))
-    lines = list(empty_classes(find_corpora(load_grid(grid), {}).all(), tmp_path))
+    lines = list(empty_classes(find_corpora(load_grid(grid), {}), tmp_path))
     assert [line.partition(";")[0] for line in lines] == [
         "virtual/code: 1 of 3 classes have no positive record in train (c)",
         "virtual/code: 1 of 3 classes have no positive record in validation (c)",

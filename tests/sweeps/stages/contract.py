@@ -106,6 +106,8 @@ class StageContract:
             said = [e.protocol for e in planned.job.evaluations]
             untrained = planned.job.training.paradigm == "random"
             assert said.count("held-out") == (0 if untrained else 1)
+            supervised = planned.job.training.paradigm == "sl"
+            assert said.count("external") == len(stage.measurement.external) * supervised
             tasks, shares = stage.measurement.tasks, stage.measurement.shares
             assert said.count("linear-probe") == len(tasks) * len(shares)
 
