@@ -13,8 +13,10 @@ is flat says nothing of it and is left out there; ``n`` of a row says how many a
 The rival is linear: a two-sided FIR filter from the observed leads to each hidden one, the least
 squares of the training records. With G the products of the observed samples within reach of each
 sample, and C their products with the hidden one, both summed over all samples of all records, its
-weights solve G w = C. Records are continued by zeros, as convolutions of a network do. How far it
-reaches is chosen for each lead on validation, by the error.
+weights solve G w = C. Records are continued by zeros, as convolutions of a network do. Squares are
+taken as they are, or relative to the variance of the hidden lead in its record, as the error
+above; which of both, and how far the filter reaches, is chosen for each lead on validation, by that
+error.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ from scaling.records.patients import (
 )
 
 TAPS = (1, 11, 21, 41, 81, 161)  # reaches that are tried, in samples, half to each side
+QUIET = 0.02  # SD of a lead, in mV or of z-scores, from which errors are relative to it
 RIDGE = 1e-9  # of the mean of G's diagonal: leads that others determine leave G singular
 
 Restore = Callable[[Tensor], Tensor]
@@ -89,7 +92,8 @@ def fit_fir(
     """The FIR filter with the least squared error on ``train``, of the taps best on ``validation``.
 
     Both hold all ``leads``, in that order. Each hidden lead gets the number of ``taps`` (odd) with
-    the lowest mean error on validation records, the fewest of equals.
+    the lowest mean error on validation records, the fewest of equals, of squares as they are or
+    relative to the lead's variance in its record.
 
     Raises:
         CorpusError: an unknown, repeated or missing lead, by name.
@@ -104,16 +108,18 @@ def fit_fir(
         raise ValueError(f"taps {tuple(taps)}: a two-sided filter has an odd number of them")
     if not len(train) or not len(validation):
         raise ValueError("a filter needs training and validation records")
-    sums = _Sums.of(train, leads, observed, hidden, max(taps))
+    absolute = [_Sums.of(train, leads, observed, hidden, max(taps))]
+    relative = [_Sums.of(train, leads, observed, (h,), max(taps), relative=True) for h in hidden]
     tried = [
         Fir(
             leads=tuple(lead_positions(leads)),
             input_leads=observed,
             hidden=hidden,
             taps=(count,) * len(hidden),
-            weights_HKT=sums.solve(count),
+            weights_HKT=torch.cat([of.solve(count) for of in sums]),
         )
         for count in sorted(taps)
+        for sums in (absolute, relative)
     ]
     errors_FH = np.stack([_mean_errors(fir, validation) for fir in tried])
     # A lead that is flat in all validation records has no error, and the fewest taps.
@@ -161,8 +167,13 @@ class _Sums:
         input_leads: Sequence[str],
         hidden: Sequence[str],
         taps: int,
+        *,
+        relative: bool = False,
     ) -> _Sums:
-        """Summed over the records of ``split``, a few at a time, in float64."""
+        """Summed over the records of ``split``, a few at a time, in float64.
+
+        ``relative`` to the variance of the one hidden lead in each record; see ``relative_to``.
+        """
         order = lead_order(leads, (*input_leads, *hidden))
         inputs, reach, samples = len(input_leads), taps // 2, split.signals.shape[-1]
         spectrum_KLF = torch.zeros((), dtype=torch.complex128)
@@ -170,6 +181,8 @@ class _Sums:
         edges = [torch.zeros((), dtype=torch.float64)] * 2
         for batch in split.chunks():
             x_BLT = batch.x_BLT.cpu().double()[:, order]
+            if relative:
+                x_BLT = x_BLT / relative_to(x_BLT[:, -1:]).sqrt()[..., None]
             # Long enough that lags within reach do not wrap around.
             f_BLF = torch.fft.rfft(x_BLT, samples + taps)
             spectrum_KLF = spectrum_KLF + torch.einsum(
@@ -203,6 +216,15 @@ class _Sums:
         gram = gram + ridge * torch.eye(size, dtype=gram.dtype)
         weights: Tensor = torch.linalg.solve(gram, cross)
         return weights.T.reshape(hidden, inputs, count)
+
+
+def relative_to(true_BLT: Tensor) -> Tensor:
+    """What squared errors of a lead in a record are divided by, (B, L): its variance.
+
+    A lead of less than ``QUIET`` has the square of that, so that no single record outweighs a
+    hundred others.
+    """
+    return true_BLT.var(dim=-1, correction=0).clamp_min(QUIET**2)
 
 
 def lead_quality(true_BLT: Tensor, restored_BLT: Tensor) -> tuple[Tensor, Tensor]:

@@ -188,6 +188,8 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {
             stages=("restore",),
             implementation="scaling.objectives.restoration:Restoration",
             asks="restoration",
+            options=(("error", "squared"),),
+            choices=(("error", ("squared", "relative")),),
         ),
         ObjectiveInfo(
             name="none",

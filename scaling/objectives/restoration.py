@@ -3,6 +3,10 @@
 The loss of a record is the mean squared difference from its recorded leads, over all leads and
 samples, in mV^2 (of z-scored signals without a unit). Leads that the net is given pass through and
 add nothing.
+
+S2's signals are z-scored, so that each lead of each record counts alike. In millivolts those of
+large voltage would count for nearly all: with ``error: relative`` squares are divided by the
+variance of the lead in its record, and the loss is S2's without giving up the unit.
 """
 
 from __future__ import annotations
@@ -16,14 +20,19 @@ from scaling.data.batches import Batch, Split, evaluated
 from scaling.models.restorer import Restorer
 from scaling.models.unet import UNet
 from scaling.objectives.base import Context, Objective
-from scaling.objectives.fir import fit_fir, restoration_rows
+from scaling.objectives.fir import fit_fir, relative_to, restoration_rows
 from scaling.records.names import SPLITS
 from scaling.records.patients import Row
 
 
-def squared_errors(restored_BLT: Tensor, true_BLT: Tensor) -> Tensor:
-    """Mean squared error of each record over its leads and samples, (B,) in float32."""
-    return (restored_BLT.float() - true_BLT).square().mean(dim=(1, 2))
+def squared_errors(restored_BLT: Tensor, true_BLT: Tensor, *, relative: bool = False) -> Tensor:
+    """Mean squared error of each record over its leads and samples, (B,) in float32.
+
+    In the square of the signal's unit, or without one where each lead's is ``relative`` to its
+    variance in the record.
+    """
+    errors_BL = (restored_BLT.float() - true_BLT).square().mean(dim=2)
+    return (errors_BL / relative_to(true_BLT) if relative else errors_BL).mean(dim=1)
 
 
 class Restoration(Objective):
@@ -50,15 +59,19 @@ class Restoration(Objective):
         return restored_BLT
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Mean over records, leads and samples, in mV^2."""
-        return squared_errors(outputs, batch.all_leads_BLT).mean()
+        """Mean over records, leads and samples, in mV^2 or relative."""
+        return self._errors(outputs, batch).mean()
+
+    def _errors(self, restored_BLT: Tensor, batch: Batch) -> Tensor:
+        relative = self.settings["error"] == "relative"
+        return squared_errors(restored_BLT, batch.all_leads_BLT, relative=relative)
 
     def held_out(self, model: nn.Module, split: Split) -> Tensor:
-        """Loss of each record, (n,) in mV^2."""
+        """Loss of each record, (n,) in mV^2 or relative."""
 
         def losses(batch: Batch) -> Tensor:
             restored_BLT = model(batch.x_BLT, batch.r_peaks_BP)
-            return squared_errors(restored_BLT, batch.all_leads_BLT).cpu()
+            return self._errors(restored_BLT, batch).cpu()
 
         return evaluated(model, losses, split)
 
