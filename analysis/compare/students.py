@@ -97,7 +97,7 @@ def students_of(frame: pd.DataFrame) -> list[Student]:
             trial=str(row["trial"]),
             settings=method.settings,
             row={str(k): v for k, v in by_trial[str(row["trial"])].items()},
-            validation=float(row["auroc"]),
+            validation=math.nan if pd.isna(row["auroc"]) else float(row["auroc"]),
         )
         for method in methods_of(frame, rows)
         for row in method.rows.drop_duplicates("trial").to_dict("records")

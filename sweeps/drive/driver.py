@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from scaling.corpora.errors import CorpusError
-from scaling.identity import Job
+from scaling.identity import RESTORATION, Job
 from scaling.provenance import failed_training
 from scaling.records.names import LOST, OF_THE_HEAD, TRAJECTORY
 from scaling.records.record import status_of
@@ -146,15 +146,15 @@ def _ids(stages: Sequence[PlannedStage]) -> set[str]:
 def needed_parents(job: Job, trained: bool) -> list[str]:
     """Ids of the parents whose weights a job reads.
 
-    Of a job that is ``trained`` only what its stage measures with, and only where the head that it
-    was trained with is measured.
+    Of a job that is ``trained`` only what its stage measures with: a codebook only where the head
+    that it was trained with is measured, a restoration net in probes as well.
     """
     training = job.training
     if not trained:
         return list(training.parent_ids)
+    roles = set(STAGES[training.stage].measured_with)
     if not any(evaluation.protocol in OF_THE_HEAD for evaluation in job.evaluations):
-        return []
-    roles = STAGES[training.stage].measured_with
+        roles &= {RESTORATION} if job.evaluations else set()
     return [parent.id for parent in training.parents if parent.role in roles]
 
 

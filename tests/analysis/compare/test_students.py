@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -69,6 +70,12 @@ def test_of_several_recipes_the_best_on_validation_is_shown_and_drawn(tmp_path: 
     assert shown.trial == "slow"
     points = accuracy_and_cost(frame, students, shown)
     assert points["value"].tolist() == [0.7] and points["trainings"].tolist() == [1]
+
+
+def test_a_student_without_a_value_on_validation_is_one(frame: pd.DataFrame) -> None:
+    lacking = (frame["trial"] == "lite-d8n1h1s2-0") & (frame["split"] == "validation")
+    found = {s.trial: s.validation for s in students_of(frame[~lacking])}
+    assert math.isnan(found["lite-d8n1h1s2-0"]) and found["lite-d8n1h1s2-1"] == 0.6
 
 
 def test_students_are_chosen_by_id(frame: pd.DataFrame) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from scaling.identity import Job
+from scaling.records.names import LINEAR_PROBE
 from sweeps.drive.driver import needed_parents
 from sweeps.errors import ConfigurationError
 from sweeps.grid.load import load_grid
@@ -98,6 +100,10 @@ def test_every_kind_of_trial_with_a_head_has_it(write_grid: WriteGrid) -> None:
     (_, net) = job.training.parent_ids
     alone = Job(training=job.training, evaluations=job.evaluations[1:])
     assert needed_parents(alone, trained=True) == [net]  # it restores what is measured
+    probe = dataclasses.replace(job.evaluations[0], protocol=LINEAR_PROBE)
+    probed = Job(training=job.training, evaluations=(probe,))
+    assert needed_parents(probed, trained=True) == [net]  # and what features are made of
+    assert needed_parents(Job(training=job.training), trained=True) == []
 
 
 def test_what_it_costs_is_own_validation_and_the_other_test_records(write_grid: WriteGrid) -> None:
