@@ -39,6 +39,7 @@ from scaling.numerics import NUMERICS
 from scaling.objectives.base import Context
 from scaling.objectives.labels import Supervised, binary_loss, binary_losses
 from scaling.records.multilabel import FThresholds, multilabel_metrics
+from scaling.records.names import METHODS
 from scaling.records.patients import Resamples, mean_and_se
 from scaling.simulated import expected_loss, expected_shifted_loss, noise
 from scaling.training.trainer import initial_model
@@ -234,7 +235,7 @@ RECIPES: dict[str, Callable[[], Numbers] | Callable[[Path], Numbers]] = {
     "evaluation.external": external,
     "simulated": simulated,
 }
-OBJECTIVES = ("focal", "categorical", "contrastive", "masked", "codebook")
+OBJECTIVES = ("focal", "categorical", "contrastive", "masked", "codebook", "restoration", *METHODS)
 RECIPES |= {f"objectives.{name}": functools.partial(first_losses, name) for name in OBJECTIVES}
 RECIPES |= {f"corpora.{name}": functools.partial(numbers, name) for name in WRITERS}
 GOLDEN: dict[tuple[str, int], Numbers] = {
@@ -331,6 +332,18 @@ GOLDEN: dict[tuple[str, int], Numbers] = {
     ("objectives.contrastive", 2): [4.72172, 4.72139, 3.38425],
     ("objectives.masked", 1): [1.92241, 2.02046, 1.92104],
     ("objectives.untrained", 1): [0.00440599, 0.944216, 0],
+    ("objectives.restoration", 1): [0.12721, 0.119496, 0.323144],
+    ("objectives.none", 1): [0.660664, 0.646245, 0.688454],
+    ("objectives.kd", 2): [0.660664, 0.646245, 2.62537],
+    ("objectives.dkd", 2): [0.660664, 0.646245, 0.903548],
+    ("objectives.cc", 2): [0.660664, 0.646245, 4.0719],
+    ("objectives.rkd", 2): [0.660664, 0.646245, 3.37304],
+    ("objectives.dist", 2): [0.660664, 0.646245, 3.6043],
+    ("objectives.pkt", 2): [0.660664, 0.646245, 2.06841],
+    ("objectives.psm", 2): [0.660664, 0.646245, 0.814679],
+    ("objectives.wkd", 2): [0.660664, 0.646245, 1.03186],
+    ("objectives.mvkt", 2): [0.660664, 0.646245, 0.840079],
+    ("objectives.liteheart", 2): [0.660664, 0.646245, 2.66778],
     ("training", 2): [0.601926, 0.456205, 0.419515, 0.365132],
     ("evaluation.held_out", 2): [0.393213, 0.0168421],
     ("evaluation.metrics", 2): [
