@@ -30,7 +30,7 @@ from analysis.studies.groups import with_names
 from analysis.studies.load import Study, study
 from analysis.studies.rows import pooled
 from analysis.text import Interval, count, interval, json_object, number
-from scaling.records.names import LOSSES, loss_unit
+from scaling.records.names import LOSSES, UNITS
 from scaling.records.tables import ResultsError
 
 SCHEMA = 1
@@ -322,8 +322,7 @@ def _gaps(cells: pd.DataFrame) -> list[tuple[str, list[str], list[tuple[str, ...
             (count(float(n)), *(number(float(v)) for v in row))
             for n, row in zip(wide.index, wide.to_numpy(), strict=True)
         ]
-        unit = loss_unit(objective, str(part["options"].iloc[0]))
-        what = f"{LOSSES.get(objective, objective)}, {unit}"
+        unit = f"{LOSSES.get(objective, objective)}, {UNITS.get(objective, 'nats')}"
         head = ["N", *(f"D = {count(float(d))}" for d in wide.columns)]
-        tables.append((f"{name} ({what})", head, rows))
+        tables.append((f"{name} ({unit})", head, rows))
     return tables

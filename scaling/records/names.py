@@ -33,14 +33,7 @@ LOSSES = {  # what each objective's held-out loss is
     "restoration": "mean squared error",
     **dict.fromkeys(METHODS, "binary cross-entropy"),
 }
-_UNITS = {"codebook": "mV²", "restoration": "mV²"}  # of those losses that are not in nats
-
-
-def loss_unit(objective: str, options: str = "") -> str:
-    """Unit of a held-out loss; ``options`` are those of the column of that name, as JSON."""
-    if objective == "restoration" and '"error": "relative"' in options:
-        return "relative to the lead's variance"
-    return _UNITS.get(objective, "nats")
+UNITS = {"codebook": "mV²", "restoration": "mV²"}  # of those losses that are not in nats
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

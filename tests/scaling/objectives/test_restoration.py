@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -12,7 +10,6 @@ from scaling.identity import CorpusSpec, Recipe, Training
 from scaling.objectives.base import objective_of
 from scaling.objectives.fir import QUIET, lead_quality
 from scaling.objectives.restoration import squared_errors
-from scaling.records.names import loss_unit
 
 TRUE = 0.3 * torch.randn(5, 12, 80, generator=torch.Generator().manual_seed(0))
 RESTORED = TRUE + 0.1 * torch.randn(5, 12, 80, generator=torch.Generator().manual_seed(1))
@@ -53,9 +50,3 @@ def test_the_objective_takes_it_from_its_options(error: str) -> None:
     )  # fmt: skip
     assert objective_of(training).settings == {"error": error}
     assert "options" not in training.to_dict() or error == "relative"
-
-
-def test_what_is_relative_has_no_unit() -> None:
-    assert loss_unit("restoration") == loss_unit("codebook") == "mV²"
-    assert loss_unit("restoration", json.dumps({"error": "relative"})).startswith("relative")
-    assert loss_unit("kd", json.dumps({"alpha": 1.0})) == "nats"
