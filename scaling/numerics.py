@@ -60,6 +60,7 @@ NUMERICS: dict[str, int] = {
     "evaluation.multilabel": 1,
     "evaluation.linear_probe": 1,
     "evaluation.external": 1,
+    "evaluation.restoration": 2,
     "simulated": 1,
 }
 

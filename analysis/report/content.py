@@ -194,7 +194,9 @@ def _bayes(fit: Fit, corpus: Mapping[str, Any]) -> dict[str, Any] | None:
         "E": finite_or_none(fit.params["E"]),
         "interval": jsonable(interval),
         "covered": interval.agrees(fit.params["E"], known["value"], se) if finite else None,
-        "covered_test": interval.covers(test["value"]) if finite and test else None,
+        "covered_test": (
+            interval.agrees(fit.params["E"], test["value"], se) if finite and test else None
+        ),
     }
 
 

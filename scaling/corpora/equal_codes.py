@@ -123,6 +123,11 @@ def _words(one: Diagnosis) -> Iterator[tuple[str, str]]:
     yield from ((column, name) for column, names in one.names.items() for name in names)
 
 
+def overlaps(source: str, other: str) -> bool:
+    """Whether two sources have patients in common by their names: one is the other or a part."""
+    return f"{source}/".startswith(f"{other}/") or f"{other}/".startswith(f"{source}/")
+
+
 @functools.cache
 def _places() -> Mapping[tuple[str, str], int]:
     """Vocabulary and name -> row of the table."""

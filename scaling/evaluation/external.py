@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from scaling.corpora.equal_codes import LabelledTask, shared_classes
+from scaling.corpora.equal_codes import LabelledTask, overlaps, shared_classes
 from scaling.corpora.format.corpus import Corpus
 from scaling.data.batches import predict, split_of
 from scaling.data.label_sets import columns
@@ -53,7 +53,7 @@ def measure_external(
         WeightsError: weights of another architecture; a parent's are gone.
     """
     training, task = trained.training, evaluation.task
-    if other.spec.source == training.corpus.source:
+    if overlaps(other.spec.source, training.corpus.source):
         raise ValueError(f"{evaluation.id}: {other.spec.source} is no other corpus for its model")
     pairs = shared_classes(
         LabelledTask(training.corpus.source, training.task, trained.classes),

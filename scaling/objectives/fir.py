@@ -221,10 +221,12 @@ class _Sums:
 def relative_to(true_BLT: Tensor) -> Tensor:
     """What squared errors of a lead in a record are divided by, (B, L): its variance.
 
-    A lead of less than ``QUIET`` has the square of that, so that no single record outweighs a
-    hundred others.
+    A lead of less than ``QUIET`` has the square of that, so that no single record in millivolts
+    outweighs a hundred others. A flat one has infinity: nothing is to be restored there.
     """
-    return true_BLT.var(dim=-1, correction=0).clamp_min(QUIET**2)
+    variance_BL = true_BLT.var(dim=-1, correction=0)
+    flat_BL = variance_BL.sqrt() < FLAT
+    return variance_BL.clamp_min(QUIET**2).masked_fill(flat_BL, torch.inf)
 
 
 def lead_quality(true_BLT: Tensor, restored_BLT: Tensor) -> tuple[Tensor, Tensor]:

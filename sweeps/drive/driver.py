@@ -21,7 +21,7 @@ from sweeps.drive.executors.base import Executor, JobEvent
 from sweeps.drive.progress import Progress
 from sweeps.errors import ConfigurationError, StorageError
 from sweeps.plan.corpora import CorpusTask, StudyCorpora
-from sweeps.plan.plan import Plan, PlannedStage, describe_training
+from sweeps.plan.plan import Plan, PlannedStage, describe_training, independent
 from sweeps.stages import STAGES
 from sweeps.store import Known, Record, Store, is_finished
 
@@ -93,7 +93,7 @@ def run_plan(
     Args:
         plan: what is missing.
         store: where records are kept; held by this process.
-        executor: runs the jobs of a stage.
+        executor: runs the jobs of stages that run together.
         workspace: where workers find and leave things.
         workers: jobs that run at once, for the expected time.
         out: where progress is shown.
@@ -119,18 +119,6 @@ def run_plan(
             if jobs:
                 executor.run(jobs, workspace, driver.on_event)
     return driver.outcome
-
-
-def independent(stages: Sequence[PlannedStage]) -> Sequence[PlannedStage]:
-    """The first of some stages, and those after it that wait for no trial of it or each other."""
-    running: set[str] = set()
-    for i, stage in enumerate(stages):
-        missing = [planned.todo.training for planned in stage.trials if planned.todo is not None]
-        needed = {parent for training in missing for parent in training.parent_ids}
-        if i and (stage.waiting or needed & running):
-            return stages[:i]
-        running |= {training.id for training in missing}
-    return stages
 
 
 def _items(stages: Sequence[PlannedStage]) -> list[tuple[str, float, float]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.corpora.catalogue import SOURCES
-from scaling.corpora.equal_codes import LabelledTask, shared_classes
+from scaling.corpora.equal_codes import LabelledTask, overlaps, shared_classes
 from scaling.identity import CorpusSpec
 from scaling.provenance import corpus_name
 from scaling.records.names import SPLITS, suggest
@@ -290,10 +290,10 @@ def _not_foreign(study: Study, stages: tuple[tuple[Case, ...], ...]) -> Iterator
     for (here, stage), cases in zip(study.stages, stages, strict=True):
         for own, target in ((case.corpus, other) for case in cases for other in case.external):
             message = ""
-            if target.spec.source == own.spec.source:
+            if overlaps(target.spec.source, own.spec.source):
                 message = (
-                    f"trials are trained on {own.name}, which their held-out records are of: an "
-                    "external corpus is another one; remove it"
+                    f"trials are trained on {own.name}, so {target.name} is no other corpus for "
+                    "them: their held-out records are of it or of a part; remove it"
                 )
             else:
                 try:

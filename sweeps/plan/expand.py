@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scaling.compatible import cannot_read, parent_differences, signal_differences
+from scaling.corpora.equal_codes import overlaps
 from scaling.identity import (
     CODEBOOK,
     LEADS,
@@ -198,7 +199,8 @@ class _Expansion:
         learnt = {s.source for job in jobs for s in self.lineage.specs(job.training)}
         for case in self.cases:
             for target in case.external:
-                if target.spec.source in learnt - {case.corpus.spec.source}:
+                own, other = case.corpus.spec.source, target.spec.source
+                if any(overlaps(other, source) for source in learnt - {own}):
                     message = (
                         f"parents of these trials were trained on {target.spec.source}, so it is "
                         "no external corpus for them; take another, or other parents"
@@ -390,6 +392,8 @@ def _evaluation(
 ) -> Evaluation:
     modules = [f"evaluation.{protocol.replace('-', '_')}", "evaluation.held_out"]
     modules += ["evaluation.metrics", *([f"evaluation.{metrics}"] if metrics else [])]
+    if training.objective == "restoration" and protocol == HELD_OUT:
+        modules.append("evaluation.restoration")
     return Evaluation(
         training=training.id,
         corpus=target.spec,

@@ -80,9 +80,29 @@ class Plan:
         return [planned for planned in self.trials if planned.todo is not None]
 
     @property
+    def together(self) -> list[Sequence[PlannedStage]]:
+        """Its stages as they run: those that need nothing of each other at once."""
+        found: list[Sequence[PlannedStage]] = []
+        while (done := sum(map(len, found))) < len(self.stages):
+            found.append(independent(self.stages[done:]))
+        return found
+
+    @property
     def jobs(self) -> list[Job]:
         """The training of each trial and all its evaluations, stand-ins included."""
         return [planned.job for planned in self.trials]
+
+
+def independent(stages: Sequence[PlannedStage]) -> Sequence[PlannedStage]:
+    """The first of some stages, and those after it that wait for no trial of it or each other."""
+    running: set[str] = set()
+    for i, stage in enumerate(stages):
+        missing = [planned.todo.training for planned in stage.trials if planned.todo is not None]
+        needed = {parent for training in missing for parent in training.parent_ids}
+        if i and (stage.waiting or needed & running):
+            return stages[:i]
+        running |= {training.id for training in missing}
+    return stages
 
 
 def make_plan(

@@ -39,8 +39,8 @@ def short_text(plan: Plan, workers: int) -> str:
         if taught := sum(planned.teacher_flops for planned in missing):
             flops += f" and {taught:.2e} of teachers"
         seconds = sum(
-            makespan([p.seconds for p in stage.trials if p.todo is not None], workers)
-            for stage in plan.stages
+            makespan([p.seconds for s in stages for p in s.trials if p.todo is not None], workers)
+            for stages in plan.together
         )
         disk = sum(planned.disk for planned in missing) + plan.corpus_bytes
         calibrated = sum(planned.calibrated for planned in missing)

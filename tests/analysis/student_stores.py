@@ -104,6 +104,7 @@ def _values(trial: Trial) -> list[dict[str, Any]]:
         return []
     areas = {"macro_auroc": trial.auroc}
     areas |= {f"auroc:{c}": trial.auroc + 0.01 * i for i, c in enumerate(trial.classes)}
+    areas["loss"] = 1 - trial.auroc
     test = [("test", metric, area) for metric, area in areas.items()]
     return [
         {

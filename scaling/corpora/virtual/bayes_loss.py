@@ -39,7 +39,7 @@ ENTROPY_RECORDS = 8_192
 # Records whose posterior is taken: more, until the standard error is this share of the value.
 FEWEST, MOST, PRECISION = 16, 64, 0.0125
 OUTER, INNER = 8, 96  # signals of each of these records, and posterior draws for each
-# Beside a test split of fewer records: nobody holds its losses against a precise bound.
+# Beside a test split of fewer records, whose own scatter is larger than what the estimate loses.
 FEW_TESTED = 512
 QUICK_RECORDS, QUICK_POSTERIORS, QUICK_OUTER = 2_048, 8, 4
 # Readers imagined where a chance has no formula, for each of these draws and for each record: as

@@ -105,7 +105,8 @@ def test_a_teachers_loss_is_its_cross_entropy_on_the_students_records() -> None:
 def test_a_study_as_loaded_has_the_columns(tmp_path: Path) -> None:
     frame = load(write_students(tmp_path, study_of_students()))
     one = frame[frame["trial"] == "kd-d8n1h1s2-1"].iloc[0]
-    assert one["N_T"] == 22000
+    # Draw 1: its teacher has an AUROC of 0.8, none of that size 0.62, and losses are what remains.
+    assert [one[c] for c in COLUMNS] == pytest.approx([0.2, 22000, 1792, 0.38])
     assert frame.loc[frame["teacher"] == "", "N_T"].isna().all()
 
 

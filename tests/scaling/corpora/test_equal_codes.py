@@ -13,6 +13,7 @@ from scaling.corpora.equal_codes import (
     TABLE,
     LabelledTask,
     SharedClass,
+    overlaps,
     read_equal_codes,
     shared_classes,
     vocabulary_of,
@@ -178,3 +179,15 @@ def test_statements_of_ptbxl_have_their_code_in_the_challenges_copy(shared: Path
                 assert set(row.codes) & set(record.codes), (record.record, found)
                 checked |= found
     assert checked >= {"SR", "LVOLT", "LPR"}
+
+
+def test_a_source_and_its_part_have_patients_in_common() -> None:
+    for source, other, common in (
+        ("csn", "csn/chapman", True),
+        ("challenge2021/georgia", "challenge2021", True),
+        ("csn", "csn", True),
+        ("csn/chapman", "csn/ningbo", False),
+        ("code", "code15", False),
+        ("virtual/csn", "csn", False),
+    ):
+        assert overlaps(source, other) == overlaps(other, source) == common

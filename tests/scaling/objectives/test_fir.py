@@ -123,8 +123,9 @@ def test_records_of_small_voltage_count_as_much_as_others() -> None:
     x[0] *= np.array([[50], [-50]])
     fir = fit_fir(split_of(x), split_of(x[1:]), ("I", "II"), ("I",), (1,))
     assert float(fir.weights_HKT) == pytest.approx(1 - 2 / 40, abs=1e-3)
-    true_BLT = torch.tensor([[[0.3, -0.3], [0.001, -0.001]]])
-    torch.testing.assert_close(relative_to(true_BLT), torch.tensor([[0.09, QUIET**2]]))
+    true_BLT = torch.tensor([[[0.3, -0.3], [0.001, -0.001], [0.0, 0.0]]])
+    found = relative_to(true_BLT)
+    torch.testing.assert_close(found, torch.tensor([[0.09, QUIET**2, torch.inf]]))
 
 
 def test_taps_are_chosen_on_validation_for_each_lead() -> None:

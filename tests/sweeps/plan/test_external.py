@@ -139,7 +139,7 @@ REFUSED: dict[str, tuple[str, str, str]] = {
     "its own corpus": (
         GRID.replace(WEARABLE, "virtual/cpsc2018"),
         "external: [|virtual/cpsc2018",
-        "trials are trained on virtual/cpsc2018, which their held-out records are of: an external",
+        "trials are trained on virtual/cpsc2018, so virtual/cpsc2018 is no other corpus for them",
     ),
     "no class in common": (
         GRID.replace(WEARABLE, "virtual/ptbxl:rhythm").replace("cpsc2018", "shifted"),

@@ -40,7 +40,10 @@ class TestContinued(StageContract):
 class TestFinetune(StageContract):
     name = "finetune"
     before = PRETRAINED
-    least = "parents: {}, scratch: true, data: [16], tasks: [virtual/shifted], few_shot: [0.5, 1]"
+    least = (
+        "parents: {}, scratch: true, data: [16], tasks: [virtual/shifted], few_shot: [0.5, 1], "
+        "external: [{source: virtual/wearable, records: 8, validation: 8, test: 16}]"
+    )
 
 
 RESTORED = PRETRAINED + "  - restore: {families: {unet: [c4]}, input_leads: I, data: [32]}\n"
