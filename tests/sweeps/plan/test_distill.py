@@ -21,7 +21,7 @@ STUDENTS = """\
   - distill:
       families: {resnet: [d2w6]}
       input_leads: I
-      methods: [none, kd, {name: liteheart, beta: [0, 0.1]}]
+      methods: [none, kd, {name: liteheart, beta: [0, 0.03]}]
       settings: {unlabelled: 1.0}
       data: [64, 128]
       labels: [0.25, 0.5]
@@ -109,7 +109,7 @@ def test_each_method_takes_those_settings_that_it_has(write_grid: WriteGrid) -> 
     assert {(t.objective, t.options) for t in students} == {
         ("none", ()),
         ("kd", (("unlabelled", 1.0),)),
-        ("liteheart", (("unlabelled", 1.0),)),  # beta 0.1 is the default
+        ("liteheart", (("unlabelled", 1.0),)),  # beta 0.03 is the default
         ("liteheart", (("beta", 0.0), ("unlabelled", 1.0))),
     }
     assert {records_per_step(t) for t in students if t.objective == "none"} == {8}
