@@ -35,6 +35,7 @@ from typing import NamedTuple
 from scaling.corpora.catalogue import SOURCES
 from scaling.corpora.errors import CorpusError
 from scaling.corpora.sources.read.tables import csv_rows
+from scaling.provenance import corpus_name
 
 TABLE = Path(__file__).with_suffix(".csv")
 _FIRST = ("codes", "meaning")  # columns; the others are vocabularies
@@ -60,7 +61,7 @@ class LabelledTask(NamedTuple):
     @property
     def name(self) -> str:
         """``source``, or ``source:task``."""
-        return f"{self.source}:{self.task}" if self.task else self.source
+        return corpus_name(self.source, self.task)
 
 
 class SharedClass(NamedTuple):

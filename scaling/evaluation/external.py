@@ -16,8 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import nn
-
 from scaling.corpora.equal_codes import LabelledTask, overlaps, shared_classes
 from scaling.corpora.format.corpus import Corpus
 from scaling.data.batches import predict, split_of
@@ -63,30 +61,13 @@ def measure_external(
     objective, _, model = trained.whole()
     if not isinstance(objective, LabelObjective):
         raise ValueError(f"{evaluation.id}: objective {training.objective} predicts no labels")
-    head = _Head(trained, objective, model, columns(trained.classes, classes))
-    scored = {
-        "validation": head.scored(own, training.task, "validation", classes),
-        "test": head.scored(other, task, "test", [pair.other for pair in pairs]),
-    }
-    rows = label_rows(scored) + multilabel_rows(evaluation, scored, classes)
-    return rows, scored, classes
+    places = columns(trained.classes, classes)
 
-
-class _Head:
-    """A trained head of which some classes are looked at, those of ``places``."""
-
-    def __init__(
-        self, trained: Trained, objective: LabelObjective, model: nn.Module, places: Sequence[int]
-    ) -> None:
-        self.trained, self.objective, self.model = trained, objective, model
-        self.places = list(places)
-
-    def scored(self, corpus: Corpus, task: str, name: str, classes: Sequence[str]) -> Scored:
-        """A split of a corpus; ``classes`` are what it calls those of the head."""
-        rows_N, leads = split_rows(corpus, task, name), self.trained.training.leads
-        device = self.trained.device
-        split = split_of(corpus, rows_N, task, device, leads, classes, streamed=True)
-        scores_NC = self.objective.scores(predict(self.model, split))[:, self.places]
+    def scored_of(corpus: Corpus, of: str, name: str, called: Sequence[str]) -> Scored:
+        """A split of a task of a corpus, whose names of the shared classes are ``called``."""
+        rows_N = split_rows(corpus, of, name)
+        split = split_of(corpus, rows_N, of, trained.device, training.leads, called, streamed=True)
+        scores_NC = objective.scores(predict(model, split))[:, places]
         labels_NC = split.labels.cpu()
         return Scored(
             rows_N=rows_N,
@@ -95,3 +76,10 @@ class _Head:
             scores_NC=scores_NC.numpy(),
             labels_NC=labels_NC.numpy() > 0.5,
         )
+
+    scored = {
+        "validation": scored_of(own, training.task, "validation", classes),
+        "test": scored_of(other, task, "test", [pair.other for pair in pairs]),
+    }
+    rows = label_rows(scored) + multilabel_rows(evaluation, scored, classes)
+    return rows, scored, classes

@@ -196,6 +196,8 @@ class _Expansion:
 
     def _no_longer_foreign(self, jobs: Sequence[Job]) -> Iterator[Mistake]:
         """External corpora that a parent of a trial was trained on."""
+        if not self.stage.measurement.external:
+            return  # ancestors of all trials need not be looked through
         learnt = {s.source for job in jobs for s in self.lineage.specs(job.training)}
         for case in self.cases:
             for target in case.external:

@@ -163,13 +163,17 @@ def place(text: str, at: str) -> str:
     return f"{len(lines)}:{len(lines[-1]) + 1}"
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_taught_is_said_at_its_line(name: str, write_grid: WriteGrid) -> None:
-    text, at, words = REFUSED[name]
+def check_refused(text: str, at: str, words: str, write_grid: WriteGrid) -> None:
+    """A plan says ``words`` of a grid, at the place that ``at`` means (``place``)."""
     lines = refused(write_grid(text))
     found = [line for line in lines if words in line]
     assert found, lines
     assert found[0].startswith(f"{write_grid(text)}:{place(text, at)}: "), found[0]
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_taught_is_said_at_its_line(name: str, write_grid: WriteGrid) -> None:
+    check_refused(*REFUSED[name], write_grid)
 
 
 def test_a_teacher_of_another_fold_is_refused(write_grid: WriteGrid, shared: Path) -> None:

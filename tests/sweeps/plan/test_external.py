@@ -14,7 +14,7 @@ from sweeps.errors import ConfigurationError
 from sweeps.grid.load import load_grid
 from sweeps.plan.corpora import find_corpora
 from tests.sweeps.conftest import WriteGrid
-from tests.sweeps.plan.test_distill_refused import place, refused
+from tests.sweeps.plan.test_distill_refused import check_refused
 from tests.sweeps.study import ids_of, plan_of
 
 GRID = """\
@@ -183,11 +183,7 @@ REFUSED: dict[str, tuple[str, str, str]] = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_measured_is_said_at_its_line(name: str, write_grid: WriteGrid) -> None:
-    text, at, words = REFUSED[name]
-    lines = refused(write_grid(text))
-    found = [line for line in lines if words in line]
-    assert found, lines
-    assert found[0].startswith(f"{write_grid(text)}:{place(text, at)}: "), found[0]
+    check_refused(*REFUSED[name], write_grid)
 
 
 def test_simulated_corpora_have_no_classes_with_codes(tmp_path: Path) -> None:
